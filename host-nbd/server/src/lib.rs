@@ -1,0 +1,1 @@
+//! NBD listeners, and NBD connections as clients of a block queue.

@@ -1,0 +1,1 @@
+//! The VCP modules that ship inside the host, built from vcp-modules.

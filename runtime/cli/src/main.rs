@@ -1,0 +1,3 @@
+//! The `vcp` command.
+
+fn main() {}

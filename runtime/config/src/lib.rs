@@ -1,0 +1,1 @@
+//! The configuration file, command-line shorthands, URIs and link specifications, parsed and checked.

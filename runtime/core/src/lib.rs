@@ -1,0 +1,1 @@
+//! Loads VCPs, runs each on its channel processor and contains its faults.

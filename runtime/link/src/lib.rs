@@ -1,0 +1,1 @@
+//! Links that carry Ethernet frames: TAP, packet socket, in-memory pipe.

@@ -1,0 +1,68 @@
+//! Block requests as the host sees them. The meaning of each operation and why
+//! it may be replayed is written down once, in `wit/deps/block/types.wit`.
+
+/// What a request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// Read bytes.
+    Read,
+    /// Write bytes.
+    Write,
+    /// Make completed writes durable.
+    Flush,
+    /// Forget a range.
+    Discard,
+    /// Make a range read as zeroes.
+    WriteZeroes,
+}
+
+/// What else a request asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Modifiers {
+    /// Durable before it completes.
+    pub fua: bool,
+    /// Keep the range allocated (write-zeroes).
+    pub no_unmap: bool,
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// As asked.
+    Ok,
+    /// The medium or the path to it failed (EIO).
+    IoError,
+    /// The request makes no sense for this device (EINVAL).
+    Invalid,
+    /// Out of space (ENOSPC).
+    NoSpace,
+    /// Write-protected or refused (EPERM).
+    NotPermitted,
+    /// The device cannot do this (ENOTSUP).
+    NotSupported,
+    /// The device is going away (ESHUTDOWN).
+    ShuttingDown,
+}
+
+/// What a device is. Sizes in bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Geometry {
+    /// A multiple of `block_size`.
+    pub size: u64,
+    /// Logical block: a power of two, 512 to 65536.
+    pub block_size: u32,
+    /// What the device likes best; a multiple of `block_size`.
+    pub preferred_block_size: u32,
+    /// Longest read or write of one queue entry.
+    pub max_transfer: u32,
+    /// Longest discard; 0 for none.
+    pub max_discard: u32,
+    /// Longest write-zeroes; 0 for none.
+    pub max_write_zeroes: u32,
+    /// Writes are refused.
+    pub read_only: bool,
+    /// Completed writes may be lost until a flush.
+    pub write_cache: bool,
+    /// Stable name of the medium; may be empty.
+    pub identity: String,
+}

@@ -1,0 +1,100 @@
+//! The upper end of a block queue: a client whose socket the channel processor
+//! polls, such as one NBD connection in its transmission phase.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use crate::block::{Modifiers, Operation, Status};
+
+/// One request of a client. Offsets and lengths are in bytes and need not be
+/// aligned to blocks: the queue splits and aligns. The range must lie inside the
+/// device and a write must not be sent to a read-only one: the client's
+/// protocol has its own errors for that and answers them itself.
+#[derive(Debug)]
+pub struct ClientRequest {
+    /// The client's own name for the request, returned in the [`Answer`].
+    pub cookie: u64,
+    /// What to do.
+    pub operation: Operation,
+    /// What else.
+    pub modifiers: Modifiers,
+    /// Bytes from the start of the device; 0 for a flush.
+    pub offset: u64,
+    /// Bytes; 0 for a flush.
+    pub length: u32,
+    /// The bytes of a write, `length` of them; empty for everything else. They
+    /// are the host's authoritative copy until the request is answered.
+    pub payload: Vec<u8>,
+}
+
+/// The answer to one request.
+#[derive(Debug, Clone, Copy)]
+pub struct Answer<'a> {
+    /// Of the request.
+    pub cookie: u64,
+    /// How it ended.
+    pub status: Status,
+    /// What was read, for a successful read; otherwise empty. Borrowed from
+    /// guest memory, so whatever cannot be sent at once must be copied.
+    pub data: &'a [u8],
+}
+
+/// Where a client puts its requests.
+pub trait Submit {
+    /// Whether there is room for a request with `payload` bytes. A client asks
+    /// before it takes a request off its socket, and stops reading while there
+    /// is none; it is called again when there is.
+    fn has_room(&self, payload: usize) -> bool;
+    /// Queues a request.
+    fn submit(&mut self, request: ClientRequest);
+    /// An empty buffer with at least this capacity, for a payload. Recycled, so
+    /// that no request needs an allocation of its own.
+    fn buffer(&mut self, capacity: usize) -> Vec<u8>;
+}
+
+/// Why a client is done.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// It took its leave as its protocol prescribes.
+    #[error("disconnected")]
+    Disconnected,
+    /// Its socket failed or was closed in the middle.
+    #[error("connection lost: {0}")]
+    Io(#[from] io::Error),
+    /// It broke its protocol.
+    #[error("protocol violation: {0}")]
+    Protocol(String),
+}
+
+/// Whether everything went out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flushed {
+    /// Nothing is waiting to be sent.
+    All,
+    /// The socket is full; call again when it is writable.
+    Pending,
+}
+
+/// A client of a block queue. Its socket is non-blocking. All calls come from
+/// the channel processor's thread, none may block. After an error the client is
+/// dropped, and answers to what it had outstanding with it.
+pub trait Client: Send {
+    /// The socket to poll.
+    fn fd(&self) -> BorrowedFd<'_>;
+
+    /// For logs: who this is, such as the peer's address.
+    fn name(&self) -> &str;
+
+    /// Takes what is ready off the socket and submits whole requests. Called
+    /// when the socket is readable and when the queue has room again.
+    ///
+    /// Returns `true` when it stopped for want of room in the queue, and would
+    /// read on. May return [`ClientError::Disconnected`] only once everything it
+    /// submitted has been answered and sent.
+    fn receive(&mut self, queue: &mut dyn Submit) -> Result<bool, ClientError>;
+
+    /// Sends answers, all that are ready for this client in one batch: one
+    /// system call where the socket takes it all. What it does not take is
+    /// copied and kept. `answers` may be empty, to send what was kept.
+    fn send(&mut self, answers: &[Answer<'_>]) -> Result<Flushed, ClientError>;
+}

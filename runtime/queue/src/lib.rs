@@ -1,0 +1,16 @@
+//! The host's side of a VCP's queues: what an entry says, the table of requests
+//! that outlives any one instance, and the traits of those at the queues' ends.
+//!
+//! This crate does no I/O and knows neither wasmtime nor any protocol. A front
+//! end such as an NBD server implements [`Client`], a network link implements
+//! [`Link`], and the channel processor in `vcp-core` drives both from one thread.
+//!
+//! Start reading at [`block`], then [`client`] and [`link`].
+
+pub mod block;
+pub mod client;
+pub mod link;
+
+pub use block::{Geometry, Modifiers, Operation, Status};
+pub use client::{Answer, Client, ClientError, ClientRequest, Flushed, Submit};
+pub use link::{Checksum, Link, LinkProperties, Offload, Received};

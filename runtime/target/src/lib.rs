@@ -1,0 +1,1 @@
+//! An embedded iSCSI target for the demo, tests and fuzzing.

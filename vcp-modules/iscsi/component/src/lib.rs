@@ -1,0 +1,1 @@
+//! The iSCSI VCP: initiator and TCP/IP stack as one component.

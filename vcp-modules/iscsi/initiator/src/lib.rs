@@ -1,0 +1,1 @@
+//! An iSCSI initiator without I/O.

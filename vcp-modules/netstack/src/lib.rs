@@ -1,0 +1,1 @@
+//! A TCP/IP stack over batches of frames, with checksum and segmentation offload.

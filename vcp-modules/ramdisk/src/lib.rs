@@ -1,0 +1,1 @@
+//! A RAM disk as a VCP.

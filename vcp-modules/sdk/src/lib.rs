@@ -1,0 +1,1 @@
+//! What a VCP written in Rust is made with.

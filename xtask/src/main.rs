@@ -1,0 +1,3 @@
+//! Build, set-up, test and demo commands of this repository.
+
+fn main() {}
