@@ -1,0 +1,93 @@
+//! Memory that the host writes into between calls. The only unsafe code of the
+//! SDK.
+
+use alloc::boxed::Box;
+use alloc::vec;
+use core::cell::UnsafeCell;
+
+use crate::types::Span;
+
+/// A fixed block of the VCP's memory set aside for the host (see
+/// `vcp:io/control.areas`).
+///
+/// Natively an address is the offset in the arena plus its
+/// [`base`](Arena::new); in a component it is the address in linear memory.
+pub struct Arena {
+    bytes: Box<[UnsafeCell<u8>]>,
+    base: u32,
+}
+
+// SAFETY: `Arena` owns its bytes; shared access hands out only shared slices,
+// exclusive access only exclusive ones. In a component there is one thread.
+unsafe impl Send for Arena {}
+
+impl Arena {
+    /// Sets aside `length` bytes, zeroed. `base` is the address that spans into
+    /// the arena count from where there is no linear memory, and ignored in a
+    /// component.
+    pub fn new(length: u32, base: u32) -> Self {
+        let zeroed = vec![0u8; length as usize].into_boxed_slice();
+        // SAFETY: `UnsafeCell<u8>` has the same memory layout as `u8`, and the
+        // box is the only owner of the bytes.
+        let bytes = unsafe { Box::from_raw(Box::into_raw(zeroed) as *mut [UnsafeCell<u8>]) };
+        #[cfg(target_arch = "wasm32")]
+        let base = {
+            let _ = base;
+            bytes.as_ptr().addr() as u32
+        };
+        Self { bytes, base }
+    }
+
+    /// The whole arena as a span, for `areas`.
+    pub fn span(&self) -> Span {
+        Span {
+            address: self.base,
+            length: self.bytes.len() as u32,
+        }
+    }
+
+    /// The bytes that a span names, or `None` when it reaches outside.
+    pub fn get(&self, span: Span) -> Option<&[u8]> {
+        let cells = self.bytes.get(self.range(span)?)?;
+        // SAFETY: the host writes only between calls, while no borrow is live;
+        // within a call `&self` excludes `get_mut`.
+        Some(unsafe { &*(core::ptr::from_ref(cells) as *const [u8]) })
+    }
+
+    /// The bytes that a span names, to write, or `None` when it reaches outside.
+    pub fn get_mut(&mut self, span: Span) -> Option<&mut [u8]> {
+        let range = self.range(span)?;
+        let cells = self.bytes.get_mut(range)?;
+        // SAFETY: as for `get`, and `&mut self` makes the access exclusive.
+        Some(unsafe { &mut *(core::ptr::from_mut(cells) as *mut [u8]) })
+    }
+
+    fn range(&self, span: Span) -> Option<core::ops::Range<usize>> {
+        if span.length == 0 {
+            return Some(0..0);
+        }
+        let start = span.address.checked_sub(self.base)? as usize;
+        let end = start.checked_add(span.length as usize)?;
+        Some(start..end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_resolve_inside_and_not_outside() {
+        let mut arena = Arena::new(64, 4096);
+        let span = |address, length| Span { address, length };
+        arena
+            .get_mut(span(4096, 4))
+            .unwrap()
+            .copy_from_slice(b"abcd");
+        assert_eq!(arena.get(span(4097, 2)), Some(&b"bc"[..]));
+        assert_eq!(arena.get(span(4095, 2)), None);
+        assert_eq!(arena.get(span(4096 + 63, 2)), None);
+        assert_eq!(arena.get(span(0, 0)), Some(&b""[..]));
+        assert_eq!(arena.get(span(u32::MAX, u32::MAX)), None);
+    }
+}

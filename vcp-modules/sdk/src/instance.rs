@@ -1,0 +1,59 @@
+//! What a VCP implements, and the one place in a component where it lives.
+
+use alloc::string::String;
+use core::cell::RefCell;
+
+use crate::block::Request;
+use crate::control::{Areas, Command, Start};
+use crate::types::Instant;
+use crate::{device, processor};
+
+/// A VCP of the world `device`.
+pub trait Device: Sized {
+    /// Starts it; the error is one line for the operator.
+    fn start(start: Start) -> Result<(Self, Areas), String>;
+    /// Takes a batch of events, gives a batch of effects.
+    fn process(
+        &mut self,
+        now: Instant,
+        commands: &[Command],
+        requests: &[Request],
+    ) -> device::Effects;
+}
+
+/// A VCP of the world `processor`.
+pub trait Processor: Sized {
+    /// Starts it; the error is one line for the operator.
+    fn start(start: Start, network: processor::Network) -> Result<(Self, Areas), String>;
+    /// Takes a batch of events, gives a batch of effects.
+    fn process(&mut self, events: &processor::Events) -> processor::Effects;
+}
+
+/// The VCP of a component, set by `init` and used by every call after it.
+pub struct Instance<T>(RefCell<Option<T>>);
+
+// SAFETY: only components have an `Instance` in a static, and a component of
+// these worlds has one thread.
+unsafe impl<T> Sync for Instance<T> {}
+
+impl<T> Instance<T> {
+    /// An empty place.
+    #[expect(clippy::new_without_default, reason = "made in statics only")]
+    pub const fn new() -> Self {
+        Self(RefCell::new(None))
+    }
+
+    /// Fills it.
+    pub fn set(&self, vcp: T) {
+        *self.0.borrow_mut() = Some(vcp);
+    }
+
+    /// Uses it. The host calls `init` first; one that doesn't gets a trap.
+    pub fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
+        f(self
+            .0
+            .borrow_mut()
+            .as_mut()
+            .expect("the host calls init before process"))
+    }
+}
