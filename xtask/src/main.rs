@@ -1,3 +1,74 @@
-//! Build, set-up, test and demo commands of this repository.
+//! Build, set-up, test and demo commands of this repository, one file each.
+//!
+//! Depends on next to nothing, so that the first command of a newcomer compiles
+//! in seconds; what a command needs beyond cargo it runs as a process.
 
-fn main() {}
+mod build;
+mod check;
+mod demo;
+mod fuzz;
+mod setup;
+mod shell;
+mod test;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  setup [--check]              install what tests and demo need; --check only says what is missing
+  build [--dev]                guests and host, in release
+  demo [ARG…]                  build, then `vcp demo ARG…`
+  test [--quick] [--only light|host|e2e] [FILTER]
+                               unit tests, then the end-to-end tests against real peers
+  check [NAME…]                format, lints, docs, layout and boundary checks
+  fuzz [--seconds N] [TARGET]  every fuzz target, or one
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match dispatch(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Usage>() => {
+            eprintln!("xtask: {error}\n\n{USAGE}");
+            ExitCode::from(2)
+        }
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(arguments: &[String]) -> Result<()> {
+    let Some((command, rest)) = arguments.split_first() else {
+        bail!(Usage("no command".into()));
+    };
+    match command.as_str() {
+        "setup" => setup::command(rest),
+        "build" => build::command(rest),
+        "demo" => demo::command(rest),
+        "test" => test::command(rest),
+        "check" => check::command(rest),
+        "fuzz" => fuzz::command(rest),
+        "help" | "--help" | "-h" => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        other => bail!(Usage(format!("unknown command `{other}`"))),
+    }
+}
+
+/// The command line was wrong: exit code 2 and the usage text.
+#[derive(Debug)]
+struct Usage(String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}

@@ -1,0 +1,42 @@
+//! A file has one subject and fits in the head.
+
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use super::files;
+
+/// Lines of one source file.
+const MOST_LINES: usize = 600;
+
+/// Tables, which may be longer.
+const TABLES: &[&str] = &[];
+
+pub(super) fn check() -> Result<()> {
+    let mut findings = Vec::new();
+    for path in files::ending_in(&["rs"])? {
+        let text = files::read(&path)?;
+        let lines = text.lines().count();
+        if lines > MOST_LINES && !TABLES.iter().any(|table| Path::new(table) == path) {
+            findings.push(format!(
+                "{}: {lines} lines, at most {MOST_LINES}",
+                path.display()
+            ));
+        }
+        if needs_header(&path) && !text.starts_with("//!") {
+            findings.push(format!(
+                "{}: does not begin by saying what it is for (//!)",
+                path.display()
+            ));
+        }
+    }
+    if !findings.is_empty() {
+        bail!("{}", findings.join("\n"));
+    }
+    Ok(())
+}
+
+/// Generated and data-like files excepted, which there are none of by now.
+fn needs_header(path: &Path) -> bool {
+    path.components().any(|part| part.as_os_str() == "src")
+}

@@ -1,0 +1,70 @@
+//! `cargo xtask check`: everything that is checked without running the product.
+
+mod docs;
+mod files;
+mod imports;
+mod layout;
+mod wit;
+
+use anyhow::{Result, bail};
+
+use crate::{Usage, shell};
+
+type Check = fn() -> Result<()>;
+
+/// In the order that finds the cheap mistakes first.
+const CHECKS: &[(&str, Check)] = &[
+    ("fmt", fmt),
+    ("layout", layout::check),
+    ("links", docs::links),
+    ("wit", wit::check),
+    ("clippy", clippy),
+    ("docs", docs::rustdoc),
+    ("imports", imports::check),
+];
+
+/// Runs the named checks, or all; every one runs, whatever the others found.
+pub(crate) fn command(arguments: &[String]) -> Result<()> {
+    if let Some(unknown) = arguments
+        .iter()
+        .find(|name| !CHECKS.iter().any(|(known, _)| known == name))
+    {
+        let known: Vec<_> = CHECKS.iter().map(|(name, _)| *name).collect();
+        bail!(Usage(format!(
+            "check: no check `{unknown}`; there are: {}",
+            known.join(" ")
+        )));
+    }
+    let mut failed = Vec::new();
+    for (name, check) in CHECKS {
+        if !arguments.is_empty() && !arguments.iter().any(|wanted| wanted == name) {
+            continue;
+        }
+        match check() {
+            Ok(()) => println!("check {name}: ok"),
+            Err(error) => {
+                println!("check {name}: FAILED\n{error:#}");
+                failed.push(*name);
+            }
+        }
+    }
+    if !failed.is_empty() {
+        bail!("failed: {}", failed.join(", "));
+    }
+    Ok(())
+}
+
+fn fmt() -> Result<()> {
+    shell::run(shell::cargo().args(["fmt", "--all", "--check"]))
+}
+
+fn clippy() -> Result<()> {
+    shell::run(shell::cargo().args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]))
+}

@@ -1,0 +1,101 @@
+//! `cargo xtask fuzz`: every target of `fuzz/`, each for a while, from the
+//! corpus that is committed there.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{Usage, shell};
+
+const DEFAULT: Duration = Duration::from_secs(60);
+
+pub(crate) fn command(arguments: &[String]) -> Result<()> {
+    let mut time = DEFAULT;
+    let mut only = None;
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        match argument.as_str() {
+            "--seconds" => {
+                let seconds = rest.next().and_then(|text| text.parse().ok());
+                time = Duration::from_secs(
+                    seconds.context(Usage("fuzz: --seconds wants a number".into()))?,
+                );
+            }
+            flag if flag.starts_with('-') => bail!(Usage(format!("fuzz: unknown option `{flag}`"))),
+            target => only = Some(target.to_owned()),
+        }
+    }
+    install()?;
+    let targets = targets()?;
+    if let Some(unknown) = only.iter().find(|name| !targets.contains(name)) {
+        bail!(Usage(format!(
+            "fuzz: no target `{unknown}`; there are: {}",
+            targets.join(" ")
+        )));
+    }
+    let chosen: Vec<_> = only.map_or(targets, |one| vec![one]);
+    let failed: Vec<_> = chosen
+        .iter()
+        .filter(|target| !survives(target, time))
+        .cloned()
+        .collect();
+    println!(
+        "fuzz: {} targets, {} with a finding, {} s each",
+        chosen.len(),
+        failed.len(),
+        time.as_secs()
+    );
+    if !failed.is_empty() {
+        bail!("findings in {}; see fuzz/artifacts", failed.join(", "));
+    }
+    Ok(())
+}
+
+fn install() -> Result<()> {
+    let present = shell::cargo()
+        .args(["fuzz", "--version"])
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if present {
+        return Ok(());
+    }
+    shell::run(shell::cargo().args(["install", "--locked", "cargo-fuzz"]))
+}
+
+/// The programs of `fuzz/fuzz_targets`.
+fn targets() -> Result<Vec<String>> {
+    let dir = shell::root().join("fuzz/fuzz_targets");
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&dir).with_context(|| format!("reading {}", dir.display()))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|ext| ext == "rs") {
+            names.extend(
+                path.file_stem()
+                    .map(|stem| stem.to_string_lossy().into_owned()),
+            );
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn survives(target: &str, time: Duration) -> bool {
+    let mut fuzz = cargo_fuzz();
+    fuzz.args(["fuzz", "run", target, "--"]);
+    fuzz.arg(format!("-max_total_time={}", time.as_secs()));
+    fuzz.args(["-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1"]);
+    shell::run(&mut fuzz)
+        .map_err(|error| eprintln!("fuzz: {error:#}"))
+        .is_ok()
+}
+
+/// Sanitizers need compiler options that stable does not offer under its own
+/// name; the pinned toolchain has them all the same, and using it spares
+/// machines a second one.
+fn cargo_fuzz() -> Command {
+    let mut cargo = shell::cargo();
+    cargo.env("RUSTC_BOOTSTRAP", "1");
+    cargo
+}
