@@ -1,1 +1,3 @@
 //! An embedded iSCSI target for the demo, tests and fuzzing.
+
+pub mod disk;
