@@ -5,12 +5,19 @@
 //! end such as an NBD server implements [`Client`], a network link implements
 //! [`Link`], and the channel processor in `vcp-core` drives both from one thread.
 //!
-//! Start reading at [`block`], then [`client`] and [`link`].
+//! Start reading at [`block`], then [`client`], [`table`] and [`link`].
 
+pub mod area;
 pub mod block;
 pub mod client;
 pub mod link;
+mod plan;
+pub mod table;
+#[cfg(test)]
+mod tests;
 
+pub use area::{Area, Loan};
 pub use block::{Geometry, Modifiers, Operation, Status};
 pub use client::{Answer, Client, ClientError, ClientRequest, Flushed, Submit};
 pub use link::{Checksum, Link, LinkProperties, Offload, Received};
+pub use table::{ClientId, Data, Entry, Finished, Limits, Source, Table, Violation};

@@ -1,0 +1,325 @@
+//! The table against a model device: requests of any shape, completed in any
+//! order, with the VCP dying in between.
+
+use proptest::prelude::*;
+
+use crate::area::{Area, Loan};
+use crate::block::{Geometry, Modifiers, Operation, Status};
+use crate::client::ClientRequest;
+use crate::table::{ClientId, Data, Finished, Limits, Source, Table, Violation};
+
+const SIZE: usize = 64 << 10;
+
+pub(crate) fn geometry() -> Geometry {
+    Geometry {
+        size: SIZE as u64,
+        block_size: 512,
+        preferred_block_size: 4096,
+        max_transfer: 4096,
+        max_discard: 8192,
+        max_write_zeroes: 8192,
+        read_only: false,
+        write_cache: true,
+        identity: String::new(),
+    }
+}
+
+fn request(cookie: u64, operation: Operation, offset: u64, length: u32) -> ClientRequest {
+    let write = operation == Operation::Write;
+    ClientRequest {
+        cookie,
+        operation,
+        modifiers: Modifiers::default(),
+        offset,
+        length,
+        payload: if write {
+            vec![cookie as u8; length as usize]
+        } else {
+            Vec::new()
+        },
+    }
+}
+
+/// A VCP in its simplest form: entries wait in it until they are completed.
+struct Device {
+    contents: Vec<u8>,
+    memory: Vec<u8>,
+    area: Area,
+    entries: Vec<crate::table::Entry>,
+}
+
+impl Device {
+    fn new() -> Self {
+        Self {
+            contents: vec![0xee; SIZE],
+            memory: vec![0; 64 << 10],
+            area: Area::new(0, 64 << 10),
+            entries: Vec::new(),
+        }
+    }
+
+    fn take_all(&mut self, table: &mut Table) {
+        while let Some((entry, source)) = table.next(&mut self.area) {
+            assert_eq!((entry.offset % 512, entry.length % 512), (0, 0));
+            assert!(entry.offset + u64::from(entry.length) <= SIZE as u64);
+            let limit = match entry.operation {
+                Operation::Read | Operation::Write => 4096,
+                _ => 8192,
+            };
+            assert!(entry.length <= limit);
+            if let Some(loan) = entry.loan {
+                let room = &mut self.memory[range(loan)];
+                match source {
+                    Source::Bytes(bytes) => room.copy_from_slice(bytes),
+                    Source::Zeroes => room.fill(0),
+                    Source::Nothing => {}
+                }
+            }
+            self.entries.push(entry);
+        }
+    }
+
+    /// Carries out and completes one entry.
+    fn complete(&mut self, which: usize, table: &mut Table) -> Option<Answered> {
+        let entry = self.entries.swap_remove(which);
+        let at = entry.offset as usize..entry.offset as usize + entry.length as usize;
+        let data = match entry.operation {
+            Operation::Read => {
+                let loan = range(entry.loan.unwrap());
+                self.memory[loan.clone()].copy_from_slice(&self.contents[at]);
+                loan
+            }
+            Operation::Write => {
+                self.contents[at].copy_from_slice(&self.memory[range(entry.loan.unwrap())]);
+                0..0
+            }
+            Operation::WriteZeroes | Operation::Discard => {
+                self.contents[at].fill(0);
+                0..0
+            }
+            Operation::Flush => 0..0,
+        };
+        let (loan, finished) = table
+            .complete(entry.tag, Status::Ok, &self.memory[data.clone()])
+            .unwrap();
+        let answered = finished.map(|finished| Answered::new(finished, &self.memory[data]));
+        if let Some(loan) = loan {
+            self.area.give_back(loan);
+        }
+        answered
+    }
+
+    /// The instance dies, having carried out some of what it was given.
+    fn crash(&mut self, table: &mut Table) {
+        for entry in std::mem::take(&mut self.entries) {
+            if entry.operation == Operation::Write && entry.tag % 2 == 0 {
+                let at = entry.offset as usize..entry.offset as usize + entry.length as usize;
+                self.contents[at].copy_from_slice(&self.memory[range(entry.loan.unwrap())]);
+            }
+        }
+        self.area = Area::new(0, 64 << 10);
+        table.restart();
+    }
+}
+
+fn range(loan: Loan) -> std::ops::Range<usize> {
+    loan.address as usize..loan.address as usize + loan.length as usize
+}
+
+struct Answered {
+    cookie: u64,
+    bytes: Vec<u8>,
+}
+
+impl Answered {
+    fn new(finished: Finished, in_place: &[u8]) -> Self {
+        assert_eq!(finished.status, Status::Ok);
+        let bytes = match finished.data {
+            Data::None => Vec::new(),
+            Data::InPlace => in_place.to_vec(),
+            Data::Buffer {
+                bytes,
+                start,
+                length,
+            } => bytes[start..start + length].to_vec(),
+        };
+        Self {
+            cookie: finished.cookie,
+            bytes,
+        }
+    }
+}
+
+fn run_dry(device: &mut Device, table: &mut Table) -> Vec<Answered> {
+    let mut answered = Vec::new();
+    loop {
+        device.take_all(table);
+        if device.entries.is_empty() {
+            break;
+        }
+        answered.extend(device.complete(0, table));
+    }
+    assert!(table.is_empty());
+    answered
+}
+
+#[test]
+fn reads_of_any_alignment_and_length() {
+    let mut device = Device::new();
+    for (n, byte) in device.contents.iter_mut().enumerate() {
+        *byte = (n / 7) as u8;
+    }
+    let mut table = Table::new(Limits::default());
+    table.set_geometry(geometry());
+    for (offset, length) in [
+        (0, 512),
+        (1, 1),
+        (511, 2),
+        (512, 4096),
+        (100, 20_000),
+        (3, 61_000),
+    ] {
+        table.submit(ClientId(1), request(1, Operation::Read, offset, length));
+        let answered = run_dry(&mut device, &mut table);
+        let at = offset as usize..offset as usize + length as usize;
+        assert!(
+            answered[0].bytes == device.contents[at],
+            "{offset}+{length}"
+        );
+    }
+}
+
+#[test]
+fn completions_are_checked() {
+    let mut device = Device::new();
+    let mut table = Table::new(Limits::default());
+    table.set_geometry(geometry());
+    assert_eq!(
+        table.complete(0, Status::Ok, &[]).unwrap_err(),
+        Violation::UnknownTag(0)
+    );
+    table.submit(ClientId(1), request(1, Operation::Read, 0, 512));
+    device.take_all(&mut table);
+    let tag = device.entries[0].tag;
+    let short = table.complete(tag, Status::Ok, &[0; 511]).unwrap_err();
+    assert_eq!(
+        short,
+        Violation::WrongLength {
+            tag,
+            expected: 512,
+            got: 511
+        }
+    );
+    device.complete(0, &mut table).unwrap();
+    assert_eq!(
+        table.complete(tag, Status::Ok, &[]).unwrap_err(),
+        Violation::UnknownTag(tag)
+    );
+}
+
+#[test]
+fn a_client_that_left_gets_no_answer_and_leaves_nothing_behind() {
+    let mut device = Device::new();
+    let mut table = Table::new(Limits {
+        depth: 1,
+        ..Limits::default()
+    });
+    table.set_geometry(geometry());
+    table.submit(ClientId(1), request(1, Operation::Write, 0, 512));
+    table.submit(ClientId(1), request(2, Operation::Write, 512, 512));
+    table.submit(ClientId(2), request(3, Operation::Write, 1024, 512));
+    device.take_all(&mut table);
+    table.forget(ClientId(1));
+    let answered = run_dry(&mut device, &mut table);
+    assert_eq!(answered.iter().map(|a| a.cookie).collect::<Vec<_>>(), [3]);
+}
+
+#[test]
+fn flush_needs_no_vcp_where_there_is_no_cache() {
+    let mut table = Table::new(Limits::default());
+    table.set_geometry(Geometry {
+        write_cache: false,
+        ..geometry()
+    });
+    table.submit(ClientId(1), request(1, Operation::Flush, 0, 0));
+    assert!(table.next(&mut Area::new(0, 4096)).is_none());
+    assert_eq!(table.take_done().len(), 1);
+}
+
+#[test]
+fn everything_can_be_failed() {
+    let mut device = Device::new();
+    let mut table = Table::new(Limits::default());
+    table.set_geometry(geometry());
+    table.submit(ClientId(1), request(1, Operation::Write, 3, 9000));
+    table.submit(ClientId(1), request(2, Operation::Read, 0, 512));
+    device.take_all(&mut table);
+    let failed = table.fail_all(Status::IoError);
+    assert_eq!(failed.len(), 2);
+    assert!(
+        failed
+            .iter()
+            .all(|f| f.status == Status::IoError && f.data == Data::None)
+    );
+    assert!(table.is_empty());
+}
+
+#[derive(Debug, Clone)]
+enum Event {
+    Complete(prop::sample::Index),
+    Crash,
+    Take,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        8 => any::<prop::sample::Index>().prop_map(Event::Complete),
+        1 => Just(Event::Crash),
+        3 => Just(Event::Take),
+    ]
+}
+
+proptest! {
+    /// Writes to ranges that share no byte, but share blocks, all in flight at
+    /// once, finished in any order, with crashes: each is answered once, and the
+    /// device holds exactly what was written.
+    #[test]
+    fn disjoint_writes_survive_anything(
+        cuts in prop::collection::btree_set(0usize..SIZE, 2..30),
+        zeroes in any::<u32>(),
+        events in prop::collection::vec(event(), 0..200),
+        native_zeroes in any::<bool>(),
+    ) {
+        let mut device = Device::new();
+        let mut table = Table::new(Limits::default());
+        let max_write_zeroes = if native_zeroes { 8192 } else { 0 };
+        table.set_geometry(Geometry { max_write_zeroes, ..geometry() });
+        let mut model = device.contents.clone();
+        let cuts: Vec<_> = cuts.into_iter().collect();
+        for (n, pair) in cuts.windows(2).enumerate() {
+            let zero = zeroes >> n & 1 == 1;
+            let operation = if zero { Operation::WriteZeroes } else { Operation::Write };
+            let length = (pair[1] - pair[0]) as u32;
+            let new = request(n as u64 + 1, operation, pair[0] as u64, length);
+            model[pair[0]..pair[1]].fill(if zero { 0 } else { n as u8 + 1 });
+            table.submit(ClientId(n as u64 % 3), new);
+        }
+        let mut answered = Vec::new();
+        for event in events {
+            match event {
+                Event::Take => device.take_all(&mut table),
+                Event::Crash => device.crash(&mut table),
+                Event::Complete(_) if device.entries.is_empty() => {}
+                Event::Complete(which) => {
+                    let which = which.index(device.entries.len());
+                    answered.extend(device.complete(which, &mut table));
+                }
+            }
+        }
+        answered.extend(run_dry(&mut device, &mut table));
+        let mut cookies: Vec<_> = answered.iter().map(|a| a.cookie).collect();
+        cookies.sort_unstable();
+        prop_assert_eq!(cookies, (1..cuts.len() as u64).collect::<Vec<_>>());
+        prop_assert!(device.contents == model);
+    }
+}
