@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use super::{Disk, DiskError, Extent, check_range};
 
 /// Zeroes for file systems that cannot punch holes.
-const ZEROES: [u8; 64 * 1024] = [0; 64 * 1024];
+static ZEROES: [u8; 64 * 1024] = [0; 64 * 1024];
 
 /// A store in a file, sparse where the file system can be.
 #[derive(Debug)]
