@@ -1,1 +1,30 @@
-//! End-to-end tests against real peers.
+//! End-to-end tests: the `vcp` binary as a user runs it, between a real iSCSI
+//! target (`tgtd`, in a network namespace of its own) and real NBD clients.
+//! This library is the harness; the tests are in `tests/`, one subject a file.
+//!
+//! A test that lacks something (root, a package) says so with [`requires!`] and
+//! is counted as skipped. Whatever a test starts ends with it: processes are
+//! killed by their own id when their handle is dropped, namespaces deleted with
+//! what is in them, and what a killed test program left is removed by the next.
+//!
+//! | module | what it has |
+//! |---|---|
+//! | [`need`] | what a test needs, and skipping |
+//! | [`scale`] | how big and how long, by environment |
+//! | [`process`] | processes with a limit on their time and their output kept |
+//! | [`lab`] | two namespaces joined by a wire, and a directory |
+//! | [`tgtd`] | the target: portals, units, accounts |
+//! | [`vcp`] | the program under test |
+//! | [`peer`] | qemu-nbd's libiscsi in its place, for comparison |
+//! | [`image`] | disk images with random and zero runs |
+//! | [`client`] | qemu-img, nbdcopy, fio and nbdinfo on an NBD URI |
+
+pub mod client;
+pub mod image;
+pub mod lab;
+pub mod need;
+pub mod peer;
+pub mod process;
+pub mod scale;
+pub mod tgtd;
+pub mod vcp;

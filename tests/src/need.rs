@@ -1,0 +1,84 @@
+//! What a test needs of the machine, and how it is skipped without.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Something that not every machine has.
+#[derive(Debug, Clone, Copy)]
+pub enum Need {
+    /// Namespaces, links and privileged processes.
+    Root,
+    /// `/dev/net/tun`.
+    Tun,
+    /// A program, by name.
+    Program(&'static str),
+}
+
+impl Need {
+    /// Why it is not there; `None` when it is.
+    fn lacking(self) -> Option<String> {
+        match self {
+            Self::Root if !is_root() => Some("not root".into()),
+            Self::Tun if !Path::new("/dev/net/tun").exists() => Some("no /dev/net/tun".into()),
+            Self::Program(name) if which(name).is_none() => Some(format!("no {name}")),
+            _ => None,
+        }
+    }
+}
+
+/// Whether this process is root.
+#[must_use]
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Where a program is, looking also where administrators' programs are.
+#[must_use]
+pub fn which(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin", "/sbin"].map(PathBuf::from))
+        .map(|dir| dir.join(program))
+        .find(|file| file.is_file())
+}
+
+/// Says what is lacking and counts the test as skipped; `false` if nothing is.
+/// The line goes to standard output and, for the sum over all programs, to the
+/// file that `VCP_TEST_SKIPS` names.
+#[must_use]
+pub fn skipped(file: &str, needs: &[Need]) -> bool {
+    let lacking: Vec<String> = needs.iter().filter_map(|need| need.lacking()).collect();
+    if lacking.is_empty() {
+        return false;
+    }
+    let thread = std::thread::current();
+    let line = format!(
+        "{file}: {}: {}\n",
+        thread.name().unwrap_or("?"),
+        lacking.join(", ")
+    );
+    print!("skipped: {line}");
+    if let Some(list) = std::env::var_os("VCP_TEST_SKIPS") {
+        let appended = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(list)
+            .and_then(|mut list| list.write_all(line.as_bytes()));
+        appended.expect("the list of skipped tests must be writable, or the sum is wrong");
+    }
+    true
+}
+
+/// `requires!(Root, Tun, "fio")`: returns from the test when one is lacking.
+#[macro_export]
+macro_rules! requires {
+    ($($need:tt),+ $(,)?) => {
+        if $crate::need::skipped(file!(), &[$($crate::requires!(@ $need)),+]) {
+            return;
+        }
+    };
+    (@ Root) => { $crate::need::Need::Root };
+    (@ Tun) => { $crate::need::Need::Tun };
+    (@ $program:literal) => { $crate::need::Need::Program($program) };
+}
