@@ -1,1 +1,36 @@
-//! The configuration file, command-line shorthands, URIs and link specifications, parsed and checked.
+//! Everything an operator writes, parsed and checked: the configuration file,
+//! the command line's shorthand for it, addresses, links, sizes and times.
+//!
+//! A [`HostConfig`] is correct by construction as far as that can be known
+//! without touching the system: [`HostConfig::read`] and [`HostConfig::shorthand`]
+//! give the same type, and [`HostConfig::to_toml`] prints either as the file it
+//! stands for. What is wrong is told in one line that names the place, the key
+//! and what was expected ([`ConfigError`]).
+//!
+//! This crate does no I/O besides reading the file it is given. The environment
+//! and the files that hold secrets are reached through [`Sources`]; whether a
+//! device exists, a link kind is built in or a name resolves is the host's to
+//! find out.
+
+pub mod address;
+mod check;
+mod dump;
+mod error;
+mod model;
+pub mod net;
+mod read;
+mod secret;
+mod settings;
+mod shorthand;
+pub mod value;
+
+pub use address::{DiscoveryUri, IscsiUri, Login, NbdAddress, Portal, PortalHost, UriError};
+pub use error::{ConfigError, Invalid, Place};
+pub use model::{
+    Cpu, DirectoryGrant, Export, HostConfig, Module, Name, Restart, RestartPolicy, Vcp,
+};
+pub use net::{InterfaceAddress, LinkKind, Mac, Net, Offload};
+pub use secret::Secret;
+pub use settings::{Resolved, SecretError, Setting, Settings, Sources};
+pub use shorthand::Shorthand;
+pub use value::{Backoff, ByteSize, CpuSet, Interval, Percent, Pin};

@@ -1,0 +1,436 @@
+//! iSCSI targets: `iscsi://[user[%password]@]host[:port]/iqn/lun`, the form that
+//! libiscsi and qemu use.
+//!
+//! In the part before `@` the first `%` or `:` ends the user name, so neither
+//! can be part of one given here; in the password and in the target's name `%XX`
+//! stands for a byte. Error messages never repeat what stands before the `@`.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use super::{parse_port, split_host};
+use crate::error::quote;
+use crate::secret::Secret;
+
+/// The iSCSI port registered with IANA.
+pub const DEFAULT_PORT: u16 = 3260;
+
+/// The highest LUN that flat space addressing holds (SAM-5).
+pub const MAX_LUN: u16 = 16383;
+
+/// The longest iSCSI name, in bytes (RFC 7143 §4.2.7).
+const MAX_NAME: usize = 223;
+
+/// What stays as it is in a target name inside a URI.
+const NAME: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b':');
+
+/// Why a text is no iSCSI URI. The message names the part.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UriError {
+    /// Another scheme or none.
+    #[error("expected iscsi://[user[%password]@]host[:port]/iqn/lun, found no \"iscsi://\"")]
+    Scheme,
+    /// No target or no LUN after the host.
+    #[error(
+        "expected iscsi://[user[%password]@]host[:port]/iqn/lun, found no /iqn/lun after the host"
+    )]
+    Path,
+    /// Something follows the host of a discovery URI.
+    #[error("expected iscsi://[user[%password]@]host[:port] without a target, found one")]
+    Discovery,
+    /// Options after `?` or `#`.
+    #[error("expected nothing after the LUN, found {0}; options are keys of their own")]
+    Options(String),
+    /// User or password.
+    #[error(
+        "expected user or user%password before \"@\", the password with % as %25, @ as %40 and / as %2F"
+    )]
+    Login,
+    /// The host.
+    #[error("expected a host name, an IPv4 address or an IPv6 address in brackets, found {0}")]
+    Host(String),
+    /// The port.
+    #[error("expected a port from 1 to 65535 after the host, found {0}")]
+    Port(String),
+    /// The target's name.
+    #[error("expected a target name that starts with iqn., eui. or naa., found {0}")]
+    Target(String),
+    /// The LUN.
+    #[error("expected a LUN from 0 to 16383, found {0}")]
+    Lun(String),
+}
+
+/// Who logs in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The CHAP name.
+    pub user: String,
+    /// The CHAP secret, when it is part of the URI.
+    pub password: Option<Secret>,
+}
+
+/// The host of a portal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PortalHost {
+    /// Ready to connect to.
+    Address(IpAddr),
+    /// To be resolved first.
+    Name(String),
+}
+
+/// Where a target listens: `host[:port]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Portal {
+    /// Its host.
+    pub host: PortalHost,
+    /// Its TCP port; not 0.
+    pub port: u16,
+}
+
+/// One logical unit of one target. `Display` shows a password as `***`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IscsiUri {
+    /// For CHAP, when given here.
+    pub login: Option<Login>,
+    /// Where to connect.
+    pub portal: Portal,
+    /// The target's iSCSI name, decoded.
+    pub target: String,
+    /// The logical unit, at most [`MAX_LUN`].
+    pub lun: u16,
+}
+
+/// A portal to be asked for its targets: `iscsi://[user[%password]@]host[:port]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiscoveryUri {
+    /// For CHAP, when given here.
+    pub login: Option<Login>,
+    /// Where to connect.
+    pub portal: Portal,
+}
+
+impl IscsiUri {
+    /// The same URI without user and password.
+    pub fn without_login(&self) -> Self {
+        Self {
+            login: None,
+            ..self.clone()
+        }
+    }
+}
+
+impl FromStr for IscsiUri {
+    type Err = UriError;
+
+    fn from_str(text: &str) -> Result<Self, UriError> {
+        let (login, portal, path) = parse_authority(text)?;
+        let (target, lun) = path.split_once('/').ok_or(UriError::Path)?;
+        if let Some(options) = lun.find(['?', '#']) {
+            return Err(UriError::Options(quote(&lun[options..])));
+        }
+        let wrong_lun = || UriError::Lun(quote(lun));
+        let digits = (1..=5).contains(&lun.len()) && lun.bytes().all(|b| b.is_ascii_digit());
+        let lun = digits
+            .then(|| lun.parse::<u16>().ok())
+            .flatten()
+            .filter(|lun| *lun <= MAX_LUN)
+            .ok_or_else(wrong_lun)?;
+        let target = decode(target)
+            .filter(|name| is_target_name(name))
+            .ok_or_else(|| UriError::Target(quote(target)))?;
+        Ok(Self {
+            login,
+            portal,
+            target,
+            lun,
+        })
+    }
+}
+
+impl FromStr for DiscoveryUri {
+    type Err = UriError;
+
+    fn from_str(text: &str) -> Result<Self, UriError> {
+        match parse_authority(text)? {
+            (login, portal, "") => Ok(Self { login, portal }),
+            _ => Err(UriError::Discovery),
+        }
+    }
+}
+
+/// Takes the scheme, the login and the portal off a URI; the rest comes without
+/// its leading slash.
+fn parse_authority(text: &str) -> Result<(Option<Login>, Portal, &str), UriError> {
+    let rest = text.strip_prefix("iscsi://").ok_or(UriError::Scheme)?;
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    // The last `@`, so that one left bare in a password is told as such and
+    // never shows up as part of a host.
+    let (login, host) = match authority.rsplit_once('@') {
+        Some((login, host)) => (Some(parse_login(login)?), host),
+        None => (None, authority),
+    };
+    // A bare `/` in a password leaves a piece of it here.
+    if login.is_none() && path.contains('@') {
+        return Err(UriError::Login);
+    }
+    Ok((login, host.parse()?, path))
+}
+
+fn parse_login(text: &str) -> Result<Login, UriError> {
+    let (user, password) = match text.find(['%', ':']) {
+        Some(end) => (&text[..end], Some(&text[end + 1..])),
+        None => (text, None),
+    };
+    let password = match password {
+        None => None,
+        Some(p) => Some(decode(p).filter(|p| !p.is_empty()).ok_or(UriError::Login)?),
+    };
+    let plain = |s: &str| !s.contains(|c: char| c.is_control() || c == '@');
+    if user.is_empty() || !plain(user) || text.contains('@') {
+        return Err(UriError::Login);
+    }
+    Ok(Login {
+        user: user.to_owned(),
+        password: password.map(Secret::new),
+    })
+}
+
+/// Undoes `%XX`. `None` when a `%` is not followed by two hexadecimal digits, or
+/// the bytes are no UTF-8, or hold a control character.
+fn decode(text: &str) -> Option<String> {
+    let escapes = text.split('%').skip(1).all(|after| {
+        let bytes = after.as_bytes();
+        bytes.len() >= 2 && bytes[..2].iter().all(u8::is_ascii_hexdigit)
+    });
+    let decoded = percent_decode_str(text).decode_utf8().ok()?;
+    (escapes && !decoded.contains(char::is_control)).then(|| decoded.into_owned())
+}
+
+/// RFC 7143 §4.2.7: one of the three types, at most 223 bytes. The characters
+/// after it are the target's affair as long as they can stand in a text key.
+fn is_target_name(name: &str) -> bool {
+    let typed = ["iqn.", "eui.", "naa."]
+        .iter()
+        .any(|prefix| name.len() > prefix.len() && name.starts_with(prefix));
+    typed && name.len() <= MAX_NAME && !name.contains(|c: char| c.is_whitespace() || c == '/')
+}
+
+impl FromStr for Portal {
+    type Err = UriError;
+
+    fn from_str(text: &str) -> Result<Self, UriError> {
+        let (host, after) = split_host(text).ok_or_else(|| UriError::Host(quote(text)))?;
+        let port = if after.is_empty() {
+            DEFAULT_PORT
+        } else {
+            parse_port(after)
+                .filter(|port| *port != 0)
+                .ok_or_else(|| UriError::Port(quote(after)))?
+        };
+        let host = match host.parse::<IpAddr>() {
+            Ok(address) => PortalHost::Address(address),
+            // Four numbers that are no address are a mistake, not a name.
+            Err(_) if host.chars().all(|c| c.is_ascii_digit() || c == '.') => {
+                return Err(UriError::Host(quote(host)));
+            }
+            Err(_) => PortalHost::Name(host.to_owned()),
+        };
+        Ok(Self { host, port })
+    }
+}
+
+impl fmt::Display for Portal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.host {
+            PortalHost::Address(IpAddr::V6(address)) => write!(f, "[{address}]")?,
+            PortalHost::Address(address) => write!(f, "{address}")?,
+            PortalHost::Name(name) => f.write_str(name)?,
+        }
+        if self.port != DEFAULT_PORT {
+            write!(f, ":{}", self.port)?;
+        }
+        Ok(())
+    }
+}
+
+fn write_authority(
+    f: &mut fmt::Formatter<'_>,
+    login: &Option<Login>,
+    portal: &Portal,
+) -> fmt::Result {
+    f.write_str("iscsi://")?;
+    match login {
+        None => {}
+        Some(Login {
+            user,
+            password: None,
+        }) => write!(f, "{user}@")?,
+        Some(Login {
+            user,
+            password: Some(secret),
+        }) => write!(f, "{user}%{secret}@")?,
+    }
+    write!(f, "{portal}")
+}
+
+impl fmt::Display for IscsiUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_authority(f, &self.login, &self.portal)?;
+        write!(
+            f,
+            "/{}/{}",
+            utf8_percent_encode(&self.target, NAME),
+            self.lun
+        )
+    }
+}
+
+impl fmt::Display for DiscoveryUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_authority(f, &self.login, &self.portal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn uri(text: &str) -> IscsiUri {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn reads_every_part() {
+        let full = uri("iscsi://joe%p%40ss%25@[fd00::1]:3261/iqn.2026-11.example:disk/7");
+        let login = full.login.clone().unwrap();
+        assert_eq!(login.user, "joe");
+        assert_eq!(login.password.unwrap().expose(), "p@ss%");
+        assert_eq!(
+            full.portal.host,
+            PortalHost::Address("fd00::1".parse().unwrap())
+        );
+        assert_eq!((full.portal.port, full.lun), (3261, 7));
+        assert_eq!(full.target, "iqn.2026-11.example:disk");
+
+        let short = uri("iscsi://san.example/iqn.x%20y:z/0"
+            .replace("%20", "")
+            .as_str());
+        assert_eq!(short.portal.host, PortalHost::Name("san.example".into()));
+        assert_eq!(short.portal.port, DEFAULT_PORT);
+        assert_eq!(short.login, None);
+    }
+
+    #[test]
+    fn shows_no_password() {
+        let with = uri("iscsi://joe%hunter22@10.0.0.1/iqn.a:b/0");
+        assert_eq!(with.to_string(), "iscsi://joe%***@10.0.0.1/iqn.a:b/0");
+        assert!(!format!("{with:?}").contains("hunter22"));
+        assert_eq!(
+            with.without_login().to_string(),
+            "iscsi://10.0.0.1/iqn.a:b/0"
+        );
+    }
+
+    #[test]
+    fn no_error_repeats_a_password() {
+        for bad in [
+            "iscsi://joe%hunter%22@h/iqn.a/0/",
+            "iscsi://joe%hunter2%@h/iqn.a/0",
+            "iscsi://joe%hunter2/x@h/iqn.a/0",
+            "iscsi://joe%hunter2@x@h/iqn.a/0",
+            "iscsi:joe%hunter2@h/iqn.a/0",
+            "iscsi://joe%hunter2@h",
+            "iscsi://joe%hunter2@h:0/iqn.a/0",
+            "iscsi://%hunter2@h/iqn.a/0",
+        ] {
+            let error = bad.parse::<IscsiUri>().unwrap_err();
+            assert!(!error.to_string().contains("hunter2"), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn names_the_wrong_part() {
+        let error = |text: &str| text.parse::<IscsiUri>().unwrap_err();
+        assert_eq!(error("http://x/iqn.a/0"), UriError::Scheme);
+        assert_eq!(error("iscsi://x"), UriError::Path);
+        assert_eq!(error("iscsi://x/iqn.a"), UriError::Path);
+        assert_eq!(
+            error("iscsi://::1/iqn.a/0"),
+            UriError::Host("\"::1\"".into())
+        );
+        assert_eq!(
+            error("iscsi://10.0.0/iqn.a/0"),
+            UriError::Host("\"10.0.0\"".into())
+        );
+        assert_eq!(error("iscsi:///iqn.a/0"), UriError::Host("\"\"".into()));
+        assert_eq!(
+            error("iscsi://x:99999/iqn.a/0"),
+            UriError::Port("\":99999\"".into())
+        );
+        assert_eq!(
+            error("iscsi://x/disk/0"),
+            UriError::Target("\"disk\"".into())
+        );
+        assert_eq!(
+            error("iscsi://x/iqn.a%zz/0"),
+            UriError::Target("\"iqn.a%zz\"".into())
+        );
+        assert_eq!(
+            error("iscsi://x/iqn.a/16384"),
+            UriError::Lun("\"16384\"".into())
+        );
+        assert_eq!(
+            error("iscsi://x/iqn.a/0?a=b"),
+            UriError::Options("\"?a=b\"".into())
+        );
+    }
+
+    #[test]
+    fn discovery_has_no_target() {
+        let ask: DiscoveryUri = "iscsi://10.0.0.1:860/".parse().unwrap();
+        assert_eq!(ask.to_string(), "iscsi://10.0.0.1:860");
+        assert_eq!(
+            "iscsi://x/iqn.a/0".parse::<DiscoveryUri>(),
+            Err(UriError::Discovery)
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn prints_what_it_parses(
+            user in proptest::option::of("[a-z.]{1,8}"),
+            host in "([a-z][a-z0-9-]{0,8}(\\.[a-z]{1,4})?|10\\.0\\.[0-9]\\.1|\\[fd00::[0-9a-f]{1,4}\\])",
+            port in 1u16..,
+            target in "iqn\\.[a-zé%?#@]{1,20}",
+            lun in 0u16..=MAX_LUN,
+        ) {
+            let user = user.map(|u| format!("{u}@")).unwrap_or_default();
+            let name = utf8_percent_encode(&target, NAME);
+            let uri: IscsiUri = format!("iscsi://{user}{host}:{port}/{name}/{lun}").parse().unwrap();
+            prop_assert_eq!(&uri.target, &target);
+            prop_assert_eq!(uri.to_string().parse::<IscsiUri>(), Ok(uri));
+        }
+
+        #[test]
+        fn any_password_can_be_written(password in "[^\\pC]{1,16}") {
+            let encoded = utf8_percent_encode(&password, NON_ALPHANUMERIC);
+            let uri = uri(&format!("iscsi://joe%{encoded}@h/iqn.a/0"));
+            prop_assert_eq!(uri.login.unwrap().password, Some(Secret::new(password)));
+        }
+
+        #[test]
+        fn never_panics(text in "(iscsi://)?\\PC{0,40}") {
+            let _ = text.parse::<IscsiUri>();
+            let _ = text.parse::<DiscoveryUri>();
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! What must hold between the parts of a configuration, whichever way it was
+//! written, and the limits of single values.
+
+use crate::address::{IscsiUri, PortalHost};
+use crate::error::{Invalid, did_you_mean};
+use crate::model::{HostConfig, Module, Name, Vcp};
+use crate::net::{LinkKind, Net};
+use crate::settings::{ISCSI, PASSWORD, Setting, TARGET, USER};
+use crate::value::{ByteSize, Interval};
+
+/// The most requests a VCP can be given to hold.
+pub(crate) const DEEPEST_QUEUE: u32 = 4096;
+
+/// A Wasm page.
+const PAGE: u64 = 64 << 10;
+
+/// What is wrong, under a key of a `[vcp.NAME]` table.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    pub(crate) key: &'static str,
+    pub(crate) message: String,
+}
+
+pub(crate) fn memory(size: ByteSize) -> Result<ByteSize, Invalid> {
+    let whole = size.bytes().is_multiple_of(PAGE);
+    if whole && (ByteSize::mib(1)..=ByteSize::mib(4096)).contains(&size) {
+        return Ok(size);
+    }
+    let expected = "a multiple of 64KiB from 1MiB to 4GiB";
+    Err(Invalid::new(expected, &size.to_string()))
+}
+
+pub(crate) fn period(period: Interval) -> Result<Interval, Invalid> {
+    let micros = period.duration().as_micros();
+    if (100..=1_000_000).contains(&micros) {
+        return Ok(period);
+    }
+    Err(Invalid::new("a time from 100us to 1s", &period.to_string()))
+}
+
+/// What an NBD client shows; 4096 bytes is that protocol's limit for a string.
+pub(crate) fn description(text: &str) -> Result<(), Invalid> {
+    if text.len() <= 4096 && !text.contains(char::is_control) {
+        return Ok(());
+    }
+    Err(Invalid::new("one line of at most 4096 bytes", text))
+}
+
+pub(crate) fn no_such_vcp(name: &Name, config: &HostConfig) -> String {
+    let known: Vec<&str> = config.vcps.keys().map(Name::as_str).collect();
+    let hint = did_you_mean(name.as_str(), &known);
+    format!("there is no [vcp.{name}]{hint}")
+}
+
+/// Checks a VCP as a whole, and brings its settings into their final form: the
+/// login in an iSCSI target's URI becomes settings of its own.
+pub(crate) fn vcp(vcp: &mut Vcp) -> Result<(), Fault> {
+    if let Some(net) = &vcp.net {
+        net.check().map_err(|(key, message)| Fault {
+            key: NET_KEYS
+                .iter()
+                .find(|full| full.strip_prefix("net.") == Some(key))
+                .expect("NET_KEYS has every option of a link"),
+            message,
+        })?;
+    }
+    match vcp.module {
+        Module::Builtin(ref name) if name == ISCSI => iscsi(vcp),
+        _ => Ok(()),
+    }
+}
+
+const NET_KEYS: [&str; 7] = [
+    "net.address",
+    "net.gateway",
+    "net.mtu",
+    "net.mac",
+    "net.offload",
+    "net.pcap",
+    "net.host-address",
+];
+
+fn iscsi(vcp: &mut Vcp) -> Result<(), Fault> {
+    let fault = |key, message: String| Fault { key, message };
+    let Some(target) = vcp.settings.plain(TARGET) else {
+        let message = "missing; expected the target of module \"iscsi\", such as \
+                       \"iscsi://10.77.0.1/iqn.2026-11.example:disk/1\"";
+        return Err(fault("config.target", message.into()));
+    };
+    let uri: IscsiUri = target
+        .parse()
+        .map_err(|e: crate::UriError| fault("config.target", e.to_string()))?;
+    let Some(net) = &vcp.net else {
+        let message = "missing; module \"iscsi\" needs a link, such as \
+                       { link = \"tap:vcp0\", address = \"10.77.0.2/24\" }";
+        return Err(fault("net", message.into()));
+    };
+    same_family(&uri, net).map_err(|message| fault("config.target", message))?;
+    let plain = uri.without_login().to_string();
+    vcp.settings.replace(TARGET, Setting::Plain(plain));
+    if let Some(login) = uri.login {
+        let twice = |message| {
+            fault(
+                "config.target",
+                format!("{message}, here and as a key of its own"),
+            )
+        };
+        vcp.settings
+            .put(USER, Setting::Plain(login.user))
+            .map_err(twice)?;
+        if let Some(password) = login.password {
+            vcp.settings
+                .put(PASSWORD, Setting::Secret(password))
+                .map_err(twice)?;
+        }
+    }
+    Ok(())
+}
+
+/// A VCP with a stack of its own can't reach a family it has no address of.
+fn same_family(uri: &IscsiUri, net: &Net) -> Result<(), String> {
+    let PortalHost::Address(target) = uri.portal.host else {
+        return Ok(());
+    };
+    let known = net
+        .addresses
+        .iter()
+        .any(|a| a.address.is_ipv4() == target.is_ipv4());
+    if known || net.link == LinkKind::Host {
+        return Ok(());
+    }
+    let family = if target.is_ipv4() { "IPv4" } else { "IPv6" };
+    Err(format!(
+        "{target} can't be reached: net.address has no {family} address"
+    ))
+}

@@ -1,0 +1,231 @@
+//! A configuration as the file it stands for.
+//!
+//! The file reads back to an equal configuration, except for secrets: those that
+//! were given outright are left out, and a comment says how to give them.
+
+use std::fmt::{Display, Write};
+
+use crate::model::{Cpu, Export, HostConfig, Restart, Vcp};
+use crate::net::{Net, Offload};
+use crate::settings::{self, ISCSI, Setting, Settings};
+use crate::value::Pin;
+
+impl HostConfig {
+    /// The configuration file this stands for. Defaults are left out, and so is
+    /// every secret: [`HostConfig::without_secrets`] is what the file says.
+    pub fn to_toml(&self) -> String {
+        let mut out = String::new();
+        for (name, vcp) in &self.vcps {
+            vcp_table(&mut out, &key(name.as_str()), vcp);
+        }
+        for (name, export) in &self.exports {
+            export_table(&mut out, name.as_str(), export);
+        }
+        out
+    }
+
+    /// The same without the secrets that were given outright. Those that are
+    /// only named, by file, stay.
+    pub fn without_secrets(&self) -> Self {
+        let mut plain = self.clone();
+        for vcp in plain.vcps.values_mut() {
+            vcp.settings = vcp.settings.without_secrets();
+        }
+        plain
+    }
+}
+
+/// `text` as a TOML string.
+fn string(text: impl Display) -> String {
+    toml::Value::String(text.to_string()).to_string()
+}
+
+/// `name` as a part of a TOML key.
+fn key(name: &str) -> String {
+    let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if name.chars().all(bare) {
+        name.to_owned()
+    } else {
+        string(name)
+    }
+}
+
+/// One string, or a list of several.
+fn strings<T: Display>(items: &[T]) -> String {
+    match items {
+        [one] => string(one),
+        many => {
+            let items: Vec<String> = many.iter().map(string).collect();
+            format!("[{}]", items.join(", "))
+        }
+    }
+}
+
+/// `name = value`, unless the value is the default's.
+fn line(out: &mut String, name: &str, value: Option<String>) {
+    if let Some(value) = value {
+        writeln!(out, "{name} = {value}").expect("a String takes everything");
+    }
+}
+
+/// An inline table of the values that are there; `None` if there are none.
+fn inline(items: Vec<(&str, Option<String>)>) -> Option<String> {
+    let given: Vec<String> = items
+        .into_iter()
+        .filter_map(|(name, value)| Some(format!("{} = {}", key(name), value?)))
+        .collect();
+    (!given.is_empty()).then(|| format!("{{ {} }}", given.join(", ")))
+}
+
+fn separate(out: &mut String, header: &str) {
+    if !out.is_empty() {
+        out.push('\n');
+    }
+    writeln!(out, "[{header}]").expect("a String takes everything");
+}
+
+fn vcp_table(out: &mut String, name: &str, vcp: &Vcp) {
+    separate(out, &format!("vcp.{name}"));
+    line(out, "module", Some(string(&vcp.module)));
+    line(out, "cpu", cpu(&vcp.cpu));
+    let memory = (vcp.memory != Vcp::DEFAULT_MEMORY).then(|| string(vcp.memory));
+    line(out, "memory", memory);
+    line(out, "restart", restart(&vcp.restart));
+    let depth = vcp.queue_depth;
+    line(
+        out,
+        "queue-depth",
+        (depth != Vcp::DEFAULT_QUEUE_DEPTH).then(|| depth.to_string()),
+    );
+    line(out, "net", vcp.net.as_ref().and_then(net));
+    line(out, "files", files(vcp));
+    config_table(out, name, vcp);
+}
+
+/// A table of its own, as a target's URI and a login make a long line.
+fn config_table(out: &mut String, name: &str, vcp: &Vcp) {
+    if vcp.settings == Settings::default() {
+        return;
+    }
+    separate(out, &format!("vcp.{name}.config"));
+    for (name, setting) in vcp.settings.iter() {
+        match setting {
+            Setting::Plain(value) => line(out, &key(name), Some(string(value))),
+            Setting::SecretFile(path) => {
+                line(
+                    out,
+                    &key(&format!("{name}-file")),
+                    Some(string(path.display())),
+                );
+            }
+            Setting::Secret(_) => {
+                let variable = settings::variable(name).filter(|_| vcp.module.is_builtin(ISCSI));
+                let variable = variable
+                    .map(|v| format!("{v} in the environment or "))
+                    .unwrap_or_default();
+                writeln!(
+                    out,
+                    "# {name} was given and is not shown: set {variable}{name}-file = \"PATH\" here"
+                )
+                .expect("a String takes everything");
+            }
+        }
+    }
+}
+
+fn cpu(cpu: &Cpu) -> Option<String> {
+    let default = Cpu::default();
+    let pin = match &cpu.pin {
+        Pin::Any => None,
+        Pin::Core => Some(string("core")),
+        Pin::Set(set) => {
+            let cpus: Vec<String> = set.iter().map(|cpu| cpu.to_string()).collect();
+            Some(format!("[{}]", cpus.join(", ")))
+        }
+    };
+    inline(vec![
+        ("pin", pin),
+        (
+            "share",
+            (cpu.share != default.share).then(|| string(cpu.share)),
+        ),
+        (
+            "period",
+            (cpu.period != default.period).then(|| string(cpu.period)),
+        ),
+        (
+            "slack",
+            (cpu.slack != default.slack).then(|| cpu.slack.to_string()),
+        ),
+    ])
+}
+
+fn restart(restart: &Restart) -> Option<String> {
+    let default = Restart::default();
+    inline(vec![
+        (
+            "policy",
+            (restart.policy != default.policy).then(|| string(restart.policy)),
+        ),
+        (
+            "min-run",
+            (restart.min_run != default.min_run).then(|| string(restart.min_run)),
+        ),
+        (
+            "backoff",
+            (restart.backoff != default.backoff).then(|| string(restart.backoff)),
+        ),
+    ])
+}
+
+fn net(net: &Net) -> Option<String> {
+    let some = |items: &[_]| (!items.is_empty()).then(|| strings(items));
+    inline(vec![
+        ("link", Some(string(&net.link))),
+        ("address", some(&net.addresses)),
+        (
+            "gateway",
+            (!net.gateways.is_empty()).then(|| strings(&net.gateways)),
+        ),
+        ("mtu", net.mtu.map(|mtu| mtu.to_string())),
+        ("mac", net.mac.map(string)),
+        (
+            "offload",
+            (net.offload != Offload::default()).then(|| string(net.offload)),
+        ),
+        ("pcap", net.pcap.as_ref().map(|path| string(path.display()))),
+        ("host-address", some(&net.host_addresses)),
+    ])
+}
+
+fn files(vcp: &Vcp) -> Option<String> {
+    let grants: Vec<String> = vcp
+        .files
+        .iter()
+        .filter_map(|grant| {
+            inline(vec![
+                ("host", Some(string(grant.host.display()))),
+                ("guest", Some(string(&grant.guest))),
+                ("read-only", grant.read_only.then(|| "true".to_owned())),
+            ])
+        })
+        .collect();
+    (!grants.is_empty()).then(|| format!("[{}]", grants.join(", ")))
+}
+
+fn export_table(out: &mut String, name: &str, export: &Export) {
+    separate(out, &format!("export.{}", key(name)));
+    let other = (export.vcp.as_str() != name).then(|| string(&export.vcp));
+    line(out, "vcp", other);
+    line(
+        out,
+        "nbd",
+        (!export.nbd.is_empty()).then(|| strings(&export.nbd)),
+    );
+    line(
+        out,
+        "read-only",
+        export.read_only.then(|| "true".to_owned()),
+    );
+    line(out, "description", export.description.as_ref().map(string));
+}

@@ -1,0 +1,105 @@
+//! What is wrong with a configuration, in one line that names where.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::path::PathBuf;
+
+/// Why a configuration was refused. Its `Display` is one line:
+/// `FILE:LINE:COLUMN: KEY: what is wrong`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// Where it is written.
+    pub place: Place,
+    /// The dotted key it concerns, such as `vcp.disk0.cpu.share`; empty when
+    /// the text is no TOML at all, or when `place` says it all.
+    pub key: String,
+    /// What is wrong and what is expected.
+    pub message: String,
+}
+
+/// Where something is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// In a configuration file.
+    File {
+        /// As the operator named it.
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+        /// In characters, from 1.
+        column: usize,
+    },
+    /// A configuration file that cannot be read.
+    Unreadable(PathBuf),
+    /// On the command line: the option or the placeholder of its argument, such
+    /// as `--link` or `MODULE`.
+    Argument(String),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::File { path, line, column } => write!(f, "{}:{line}:{column}", path.display()),
+            Place::Unreadable(path) => write!(f, "{}", path.display()),
+            Place::Argument(argument) => f.write_str(argument),
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.place)?;
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// The longest piece of a wrong value that an error repeats, in characters.
+const QUOTED: usize = 64;
+
+/// A value that could not be understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected {expected}, found {found}")]
+pub struct Invalid {
+    /// What was expected, as it continues "expected …".
+    pub expected: Cow<'static, str>,
+    /// What was found, quoted, shortened and without control characters.
+    pub found: String,
+}
+
+impl Invalid {
+    /// `found` is repeated in the message; it must not be a secret.
+    pub(crate) fn new(expected: impl Into<Cow<'static, str>>, found: &str) -> Self {
+        Self {
+            expected: expected.into(),
+            found: quote(found),
+        }
+    }
+}
+
+/// Quotes foreign text for a one-line message.
+pub(crate) fn quote(text: &str) -> String {
+    match text.char_indices().nth(QUOTED) {
+        None => format!("{text:?}"),
+        Some((end, _)) => format!("{:?}…", &text[..end]),
+    }
+}
+
+/// ` (did you mean "…"?)` when one of `known` is close to `name`, else nothing.
+pub(crate) fn did_you_mean(name: &str, known: &[&str]) -> String {
+    // Long garbage is near nothing, and comparing it would cost its square.
+    if name.len() > QUOTED {
+        return String::new();
+    }
+    known
+        .iter()
+        .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
+        .min()
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
+        .map(|(_, candidate)| format!(" (did you mean \"{candidate}\"?)"))
+        .unwrap_or_default()
+}

@@ -1,0 +1,310 @@
+//! What a configuration says, whichever way it was written.
+
+use std::borrow::Borrow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::address::NbdAddress;
+use crate::error::Invalid;
+use crate::net::Net;
+use crate::settings::Settings;
+use crate::value::{Backoff, ByteSize, Interval, Percent, Pin};
+
+/// All VCPs of a host and what they export.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct HostConfig {
+    /// `[vcp.NAME]`.
+    pub vcps: BTreeMap<Name, Vcp>,
+    /// `[export.NAME]`; each names a VCP in `vcps`.
+    pub exports: BTreeMap<Name, Export>,
+}
+
+/// One VCP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vcp {
+    /// `module`: what runs in it.
+    pub module: Module,
+    /// `cpu`: where and how much it runs.
+    pub cpu: Cpu,
+    /// `memory`: the most linear memory it may have; 1 MiB to 4 GiB, a multiple
+    /// of 64 KiB.
+    pub memory: ByteSize,
+    /// `restart`: what happens after a fault.
+    pub restart: Restart,
+    /// `config`: what the module is told.
+    pub settings: Settings,
+    /// `net`: the link, for a module that needs one.
+    pub net: Option<Net>,
+    /// `files`: the directories it may reach through WASI.
+    pub files: Vec<DirectoryGrant>,
+    /// `queue-depth`: the most requests it holds at a time, 1 to 4096.
+    pub queue_depth: u32,
+}
+
+impl Vcp {
+    /// A VCP with every default.
+    pub fn new(module: Module) -> Self {
+        Self {
+            module,
+            cpu: Cpu::default(),
+            memory: Self::DEFAULT_MEMORY,
+            restart: Restart::default(),
+            settings: Settings::default(),
+            net: None,
+            files: Vec::new(),
+            queue_depth: Self::DEFAULT_QUEUE_DEPTH,
+        }
+    }
+
+    /// What `memory` is when not given.
+    pub const DEFAULT_MEMORY: ByteSize = ByteSize::mib(64);
+
+    /// What `queue-depth` is when not given.
+    pub const DEFAULT_QUEUE_DEPTH: u32 = 128;
+}
+
+/// Something clients can connect to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Export {
+    /// `vcp`: whose device it is; by default that of the same name.
+    pub vcp: Name,
+    /// `nbd`: where it is served, without repetitions. Empty: the host makes a
+    /// private socket and says where.
+    pub nbd: Vec<NbdAddress>,
+    /// `read-only`: refuse writes even if the device takes them.
+    pub read_only: bool,
+    /// `description`: for people, in an NBD client's listing; one line.
+    pub description: Option<String>,
+}
+
+impl Export {
+    /// A writable export of `vcp` at these addresses.
+    pub fn new(vcp: Name, nbd: Vec<NbdAddress>) -> Self {
+        Self {
+            vcp,
+            nbd,
+            read_only: false,
+            description: None,
+        }
+    }
+}
+
+/// The name of a VCP or an export: 1 to 63 of `A-Z a-z 0-9 . _ -`, the first a
+/// letter or digit. Safe in file names, logs and metrics.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name(String);
+
+impl Name {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Name {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let inner = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        let starts = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+        (starts && text.len() <= 63 && text.chars().all(inner))
+            .then(|| Self(text.to_owned()))
+            .ok_or_else(|| {
+                Invalid::new(
+                    "a name of up to 63 letters, digits, \".\", \"_\" and \"-\" that starts with a letter or digit",
+                    text,
+                )
+            })
+    }
+}
+
+impl Borrow<str> for Name {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What runs in a VCP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Module {
+    /// A module that ships inside the host: a word of lower-case letters, digits
+    /// and `-`. Whether there is one of this name is the host's to say.
+    Builtin(String),
+    /// A component in a file: anything with a `/` or a `.` in it.
+    File(PathBuf),
+    /// A component in a registry: `oci:REFERENCE`.
+    Oci(String),
+}
+
+impl Module {
+    /// Whether this is the built-in module `name`.
+    pub fn is_builtin(&self, name: &str) -> bool {
+        matches!(self, Module::Builtin(own) if own == name)
+    }
+}
+
+impl FromStr for Module {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        const EXPECTED: &str =
+            "the name of a built-in module, a path such as \"./disk.wasm\", or \"oci:REFERENCE\"";
+        let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let invalid = || Invalid::new(EXPECTED, text);
+        if text.is_empty() || text.len() > 4096 || text.contains(char::is_control) {
+            return Err(invalid());
+        }
+        match text.strip_prefix("oci:") {
+            Some("") => Err(invalid()),
+            Some(reference) => Ok(Self::Oci(reference.to_owned())),
+            None if text.contains(['/', '.']) => Ok(Self::File(PathBuf::from(text))),
+            None if text.chars().all(word) => Ok(Self::Builtin(text.to_owned())),
+            None => Err(invalid()),
+        }
+    }
+}
+
+impl fmt::Display for Module {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Module::Builtin(name) => f.write_str(name),
+            Module::File(path) => write!(f, "{}", path.display()),
+            Module::Oci(reference) => write!(f, "oci:{reference}"),
+        }
+    }
+}
+
+/// Where a VCP runs, and for how much of the time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cpu {
+    /// `pin`: on which CPUs.
+    pub pin: Pin,
+    /// `share`: how much of one CPU.
+    pub share: Percent,
+    /// `period`: the time over which the share holds; 100 µs to 1 s.
+    pub period: Interval,
+    /// `slack`: may run beyond its share while nobody else wants the CPU.
+    pub slack: bool,
+}
+
+impl Default for Cpu {
+    fn default() -> Self {
+        Self {
+            pin: Pin::Any,
+            share: Percent::FULL,
+            period: Interval::millis(10),
+            slack: true,
+        }
+    }
+}
+
+/// What happens after a fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restart {
+    /// `policy`.
+    pub policy: RestartPolicy,
+    /// `min-run`: an instance that ran at least this long is replaced at once,
+    /// and the back-off starts over.
+    pub min_run: Interval,
+    /// `backoff`: how long to wait before replacing one that did not.
+    pub backoff: Backoff,
+}
+
+impl Default for Restart {
+    fn default() -> Self {
+        Self {
+            policy: RestartPolicy::Always,
+            min_run: Interval::millis(50),
+            backoff: Backoff::new(Interval::millis(10), Interval::millis(5000))
+                .expect("10 ms is less than 5 s"),
+        }
+    }
+}
+
+/// Whether a faulted VCP comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RestartPolicy {
+    /// It is started anew and given every unanswered request again.
+    Always,
+    /// It stays down; its requests fail.
+    Never,
+}
+
+impl FromStr for RestartPolicy {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text {
+            "always" => Ok(Self::Always),
+            "never" => Ok(Self::Never),
+            other => Err(Invalid::new("\"always\" or \"never\"", other)),
+        }
+    }
+}
+
+impl fmt::Display for RestartPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            RestartPolicy::Always => "always",
+            RestartPolicy::Never => "never",
+        })
+    }
+}
+
+/// A directory of the host that a VCP may reach through WASI.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirectoryGrant {
+    /// `host`: the directory.
+    pub host: PathBuf,
+    /// `guest`: the absolute path under which the VCP finds it.
+    pub guest: String,
+    /// `read-only`: the VCP may not change anything in it.
+    pub read_only: bool,
+}
+
+impl DirectoryGrant {
+    /// Whether a VCP can be given this path: absolute, in its shortest form.
+    pub(crate) fn check_guest(guest: &str) -> Result<(), Invalid> {
+        let part =
+            |p: &str| !p.is_empty() && p != "." && p != ".." && !p.contains(char::is_control);
+        let inner = guest.strip_prefix('/');
+        let valid = inner.is_some_and(|rest| rest.is_empty() || rest.split('/').all(part));
+        valid.then_some(()).ok_or_else(|| {
+            Invalid::new(
+                "an absolute path without \".\" or \"..\", such as \"/data\"",
+                guest,
+            )
+        })
+    }
+}
+
+/// `HOST:GUEST[:ro]`, as on the command line.
+impl FromStr for DirectoryGrant {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let (paths, read_only) = match text.strip_suffix(":ro") {
+            Some(paths) => (paths, true),
+            None => (text, false),
+        };
+        match paths.rsplit_once(':') {
+            Some((host, guest)) if !host.is_empty() => {
+                Self::check_guest(guest)?;
+                Ok(Self {
+                    host: PathBuf::from(host),
+                    guest: guest.to_owned(),
+                    read_only,
+                })
+            }
+            _ => Err(Invalid::new("HOST-DIRECTORY:GUEST-DIRECTORY[:ro]", text)),
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! `[vcp.NAME]`.
+
+use super::table::{Node, Table};
+use crate::check;
+use crate::error::ConfigError;
+use crate::model::{Cpu, DirectoryGrant, Restart, Vcp};
+use crate::net::{self, Net};
+use crate::settings::Settings;
+use crate::value::{CpuSet, Pin};
+
+const KEYS: [&str; 8] = [
+    "module",
+    "cpu",
+    "memory",
+    "restart",
+    "config",
+    "net",
+    "files",
+    "queue-depth",
+];
+
+pub(super) fn read(node: &Node<'_>) -> Result<Vcp, ConfigError> {
+    let table = node.table()?;
+    table.only(&KEYS)?;
+    let module = table.require(
+        "module",
+        "what runs in the VCP, such as \"iscsi\" or a path",
+    )?;
+    let mut vcp = Vcp::new(module.parse()?);
+    if let Some(node) = table.get("cpu") {
+        vcp.cpu = cpu(node)?;
+    }
+    if let Some(node) = table.get("memory") {
+        vcp.memory = check::memory(match node.integer() {
+            Some(bytes) => crate::ByteSize(bytes),
+            None => node.parse()?,
+        })
+        .map_err(|message| node.error(message))?;
+    }
+    if let Some(node) = table.get("restart") {
+        vcp.restart = restart(node)?;
+    }
+    if let Some(node) = table.get("config") {
+        vcp.settings = settings(node)?;
+    }
+    if let Some(node) = table.get("net") {
+        vcp.net = Some(net(node)?);
+    }
+    if let Some(node) = table.get("files") {
+        vcp.files = files(node)?;
+    }
+    if let Some(node) = table.get("queue-depth") {
+        vcp.queue_depth = node.number(1..=check::DEEPEST_QUEUE)?;
+    }
+    check::vcp(&mut vcp).map_err(|fault| place(&table, &fault))?;
+    Ok(vcp)
+}
+
+/// An error of the parts together, at the most telling place there is.
+fn place(table: &Table<'_>, fault: &check::Fault) -> ConfigError {
+    let (outer, inner) = fault.key.split_once('.').unwrap_or((fault.key, ""));
+    let Some(node) = table.get(outer) else {
+        return table.missing(fault.key, &fault.message);
+    };
+    match node.table() {
+        Ok(part) if !inner.is_empty() => match part.get(inner) {
+            Some(node) => node.error(&fault.message),
+            None => part.missing(inner, &fault.message),
+        },
+        _ => node.error(&fault.message),
+    }
+}
+
+fn cpu(node: &Node<'_>) -> Result<Cpu, ConfigError> {
+    let table = node.table_like(" such as { pin = [1], share = \"50%\" }")?;
+    table.only(&["pin", "share", "period", "slack"])?;
+    let mut cpu = Cpu::default();
+    if let Some(node) = table.get("pin") {
+        cpu.pin = pin(node)?;
+    }
+    if let Some(node) = table.get("share") {
+        cpu.share = node.parse()?;
+    }
+    if let Some(node) = table.get("period") {
+        cpu.period = check::period(node.parse()?).map_err(|message| node.error(message))?;
+    }
+    if let Some(node) = table.get("slack") {
+        cpu.slack = node.boolean()?;
+    }
+    Ok(cpu)
+}
+
+/// A list of numbers, one number, or a string.
+fn pin(node: &Node<'_>) -> Result<Pin, ConfigError> {
+    const EXPECTED: &str =
+        "a list of CPU numbers such as [1], a string such as \"0,2-3\", \"core\" or \"any\"";
+    if node.string().is_ok() {
+        return node.parse();
+    }
+    let mut cpus = Vec::new();
+    for element in node.one_or_more() {
+        let number = element.integer().and_then(|n| u32::try_from(n).ok());
+        cpus.push(number.ok_or_else(|| element.not(EXPECTED))?);
+    }
+    CpuSet::new(cpus)
+        .map(Pin::Set)
+        .ok_or_else(|| node.error(format!("expected {EXPECTED}, found {}", node.text())))
+}
+
+fn restart(node: &Node<'_>) -> Result<Restart, ConfigError> {
+    let table = node.table_like(" such as { policy = \"always\" }")?;
+    table.only(&["policy", "min-run", "backoff"])?;
+    let mut restart = Restart::default();
+    if let Some(node) = table.get("policy") {
+        restart.policy = node.parse()?;
+    }
+    if let Some(node) = table.get("min-run") {
+        restart.min_run = node.parse()?;
+    }
+    if let Some(node) = table.get("backoff") {
+        restart.backoff = node.parse()?;
+    }
+    Ok(restart)
+}
+
+fn settings(node: &Node<'_>) -> Result<Settings, ConfigError> {
+    let mut settings = Settings::default();
+    for (key, node) in node.table()?.entries() {
+        settings
+            .insert(key, &node.scalar()?)
+            .map_err(|message| node.key_error(message))?;
+    }
+    Ok(settings)
+}
+
+fn net(node: &Node<'_>) -> Result<Net, ConfigError> {
+    let table = node.table_like(" such as { link = \"tap:vcp0\", address = \"10.77.0.2/24\" }")?;
+    let mut known = vec!["link"];
+    known.extend(net::OPTIONS);
+    table.only(&known)?;
+    let link = table.require("link", "what carries the frames, such as \"tap:vcp0\"")?;
+    let mut net = Net::new(link.parse()?);
+    for (key, node) in table.entries().filter(|(key, _)| *key != "link") {
+        let values = match key {
+            "address" | "gateway" | "host-address" => node.one_or_more(),
+            _ => vec![node.clone()],
+        };
+        for node in values {
+            let value = match key {
+                "mtu" => node.number(576..=65535)?.to_string(),
+                _ => node.string()?.to_owned(),
+            };
+            net.set(key, &value)
+                .map_err(|message| node.error(message))?;
+        }
+    }
+    Ok(net)
+}
+
+fn files(node: &Node<'_>) -> Result<Vec<DirectoryGrant>, ConfigError> {
+    let mut grants: Vec<DirectoryGrant> = Vec::new();
+    for element in node.list("directories such as { host = \"/srv/disks\", guest = \"/data\" }")? {
+        let grant = grant(&element)?;
+        if grants.iter().any(|other| other.guest == grant.guest) {
+            return Err(element.error(format!("guest: \"{}\" is given twice", grant.guest)));
+        }
+        grants.push(grant);
+    }
+    Ok(grants)
+}
+
+fn grant(node: &Node<'_>) -> Result<DirectoryGrant, ConfigError> {
+    let table = node.table_like(" such as { host = \"/srv/disks\", guest = \"/data\" }")?;
+    table.only(&["host", "guest", "read-only"])?;
+    let host = table.require("host", "a directory of the host")?;
+    let guest = table.require(
+        "guest",
+        "the path under which the VCP finds it, such as \"/data\"",
+    )?;
+    DirectoryGrant::check_guest(guest.string()?).map_err(|e| guest.error(e))?;
+    if host.string()?.is_empty() {
+        return Err(host.error("expected a directory of the host, found \"\""));
+    }
+    Ok(DirectoryGrant {
+        host: host.string()?.into(),
+        guest: guest.string()?.to_owned(),
+        read_only: match table.get("read-only") {
+            Some(node) => node.boolean()?,
+            None => false,
+        },
+    })
+}

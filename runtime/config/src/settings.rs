@@ -1,0 +1,263 @@
+//! The `config` table: what a module is told when it starts, and how secrets get
+//! there without standing in the file.
+//!
+//! A key that ends in `password` is a secret. It can be given as such, as
+//! `KEY-file = "PATH"`, or, for the iSCSI module, by the environment.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::model::Module;
+use crate::secret::Secret;
+
+/// The built-in module whose logins also come from the environment and from the
+/// URI of its target.
+pub(crate) const ISCSI: &str = "iscsi";
+
+/// The iSCSI module's keys that this crate understands: what to attach.
+pub(crate) const TARGET: &str = "target";
+/// The iSCSI module's CHAP name, and the suffix of the target's.
+pub(crate) const USER: &str = "user";
+/// Its CHAP secret; every key that ends so is a secret.
+pub(crate) const PASSWORD: &str = "password";
+
+/// Keys of the iSCSI module that the environment can give, as libiscsi has them.
+const ENVIRONMENT: [(&str, &str); 4] = [
+    ("user", "LIBISCSI_CHAP_USERNAME"),
+    ("password", "LIBISCSI_CHAP_PASSWORD"),
+    ("target-user", "LIBISCSI_CHAP_TARGET_USERNAME"),
+    ("target-password", "LIBISCSI_CHAP_TARGET_PASSWORD"),
+];
+
+/// The longest secret that is read from a file, in bytes.
+const LONGEST_SECRET: usize = 4096;
+
+/// The value of one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Setting {
+    /// As it is.
+    Plain(String),
+    /// A secret that was given outright.
+    Secret(Secret),
+    /// A secret that is the first line of a file.
+    SecretFile(PathBuf),
+}
+
+/// The `config` table of one VCP. A secret's key is without `-file`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Settings(BTreeMap<String, Setting>);
+
+impl Settings {
+    /// The value of `key`.
+    pub fn get(&self, key: &str) -> Option<&Setting> {
+        self.0.get(key)
+    }
+
+    /// The value of `key` when it is no secret.
+    pub fn plain(&self, key: &str) -> Option<&str> {
+        match self.0.get(key) {
+            Some(Setting::Plain(value)) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// All, by key.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Setting)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), value))
+    }
+
+    /// Sets what is written as `key = value`, deciding by the key what kind it
+    /// is. The error continues `config.KEY: …`.
+    pub(crate) fn insert(&mut self, key: &str, value: &str) -> Result<(), String> {
+        let inner = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        if key.is_empty() || key.len() > 64 || !key.chars().all(inner) {
+            return Err(
+                "expected a key of up to 64 letters, digits, \".\", \"_\" and \"-\"".into(),
+            );
+        }
+        let (key, setting) = match key.strip_suffix("-file") {
+            Some(secret) if is_secret(secret) && value.is_empty() => {
+                return Err("expected a file name".into());
+            }
+            Some(secret) if is_secret(secret) => (secret, Setting::SecretFile(value.into())),
+            _ if is_secret(key) && value.is_empty() => return Err("expected a secret".into()),
+            _ if is_secret(key) => (key, Setting::Secret(Secret::new(value))),
+            _ => (key, Setting::Plain(value.to_owned())),
+        };
+        self.put(key, setting)
+    }
+
+    /// Adds a value; one that is there already is an error.
+    pub(crate) fn put(&mut self, key: &str, setting: Setting) -> Result<(), String> {
+        if self.0.contains_key(key) {
+            return Err(format!("\"{key}\" is given twice"));
+        }
+        self.0.insert(key.to_owned(), setting);
+        Ok(())
+    }
+
+    /// Replaces or adds a value.
+    pub(crate) fn replace(&mut self, key: &str, setting: Setting) {
+        self.0.insert(key.to_owned(), setting);
+    }
+
+    /// The same without the secrets that were given outright; those in files
+    /// stay, as they are only named.
+    pub(crate) fn without_secrets(&self) -> Self {
+        let keep = |(_, setting): &(&String, &Setting)| !matches!(setting, Setting::Secret(_));
+        Self(
+            self.0
+                .iter()
+                .filter(keep)
+                .map(|(k, s)| (k.clone(), s.clone()))
+                .collect(),
+        )
+    }
+
+    /// Everything the module is to be told, secrets included.
+    ///
+    /// What is written down wins over the environment, which only the iSCSI
+    /// module looks at. A name without a secret, a secret without a name, and
+    /// mutual authentication without the one-way kind are errors.
+    pub fn resolve(&self, module: &Module, sources: &dyn Sources) -> Result<Resolved, SecretError> {
+        let mut resolved = BTreeMap::new();
+        for (key, setting) in &self.0 {
+            let value = match setting {
+                Setting::Plain(value) => value.clone(),
+                Setting::Secret(secret) => secret.expose().to_owned(),
+                Setting::SecretFile(path) => read_secret(key, path, sources)?,
+            };
+            resolved.insert(key.clone(), value);
+        }
+        if module.is_builtin(ISCSI) {
+            for (key, variable) in ENVIRONMENT {
+                let value = || sources.env(variable).filter(|v| !v.is_empty());
+                if !resolved.contains_key(key)
+                    && let Some(value) = value()
+                {
+                    resolved.insert(key.to_owned(), value);
+                }
+            }
+            check_login(&resolved)?;
+        }
+        Ok(Resolved(resolved.into_iter().collect()))
+    }
+}
+
+/// Whether the value of this key is never shown.
+pub(crate) fn is_secret(key: &str) -> bool {
+    key.ends_with(PASSWORD)
+}
+
+/// The variable that can give this key of the iSCSI module.
+pub(crate) fn variable(key: &str) -> Option<&'static str> {
+    let entry = ENVIRONMENT.iter().find(|(name, _)| *name == key)?;
+    Some(entry.1)
+}
+
+fn read_secret(key: &str, path: &Path, sources: &dyn Sources) -> Result<String, SecretError> {
+    let text = sources
+        .read(path)
+        .map_err(|error| SecretError::Unreadable {
+            key: key.to_owned(),
+            path: path.to_owned(),
+            error,
+        })?;
+    let line = text.lines().next().unwrap_or("");
+    if line.is_empty() || line.len() > LONGEST_SECRET {
+        return Err(SecretError::Empty {
+            key: key.to_owned(),
+            path: path.to_owned(),
+        });
+    }
+    Ok(line.to_owned())
+}
+
+fn check_login(resolved: &BTreeMap<String, String>) -> Result<(), SecretError> {
+    let has = |key: &str| resolved.contains_key(key);
+    for (user, password) in [("user", "password"), ("target-user", "target-password")] {
+        let missing = match (has(user), has(password)) {
+            (true, false) => password,
+            (false, true) => user,
+            _ => continue,
+        };
+        return Err(SecretError::Missing {
+            key: missing,
+            other: if missing == user { password } else { user },
+            variable: variable(missing).expect("all four keys are in ENVIRONMENT"),
+        });
+    }
+    if has("target-user") && !has("user") {
+        return Err(SecretError::OneWay);
+    }
+    Ok(())
+}
+
+/// Where secrets come from that the configuration only names.
+pub trait Sources {
+    /// The value of an environment variable, if it is set and is UTF-8.
+    fn env(&self, variable: &str) -> Option<String>;
+    /// The contents of a file.
+    fn read(&self, path: &Path) -> io::Result<String>;
+}
+
+/// Why a module's settings are not complete. Continues `vcp.NAME.config.`.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// A secret's file can't be read.
+    #[error("{key}-file: {}: {error}", path.display())]
+    Unreadable {
+        /// Of the secret.
+        key: String,
+        /// Of the file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// A secret's file holds none.
+    #[error("{key}-file: {}: expected a secret of 1 to 4096 bytes in the first line", path.display())]
+    Empty {
+        /// Of the secret.
+        key: String,
+        /// Of the file.
+        path: PathBuf,
+    },
+    /// Half a login.
+    #[error("{key}: missing, though \"{other}\" is given; set it, or {variable} in the environment{}",
+        if key.ends_with(PASSWORD) { format!(", or {key}-file") } else { String::new() })]
+    Missing {
+        /// What is missing.
+        key: &'static str,
+        /// What is there.
+        other: &'static str,
+        /// What else can give it.
+        variable: &'static str,
+    },
+    /// The target is to prove itself, and the initiator is not (RFC 7143
+    /// §12.1.3 has no such exchange).
+    #[error(
+        "target-user: needs \"user\" and \"password\" too: a target proves itself only to an initiator that does"
+    )]
+    OneWay,
+}
+
+/// What a module is told, secrets included; `Debug` shows the keys only.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Resolved(Vec<(String, String)>);
+
+impl Resolved {
+    /// Key and value, each key once, for `vcp:io/control.start`.
+    pub fn into_pairs(self) -> Vec<(String, String)> {
+        self.0
+    }
+}
+
+impl fmt::Debug for Resolved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set()
+            .entries(self.0.iter().map(|(key, _)| key))
+            .finish()
+    }
+}

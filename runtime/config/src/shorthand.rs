@@ -1,0 +1,202 @@
+//! `vcp run MODULE [key=value…] [--link SPEC] [--nbd ADDR] …`: one VCP and one
+//! export, without a file.
+
+use std::fmt::Display;
+
+use crate::check;
+use crate::error::{ConfigError, Place, did_you_mean, quote};
+use crate::model::{Cpu, DirectoryGrant, Export, HostConfig, Module, Name, Vcp};
+use crate::value::{ByteSize, Pin};
+
+/// The command line's words, as the operator wrote them.
+#[derive(Debug, Clone, Default)]
+pub struct Shorthand {
+    /// `MODULE`.
+    pub module: String,
+    /// `key=value…`: the module's settings.
+    pub settings: Vec<String>,
+    /// `--link`: see [`crate::net`].
+    pub link: Option<String>,
+    /// `--nbd`, any number of times.
+    pub nbd: Vec<String>,
+    /// `--cpu`: CPU numbers, `core` or `any`, and `share=`, `period=`, `slack=`,
+    /// separated by commas: `1,share=50%`.
+    pub cpu: Option<String>,
+    /// `--memory`.
+    pub memory: Option<String>,
+    /// `--queue-depth`.
+    pub queue_depth: Option<u32>,
+    /// `--files HOST:GUEST[:ro]`, any number of times.
+    pub files: Vec<String>,
+    /// `--name`: of the VCP and its export; otherwise made from the module's.
+    pub name: Option<String>,
+    /// `--read-only`: of the export.
+    pub read_only: bool,
+}
+
+/// An error at an argument.
+fn at(argument: &str) -> impl Fn(String) -> ConfigError + '_ {
+    move |message| ConfigError {
+        place: Place::Argument(argument.to_owned()),
+        key: String::new(),
+        message,
+    }
+}
+
+fn text(error: impl Display) -> String {
+    error.to_string()
+}
+
+impl HostConfig {
+    /// The configuration that a command line stands for.
+    pub fn shorthand(words: &Shorthand) -> Result<Self, ConfigError> {
+        let module: Module = words.module.parse().map_err(text).map_err(at("MODULE"))?;
+        let name = name(words, &module)?;
+        let mut vcp = Vcp::new(module);
+        read_settings(words, &mut vcp)?;
+        if let Some(link) = &words.link {
+            vcp.net = Some(link.parse().map_err(at("--link"))?);
+        }
+        if let Some(cpu) = &words.cpu {
+            vcp.cpu = parse_cpu(cpu).map_err(at("--cpu"))?;
+        }
+        if let Some(memory) = &words.memory {
+            vcp.memory = memory
+                .parse::<ByteSize>()
+                .and_then(check::memory)
+                .map_err(text)
+                .map_err(at("--memory"))?;
+        }
+        if let Some(depth) = words.queue_depth {
+            let deepest = check::DEEPEST_QUEUE;
+            if !(1..=deepest).contains(&depth) {
+                let message = format!("expected a number from 1 to {deepest}, found {depth}");
+                return Err(at("--queue-depth")(message));
+            }
+            vcp.queue_depth = depth;
+        }
+        vcp.files = files(&words.files).map_err(at("--files"))?;
+        check::vcp(&mut vcp).map_err(|fault| place(&fault))?;
+        let mut export = Export::new(name.clone(), addresses(&words.nbd).map_err(at("--nbd"))?);
+        export.read_only = words.read_only;
+        Ok(Self {
+            vcps: [(name.clone(), vcp)].into(),
+            exports: [(name, export)].into(),
+        })
+    }
+}
+
+/// Which argument a fault of the parts together belongs to.
+fn place(fault: &check::Fault) -> ConfigError {
+    let key = fault.key;
+    match key.split_once('.') {
+        Some(("config", key)) => at(key)(fault.message.clone()),
+        // A missing table has no options to name.
+        None if key == "net" => at("--link")(
+            "missing; module \"iscsi\" needs a link, such as tap:vcp0,address=10.77.0.2/24".into(),
+        ),
+        _ => at("--link")(format!("{key}: {}", fault.message)),
+    }
+}
+
+fn name(words: &Shorthand, module: &Module) -> Result<Name, ConfigError> {
+    if let Some(name) = &words.name {
+        return name.parse().map_err(text).map_err(at("--name"));
+    }
+    let stem = match module {
+        Module::Builtin(name) => name.clone(),
+        Module::File(path) => path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned(),
+        Module::Oci(reference) => {
+            let last = reference.rsplit('/').next().unwrap_or(reference);
+            last.split([':', '@']).next().unwrap_or(last).to_owned()
+        }
+    };
+    let fallback = || "vcp".parse().expect("\"vcp\" is a valid name");
+    Ok(stem.parse().unwrap_or_else(|_| fallback()))
+}
+
+fn read_settings(words: &Shorthand, vcp: &mut Vcp) -> Result<(), ConfigError> {
+    for word in &words.settings {
+        // A word without `=` may be a secret that lost its key: it is not shown
+        // whole, only up to what no option would have.
+        let (key, value) = word.split_once('=').ok_or_else(|| {
+            let shown = word.split(['%', ':', '@']).next().unwrap_or_default();
+            at("key=value")(format!(
+                "expected \"=\" after the key, found {}",
+                quote(shown)
+            ))
+        })?;
+        vcp.settings.insert(key, value).map_err(at(key))?;
+    }
+    Ok(())
+}
+
+fn addresses(words: &[String]) -> Result<Vec<crate::NbdAddress>, String> {
+    let mut addresses = Vec::new();
+    for word in words {
+        let address = word.parse().map_err(text)?;
+        if addresses.contains(&address) {
+            return Err(format!("\"{address}\" is given twice"));
+        }
+        addresses.push(address);
+    }
+    Ok(addresses)
+}
+
+fn files(words: &[String]) -> Result<Vec<DirectoryGrant>, String> {
+    let mut grants: Vec<DirectoryGrant> = Vec::new();
+    for word in words {
+        let grant: DirectoryGrant = word.parse().map_err(text)?;
+        if grants.iter().any(|other| other.guest == grant.guest) {
+            return Err(format!("\"{}\" is given twice", grant.guest));
+        }
+        grants.push(grant);
+    }
+    Ok(grants)
+}
+
+/// `--cpu`: what is no `key=value` is the pin, which has commas of its own.
+fn parse_cpu(spec: &str) -> Result<Cpu, String> {
+    const KEYS: [&str; 3] = ["share", "period", "slack"];
+    let mut cpu = Cpu::default();
+    let mut pins: Vec<&str> = Vec::new();
+    let mut seen: Vec<&str> = Vec::new();
+    for part in spec.split(',') {
+        let Some((key, value)) = part.split_once('=') else {
+            pins.push(part);
+            continue;
+        };
+        if seen.contains(&key) {
+            return Err(format!("{key}: given twice"));
+        }
+        seen.push(key);
+        let name = |message: String| format!("{key}: {message}");
+        match key {
+            "share" => cpu.share = value.parse().map_err(text).map_err(name)?,
+            "period" => {
+                let period = value.parse().map_err(text).map_err(name)?;
+                cpu.period = check::period(period).map_err(text).map_err(name)?;
+            }
+            "slack" => {
+                cpu.slack = value
+                    .parse()
+                    .map_err(|_| name(format!("expected true or false, found {}", quote(value))))?;
+            }
+            other => {
+                let hint = did_you_mean(other, &KEYS);
+                return Err(format!(
+                    "{other}: unknown key{hint}; expected one of: {}",
+                    KEYS.join(", ")
+                ));
+            }
+        }
+    }
+    if !pins.is_empty() {
+        cpu.pin = pins.join(",").parse::<Pin>().map_err(text)?;
+    }
+    Ok(cpu)
+}
