@@ -1,1 +1,41 @@
-//! A TCP/IP stack over batches of frames, with checksum and segmentation offload.
+//! A TCP/IP stack over batches of Ethernet frames: no I/O, no clock, no threads.
+//!
+//! A [`Stack`] is fed received frames and the time, and leaves the frames it
+//! wants sent in an arena of its own, each with the checksum and segmentation
+//! work that the link is to do. The protocols are smoltcp's; this crate adds what
+//! lies between smoltcp and an offloading link (`headers`, `checksum`, `mss`,
+//! `transmit`) and the book-keeping of connections (`connection`, `stack`).
+//!
+//! It runs in a guest and natively, so it may use no `std`, and it holds no
+//! `unsafe`. Received frames are hostile: nothing in them may panic, loop or
+//! grow memory.
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod checksum;
+mod config;
+mod connection;
+mod headers;
+mod listener;
+mod mss;
+mod stack;
+mod streams;
+mod transmit;
+
+pub use config::{Config, ConfigError, Congestion};
+pub use connection::{ConnectError, End, Handle, ListenError, State};
+pub use stack::{Counters, Stack};
+pub use transmit::{Frame, MAX_FRAME};
+
+/// What is known of the transport checksum of a received frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Checksum {
+    /// Nothing: the stack verifies it.
+    Unverified,
+    /// The link verified it.
+    Verified,
+    /// Not computed yet: the frame never crossed a wire.
+    Partial,
+}

@@ -1,0 +1,226 @@
+//! What a stack is made from, checked once when it is made.
+
+use alloc::vec::Vec;
+use core::net::IpAddr;
+
+use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr};
+use thiserror::Error;
+
+/// Addresses a stack can hold.
+pub(crate) const MAX_ADDRESSES: usize = 8;
+
+/// What a stack does about congestion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Congestion {
+    /// Nothing: only the peer's window limits it. For links that do not leave
+    /// the machine.
+    None,
+    /// RFC 5681.
+    Reno,
+}
+
+/// The configuration of a [`Stack`](crate::Stack). Times are in nanoseconds.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The stack's Ethernet address: unicast and not zero.
+    pub mac: [u8; 6],
+    /// Largest IP packet the link carries unsegmented: 576 to 65535 bytes, at
+    /// least 1280 with an IPv6 address.
+    pub mtu: usize,
+    /// Addresses and prefix lengths, 1 to 8.
+    pub addresses: Vec<(IpAddr, u8)>,
+    /// Default gateways, at most one a family, each on the subnet of an address.
+    pub gateways: Vec<IpAddr>,
+    /// The link completes TCP checksums.
+    pub checksum_offload: bool,
+    /// The link cuts TCP frames into segments. Needs `checksum_offload`.
+    pub segmentation_offload: bool,
+    /// Seed of initial sequence numbers and local ports; different at each start.
+    pub seed: u64,
+    /// Bytes each connection can hold received, 4 KiB to 64 MiB.
+    pub receive_buffer: usize,
+    /// Bytes each connection can hold unacknowledged, 4 KiB to 64 MiB.
+    pub send_buffer: usize,
+    /// Bytes of frames that may lie unsent, 128 KiB or more.
+    pub arena: usize,
+    /// Connections at a time, those that wait to be accepted among them.
+    pub max_connections: usize,
+    /// Congestion control.
+    pub congestion: Congestion,
+    /// A connection that is not established by then has failed.
+    pub connect_timeout: u64,
+    /// A connection whose peer was silent that long has failed.
+    pub timeout: u64,
+    /// Silence after which the peer is asked for a sign of life. Less than
+    /// `timeout`.
+    pub keep_alive: u64,
+    /// How long an acknowledgement may wait for data to ride on; 0: not at all,
+    /// one goes out for each batch of frames.
+    pub ack_delay: u64,
+}
+
+impl Config {
+    /// A configuration with no addresses, no offloads and the defaults: 2 MiB
+    /// buffers and arena, 16 connections, Reno, 10 s to connect, 30 s of silence.
+    pub fn new(mac: [u8; 6], mtu: usize, seed: u64) -> Self {
+        const SECOND: u64 = 1_000_000_000;
+        Config {
+            mac,
+            mtu,
+            addresses: Vec::new(),
+            gateways: Vec::new(),
+            checksum_offload: false,
+            segmentation_offload: false,
+            seed,
+            receive_buffer: 2 << 20,
+            send_buffer: 2 << 20,
+            arena: 2 << 20,
+            max_connections: 16,
+            congestion: Congestion::Reno,
+            connect_timeout: 10 * SECOND,
+            timeout: 30 * SECOND,
+            keep_alive: 10 * SECOND,
+            ack_delay: 0,
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), ConfigError> {
+        let mac = EthernetAddress(self.mac);
+        if !mac.is_unicast() || self.mac == [0; 6] {
+            return Err(ConfigError::Mac(self.mac));
+        }
+        let least = if self.addresses.iter().any(|(address, _)| address.is_ipv6()) {
+            1280
+        } else {
+            576
+        };
+        if !(least..=65535).contains(&self.mtu) {
+            return Err(ConfigError::Mtu {
+                mtu: self.mtu,
+                least,
+            });
+        }
+        if self.addresses.is_empty() || self.addresses.len() > MAX_ADDRESSES {
+            return Err(ConfigError::AddressCount(self.addresses.len()));
+        }
+        for &(address, prefix) in &self.addresses {
+            check_address(address, prefix)?;
+        }
+        self.check_gateways()?;
+        if self.segmentation_offload && !self.checksum_offload {
+            return Err(ConfigError::Offload);
+        }
+        self.check_sizes()
+    }
+
+    fn check_gateways(&self) -> Result<(), ConfigError> {
+        for (index, &gateway) in self.gateways.iter().enumerate() {
+            let on_link = self.cidrs().any(|cidr| cidr.contains_addr(&gateway.into()));
+            if !on_link || !IpAddress::from(gateway).is_unicast() {
+                return Err(ConfigError::GatewayOffLink(gateway));
+            }
+            if self.gateways[..index]
+                .iter()
+                .any(|other| other.is_ipv4() == gateway.is_ipv4())
+            {
+                return Err(ConfigError::SecondGateway(gateway));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_sizes(&self) -> Result<(), ConfigError> {
+        let sizes = [
+            ("receive-buffer", self.receive_buffer, 4 << 10, 64 << 20),
+            ("send-buffer", self.send_buffer, 4 << 10, 64 << 20),
+            ("arena", self.arena, 128 << 10, 64 << 20),
+            ("max-connections", self.max_connections, 1, 4096),
+        ];
+        for (name, value, least, most) in sizes {
+            if !(least..=most).contains(&value) {
+                return Err(ConfigError::Size {
+                    name,
+                    value,
+                    least,
+                    most,
+                });
+            }
+        }
+        if self.keep_alive == 0 || self.keep_alive >= self.timeout || self.connect_timeout == 0 {
+            return Err(ConfigError::Timeouts);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn cidrs(&self) -> impl Iterator<Item = IpCidr> + '_ {
+        self.addresses
+            .iter()
+            .map(|&(address, prefix)| IpCidr::new(address.into(), prefix))
+    }
+}
+
+fn check_address(address: IpAddr, prefix: u8) -> Result<(), ConfigError> {
+    let most = if address.is_ipv4() { 32 } else { 128 };
+    if prefix > most {
+        return Err(ConfigError::Prefix { address, prefix });
+    }
+    let mapped = matches!(address, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some());
+    if !IpAddress::from(address).is_unicast() || address.is_loopback() || mapped {
+        return Err(ConfigError::NotUnicast(address));
+    }
+    Ok(())
+}
+
+/// What is wrong with a [`Config`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum ConfigError {
+    /// Group bit set, or all zero.
+    #[error("{} is no unicast Ethernet address", EthernetAddress(*.0))]
+    Mac([u8; 6]),
+    /// MTU out of range.
+    #[error("an MTU of {mtu} is not between {least} and 65535")]
+    Mtu {
+        /// As configured.
+        mtu: usize,
+        /// 576, or 1280 with IPv6.
+        least: usize,
+    },
+    /// None or too many.
+    #[error("{0} addresses; between 1 and {MAX_ADDRESSES} can be used")]
+    AddressCount(usize),
+    /// Longer than the address.
+    #[error("{address}/{prefix}: the prefix is longer than the address")]
+    Prefix {
+        /// As configured.
+        address: IpAddr,
+        /// As configured.
+        prefix: u8,
+    },
+    /// Multicast, loopback, unspecified or IPv4-mapped.
+    #[error("{0} is not an address that a host can have")]
+    NotUnicast(IpAddr),
+    /// No address of ours shares a subnet with it.
+    #[error("gateway {0} is not on the subnet of any address")]
+    GatewayOffLink(IpAddr),
+    /// There is one of the family already.
+    #[error("gateway {0} is the second of its family")]
+    SecondGateway(IpAddr),
+    /// Segmentation without checksums.
+    #[error("segmentation offload needs checksum offload")]
+    Offload,
+    /// A size out of range.
+    #[error("{name} of {value} is not between {least} and {most}")]
+    Size {
+        /// Which.
+        name: &'static str,
+        /// As configured.
+        value: usize,
+        /// Smallest that works.
+        least: usize,
+        /// Largest that is allowed.
+        most: usize,
+    },
+    /// Zero, or keep-alive after the end.
+    #[error("timeouts must not be 0, and keep-alive must be shorter than the timeout")]
+    Timeouts,
+}

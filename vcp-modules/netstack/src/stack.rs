@@ -1,0 +1,378 @@
+//! The stack: frames and time in, frames and connections out.
+
+use alloc::vec;
+use alloc::vec::Vec;
+use core::net::{IpAddr, SocketAddr};
+
+use smoltcp::iface::{Interface, SocketSet};
+use smoltcp::socket::tcp;
+use smoltcp::time::{Duration, Instant};
+use smoltcp::wire::{EthernetAddress, IpAddress, IpEndpoint};
+
+use crate::Checksum;
+use crate::checksum;
+use crate::config::{Config, ConfigError, Congestion};
+use crate::connection::{ConnectError, Connection, Handle, ListenError, Owner, Table};
+use crate::headers::{self, Contents, RST, SYN, Tcp};
+use crate::listener::{self, Listener};
+use crate::transmit::{Frame, Port, Transmit};
+
+/// How long an aborted connection may wait for its RST to go out.
+pub(crate) const RELEASE: u64 = 1_000_000_000;
+/// The largest frame with a SYN that is taken: all headers at their longest.
+const MAX_SYN: usize = 192;
+
+/// What the stack has seen and refused; each only ever grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Frames given to [`Stack::receive`].
+    pub received: u64,
+    /// Of those, frames with a wrong TCP checksum.
+    pub bad_checksum: u64,
+    /// Of those, frames that are malformed or of no protocol the stack speaks.
+    pub refused: u64,
+    /// Replies dropped because the arena was full.
+    pub arena_full: u64,
+}
+
+/// A host with its own addresses on one link. All times are nanoseconds on one
+/// clock that never goes back.
+pub struct Stack {
+    pub(crate) config: Config,
+    interface: Interface,
+    pub(crate) sockets: SocketSet<'static>,
+    pub(crate) table: Table,
+    listeners: Vec<Listener>,
+    transmit: Transmit,
+    counters: Counters,
+    random: u64,
+}
+
+impl Stack {
+    /// Makes a stack. It sends nothing until it has something to say.
+    pub fn new(config: Config, now: u64) -> Result<Self, ConfigError> {
+        config.check()?;
+        let mut transmit = Transmit::new(&config);
+        let mut hardware = smoltcp::iface::Config::new(EthernetAddress(config.mac).into());
+        hardware.random_seed = config.seed;
+        let mut port = Port {
+            transmit: &mut transmit,
+            received: None,
+        };
+        let mut interface = Interface::new(hardware, &mut port, instant(now));
+        interface.update_ip_addrs(|addresses| {
+            for cidr in config.cidrs() {
+                addresses.push(cidr).expect("the count was checked");
+            }
+        });
+        for &gateway in &config.gateways {
+            let routes = interface.routes_mut();
+            let added = match gateway {
+                IpAddr::V4(v4) => routes.add_default_ipv4_route(v4),
+                IpAddr::V6(v6) => routes.add_default_ipv6_route(v6),
+            };
+            added.expect("one a family is what the table holds");
+        }
+        Ok(Stack {
+            table: Table::new(config.max_connections),
+            random: config.seed ^ 0x9e37_79b9_7f4a_7c15,
+            config,
+            interface,
+            sockets: SocketSet::new(Vec::new()),
+            listeners: Vec::new(),
+            transmit,
+            counters: Counters::default(),
+        })
+    }
+
+    /// Takes in one received frame. Replies to it may be placed in the arena;
+    /// everything else waits for [`Stack::poll`], once a batch.
+    pub fn receive(&mut self, now: u64, frame: &[u8], checksum: Checksum) {
+        self.counters.received += 1;
+        let tcp = match headers::parse(frame) {
+            Contents::Refused => {
+                self.counters.refused += 1;
+                return;
+            }
+            Contents::Other => return self.ingress(now, frame),
+            Contents::Tcp(tcp) => tcp,
+        };
+        let segment = &frame[tcp.segment.clone()];
+        if checksum == Checksum::Unverified
+            && !checksum::verify(&frame[tcp.addresses.clone()], segment)
+        {
+            self.counters.bad_checksum += 1;
+            return;
+        }
+        if tcp.flags & SYN != 0 {
+            self.receive_syn(now, frame, &tcp);
+        } else {
+            self.ingress(now, frame);
+        }
+        if tcp.flags & (SYN | RST) != 0 {
+            self.observe(tcp.flags & RST != 0);
+            self.replenish();
+        }
+    }
+
+    /// A SYN goes through a copy, in which the MSS may be clamped.
+    fn receive_syn(&mut self, now: u64, frame: &[u8], tcp: &Tcp) {
+        let mut copy = [0; MAX_SYN];
+        let Some(copy) = copy.get_mut(..frame.len()) else {
+            self.counters.refused += 1;
+            return;
+        };
+        let (remote, local) = endpoints(frame, tcp);
+        if tcp.opens() && listener::repeats(&self.table, &self.sockets, local, remote) {
+            return;
+        }
+        copy.copy_from_slice(frame);
+        if let Some(sizes) = &mut self.transmit.sizes {
+            sizes.received(copy, tcp);
+        }
+        self.ingress(now, copy);
+    }
+
+    fn ingress(&mut self, now: u64, frame: &[u8]) {
+        let mut port = Port {
+            transmit: &mut self.transmit,
+            received: Some(frame),
+        };
+        self.interface
+            .poll_ingress_single(instant(now), &mut port, &mut self.sockets);
+    }
+
+    /// Lets every connection send what it has to; the frames are appended to the
+    /// arena until it is full.
+    pub fn poll(&mut self, now: u64) {
+        let time = instant(now);
+        self.interface.poll_maintenance(time);
+        let mut port = Port {
+            transmit: &mut self.transmit,
+            received: None,
+        };
+        loop {
+            let result = self
+                .interface
+                .poll_egress(time, &mut port, &mut self.sockets);
+            if result == smoltcp::iface::PollResult::None {
+                break;
+            }
+        }
+        for port in self.transmit.syn_ports.drain(..) {
+            let sent = self
+                .table
+                .iter_mut()
+                .filter(|connection| connection.local_port == port);
+            sent.for_each(|connection| connection.syn_sent = true);
+        }
+        self.observe(false);
+        self.reap(now);
+        self.replenish();
+    }
+
+    /// The arena, and the frames in it in the order they are to be sent. They
+    /// stay where they are until [`Stack::clear_outgoing`].
+    pub fn outgoing(&self) -> (&[u8], &[Frame]) {
+        self.transmit.outgoing()
+    }
+
+    /// Forgets the frames in the arena: they are sent, or given up.
+    pub fn clear_outgoing(&mut self) {
+        self.transmit.clear();
+    }
+
+    /// When to call [`Stack::poll`] again if nothing arrives before; `now` or
+    /// earlier means at once, for which the arena may have to be cleared first.
+    pub fn next_deadline(&mut self, now: u64) -> Option<u64> {
+        let at = self.interface.poll_at(instant(now), &self.sockets)?;
+        Some(
+            u64::try_from(at.total_micros())
+                .unwrap_or(0)
+                .saturating_mul(1000)
+                .max(now),
+        )
+    }
+
+    /// Begins a connection.
+    pub fn connect(&mut self, remote: SocketAddr, now: u64) -> Result<Handle, ConnectError> {
+        if !IpAddress::from(remote.ip()).is_unicast() || remote.port() == 0 {
+            return Err(ConnectError::Unaddressable(remote));
+        }
+        if !self.has_route(remote.ip()) {
+            return Err(ConnectError::NoRoute(remote));
+        }
+        self.reap(now);
+        if self.table.is_full() {
+            return Err(ConnectError::Exhausted(self.config.max_connections));
+        }
+        let local = self.local_port();
+        let mut socket = open_socket(&self.config);
+        socket
+            .connect(self.interface.context(), IpEndpoint::from(remote), local)
+            .map_err(|_| ConnectError::NoRoute(remote))?;
+        let state = socket.state();
+        let socket = self.sockets.add(socket);
+        Ok(self
+            .table
+            .insert(Connection::new(socket, Owner::User, local, state)))
+    }
+
+    /// Listens on a port, on every address.
+    pub fn listen(&mut self, port: u16) -> Result<(), ListenError> {
+        if port == 0 {
+            return Err(ListenError::NoPort);
+        }
+        if self.listeners.iter().any(|listener| listener.port == port) {
+            return Err(ListenError::InUse(port));
+        }
+        self.listeners.push(Listener { port, socket: None });
+        self.replenish();
+        Ok(())
+    }
+
+    /// Takes a connection that a peer opened to `port`, if there is one.
+    pub fn accept(&mut self, port: u16) -> Option<Handle> {
+        use tcp::State::{CloseWait, Established};
+        let ready = |connection: &Connection| {
+            let state = self.sockets.get::<tcp::Socket>(connection.socket).state();
+            connection.owner == Owner::Listener(port) && matches!(state, Established | CloseWait)
+        };
+        let (handle, _) = self
+            .table
+            .iter()
+            .find(|(_, connection)| ready(connection))?;
+        self.table.get_mut(handle)?.owner = Owner::User;
+        Some(handle)
+    }
+
+    /// Resets every connection and stops listening: what a stack does before it
+    /// is dropped, so that no session stays behind at a peer. The RSTs go out
+    /// with the next [`Stack::poll`].
+    pub fn abort_all(&mut self, now: u64) {
+        for listener in self.listeners.drain(..) {
+            listener.socket.map(|socket| self.sockets.remove(socket));
+        }
+        for connection in self.table.iter_mut() {
+            connection.aborted = true;
+            connection.owner = Owner::Nobody(now + RELEASE);
+            self.sockets
+                .get_mut::<tcp::Socket>(connection.socket)
+                .abort();
+        }
+    }
+
+    /// What the stack has seen and refused.
+    pub fn counters(&self) -> Counters {
+        Counters {
+            arena_full: self.transmit.dropped,
+            ..self.counters
+        }
+    }
+
+    fn has_route(&self, remote: IpAddr) -> bool {
+        self.config
+            .cidrs()
+            .any(|cidr| cidr.contains_addr(&remote.into()))
+            || self
+                .config
+                .gateways
+                .iter()
+                .any(|gateway| gateway.is_ipv4() == remote.is_ipv4())
+    }
+
+    /// A local port that no connection uses (RFC 6335 §6, dynamic ports).
+    fn local_port(&mut self) -> u16 {
+        loop {
+            self.random = self
+                .random
+                .wrapping_mul(0x5851_f42d_4c95_7f2d)
+                .wrapping_add(0x1405_7b7e_f767_814f);
+            let port = 49_152 + (self.random >> 33) as u16 % 16_384;
+            let listening = self.listeners.iter().any(|listener| listener.port == port);
+            // At most 4096 connections share 16384 ports, so this ends soon.
+            if !listening && self.table.iter().all(|(_, other)| other.local_port != port) {
+                return port;
+            }
+        }
+    }
+
+    fn observe(&mut self, reset: bool) {
+        for connection in self.table.iter_mut() {
+            let socket = self.sockets.get_mut::<tcp::Socket>(connection.socket);
+            let opening = matches!(
+                connection.last,
+                tcp::State::SynSent | tcp::State::SynReceived
+            );
+            connection.observe(socket.state(), reset);
+            if opening && connection.last != tcp::State::SynSent {
+                socket.set_timeout(Some(duration(self.config.timeout)));
+                socket.set_keep_alive(Some(duration(self.config.keep_alive)));
+            }
+        }
+    }
+
+    /// Drops connections that are nobody's and have said their last, and those
+    /// that went before they were accepted.
+    fn reap(&mut self, now: u64) {
+        self.table
+            .remove_if(&mut self.sockets, |connection, socket| {
+                let over = socket.state() == tcp::State::Closed;
+                match connection.owner {
+                    Owner::User => false,
+                    Owner::Listener(_) => over || socket.state() == tcp::State::Listen,
+                    Owner::Nobody(until) => {
+                        over && socket.remote_endpoint().is_none() || now >= until
+                    }
+                }
+            });
+    }
+
+    fn replenish(&mut self) {
+        for listener in &mut self.listeners {
+            let config = &self.config;
+            listener.replenish(&mut self.table, &mut self.sockets, || open_socket(config));
+        }
+    }
+}
+
+fn open_socket(config: &Config) -> tcp::Socket<'static> {
+    let receive = tcp::SocketBuffer::new(vec![0; config.receive_buffer]);
+    let send = tcp::SocketBuffer::new(vec![0; config.send_buffer]);
+    let mut socket = tcp::Socket::new(receive, send);
+    socket.set_nagle_enabled(false);
+    socket.set_ack_delay((config.ack_delay > 0).then(|| duration(config.ack_delay)));
+    socket.set_congestion_control(match config.congestion {
+        Congestion::None => tcp::CongestionControl::None,
+        Congestion::Reno => tcp::CongestionControl::Reno,
+    });
+    socket.set_timeout(Some(duration(config.connect_timeout)));
+    socket
+}
+
+/// Source and destination of a segment.
+fn endpoints(frame: &[u8], tcp: &Tcp) -> (IpEndpoint, IpEndpoint) {
+    let half = tcp.addresses.len() / 2;
+    let at = |start: usize| {
+        let bytes = &frame[start..start + half];
+        match <[u8; 4]>::try_from(bytes) {
+            Ok(v4) => IpAddr::from(v4),
+            Err(_) => {
+                IpAddr::from(<[u8; 16]>::try_from(bytes).expect("an address is 4 or 16 bytes"))
+            }
+        }
+    };
+    let start = tcp.addresses.start;
+    (
+        IpEndpoint::new(at(start).into(), tcp.source_port),
+        IpEndpoint::new(at(start + half).into(), tcp.destination_port),
+    )
+}
+
+fn instant(now: u64) -> Instant {
+    Instant::from_micros(i64::try_from(now / 1000).unwrap_or(i64::MAX))
+}
+
+fn duration(nanoseconds: u64) -> Duration {
+    Duration::from_micros(nanoseconds / 1000)
+}

@@ -1,0 +1,269 @@
+//! Stack against stack in virtual time: opening, bulk data both ways under loss
+//! and with buffers of every size, closing, refusing, timing out.
+
+mod sim;
+
+use std::net::SocketAddr;
+
+use sim::{Crossing, SECOND, Wire, address, config};
+use vcp_netstack::{ConnectError, End, Handle, State};
+
+const PORT: u16 = 3260;
+
+/// Byte `at` of the stream that `end` sends.
+fn pattern(end: usize, at: usize) -> u8 {
+    (at.wrapping_mul(31) ^ (at >> 9) ^ (end * 0x55)) as u8
+}
+
+fn open(wire: &mut Wire, ipv6: bool) -> [Handle; 2] {
+    wire.ends[1].listen(PORT).unwrap();
+    let now = wire.now;
+    let remote = SocketAddr::new(address(1, ipv6), PORT);
+    let client = wire.ends[0].connect(remote, now).unwrap();
+    for _ in 0..10_000 {
+        wire.step();
+        if wire.ends[0].state(client) == State::Open
+            && let Some(server) = wire.ends[1].accept(PORT)
+        {
+            return [client, server];
+        }
+    }
+    panic!("no connection: {:?}", wire.ends[0].state(client));
+}
+
+/// Steps until `end`'s connection is in `state`.
+fn reach(wire: &mut Wire, end: usize, handle: Handle, state: State) {
+    let limit = wire.now + 100 * SECOND;
+    while wire.ends[end].state(handle) != state {
+        let more = wire.step();
+        let found = wire.ends[end].state(handle);
+        assert!(
+            more && wire.now < limit || found == state,
+            "{found:?}, not {state:?}"
+        );
+    }
+}
+
+/// Moves `total` bytes in the directions wanted; panics on a wrong byte.
+fn transfer(wire: &mut Wire, handles: [Handle; 2], totals: [usize; 2]) {
+    let (mut sent, mut taken) = ([0; 2], [0; 2]);
+    while taken != [totals[1], totals[0]] {
+        for end in 0..2 {
+            let handle = handles[end];
+            loop {
+                let at = sent[end];
+                let written = wire.ends[end].send(handle, |room| {
+                    let count = room.len().min(totals[end] - at);
+                    let bytes = room[..count].iter_mut().enumerate();
+                    bytes.for_each(|(index, byte)| *byte = pattern(end, at + index));
+                    count
+                });
+                sent[end] += written;
+                if written == 0 {
+                    break;
+                }
+            }
+            let mut at = taken[end];
+            while wire.ends[end].recv(handle, |bytes| {
+                for (index, &byte) in bytes.iter().enumerate() {
+                    assert_eq!(byte, pattern(1 - end, at + index), "byte {}", at + index);
+                }
+                at += bytes.len();
+                bytes.len()
+            }) > 0
+            {}
+            taken[end] = at;
+        }
+        assert!(wire.step(), "stalled with {taken:?} of {totals:?}");
+        assert!(
+            wire.now < 3600 * SECOND,
+            "stuck with {taken:?} of {totals:?}"
+        );
+    }
+}
+
+#[test]
+fn loss_and_buffer_matrix() {
+    for ipv6 in [false, true] {
+        for (segmenting, crossing) in [
+            (false, Crossing::Wire),
+            (true, Crossing::Wire),
+            (true, Crossing::Memory),
+        ] {
+            for loss in [0, 1, 10, 50] {
+                for buffer in [4 << 10, 64 << 10, 1 << 20] {
+                    let configs = [0, 1].map(|end| {
+                        let mut config = config(end, segmenting);
+                        config.receive_buffer = buffer;
+                        config.send_buffer = buffer;
+                        config.timeout = 600 * SECOND;
+                        config.connect_timeout = 600 * SECOND;
+                        config
+                    });
+                    let mut wire = Wire::new(configs, crossing, 1 + loss + buffer as u64);
+                    wire.loss_per_mille = loss;
+                    wire.duplicate_per_mille = loss;
+                    let handles = open(&mut wire, ipv6);
+                    transfer(&mut wire, handles, [200_000, 150_000]);
+                    println!(
+                        "ipv6 {ipv6} tso {segmenting} {crossing:?} loss {loss}‰ buffer {buffer}: {} frames, largest {}, {} ms",
+                        wire.frames,
+                        wire.largest,
+                        wire.now / 1_000_000
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn super_frames_are_large_and_whole_segments() {
+    for ipv6 in [false, true] {
+        let mut wire = Wire::new([config(0, true), config(1, true)], Crossing::Memory, 3);
+        let handles = open(&mut wire, ipv6);
+        transfer(&mut wire, handles, [8 << 20, 0]);
+        let headers = if ipv6 { 74 } else { 54 };
+        assert!(wire.largest > 62_000, "largest frame {}", wire.largest);
+        assert_eq!((wire.largest - headers) % (1514 - headers), 0);
+    }
+}
+
+#[test]
+fn a_peer_with_a_smaller_mtu_gets_smaller_segments() {
+    for ipv6 in [false, true] {
+        let mut small = config(1, true);
+        small.mtu = 1280;
+        let mut wire = Wire::new([config(0, true), small], Crossing::Wire, 5);
+        let handles = open(&mut wire, ipv6);
+        transfer(&mut wire, handles, [300_000, 300_000]);
+        assert_eq!(
+            wire.largest, 1294,
+            "frames of the larger end keep to the smaller MTU"
+        );
+    }
+}
+
+#[test]
+fn closes_in_order_both_ways() {
+    let mut wire = Wire::new([config(0, true), config(1, true)], Crossing::Wire, 9);
+    let [client, server] = open(&mut wire, false);
+    wire.ends[0].send(client, |room| {
+        room[..3].copy_from_slice(b"bye");
+        3
+    });
+    wire.ends[0].close(client);
+    reach(&mut wire, 1, server, State::PeerClosed);
+    assert_eq!(wire.ends[1].readable(server), 3);
+    wire.ends[1].close(server);
+    reach(&mut wire, 1, server, State::Closed(End::Finished));
+    assert_eq!(
+        wire.ends[1].recv(server, |bytes| bytes.len()),
+        3,
+        "readable after the end"
+    );
+    reach(&mut wire, 0, client, State::Closed(End::Finished));
+}
+
+#[test]
+fn reset_is_told_from_refusal() {
+    let mut wire = Wire::new([config(0, false), config(1, false)], Crossing::Wire, 9);
+    let [client, server] = open(&mut wire, true);
+    let now = wire.now;
+    wire.ends[1].abort(server, now);
+    let nobody = wire.ends[0]
+        .connect(SocketAddr::new(address(1, true), 9), now)
+        .unwrap();
+    for _ in 0..100 {
+        wire.step();
+    }
+    assert_eq!(wire.ends[0].state(client), State::Closed(End::Reset));
+    assert_eq!(wire.ends[0].state(nobody), State::Closed(End::Refused));
+}
+
+#[test]
+fn silence_ends_a_connection() {
+    let mut wire = Wire::new([config(0, false), config(1, false)], Crossing::Wire, 9);
+    let [client, _server] = open(&mut wire, false);
+    // Idle but alive: keep-alives hold it.
+    while wire.now < 120 * SECOND {
+        assert!(wire.step());
+    }
+    assert_eq!(wire.ends[0].state(client), State::Open);
+    wire.loss_per_mille = 1000;
+    reach(&mut wire, 0, client, State::Closed(End::TimedOut));
+}
+
+#[test]
+fn connecting_to_nobody() {
+    let mut wire = Wire::new([config(0, false), config(1, false)], Crossing::Wire, 9);
+    let absent = wire.ends[0]
+        .connect("10.7.0.99:3260".parse().unwrap(), 0)
+        .unwrap();
+    let far = "192.0.2.1:3260".parse().unwrap();
+    assert_eq!(
+        wire.ends[0].connect(far, 0),
+        Err(ConnectError::NoRoute(far))
+    );
+    let zero = "10.7.0.2:0".parse().unwrap();
+    assert_eq!(
+        wire.ends[0].connect(zero, 0),
+        Err(ConnectError::Unaddressable(zero))
+    );
+    reach(&mut wire, 0, absent, State::Closed(End::Unreachable));
+    assert!(wire.now >= 10 * SECOND);
+}
+
+#[test]
+fn connections_have_a_limit_and_give_their_place_back() {
+    let mut server = config(1, false);
+    server.max_connections = 2;
+    let mut wire = Wire::new([config(0, false), server], Crossing::Wire, 9);
+    wire.ends[1].listen(PORT).unwrap();
+    let remote = SocketAddr::new(address(1, false), PORT);
+    let clients = [0; 4].map(|_| wire.ends[0].connect(remote, 0).unwrap());
+    for _ in 0..200 {
+        wire.step();
+    }
+    let open = |wire: &Wire| {
+        clients
+            .iter()
+            .filter(|&&c| wire.ends[0].state(c) == State::Open)
+            .count()
+    };
+    assert_eq!(open(&wire), 2);
+    let accepted = [
+        wire.ends[1].accept(PORT).unwrap(),
+        wire.ends[1].accept(PORT).unwrap(),
+    ];
+    assert_eq!(wire.ends[1].accept(PORT), None);
+    let now = wire.now;
+    wire.ends[1].abort(accepted[0], now);
+    for _ in 0..100 {
+        wire.step();
+    }
+    assert_eq!(open(&wire), 1);
+    let now = wire.now;
+    let late = wire.ends[0].connect(remote, now).unwrap();
+    for _ in 0..100 {
+        wire.step();
+    }
+    assert_eq!(wire.ends[0].state(late), State::Open);
+    assert_eq!(
+        wire.ends[1].state(accepted[0]),
+        State::Closed(End::Aborted),
+        "a stale handle is dead"
+    );
+}
+
+#[test]
+fn leaving_resets_every_peer() {
+    let mut wire = Wire::new([config(0, true), config(1, true)], Crossing::Memory, 9);
+    let [_, server] = open(&mut wire, true);
+    let now = wire.now;
+    wire.ends[0].abort_all(now);
+    for _ in 0..100 {
+        wire.step();
+    }
+    assert_eq!(wire.ends[1].state(server), State::Closed(End::Reset));
+}
