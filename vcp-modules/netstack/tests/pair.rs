@@ -5,10 +5,11 @@ mod sim;
 
 use std::net::SocketAddr;
 
-use sim::{Crossing, SECOND, Wire, address, config};
+use sim::{Crossing, Wire, address, config};
 use vcp_netstack::{ConnectError, End, Handle, State};
 
 const PORT: u16 = 3260;
+const SECOND: u64 = 1_000_000_000;
 
 /// Byte `at` of the stream that `end` sends.
 fn pattern(end: usize, at: usize) -> u8 {
@@ -90,7 +91,7 @@ fn loss_and_buffer_matrix() {
             (true, Crossing::Wire),
             (true, Crossing::Memory),
         ] {
-            for loss in [0, 1, 10, 50] {
+            for (losses, loss) in [0, 1, 10, 50].into_iter().enumerate() {
                 for buffer in [4 << 10, 64 << 10, 1 << 20] {
                     let configs = [0, 1].map(|end| {
                         let mut config = config(end, segmenting);
@@ -105,6 +106,9 @@ fn loss_and_buffer_matrix() {
                     wire.duplicate_per_mille = loss;
                     let handles = open(&mut wire, ipv6);
                     transfer(&mut wire, handles, [200_000, 150_000]);
+                    // At one window each 100 µs; loss costs timeouts of a second.
+                    let most = [200_000_000, 3 * SECOND, 30 * SECOND, 90 * SECOND];
+                    assert!(wire.now < most[losses], "{} ms", wire.now / 1_000_000);
                     println!(
                         "ipv6 {ipv6} tso {segmenting} {crossing:?} loss {loss}‰ buffer {buffer}: {} frames, largest {}, {} ms",
                         wire.frames,

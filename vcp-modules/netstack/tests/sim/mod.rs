@@ -8,7 +8,6 @@ use std::net::IpAddr;
 use vcp_netstack::{Checksum, Config, Frame, Stack};
 
 pub(crate) const MICROSECOND: u64 = 1_000;
-pub(crate) const SECOND: u64 = 1_000_000_000;
 
 /// A small, repeatable source of randomness.
 pub(crate) struct Random(pub(crate) u64);
@@ -54,6 +53,9 @@ pub(crate) struct Wire {
     /// Every frame that crossed, for those who want to look.
     pub(crate) frames: u64,
     pub(crate) largest: usize,
+    /// With `keep`, every frame is kept here.
+    pub(crate) keep: bool,
+    pub(crate) kept: Vec<Vec<u8>>,
     mtu: usize,
     random: Random,
     sequence: u64,
@@ -88,6 +90,8 @@ impl Wire {
             duplicate_per_mille: 0,
             frames: 0,
             largest: 0,
+            keep: false,
+            kept: Vec::new(),
             mtu,
             random: Random(seed | 1),
             sequence: 0,
@@ -95,9 +99,16 @@ impl Wire {
         }
     }
 
-    /// Delivers what is due, lets both ends speak, and moves time to the next
-    /// event. `false` when nothing will ever happen again.
+    /// Moves time to the next event, delivers what is due and lets both ends
+    /// speak. `false` when nothing will ever happen again.
     pub(crate) fn step(&mut self) -> bool {
+        let deadlines = (0..2).filter_map(|end| self.ends[end].next_deadline(self.now));
+        let earliest = deadlines.min();
+        let arrival = self.flights.peek().map(|flight| flight.arrives.0.0);
+        let Some(next) = earliest.into_iter().chain(arrival).min() else {
+            return false;
+        };
+        self.now = next.max(self.now + MICROSECOND);
         while self
             .flights
             .peek()
@@ -114,12 +125,6 @@ impl Wire {
         for end in 0..2 {
             self.ends[end].poll(self.now);
             self.launch(end);
-        }
-        let deadlines = (0..2).filter_map(|end| self.ends[end].next_deadline(self.now));
-        let arrival = self.flights.peek().map(|flight| flight.arrives.0.0);
-        match deadlines.chain(arrival).min() {
-            Some(next) => self.now = next.max(self.now + MICROSECOND),
-            None => return false,
         }
         true
     }
@@ -140,6 +145,9 @@ impl Wire {
         for frame in cut {
             self.frames += 1;
             self.largest = self.largest.max(frame.len());
+            if self.keep {
+                self.kept.push(frame.clone());
+            }
             if self.random.chance(self.loss_per_mille) {
                 continue;
             }
