@@ -1,1 +1,35 @@
 //! Loads VCPs, runs each on its channel processor and contains its faults.
+//!
+//! One VCP is one component instance in a store of its own, on one OS thread
+//! that also polls the VCP's link and its clients' sockets: an I/O crosses no
+//! thread. What a guest says is checked once, where it enters
+//! ([`guest`] for spans, `vcp-queue` for tags); a violation is a fault of that
+//! VCP and never of the host.
+//!
+//! This crate knows queues, memory, fuel and restarts. It knows nothing of NBD,
+//! SCSI or TCP: those are a [`vcp_queue::Client`] above, a guest inside, a
+//! [`vcp_queue::Link`] below.
+//!
+//! Start reading at [`Vcp::start`] in `vcp.rs`, then `channel/`.
+
+mod bindings;
+mod cache;
+mod channel;
+mod engine;
+mod fault;
+mod guest;
+mod logging;
+mod memory;
+mod module;
+mod state;
+mod vcp;
+mod world;
+
+pub use cache::Cache;
+pub use engine::Engine;
+pub use fault::Fault;
+pub use module::{Module, ModuleError};
+pub use state::{DirectoryGrant, GrantError};
+pub use vcp::{Event, Network, RestartSettings, Settings, StartError, Stats, Vcp};
+
+pub use world::World;

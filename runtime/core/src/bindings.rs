@@ -1,0 +1,34 @@
+//! Generated from `wit/`, the same files the guests are built from. No logic
+//! here.
+
+mod generated {
+    pub(crate) mod processor {
+        wasmtime::component::bindgen!({
+            path: "../../wit",
+            world: "vcp:worlds/processor",
+            exports: { default: async },
+        });
+    }
+
+    pub(crate) mod device {
+        wasmtime::component::bindgen!({
+            path: "../../wit",
+            world: "vcp:worlds/device",
+            exports: { default: async },
+            with: {
+                "vcp:io/types@0.1.0": super::processor::vcp::io::types,
+                "vcp:io/log@0.1.0": super::processor::vcp::io::log,
+                "vcp:io/control@0.1.0": super::processor::vcp::io::control,
+                "vcp:block/types@0.1.0": super::processor::vcp::block::types,
+            },
+        });
+    }
+}
+
+pub(crate) use generated::device::Device as DeviceWorld;
+pub(crate) use generated::device::exports::vcp::block::device;
+pub(crate) use generated::processor::Processor as ProcessorWorld;
+pub(crate) use generated::processor::exports::vcp::net::processor;
+pub(crate) use generated::processor::vcp::block::types as block;
+pub(crate) use generated::processor::vcp::io::{control, log, types};
+pub(crate) use generated::processor::vcp::net::{frames, streams};

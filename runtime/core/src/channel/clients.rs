@@ -1,0 +1,209 @@
+//! The clients of the block queue whose sockets this thread polls.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use vcp_queue::{
+    Answer, Client, ClientError, ClientId, ClientRequest, Data, Finished, Flushed, Submit, Table,
+};
+
+use super::poller::{Interest, Poller};
+
+struct Slot {
+    client: Box<dyn Client>,
+    interest: Interest,
+    /// It stopped reading because the queue was full.
+    blocked: bool,
+}
+
+/// All clients of one VCP.
+#[derive(Default)]
+pub(super) struct Clients {
+    slots: BTreeMap<ClientId, Slot>,
+    next: u64,
+    blocked: usize,
+}
+
+const READ: Interest = Interest {
+    read: true,
+    write: false,
+};
+
+impl Clients {
+    pub(super) fn add(&mut self, client: Box<dyn Client>, poller: &Poller) -> io::Result<ClientId> {
+        self.next += 1;
+        let id = ClientId(self.next);
+        poller.add(client.fd(), id.0, READ)?;
+        tracing::debug!(client = client.name(), "attached");
+        self.slots.insert(
+            id,
+            Slot {
+                client,
+                interest: READ,
+                blocked: false,
+            },
+        );
+        Ok(id)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Reads what a client has sent into the table.
+    pub(super) fn receive(&mut self, id: ClientId, table: &mut Table, poller: &Poller) {
+        let Some(slot) = self.slots.get_mut(&id) else {
+            return;
+        };
+        let was_blocked = std::mem::replace(&mut slot.blocked, false);
+        self.blocked -= usize::from(was_blocked);
+        match slot.client.receive(&mut Queue { id, table }) {
+            Ok(blocked) => {
+                slot.blocked = blocked;
+                self.blocked += usize::from(blocked);
+                let interest = Interest {
+                    read: !blocked,
+                    ..slot.interest
+                };
+                self.set_interest(id, interest, table, poller);
+            }
+            Err(error) => self.remove(id, &error, table, poller),
+        }
+    }
+
+    /// Lets those go on that were stopped by a full queue.
+    pub(super) fn resume(&mut self, table: &mut Table, poller: &Poller) {
+        if self.blocked == 0 || !table.has_room(0) {
+            return;
+        }
+        let blocked = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| slot.blocked)
+            .map(|(id, _)| *id);
+        for id in blocked.collect::<Vec<_>>() {
+            self.receive(id, table, poller);
+        }
+    }
+
+    /// Sends one client its answers, or what it was still owed.
+    pub(super) fn send(
+        &mut self,
+        id: ClientId,
+        answers: &[Answer<'_>],
+        table: &mut Table,
+        poller: &Poller,
+    ) {
+        let Some(slot) = self.slots.get_mut(&id) else {
+            return;
+        };
+        match slot.client.send(answers) {
+            Ok(flushed) => {
+                let interest = Interest {
+                    write: flushed == Flushed::Pending,
+                    ..slot.interest
+                };
+                self.set_interest(id, interest, table, poller);
+            }
+            Err(error) => self.remove(id, &error, table, poller),
+        }
+    }
+
+    /// Answers what is finished, each client in one batch. `finished` are the
+    /// requests with the bytes of those whose data is in place.
+    pub(super) fn answer(
+        &mut self,
+        finished: &mut [(Finished, &[u8])],
+        table: &mut Table,
+        poller: &Poller,
+    ) {
+        finished.sort_by_key(|(finished, _)| finished.client);
+        for group in finished.chunk_by(|(a, _), (b, _)| a.client == b.client) {
+            let answers: Vec<_> = group
+                .iter()
+                .map(|(f, in_place)| answer(f, in_place))
+                .collect();
+            self.send(group[0].0.client, &answers, table, poller);
+        }
+    }
+
+    fn set_interest(
+        &mut self,
+        id: ClientId,
+        interest: Interest,
+        table: &mut Table,
+        poller: &Poller,
+    ) {
+        let Some(slot) = self.slots.get_mut(&id) else {
+            return;
+        };
+        if interest == slot.interest {
+            return;
+        }
+        slot.interest = interest;
+        if let Err(error) = poller.modify(slot.client.fd(), id.0, interest) {
+            self.remove(id, &error.into(), table, poller);
+        }
+    }
+
+    fn remove(&mut self, id: ClientId, error: &ClientError, table: &mut Table, poller: &Poller) {
+        let Some(slot) = self.slots.remove(&id) else {
+            return;
+        };
+        self.blocked -= usize::from(slot.blocked);
+        poller.remove(slot.client.fd());
+        table.forget(id);
+        let client = slot.client.name();
+        match error {
+            ClientError::Disconnected => tracing::debug!(client, "disconnected"),
+            ClientError::Io(_) => tracing::info!(client, "{error}"),
+            ClientError::Protocol(_) => tracing::warn!(client, "{error}"),
+        }
+    }
+
+    /// Stops reading from everybody: nothing new is taken on.
+    pub(super) fn stop_reading(&mut self, poller: &Poller) {
+        for (id, slot) in &mut self.slots {
+            slot.interest.read = false;
+            // One that can't be changed is noticed when it is next used.
+            let _ = poller.modify(slot.client.fd(), id.0, slot.interest);
+        }
+    }
+}
+
+fn answer<'a>(finished: &'a Finished, in_place: &'a [u8]) -> Answer<'a> {
+    let data = match &finished.data {
+        Data::None => &[],
+        Data::InPlace => in_place,
+        Data::Buffer {
+            bytes,
+            start,
+            length,
+        } => &bytes[*start..*start + *length],
+    };
+    Answer {
+        cookie: finished.cookie,
+        status: finished.status,
+        data,
+    }
+}
+
+/// One client's view of the table.
+struct Queue<'a> {
+    id: ClientId,
+    table: &'a mut Table,
+}
+
+impl Submit for Queue<'_> {
+    fn has_room(&self, payload: usize) -> bool {
+        self.table.has_room(payload)
+    }
+
+    fn submit(&mut self, request: ClientRequest) {
+        self.table.submit(self.id, request);
+    }
+
+    fn buffer(&mut self, capacity: usize) -> Vec<u8> {
+        self.table.buffer(capacity)
+    }
+}

@@ -1,0 +1,40 @@
+//! The wasmtime engine, configured once for all VCPs of the process.
+
+use std::sync::Arc;
+
+use wasmtime::{Config, OptLevel};
+
+use crate::memory::Creator;
+
+/// Bytes of a fiber's stack: the Wasm stack and the host functions above it.
+const ASYNC_STACK: usize = 2 << 20;
+const WASM_STACK: usize = 1 << 20;
+
+/// Compiles and runs components. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    pub(crate) wasmtime: wasmtime::Engine,
+}
+
+impl Engine {
+    /// Makes the engine.
+    ///
+    /// Memories come from [`crate::memory`], which rules out copy-on-write
+    /// images and moving memories; `metered` counts fuel in guest code, and only
+    /// a measurement of what metering costs has a reason to switch it off.
+    pub fn new(metered: bool) -> anyhow::Result<Self> {
+        let mut config = Config::new();
+        config
+            .wasm_component_model(true)
+            .consume_fuel(metered)
+            .cranelift_opt_level(OptLevel::Speed)
+            .memory_init_cow(false)
+            .memory_may_move(false)
+            .with_host_memory(Arc::new(Creator))
+            .async_stack_size(ASYNC_STACK)
+            .max_wasm_stack(WASM_STACK);
+        let wasmtime = wasmtime::Engine::new(&config)
+            .map_err(|error| anyhow::anyhow!("setting up the WebAssembly engine: {error:#}"))?;
+        Ok(Self { wasmtime })
+    }
+}

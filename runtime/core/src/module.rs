@@ -1,0 +1,112 @@
+//! A loaded module: compiled, and checked against the worlds.
+
+use std::path::PathBuf;
+
+use wasmtime::component::Component;
+
+use crate::cache::Cache;
+use crate::engine::Engine;
+use crate::world::World;
+
+/// A component that can be run as a VCP.
+#[derive(Clone)]
+pub struct Module {
+    pub(crate) name: String,
+    pub(crate) component: Component,
+    pub(crate) world: World,
+}
+
+/// Why a module can't be run; each is one line that names the module.
+#[derive(Debug, thiserror::Error)]
+pub enum ModuleError {
+    /// The file can't be read.
+    #[error("module {}: {error}", path.display())]
+    Read {
+        /// Of the module.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// It is not a WebAssembly component.
+    #[error("module {name}: {why}")]
+    NotAComponent {
+        /// Of the module.
+        name: String,
+        /// What it is instead.
+        why: String,
+    },
+    /// It is a component, but not one for this host.
+    #[error("module {name} {why}")]
+    World {
+        /// Of the module.
+        name: String,
+        /// Which export or import is wrong.
+        why: String,
+    },
+}
+
+impl Module {
+    /// Loads a component from `bytes`; `name` is for messages.
+    pub fn load(
+        engine: &Engine,
+        cache: &Cache,
+        name: &str,
+        bytes: &[u8],
+    ) -> Result<Self, ModuleError> {
+        let not_a_component = |why| ModuleError::NotAComponent {
+            name: name.to_owned(),
+            why,
+        };
+        kind(bytes).map_err(not_a_component)?;
+        let component = cache.compile(engine, bytes).map_err(|error| {
+            not_a_component(format!("not a valid component: {}", error.root_cause()))
+        })?;
+        let world = World::of(&component, engine).map_err(|why| ModuleError::World {
+            name: name.to_owned(),
+            why,
+        })?;
+        Ok(Self {
+            name: name.to_owned(),
+            component,
+            world,
+        })
+    }
+
+    /// Loads a component from a file.
+    pub fn from_file(
+        engine: &Engine,
+        cache: &Cache,
+        path: &std::path::Path,
+    ) -> Result<Self, ModuleError> {
+        let bytes = std::fs::read(path).map_err(|error| ModuleError::Read {
+            path: path.to_owned(),
+            error,
+        })?;
+        Self::load(engine, cache, &path.display().to_string(), &bytes)
+    }
+
+    /// The world it was made for.
+    pub fn world(&self) -> World {
+        self.world
+    }
+
+    /// For messages: a path, or the name of a built-in module.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+/// Tells components from what is easily taken for one, by the first 8 bytes.
+fn kind(bytes: &[u8]) -> Result<(), String> {
+    match bytes {
+        [0, b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => Ok(()),
+        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => {
+            Err("a WebAssembly core module, not a component; \
+             build it for wasm32-wasip2 or wrap it by `wasm-tools component new`"
+                .to_owned())
+        }
+        [0, b'a', b's', b'm', ..] => Err("WebAssembly of an unknown version".to_owned()),
+        [] => Err("an empty file, not a WebAssembly component".to_owned()),
+        _ => Err("not a WebAssembly component".to_owned()),
+    }
+}
