@@ -121,15 +121,15 @@ fn name(words: &Shorthand, module: &Module) -> Result<Name, ConfigError> {
 
 fn read_settings(words: &Shorthand, vcp: &mut Vcp) -> Result<(), ConfigError> {
     for word in &words.settings {
-        // A word without `=` may be a secret that lost its key: it is not shown
-        // whole, only up to what no option would have.
-        let (key, value) = word.split_once('=').ok_or_else(|| {
-            let shown = word.split(['%', ':', '@']).next().unwrap_or_default();
-            at("key=value")(format!(
-                "expected \"=\" after the key, found {}",
-                quote(shown)
-            ))
-        })?;
+        // What has no key may be a URI with a secret in it, so it is shown only
+        // up to where that could begin.
+        let (key, value) = word
+            .split_once('=')
+            .filter(|(key, _)| !key.contains([':', '%', '@']))
+            .ok_or_else(|| {
+                let shown = word.split([':', '%', '@']).next().unwrap_or_default();
+                at("key=value")(format!("expected a key and \"=\", found {}", quote(shown)))
+            })?;
         vcp.settings.insert(key, value).map_err(at(key))?;
     }
     Ok(())

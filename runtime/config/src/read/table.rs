@@ -22,7 +22,11 @@ impl<'a> Source<'a> {
         let document = DeTable::parse(self.text).map_err(|error| {
             let at = error.span().map_or(self.text.len(), |span| span.start);
             // The parser's own messages may span lines.
-            let words: Vec<&str> = error.message().split_whitespace().collect();
+            let mut words: Vec<&str> = error.message().split_whitespace().collect();
+            let span = error.span().and_then(|span| self.text.get(span));
+            if error.message() == "duplicate key" {
+                words.extend(span);
+            }
             self.error(at, "", words.join(" "))
         })?;
         Ok(document.into_inner())
@@ -120,7 +124,18 @@ impl<'a> Node<'a> {
 
     /// A string that stands for something.
     pub(super) fn parse<T: FromStr<Err: Display>>(&self) -> Result<T, ConfigError> {
-        self.string()?.parse().map_err(|e| self.error(e))
+        self.read(|text| text.parse())
+    }
+
+    /// A string, handed to `read`. Of a value of another type it is `read` that
+    /// can best tell what was expected.
+    pub(super) fn read<T, E: Display>(
+        &self,
+        read: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<T, ConfigError> {
+        let text = self.scalar().map_err(|_| self.expected("a string"))?;
+        let value = read(&text).map_err(|e| self.error(e))?;
+        self.string().map(|_| value)
     }
 
     /// A string, number or boolean as the text a module is handed. Numbers come
@@ -145,6 +160,7 @@ impl<'a> Node<'a> {
     /// The elements of an array.
     pub(super) fn array(&self) -> Option<Vec<Node<'a>>> {
         let element = |value: &'a Spanned<DeValue<'a>>| Node {
+            key_at: value.span().start,
             value_at: value.span(),
             value: value.get_ref(),
             ..self.clone()
@@ -239,7 +255,16 @@ impl<'a> Table<'a> {
 
     /// An error about a key that is not there, at the table's own place.
     pub(super) fn missing(&self, key: &str, message: &str) -> ConfigError {
-        self.source.error(self.at, &join(&self.path, key), message)
+        self.missing_part(key, "", message)
+    }
+
+    /// As [`Table::missing`], for `inner` of the table `key`, both not there.
+    pub(super) fn missing_part(&self, key: &str, inner: &str, message: &str) -> ConfigError {
+        let mut path = join(&self.path, key);
+        if !inner.is_empty() {
+            path = join(&path, inner);
+        }
+        self.source.error(self.at, &path, message)
     }
 }
 

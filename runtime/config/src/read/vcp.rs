@@ -60,7 +60,7 @@ pub(super) fn read(node: &Node<'_>) -> Result<Vcp, ConfigError> {
 fn place(table: &Table<'_>, fault: &check::Fault) -> ConfigError {
     let (outer, inner) = fault.key.split_once('.').unwrap_or((fault.key, ""));
     let Some(node) = table.get(outer) else {
-        return table.missing(fault.key, &fault.message);
+        return table.missing_part(outer, inner, &fault.message);
     };
     match node.table() {
         Ok(part) if !inner.is_empty() => match part.get(inner) {
@@ -146,12 +146,10 @@ fn net(node: &Node<'_>) -> Result<Net, ConfigError> {
             _ => vec![node.clone()],
         };
         for node in values {
-            let value = match key {
-                "mtu" => node.number(576..=65535)?.to_string(),
-                _ => node.string()?.to_owned(),
-            };
-            net.set(key, &value)
-                .map_err(|message| node.error(message))?;
+            match key {
+                "mtu" => net.mtu = u16::try_from(node.number(576..=65535)?).ok(),
+                _ => node.read(|value| net.set(key, value))?,
+            }
         }
     }
     Ok(net)

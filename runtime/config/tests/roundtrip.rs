@@ -1,0 +1,123 @@
+//! What is dumped reads back as what it was, and no text makes the parser panic.
+
+use std::path::Path;
+
+use proptest::prelude::*;
+use vcp_config::{HostConfig, Shorthand};
+
+/// A string as TOML writes it, whatever is in it.
+fn quoted(text: &str) -> String {
+    let escape = |c: char| match c {
+        '"' | '\\' => format!("\\{c}"),
+        c if c.is_control() => format!("\\u{:04X}", c as u32),
+        c => c.to_string(),
+    };
+    format!("\"{}\"", text.chars().map(escape).collect::<String>())
+}
+
+/// Some of these lines, as a table's contents.
+fn some_of(lines: Vec<BoxedStrategy<String>>) -> impl Strategy<Value = String> {
+    let maybe = lines
+        .into_iter()
+        .map(|line| proptest::option::of(line).boxed());
+    maybe.collect::<Vec<_>>().prop_map(|lines| {
+        lines
+            .into_iter()
+            .flatten()
+            .map(|line| line + "\n")
+            .collect()
+    })
+}
+
+fn any_vcp() -> impl Strategy<Value = String> {
+    let cpu = (0u32..64, 1u32..=100, 1u32..1000, any::<bool>()).prop_map(|(pin, share, period, slack)| {
+        format!("cpu = {{ pin = [{pin}, 70], share = \"{share}%\", period = \"{period}ms\", slack = {slack} }}")
+    });
+    let memory = (16u64..=65536).prop_map(|pages| format!("memory = {}", pages << 16));
+    let restart = ("(always|never)", 0u32..1000, 1000u32..5000).prop_map(|(policy, low, high)| {
+        format!("restart = {{ policy = \"{policy}\", min-run = \"{low}us\", backoff = \"{low}ms..{high}ms\" }}")
+    });
+    let setting =
+        (any::<String>(), any::<i64>(), any::<bool>()).prop_map(|(text, number, truth)| {
+            format!(
+                "config = {{ a = {}, \"b.c\" = {number}, d = {truth}, x-password-file = \"/f\" }}",
+                quoted(&text)
+            )
+        });
+    let files =
+        ("[^\\pC]{1,10}", "/[a-z]{1,8}", any::<bool>()).prop_map(|(host, guest, read_only)| {
+            format!(
+                "files = [{{ host = {}, guest = \"{guest}\", read-only = {read_only} }}]",
+                quoted(&host)
+            )
+        });
+    let net = (2u8..200, "(none|csum|tso)", 576u16.., "[^\\pC]{1,10}").prop_map(|(host, offload, mtu, pcap)| {
+        format!(
+            "net = {{ link = \"tap:t\", address = [\"10.0.0.{host}/24\", \"10.1.0.1/16\"], gateway = \"10.0.0.1\", \
+             offload = \"{offload}\", mtu = {mtu}, pcap = {}, host-address = \"10.0.0.1/24\", mac = \"02:00:00:00:00:{host:02x}\" }}",
+            quoted(&pcap)
+        )
+    });
+    let depth = (1u32..=4096).prop_map(|depth| format!("queue-depth = {depth}"));
+    some_of(vec![
+        cpu.boxed(),
+        memory.boxed(),
+        restart.boxed(),
+        setting.boxed(),
+        files.boxed(),
+        net.boxed(),
+        depth.boxed(),
+    ])
+    .prop_map(|lines| format!("module = \"./x.wasm\"\n{lines}"))
+}
+
+fn any_export() -> impl Strategy<Value = String> {
+    some_of(vec![
+        "nbd = \\[\"unix:/[a-z]{1,8}\", \"tcp:\\[::1\\]:[1-9]{1,4}\"\\]".boxed(),
+        any::<bool>()
+            .prop_map(|ro| format!("read-only = {ro}"))
+            .boxed(),
+        "[^\\pC]{0,20}"
+            .prop_map(|text| format!("description = {}", quoted(&text)))
+            .boxed(),
+    ])
+}
+
+proptest! {
+    #[test]
+    fn a_dump_reads_back(vcps in proptest::collection::vec((any_vcp(), any_export(), "[a-z.]{0,5}"), 1..4)) {
+        let mut text = String::new();
+        for (index, (vcp, export, name)) in vcps.iter().enumerate() {
+            let name = format!("{index}{name}");
+            text += &format!("[vcp.\"{name}\"]\n{vcp}[export.e{index}]\nvcp = \"{name}\"\n{export}");
+        }
+        let config = HostConfig::parse(Path::new("a.toml"), &text)
+            .map_err(|e| TestCaseError::fail(format!("{e}\n{text}")))?;
+        let dump = config.to_toml();
+        let again = HostConfig::parse(Path::new("b.toml"), &dump)
+            .map_err(|e| TestCaseError::fail(format!("{e}\n{dump}")))?;
+        prop_assert_eq!(again, config);
+    }
+
+    #[test]
+    fn a_shorthand_s_dump_reads_back(value: String, share in 1u32..=100, read_only: bool) {
+        let config = HostConfig::shorthand(&Shorthand {
+            module: "ramdisk".into(),
+            settings: vec![format!("size={value}")],
+            link: Some("pipe:p,address=fd77::2/64".into()),
+            cpu: Some(format!("core,share={share}%")),
+            read_only,
+            ..Shorthand::default()
+        }).unwrap();
+        prop_assert_eq!(HostConfig::parse(Path::new("b.toml"), &config.to_toml()), Ok(config));
+    }
+
+    #[test]
+    fn no_text_panics(text: String, tail in "[\\[\\]{}=\".,a-z0-9 \n-]{0,80}") {
+        for text in [text.clone(), tail.clone(), format!("[vcp.a]\nmodule = \"iscsi\"\n{tail}{text}")] {
+            if let Err(error) = HostConfig::parse(Path::new("x"), &text) {
+                prop_assert_eq!(error.to_string().lines().count(), 1);
+            }
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! The command line's shorthand stands for the same configuration as the file.
+
+use std::path::Path;
+
+use vcp_config::{HostConfig, Shorthand};
+
+const LINK: &str = "tap:vcp0,address=10.77.0.2/24";
+const TARGET: &str = "target=iscsi://10.77.0.1/iqn.2026-11.example:disk/1";
+
+fn words(module: &str, settings: &[&str]) -> Shorthand {
+    Shorthand {
+        module: module.into(),
+        settings: settings.iter().map(|s| s.to_string()).collect(),
+        ..Shorthand::default()
+    }
+}
+
+fn error(words: Shorthand) -> String {
+    HostConfig::shorthand(&words).unwrap_err().to_string()
+}
+
+#[test]
+fn is_what_the_file_says() {
+    let file = r#"
+        [vcp.disk0]
+        module  = "iscsi"
+        cpu     = { pin = [1], share = "50%", period = "10ms", slack = true }
+        memory  = "64MiB"
+        restart = { policy = "always", min-run = "50ms", backoff = "10ms..5s" }
+        config  = { target = "iscsi://10.77.0.1/iqn.2026-11.example:disk/1" }
+        net     = { link = "tap:vcp0", address = "10.77.0.2/24" }
+
+        [export.disk0]
+        nbd = "unix:/run/vcp/disk0.sock"
+    "#;
+    let line = Shorthand {
+        link: Some(LINK.into()),
+        nbd: vec!["unix:/run/vcp/disk0.sock".into()],
+        cpu: Some("1,share=50%".into()),
+        name: Some("disk0".into()),
+        ..words("iscsi", &[TARGET])
+    };
+    let read = HostConfig::parse(Path::new("host.toml"), file).unwrap();
+    assert_eq!(HostConfig::shorthand(&line), Ok(read.clone()));
+    assert_eq!(
+        read.to_toml(),
+        "[vcp.disk0]\n\
+         module = \"iscsi\"\n\
+         cpu = { pin = [1], share = \"50%\" }\n\
+         net = { link = \"tap:vcp0\", address = \"10.77.0.2/24\" }\n\
+         \n\
+         [vcp.disk0.config]\n\
+         target = \"iscsi://10.77.0.1/iqn.2026-11.example:disk/1\"\n\
+         \n\
+         [export.disk0]\n\
+         nbd = \"unix:/run/vcp/disk0.sock\"\n"
+    );
+}
+
+#[test]
+fn the_name_comes_from_the_module() {
+    for (module, name) in [
+        ("ramdisk", "ramdisk"),
+        ("./target/my-disk.wasm", "my-disk"),
+        ("oci:ghcr.io/x/disk:1.2", "disk"),
+        ("./-.wasm", "vcp"),
+    ] {
+        let config = HostConfig::shorthand(&words(module, &[])).unwrap();
+        assert_eq!(config.vcps.keys().next().unwrap().as_str(), name);
+        assert_eq!(config.exports.keys().next().unwrap().as_str(), name);
+    }
+}
+
+#[test]
+fn cpus_have_commas_of_their_own() {
+    let line = |cpu: &str| {
+        let line = Shorthand {
+            cpu: Some(cpu.into()),
+            ..words("ramdisk", &[])
+        };
+        HostConfig::shorthand(&line)
+            .map(|c| c.to_toml())
+            .map_err(|e| e.to_string())
+    };
+    let toml = |cpu: &str| {
+        format!("[vcp.ramdisk]\nmodule = \"ramdisk\"\ncpu = {{ {cpu} }}\n\n[export.ramdisk]\n")
+    };
+    assert_eq!(
+        line("0,2-3,share=12.5%,slack=false"),
+        Ok(toml("pin = [0, 2, 3], share = \"12.5%\", slack = false"))
+    );
+    assert_eq!(
+        line("core,period=1ms"),
+        Ok(toml("pin = \"core\", period = \"1ms\""))
+    );
+    let wrong = |cpu: &str, message: &str| assert_eq!(line(cpu), Err(format!("--cpu: {message}")));
+    wrong(
+        "1,shares=1%",
+        "shares: unknown key (did you mean \"share\"?); expected one of: share, period, slack",
+    );
+    wrong(
+        "x",
+        "expected \"any\", \"core\" or CPU numbers such as [1], \"1\" or \"0,2-3\", found \"x\"",
+    );
+    wrong("slack=1", "slack: expected true or false, found \"1\"");
+    wrong("share=1%,share=1%", "share: given twice");
+    wrong(
+        "share=0%",
+        "share: expected a percentage above 0% and up to 100%, such as \"50%\", found \"0%\"",
+    );
+    wrong(
+        "period=1h",
+        "period: expected a time from 100us to 1s, found \"1h\"",
+    );
+}
+
+#[test]
+fn every_refusal_names_the_argument() {
+    let ram = || words("ramdisk", &[]);
+    let cases = [
+        (
+            words("", &[]),
+            "MODULE: expected the name of a built-in module, a path such as \"./disk.wasm\", or \"oci:REFERENCE\", found \"\"",
+        ),
+        (
+            words("ramdisk", &["size"]),
+            "key=value: expected a key and \"=\", found \"size\"",
+        ),
+        (
+            words("ramdisk", &["a b=1"]),
+            "a b: expected a key of up to 64 letters, digits, \".\", \"_\" and \"-\"",
+        ),
+        (
+            words("ramdisk", &["size=1", "size=2"]),
+            "size: \"size\" is given twice",
+        ),
+        (
+            words("iscsi", &["iscsi://joe%hunter2@h/iqn.a/0?x=1"]),
+            "key=value: expected a key and \"=\", found \"iscsi\"",
+        ),
+        (
+            words("iscsi", &[]),
+            "target: missing; expected the target of module \"iscsi\", such as \"iscsi://10.77.0.1/iqn.2026-11.example:disk/1\"",
+        ),
+        (
+            words("iscsi", &[TARGET]),
+            "--link: missing; module \"iscsi\" needs a link, such as tap:vcp0,address=10.77.0.2/24",
+        ),
+        (
+            Shorthand {
+                link: Some("tap:vcp0,address=fd77::2/64".into()),
+                ..words("iscsi", &[TARGET])
+            },
+            "target: 10.77.0.1 can't be reached: net.address has no IPv4 address",
+        ),
+        (
+            Shorthand {
+                link: Some("tap:vcp0".into()),
+                ..ram()
+            },
+            "--link: address: missing; expected the VCP's own address on the link, such as \"10.77.0.2/24\"",
+        ),
+        (
+            Shorthand {
+                nbd: vec!["/x".into()],
+                ..ram()
+            },
+            "--nbd: expected an NBD address, \"unix:PATH\" or \"tcp:HOST:PORT\" (IPv6 in brackets), found \"/x\"",
+        ),
+        (
+            Shorthand {
+                nbd: vec!["unix:/x".into(), "unix:/x".into()],
+                ..ram()
+            },
+            "--nbd: \"unix:/x\" is given twice",
+        ),
+        (
+            Shorthand {
+                memory: Some("1".into()),
+                ..ram()
+            },
+            "--memory: expected a multiple of 64KiB from 1MiB to 4GiB, found \"1\"",
+        ),
+        (
+            Shorthand {
+                queue_depth: Some(0),
+                ..ram()
+            },
+            "--queue-depth: expected a number from 1 to 4096, found 0",
+        ),
+        (
+            Shorthand {
+                files: vec!["/srv".into()],
+                ..ram()
+            },
+            "--files: expected HOST-DIRECTORY:GUEST-DIRECTORY[:ro], found \"/srv\"",
+        ),
+        (
+            Shorthand {
+                files: vec!["/srv:data".into()],
+                ..ram()
+            },
+            "--files: expected an absolute path without \".\" or \"..\", such as \"/data\", found \"data\"",
+        ),
+        (
+            Shorthand {
+                files: vec!["/a:/x".into(), "/b:/x:ro".into()],
+                ..ram()
+            },
+            "--files: \"/x\" is given twice",
+        ),
+        (
+            Shorthand {
+                name: Some("/".into()),
+                ..ram()
+            },
+            "--name: expected a name of up to 63 letters, digits, \".\", \"_\" and \"-\" that starts with a letter or digit, found \"/\"",
+        ),
+    ];
+    for (words, expected) in cases {
+        assert_eq!(error(words), expected);
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read() {
+    let error = |path: &Path| HostConfig::read(path).unwrap_err().to_string();
+    assert_eq!(
+        error(Path::new("/no/such.toml")),
+        "/no/such.toml: No such file or directory (os error 2)"
+    );
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("x.toml");
+    std::fs::write(&path, [0xff]).unwrap();
+    assert_eq!(
+        error(&path),
+        format!("{}: stream did not contain valid UTF-8", path.display())
+    );
+    std::fs::write(&path, "#".repeat((1 << 20) + 1)).unwrap();
+    assert_eq!(
+        error(&path),
+        format!(
+            "{}: longer than 1 MiB; this is no configuration",
+            path.display()
+        )
+    );
+    std::fs::write(&path, "[vcp.a]\nmodule = \"ramdisk\"\n").unwrap();
+    assert!(HostConfig::read(&path).is_ok());
+}
