@@ -175,21 +175,27 @@ fn read_secret(key: &str, path: &Path, sources: &dyn Sources) -> Result<String, 
     Ok(line.to_owned())
 }
 
+/// A login is a name and a secret. Of a target that is to prove itself the name
+/// need not be known.
 fn check_login(resolved: &BTreeMap<String, String>) -> Result<(), SecretError> {
     let has = |key: &str| resolved.contains_key(key);
-    for (user, password) in [("user", "password"), ("target-user", "target-password")] {
-        let missing = match (has(user), has(password)) {
-            (true, false) => password,
-            (false, true) => user,
-            _ => continue,
-        };
+    let needs = [
+        ("user", "password"),
+        ("password", "user"),
+        ("target-user", "target-password"),
+    ];
+    if let Some((other, key)) = needs
+        .into_iter()
+        .find(|(given, needed)| has(given) && !has(needed))
+    {
+        let variable = variable(key).expect("all four keys are in ENVIRONMENT");
         return Err(SecretError::Missing {
-            key: missing,
-            other: if missing == user { password } else { user },
-            variable: variable(missing).expect("all four keys are in ENVIRONMENT"),
+            key,
+            other,
+            variable,
         });
     }
-    if has("target-user") && !has("user") {
+    if has("target-password") && !has("user") {
         return Err(SecretError::OneWay);
     }
     Ok(())

@@ -144,8 +144,17 @@ fn half_a_login_is_refused() {
         "password: missing, though \"user\" is given; set it, or LIBISCSI_CHAP_PASSWORD in the environment, or password-file"
     );
     assert_eq!(
+        wrong("target-user = \"san\"", &[]),
+        "target-password: missing, though \"target-user\" is given; set it, or LIBISCSI_CHAP_TARGET_PASSWORD in the environment, or target-password-file"
+    );
+    let mutual = config(
+        PLAIN,
+        "user = \"joe\"\npassword = \"x\"\ntarget-password = \"y\"",
+    );
+    assert!(resolve(&mutual, &Fake::default()).is_ok());
+    assert_eq!(
         wrong("target-user = \"san\"\ntarget-password = \"x\"", &[]),
-        "target-user: needs \"user\" and \"password\" too: a target proves itself only to an initiator that does"
+        "target-password: needs \"user\" and \"password\" too: a target proves itself only to an initiator that does"
     );
 }
 
