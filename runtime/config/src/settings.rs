@@ -241,10 +241,10 @@ pub enum SecretError {
         /// What else can give it.
         variable: &'static str,
     },
-    /// The target is to prove itself, and the initiator is not (RFC 7143
-    /// §12.1.3 has no such exchange).
+    /// The target is to prove itself, and the initiator is not; there is no such
+    /// exchange in CHAP as iSCSI has it (RFC 7143 §12.1.3).
     #[error(
-        "target-user: needs \"user\" and \"password\" too: a target proves itself only to an initiator that does"
+        "target-password: needs \"user\" and \"password\" too: a target proves itself only to an initiator that does"
     )]
     OneWay,
 }
