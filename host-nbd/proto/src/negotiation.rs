@@ -96,6 +96,20 @@ impl Negotiation {
         }
     }
 
+    /// How many bytes the next step takes at least, at [`Step::Receive`]. A
+    /// caller that never receives more leaves what belongs to transmission on
+    /// the socket.
+    #[must_use]
+    pub fn wants(&self) -> usize {
+        let whole = match &self.state {
+            State::ClientFlags => 4,
+            State::Skip { left, .. } => *left,
+            State::Option => OPTION_HEADER + self.option_length().unwrap_or(0),
+            _ => 0,
+        };
+        whole.saturating_sub(self.input.len())
+    }
+
     /// Takes bytes from the client. Only called at [`Step::Receive`], it keeps no
     /// more than one option and one piece.
     pub fn receive(&mut self, bytes: &[u8]) {
@@ -284,6 +298,13 @@ impl Negotiation {
             self.refuse(option, rep::ERR_INVALID, malformed);
         }
         Ok(Step::Replied)
+    }
+
+    /// Data bytes of the option under way that are to be held, once known.
+    fn option_length(&self) -> Option<usize> {
+        let header = self.input.first_chunk::<OPTION_HEADER>()?;
+        let length = u32::from_be_bytes(*header.last_chunk().expect("four bytes"));
+        Some(length as usize).filter(|length| *length <= MAX_OPTION)
     }
 
     fn skip(&mut self, option: u32, left: usize) -> Step {

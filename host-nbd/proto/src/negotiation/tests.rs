@@ -370,6 +370,33 @@ fn violations_end_the_connection() {
 }
 
 #[test]
+fn a_careful_caller_never_reads_into_transmission() {
+    let options = [
+        option(99, &vec![0; MAX_OPTION + 5]),
+        option(opt::LIST, b""),
+        option(opt::GO, &info_data("disk", &[info::NAME])),
+    ];
+    let stream = [&FIXED[..], &options.concat(), b"transmission"].concat();
+    let (mut negotiation, mut at) = (Negotiation::new(), 0);
+    loop {
+        match negotiation.step().unwrap() {
+            Step::Receive => {
+                let wants = negotiation.wants();
+                assert!(wants > 0);
+                negotiation.receive(&stream[at..at + wants]);
+                at += wants;
+            }
+            Step::List => negotiation.list([]),
+            Step::Export(_) => negotiation.export(Ok(&disk())),
+            Step::Transmission(_) => break,
+            Step::Replied | Step::Aborted => {}
+        }
+    }
+    assert_eq!(&stream[at..], b"transmission");
+    assert!(negotiation.into_rest().is_empty());
+}
+
+#[test]
 fn answers_to_no_question_change_nothing() {
     let mut negotiation = Negotiation::new();
     negotiation.list([]);

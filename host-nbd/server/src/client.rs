@@ -1,0 +1,381 @@
+//! One NBD connection in its transmission phase, as a client of a block queue.
+//!
+//! Runs on the channel processor's thread: nothing here blocks, and once its
+//! buffers have grown nothing allocates per request. Beyond what
+//! [`vcp_queue::Client`] says it asks of its driver:
+//!
+//! * readiness is level-triggered: [`receive`](Client::receive) takes about a
+//!   megabyte per call and leaves the rest on the socket;
+//! * after `receive`, `send` is called with the answers there are or with none,
+//!   so that what it answered by itself and could not send at once is not
+//!   forgotten;
+//! * when `receive` returned `true` the client is not polled for input and is
+//!   called again after an answer to it or, if its last `send` was
+//!   [`Flushed::Pending`], after a `send` that was not. It may have stopped for
+//!   want of room in the queue, because it owes its peer too much that the peer
+//!   does not read, or because the peer said good-bye with requests under way;
+//! * `send` too may return [`ClientError::Disconnected`], after the last answer.
+
+mod flight;
+mod inbox;
+mod outbox;
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use tokio::sync::OwnedSemaphorePermit;
+use vcp_nbd_proto::wire::{MAX_PAYLOAD, cmd};
+use vcp_nbd_proto::{Refusal, Request, Session, Verdict, reply};
+use vcp_queue::{
+    Answer, Client, ClientError, ClientRequest, Flushed, Modifiers, Operation, Submit,
+};
+
+use flight::{Flight, Pending};
+use inbox::{Inbox, Received};
+use outbox::Outbox;
+
+/// Bytes of replies, under way and unsent, that a client may have due before no
+/// more of its requests are taken. A single larger reply is taken when alone.
+const MAX_OWED: usize = MAX_PAYLOAD as usize;
+
+/// Bytes taken off the socket in one call, roughly, so that one client does not
+/// keep the others waiting.
+const RECEIVE_BUDGET: usize = 1 << 20;
+
+/// Wanted send buffer of a unix socket, in bytes.
+const SEND_BUFFER: usize = 4 << 20;
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct NbdClient {
+    socket: OwnedFd,
+    name: String,
+    session: Session,
+    inbox: Inbox,
+    expect: Expect,
+    flight: Flight,
+    outbox: Outbox,
+    /// Counts the connection among those of its server.
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+/// What the stream holds next.
+#[derive(Debug)]
+enum Expect {
+    Request,
+    /// The rest of a write's payload.
+    Payload {
+        key: usize,
+        offset: u64,
+        length: u32,
+        modifiers: Modifiers,
+        bytes: Vec<u8>,
+    },
+    /// The rest of a payload that nobody wants, and the answer that follows it.
+    Unwanted {
+        left: usize,
+        cookie: u64,
+        refusal: Refusal,
+    },
+    /// Nothing: the client took its leave.
+    End,
+}
+
+/// Why what was received could not be taken further.
+enum Stopped {
+    /// More bytes are needed.
+    Hungry,
+    /// There is no room for the next request.
+    NoRoom,
+}
+
+impl NbdClient {
+    /// Takes over a negotiated connection. `socket` is made non-blocking; `name`
+    /// is for logs. Nothing of the transmission phase may have been read off it.
+    pub fn new(socket: OwnedFd, name: String, session: Session) -> io::Result<Self> {
+        rustix::io::ioctl_fionbio(&socket, true)?;
+        tune(socket.as_fd());
+        Ok(Self {
+            socket,
+            name,
+            session,
+            inbox: Inbox::new(),
+            expect: Expect::Request,
+            flight: Flight::default(),
+            outbox: Outbox::default(),
+            _permit: None,
+        })
+    }
+
+    /// Gives up `permit` when the connection ends.
+    #[must_use]
+    pub(crate) fn holding(mut self, permit: OwnedSemaphorePermit) -> Self {
+        self._permit = Some(permit);
+        self
+    }
+
+    /// Handles everything that has been received.
+    fn digest(&mut self, queue: &mut dyn Submit) -> Result<Stopped, ClientError> {
+        loop {
+            match &mut self.expect {
+                Expect::Request => {
+                    let Some(header) = self.inbox.peek() else {
+                        return Ok(Stopped::Hungry);
+                    };
+                    let request = Request::parse(header)
+                        .map_err(|error| ClientError::Protocol(error.to_string()))?;
+                    if !self.take(&request, queue) {
+                        return Ok(Stopped::NoRoom);
+                    }
+                }
+                Expect::Payload { length, bytes, .. } => {
+                    self.inbox.move_to(bytes, *length as usize);
+                    if bytes.len() < *length as usize {
+                        return Ok(Stopped::Hungry);
+                    }
+                    self.submit_write(queue);
+                }
+                Expect::Unwanted {
+                    left,
+                    cookie,
+                    refusal,
+                } => {
+                    *left -= self.inbox.discard(*left);
+                    if *left > 0 {
+                        return Ok(Stopped::Hungry);
+                    }
+                    let Refusal { errno, message } = *refusal;
+                    reply::error(
+                        self.outbox.own(),
+                        self.session.style(),
+                        *cookie,
+                        errno,
+                        message,
+                    );
+                    self.expect = Expect::Request;
+                }
+                Expect::End => {
+                    self.inbox.discard(usize::MAX);
+                    return Ok(Stopped::Hungry);
+                }
+            }
+        }
+    }
+
+    /// Takes one request off the inbox, or leaves it there for want of room.
+    fn take(&mut self, request: &Request, queue: &mut dyn Submit) -> bool {
+        let verdict = self.session.check(request);
+        let mut due = outbox::OVERHEAD;
+        if let Verdict::Queue(operation, _) = verdict {
+            if operation == Operation::Read {
+                due += request.length as usize;
+            }
+            if !queue.has_room(request.payload() as usize) {
+                return false;
+            }
+        }
+        let owed = self.flight.owed() + self.outbox.unsent();
+        if owed > 0 && owed + due > MAX_OWED {
+            return false;
+        }
+        self.inbox.discard(Request::SIZE);
+        let style = self.session.style();
+        match verdict {
+            Verdict::Queue(operation, modifiers) => {
+                self.queue(request, operation, modifiers, due, queue);
+            }
+            Verdict::Nothing if request.kind == cmd::READ => {
+                reply::read(self.outbox.own(), style, request.cookie, request.offset, 0);
+            }
+            Verdict::Nothing => reply::done(self.outbox.own(), request.cookie),
+            Verdict::Allocated(length) => {
+                reply::allocated(self.outbox.own(), request.cookie, length);
+            }
+            Verdict::Refuse(refusal) => {
+                let left = request.payload() as usize;
+                self.expect = Expect::Unwanted {
+                    left,
+                    cookie: request.cookie,
+                    refusal,
+                };
+            }
+            Verdict::Disconnect => self.expect = Expect::End,
+        }
+        true
+    }
+
+    /// Submits a request, or first waits for its payload.
+    fn queue(
+        &mut self,
+        request: &Request,
+        operation: Operation,
+        modifiers: Modifiers,
+        due: usize,
+        queue: &mut dyn Submit,
+    ) {
+        let Request {
+            cookie,
+            offset,
+            length,
+            ..
+        } = *request;
+        let key = self.flight.insert(Pending {
+            cookie,
+            operation,
+            offset,
+            length,
+            due,
+        });
+        let payload = request.payload();
+        self.inbox.expect_payload(payload as usize);
+        if payload > 0 {
+            let bytes = queue.buffer(payload as usize);
+            self.expect = Expect::Payload {
+                key,
+                offset,
+                length,
+                modifiers,
+                bytes,
+            };
+            return;
+        }
+        queue.submit(ClientRequest {
+            cookie: key as u64,
+            operation,
+            modifiers,
+            offset,
+            length,
+            payload: Vec::new(),
+        });
+    }
+
+    fn submit_write(&mut self, queue: &mut dyn Submit) {
+        let expect = std::mem::replace(&mut self.expect, Expect::Request);
+        if let Expect::Payload {
+            key,
+            offset,
+            length,
+            modifiers,
+            bytes,
+        } = expect
+        {
+            queue.submit(ClientRequest {
+                cookie: key as u64,
+                operation: Operation::Write,
+                modifiers,
+                offset,
+                length,
+                payload: bytes,
+            });
+        }
+    }
+
+    /// One receive, straight into a payload where one is under way.
+    fn fill(&mut self) -> io::Result<Received> {
+        match &mut self.expect {
+            Expect::Payload { length, bytes, .. } => {
+                let missing = *length as usize - bytes.len();
+                self.inbox.fill_payload(self.socket.as_fd(), bytes, missing)
+            }
+            _ => self.inbox.fill(self.socket.as_fd()),
+        }
+    }
+
+    /// The peer will send no more.
+    fn closed(&self) -> Result<bool, ClientError> {
+        let leaving = matches!(self.expect, Expect::End);
+        if leaving && !inbox::hung_up(self.socket.as_fd())? {
+            // It may still read its answers; there is nothing more to poll for.
+            return Ok(true);
+        }
+        let what = match self.expect {
+            Expect::End => "closed before all requests were answered",
+            Expect::Request if self.inbox.is_empty() => "closed without a disconnect request",
+            _ => "closed in the middle of a request",
+        };
+        Err(ClientError::Io(io::Error::new(
+            io::ErrorKind::UnexpectedEof,
+            what,
+        )))
+    }
+
+    /// Ends the connection once a client that took its leave has all answers.
+    fn farewell(&self) -> Result<(), ClientError> {
+        let done = matches!(self.expect, Expect::End)
+            && self.flight.is_empty()
+            && self.outbox.unsent() == 0;
+        if done {
+            Err(ClientError::Disconnected)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Client for NbdClient {
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn receive(&mut self, queue: &mut dyn Submit) -> Result<bool, ClientError> {
+        let mut budget = RECEIVE_BUDGET;
+        let mut emptied = false;
+        loop {
+            if let Stopped::NoRoom = self.digest(queue)? {
+                self.outbox.flush(self.socket.as_fd())?;
+                return Ok(true);
+            }
+            self.farewell_after_flush()?;
+            if emptied || budget == 0 {
+                return Ok(false);
+            }
+            match self.fill()? {
+                Received::Nothing => return Ok(false),
+                Received::End => return self.closed(),
+                Received::Some { bytes, emptied: e } => {
+                    budget = budget.saturating_sub(bytes);
+                    emptied = e;
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, answers: &[Answer<'_>]) -> Result<Flushed, ClientError> {
+        let style = self.session.style();
+        self.outbox
+            .send(self.socket.as_fd(), answers, &mut self.flight, style)?;
+        self.farewell()?;
+        Ok(if self.outbox.unsent() == 0 {
+            Flushed::All
+        } else {
+            Flushed::Pending
+        })
+    }
+}
+
+impl NbdClient {
+    /// Sends what was answered here, and ends the connection if that was all.
+    fn farewell_after_flush(&mut self) -> Result<(), ClientError> {
+        self.outbox.flush(self.socket.as_fd())?;
+        self.farewell()
+    }
+}
+
+/// Makes a socket quick. Nothing depends on it, so failures do not matter.
+fn tune(socket: BorrowedFd<'_>) {
+    use rustix::net::{AddressFamily, sockopt};
+    if sockopt::socket_domain(socket) == Ok(AddressFamily::UNIX) {
+        // Room for several large replies; the kernel cuts it to its maximum.
+        // TCP sizes its buffers by itself unless told.
+        let _ = sockopt::set_socket_send_buffer_size(socket, SEND_BUFFER);
+    } else {
+        let _ = sockopt::set_tcp_nodelay(socket, true);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+//! What was received and not yet understood, and the receiving itself. A small
+//! request costs a share of one system call for all that are waiting; a large
+//! payload goes straight into its own buffer.
+//!
+//! The one module of this crate with `unsafe`: the kernel fills the spare
+//! capacity of a payload's buffer, which nothing has to clear first.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use vcp_nbd_proto::Request;
+
+/// Bytes held at most.
+const CAPACITY: usize = 256 << 10;
+/// Payloads from this size on are worth receiving without a copy.
+const LARGE: usize = 32 << 10;
+/// Bytes read ahead while large payloads come in: enough for the headers of
+/// what follows, little of a payload that would have to be copied.
+const SHORT: usize = 4 << 10;
+
+/// What one receive brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Received {
+    /// Some bytes; `emptied` when the socket had no more.
+    Some { bytes: usize, emptied: bool },
+    /// None, there are none now.
+    Nothing,
+    /// None, there will be no more.
+    End,
+}
+
+#[derive(Debug)]
+pub(super) struct Inbox {
+    buffer: Box<[u8]>,
+    start: usize,
+    end: usize,
+    /// How much to receive at once, by the size of the last request.
+    ahead: usize,
+}
+
+impl Inbox {
+    pub(super) fn new() -> Self {
+        Self {
+            buffer: vec![0; CAPACITY].into(),
+            start: 0,
+            end: 0,
+            ahead: CAPACITY,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// The next request header, if it is there whole.
+    pub(super) fn peek(&self) -> Option<&[u8; Request::SIZE]> {
+        self.buffer[self.start..self.end].first_chunk()
+    }
+
+    /// Drops at most `count` bytes and says how many.
+    pub(super) fn discard(&mut self, count: usize) -> usize {
+        let count = count.min(self.end - self.start);
+        self.start += count;
+        if self.is_empty() {
+            (self.start, self.end) = (0, 0);
+        }
+        count
+    }
+
+    /// Moves bytes to `payload` until it holds `length`.
+    pub(super) fn move_to(&mut self, payload: &mut Vec<u8>, length: usize) {
+        let count = (length - payload.len()).min(self.end - self.start);
+        payload.extend_from_slice(&self.buffer[self.start..self.start + count]);
+        self.discard(count);
+    }
+
+    /// Takes note of a request with `payload` bytes, to receive the next ones
+    /// accordingly.
+    pub(super) fn expect_payload(&mut self, payload: usize) {
+        self.ahead = if payload >= LARGE { SHORT } else { CAPACITY };
+    }
+
+    /// Receives into the inbox.
+    pub(super) fn fill(&mut self, socket: BorrowedFd<'_>) -> io::Result<Received> {
+        // Less than a header is left, so this is cheap.
+        self.buffer.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, self.end - self.start);
+        let room = &mut self.buffer[self.end..self.ahead];
+        let asked = room.len();
+        let received = outcome(rustix::io::read(socket, room).map_err(Into::into), asked)?;
+        if let Received::Some { bytes, .. } = received {
+            self.end += bytes;
+        }
+        Ok(received)
+    }
+
+    /// Receives `missing` bytes (not 0) at the end of `payload`, and what comes
+    /// after them into the inbox, which must be empty.
+    pub(super) fn fill_payload(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        payload: &mut Vec<u8>,
+        missing: usize,
+    ) -> io::Result<Received> {
+        payload.reserve(missing);
+        let ahead = &mut self.buffer[..self.ahead];
+        let asked = missing + ahead.len();
+        let parts = [
+            libc::iovec {
+                iov_base: payload.spare_capacity_mut().as_mut_ptr().cast(),
+                iov_len: missing,
+            },
+            libc::iovec {
+                iov_base: ahead.as_mut_ptr().cast(),
+                iov_len: ahead.len(),
+            },
+        ];
+        // SAFETY: the first part lies in the spare capacity of `payload`, of
+        // which at least `missing` bytes were reserved, the second in `ahead`;
+        // both are borrowed exclusively and outlive the call.
+        let count = unsafe { libc::readv(socket.as_raw_fd(), parts.as_ptr(), 2) };
+        let count = usize::try_from(count).map_err(|_| io::Error::last_os_error());
+        let received = outcome(count, asked)?;
+        if let Received::Some { bytes, .. } = received {
+            let filled = bytes.min(missing);
+            // SAFETY: the kernel has written `filled` bytes right after the
+            // payload's end, within its capacity.
+            unsafe { payload.set_len(payload.len() + filled) };
+            (self.start, self.end) = (0, bytes - filled);
+        }
+        Ok(received)
+    }
+}
+
+fn outcome(result: io::Result<usize>, asked: usize) -> io::Result<Received> {
+    match result {
+        Ok(0) => Ok(Received::End),
+        Ok(bytes) => Ok(Received::Some {
+            bytes,
+            emptied: bytes < asked,
+        }),
+        Err(error) => match error.kind() {
+            io::ErrorKind::WouldBlock => Ok(Received::Nothing),
+            // Nothing was lost; the socket is still readable.
+            io::ErrorKind::Interrupted => Ok(Received::Nothing),
+            _ => Err(error),
+        },
+    }
+}
+
+/// Whether the peer is gone altogether, not just done sending.
+pub(super) fn hung_up(socket: BorrowedFd<'_>) -> io::Result<bool> {
+    let mut fds = [PollFd::from_borrowed_fd(socket, PollFlags::empty())];
+    let ready = poll(
+        &mut fds,
+        Some(&Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        }),
+    )?;
+    Ok(ready > 0 && fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR))
+}

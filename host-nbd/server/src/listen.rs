@@ -1,0 +1,173 @@
+//! Listening sockets: binding them with clear errors, and cleaning up after
+//! them.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::Mode;
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
+};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+use crate::address::Address;
+use crate::server::ServerError;
+
+const BACKLOG: i32 = 128;
+
+/// A bound socket.
+pub(crate) enum Listener {
+    Unix(UnixListener),
+    Tcp(TcpListener),
+}
+
+/// An accepted connection.
+pub(crate) enum Stream {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+impl Listener {
+    /// Listens on `address`, and returns where that turned out to be and what to
+    /// keep while it lasts.
+    pub(crate) async fn bind(
+        address: &Address,
+        mode: u32,
+    ) -> Result<(Self, Address, Option<SocketFile>), ServerError> {
+        match address {
+            Address::Unix(path) => {
+                let (listener, file) = bind_unix(path, mode)?;
+                Ok((Self::Unix(listener), address.clone(), Some(file)))
+            }
+            Address::Tcp { host, port } => {
+                let listener = TcpListener::bind((host.as_str(), *port))
+                    .await
+                    .map_err(|error| ServerError::new(address, error))?;
+                let bound = listener
+                    .local_addr()
+                    .map_err(|error| ServerError::new(address, error))?;
+                let actual = Address::Tcp {
+                    host: host.clone(),
+                    port: bound.port(),
+                };
+                Ok((Self::Tcp(listener), actual, None))
+            }
+        }
+    }
+
+    /// The next connection, and a name for it in logs.
+    pub(crate) async fn accept(&self) -> io::Result<(Stream, String)> {
+        match self {
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                let pid = stream.peer_cred().ok().and_then(|cred| cred.pid());
+                let name = pid.map_or("unix".to_owned(), |pid| format!("pid {pid}"));
+                Ok((Stream::Unix(stream), name))
+            }
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                // Negotiation is all short messages.
+                let _ = stream.set_nodelay(true);
+                Ok((Stream::Tcp(stream), peer.to_string()))
+            }
+        }
+    }
+}
+
+impl Stream {
+    /// The bare socket, without the reactor.
+    pub(crate) fn into_fd(self) -> io::Result<OwnedFd> {
+        Ok(match self {
+            Self::Unix(stream) => stream.into_std()?.into(),
+            Self::Tcp(stream) => stream.into_std()?.into(),
+        })
+    }
+}
+
+fn bind_unix(path: &Path, mode: u32) -> Result<(UnixListener, SocketFile), ServerError> {
+    let address = Address::Unix(path.to_owned());
+    let bound = match open_unix(path, mode) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            remove_stale(path, &address)?;
+            open_unix(path, mode)
+        }
+        bound => bound,
+    };
+    bound.map_err(|error| ServerError::new(&address, error))
+}
+
+fn open_unix(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    // Linux gives the file the mode of the socket, less the umask, so that there
+    // is no moment in which others could connect.
+    rustix::fs::fchmod(&socket, Mode::from_raw_mode(mode))?;
+    bind(&socket, &SocketAddrUnix::new(path)?)?;
+    let file = SocketFile::of(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    listen(&socket, BACKLOG)?;
+    Ok((UnixListener::from_std(socket.into())?, file))
+}
+
+/// Removes the socket of a server that is gone. Anything else at `path` stays.
+fn remove_stale(path: &Path, address: &Address) -> Result<(), ServerError> {
+    let error = |error| ServerError::new(address, error);
+    let before = std::fs::symlink_metadata(path).map_err(error)?;
+    if !before.file_type().is_socket() {
+        return Err(ServerError::NotASocket(path.to_owned()));
+    }
+    match StdUnixStream::connect(path) {
+        Err(refused) if refused.kind() == io::ErrorKind::ConnectionRefused => {}
+        // Accepted, or a queue too full for that: somebody is there.
+        Ok(_) => return Err(ServerError::InUse(address.clone())),
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+            return Err(ServerError::InUse(address.clone()));
+        }
+        Err(e) => return Err(error(e)),
+    }
+    // Another server may have replaced it meanwhile.
+    let stale = SocketFile {
+        path: path.to_owned(),
+        id: (before.dev(), before.ino()),
+    };
+    if !stale.is_ours() {
+        return Err(ServerError::InUse(address.clone()));
+    }
+    tracing::info!(%address, "replacing the socket of a server that is gone");
+    drop(stale);
+    Ok(())
+}
+
+/// The file of a unix socket; removed when dropped, unless another has taken its
+/// place.
+#[derive(Debug)]
+pub(crate) struct SocketFile {
+    path: PathBuf,
+    /// Device and inode.
+    id: (u64, u64),
+}
+
+impl SocketFile {
+    fn of(path: &Path) -> io::Result<Self> {
+        let meta = std::fs::symlink_metadata(path)?;
+        Ok(Self {
+            path: path.to_owned(),
+            id: (meta.dev(), meta.ino()),
+        })
+    }
+
+    fn is_ours(&self) -> bool {
+        std::fs::symlink_metadata(&self.path).is_ok_and(|m| (m.dev(), m.ino()) == self.id)
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if self.is_ours() {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
