@@ -396,6 +396,14 @@ impl Table {
         Some((entry, Source::Bytes(&piece.block)))
     }
 
+    /// Where an outstanding read was told to put its bytes.
+    pub fn room_of(&self, tag: u64) -> Option<Loan> {
+        let piece = self.pieces.get((tag & 0xffff) as usize)?;
+        piece
+            .loan
+            .filter(|_| piece.tag == tag && piece.operation == Operation::Read)
+    }
+
     /// Takes one completion. `data` are the bytes it names. Returns the room
     /// that can be given back once `data` is no longer needed, and the request
     /// if that finished it.

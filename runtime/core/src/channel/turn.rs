@@ -6,7 +6,7 @@ use vcp_queue::{ClientId, Data, Finished, Geometry, Loan, Source, Status};
 
 use super::{Channel, Command, Effects, Events, Flow, Phase, STOP_PATIENCE};
 use super::{empty_events, network, now, request_of, status_of};
-use crate::bindings::{block, control};
+use crate::bindings::{block, control, types};
 use crate::fault::Fault;
 use crate::logging::clean;
 use crate::vcp::Event;
@@ -260,7 +260,7 @@ impl Channel {
         let mut finished: Vec<(Finished, &[u8])> = Vec::with_capacity(completions.len());
         let mut violation = None;
         for completion in completions {
-            let data = guest.bytes("completion", completion.data)?;
+            let data = guest.bytes("completion", self.read_span(completion))?;
             match self
                 .table
                 .complete(completion.tag, status_of(completion.status), data)
@@ -290,6 +290,19 @@ impl Channel {
             .completed
             .fetch_add(completed, Ordering::Relaxed);
         violation.map_or(Ok(()), |violation| Err(violation.into()))
+    }
+
+    /// Where the bytes of a completed read are: where it says, or else where it
+    /// was told to put them.
+    fn read_span(&self, completion: &block::Completion) -> types::Span {
+        match self.table.room_of(completion.tag) {
+            Some(Loan { address, length })
+                if completion.data.length == 0 && completion.status == block::Status::Ok =>
+            {
+                types::Span { address, length }
+            }
+            _ => completion.data,
+        }
     }
 
     /// Answers what the table finished by itself.

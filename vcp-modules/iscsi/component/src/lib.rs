@@ -1,1 +1,22 @@
-//! The iSCSI VCP: initiator and TCP/IP stack as one component.
+//! The iSCSI VCP: block requests on one side, the network on the other.
+//!
+//! All protocol work is done by `vcp-iscsi-initiator` and `vcp-netstack`; this
+//! crate turns a batch of queue entries into calls of those two and their
+//! wishes into a batch of effects. It may hold no protocol of its own, and
+//! imports nothing but its log.
+//!
+//! Configuration: see `docs/src/reference/iscsi.md`.
+#![cfg_attr(target_arch = "wasm32", no_std)]
+
+extern crate alloc;
+
+mod convert;
+mod frames;
+mod memory;
+mod streams;
+mod transport;
+mod vcp;
+
+pub use vcp::Iscsi;
+
+vcp_sdk::export_processor!(Iscsi);

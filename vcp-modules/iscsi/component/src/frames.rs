@@ -1,0 +1,181 @@
+//! The connection over a TCP/IP stack of the VCP's own.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use core::net::{IpAddr, SocketAddr};
+
+use vcp_netstack::{Checksum, Config, Handle, Stack, State};
+use vcp_sdk::Arena;
+use vcp_sdk::net::frames::{self, Link};
+use vcp_sdk::processor::{Effects, Events};
+use vcp_sdk::types::Span;
+
+use crate::transport::Change;
+
+/// Connections at a time: the one in use, and old ones on their way out.
+const CONNECTIONS: usize = 4;
+
+pub(crate) struct Frames {
+    stack: Stack,
+    connection: Option<Connection>,
+    /// Why the connection that was asked for could not even be begun.
+    refused: Option<String>,
+    /// Where the arena lies in memory, natively 0.
+    arena: u32,
+}
+
+struct Connection {
+    handle: Handle,
+    open: bool,
+}
+
+impl Frames {
+    pub(crate) fn new(link: &Link, seed: u64, now: u64) -> Result<Self, String> {
+        let mac = <[u8; 6]>::try_from(&link.mac[..])
+            .map_err(|_| format!("net: an Ethernet address of {} bytes", link.mac.len()))?;
+        let mut config = Config::new(mac, link.mtu as usize, seed);
+        for address in &link.addresses {
+            config.addresses.push(parse_cidr(address)?);
+        }
+        for gateway in &link.gateways {
+            let bad = |_| format!("net.gateway: {gateway:?} is not an IP address");
+            config.gateways.push(gateway.parse().map_err(bad)?);
+        }
+        config.checksum_offload = link.checksum_offload;
+        config.segmentation_offload = link.segmentation_offload;
+        config.max_connections = CONNECTIONS;
+        let stack = Stack::new(config, now).map_err(|error| format!("net: {error}"))?;
+        let arena = address_of(stack.outgoing().0);
+        Ok(Self {
+            stack,
+            connection: None,
+            refused: None,
+            arena,
+        })
+    }
+
+    pub(crate) fn begin(&mut self, events: &Events, receive: &Arena) {
+        self.stack.clear_outgoing();
+        for frame in &events.frames {
+            let checksum = match frame.checksum {
+                frames::Checksum::Unverified => Checksum::Unverified,
+                frames::Checksum::Verified => Checksum::Verified,
+                frames::Checksum::Partial => Checksum::Partial,
+            };
+            if let Some(bytes) = receive.get(frame.data) {
+                self.stack.receive(events.now, bytes, checksum);
+            }
+        }
+    }
+
+    pub(crate) fn connect(&mut self, now: u64, address: SocketAddr) {
+        match self.stack.connect(address, now) {
+            Ok(handle) => {
+                self.connection = Some(Connection {
+                    handle,
+                    open: false,
+                });
+            }
+            Err(error) => self.refused = Some(error.to_string()),
+        }
+    }
+
+    pub(crate) fn close(&mut self, now: u64, abort: bool) {
+        self.refused = None;
+        if let Some(connection) = self.connection.take() {
+            if abort {
+                self.stack.abort(connection.handle, now);
+            } else {
+                self.stack.release(connection.handle, now);
+            }
+        }
+    }
+
+    pub(crate) fn change(&mut self, now: u64) -> Option<Change> {
+        if let Some(why) = self.refused.take() {
+            return Some(Change::Disconnected(why));
+        }
+        let connection = self.connection.as_mut()?;
+        let why = match self.stack.state(connection.handle) {
+            State::Connecting => return None,
+            State::Open if connection.open => return None,
+            State::Open => {
+                connection.open = true;
+                return Some(Change::Connected);
+            }
+            // What it sent before is read first.
+            _ if self.stack.readable(connection.handle) > 0 && connection.open => return None,
+            State::PeerClosed | State::Closing => "connection closed by peer".to_string(),
+            State::Closed(end) => end.to_string(),
+        };
+        let handle = connection.handle;
+        self.connection = None;
+        self.stack.release(handle, now);
+        Some(Change::Disconnected(why))
+    }
+
+    pub(crate) fn receive(&mut self, take: impl FnOnce(&[u8])) -> bool {
+        let Some(connection) = &self.connection else {
+            return false;
+        };
+        let taken = self.stack.recv(connection.handle, |bytes| {
+            take(bytes);
+            bytes.len()
+        });
+        taken > 0
+    }
+
+    pub(crate) fn send(&mut self, fill: impl FnOnce(&mut [u8]) -> usize) -> usize {
+        match &self.connection {
+            Some(connection) => self.stack.send(connection.handle, fill),
+            None => 0,
+        }
+    }
+
+    pub(crate) fn poll(&mut self, now: u64) {
+        self.stack.poll(now);
+    }
+
+    pub(crate) fn finish(&mut self, now: u64, effects: &mut Effects) -> Option<u64> {
+        let arena = self.arena;
+        let (_, outgoing) = self.stack.outgoing();
+        effects.frames = outgoing
+            .iter()
+            .map(|frame| frames::Outgoing {
+                data: Span {
+                    address: arena + frame.offset as u32,
+                    length: frame.length as u32,
+                },
+                checksum_start: frame.checksum_start,
+                checksum_offset: frame.checksum_offset,
+                segment_size: frame.segment_size,
+            })
+            .collect();
+        self.stack.next_deadline(now)
+    }
+
+    /// The bytes that the frames of the last call lie in, where there is no
+    /// linear memory to find them in.
+    #[cfg(not(target_arch = "wasm32"))]
+    pub(crate) fn arena(&self) -> &[u8] {
+        self.stack.outgoing().0
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+fn address_of(bytes: &[u8]) -> u32 {
+    bytes.as_ptr().addr() as u32
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn address_of(_: &[u8]) -> u32 {
+    0
+}
+
+fn parse_cidr(text: &str) -> Result<(IpAddr, u8), String> {
+    let parse = || {
+        let (address, prefix) = text.split_once('/')?;
+        Some((address.parse().ok()?, prefix.parse().ok()?))
+    };
+    parse().ok_or_else(|| format!("net.address: {text:?} is not of the form ADDRESS/PREFIX"))
+}

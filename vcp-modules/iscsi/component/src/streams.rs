@@ -1,0 +1,155 @@
+//! The connection over the host's TCP.
+
+use alloc::string::ToString;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+
+use vcp_sdk::Arena;
+use vcp_sdk::net::streams::{CloseOp, ConnectOp, Event, SendOp};
+use vcp_sdk::processor::{Effects, Events};
+use vcp_sdk::types::Span;
+
+use crate::transport::Change;
+
+/// The credit that a stream opens with, as `vcp:net/streams` has it, and so the
+/// most that is ever unsent.
+const CREDIT: usize = 1 << 20;
+
+pub(crate) struct Streams {
+    /// The stream in use.
+    current: Option<u32>,
+    last: u32,
+    open: bool,
+    credit: usize,
+    /// Bytes of this call, and how many.
+    buffer: Vec<u8>,
+    used: usize,
+    /// The next entry of `stream-data` to look at.
+    next: usize,
+    connect: Option<ConnectOp>,
+    closes: Vec<CloseOp>,
+    changes: Vec<Change>,
+}
+
+impl Streams {
+    pub(crate) fn new() -> Self {
+        Self {
+            current: None,
+            last: 0,
+            open: false,
+            credit: 0,
+            buffer: vec![0; CREDIT],
+            used: 0,
+            next: 0,
+            connect: None,
+            closes: Vec::new(),
+            changes: Vec::new(),
+        }
+    }
+
+    pub(crate) fn begin(&mut self, events: &Events) {
+        self.used = 0;
+        self.next = 0;
+        for event in &events.stream_events {
+            match event {
+                Event::Opened(id) if Some(*id) == self.current => {
+                    self.open = true;
+                    self.credit = CREDIT;
+                    self.changes.push(Change::Connected);
+                }
+                Event::Sent((id, bytes)) if Some(*id) == self.current => {
+                    self.credit = (self.credit + *bytes as usize).min(CREDIT);
+                }
+                Event::Closed((id, why)) if Some(*id) == self.current => {
+                    self.current = None;
+                    self.open = false;
+                    self.changes.push(Change::Disconnected(why.clone()));
+                }
+                // News of a stream that was given up.
+                _ => {}
+            }
+        }
+    }
+
+    pub(crate) fn connect(&mut self, address: SocketAddr) {
+        self.last += 1;
+        self.current = Some(self.last);
+        self.connect = Some(ConnectOp {
+            stream: self.last,
+            address: address.ip().to_string(),
+            port: address.port(),
+        });
+    }
+
+    pub(crate) fn close(&mut self, abort: bool) {
+        self.changes.clear();
+        self.open = false;
+        let Some(stream) = self.current.take() else {
+            return;
+        };
+        if self.connect.take().is_none() {
+            self.closes.push(CloseOp { stream, abort });
+        }
+    }
+
+    pub(crate) fn change(&mut self) -> Option<Change> {
+        (!self.changes.is_empty()).then(|| self.changes.remove(0))
+    }
+
+    pub(crate) fn receive(
+        &mut self,
+        events: &Events,
+        receive: &Arena,
+        take: impl FnOnce(&[u8]),
+    ) -> bool {
+        while let Some(entry) = events.stream_data.get(self.next) {
+            self.next += 1;
+            // The last bytes of a stream come with the news of its end.
+            if entry.stream == self.last
+                && let Some(bytes) = receive.get(entry.data)
+            {
+                take(bytes);
+                return true;
+            }
+        }
+        false
+    }
+
+    pub(crate) fn send(&mut self, fill: impl FnOnce(&mut [u8]) -> usize) -> usize {
+        let room = self.credit.min(self.buffer.len() - self.used);
+        if !self.open || room == 0 {
+            return 0;
+        }
+        let written = fill(&mut self.buffer[self.used..self.used + room]).min(room);
+        self.used += written;
+        self.credit -= written;
+        written
+    }
+
+    pub(crate) fn finish(&mut self, effects: &mut Effects) {
+        effects.connects.extend(self.connect.take());
+        if let Some(stream) = self.current
+            && self.used > 0
+        {
+            effects.sends.push(SendOp {
+                stream,
+                data: Span {
+                    address: address_of(&self.buffer),
+                    length: self.used as u32,
+                },
+            });
+        }
+        effects.closes.append(&mut self.closes);
+    }
+}
+
+#[cfg(target_arch = "wasm32")]
+fn address_of(bytes: &[u8]) -> u32 {
+    bytes.as_ptr().addr() as u32
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+fn address_of(_: &[u8]) -> u32 {
+    0
+}

@@ -1,0 +1,97 @@
+//! The one TCP connection of the initiator, over whichever network the operator
+//! chose.
+
+use alloc::string::String;
+use core::net::SocketAddr;
+
+use vcp_sdk::Arena;
+use vcp_sdk::processor::{Effects, Events};
+
+use crate::frames::Frames;
+use crate::streams::Streams;
+
+/// What has become of the connection since it was last asked.
+pub(crate) enum Change {
+    Connected,
+    Disconnected(String),
+}
+
+pub(crate) enum Transport {
+    /// A TCP/IP stack of the VCP's own.
+    Frames(alloc::boxed::Box<Frames>),
+    /// The host's TCP.
+    Streams(Streams),
+}
+
+impl Transport {
+    /// Begins a call: what was sent in the last one is done with.
+    pub(crate) fn begin(&mut self, events: &Events, receive: &Arena) {
+        match self {
+            Self::Frames(frames) => frames.begin(events, receive),
+            Self::Streams(streams) => streams.begin(events),
+        }
+    }
+
+    /// Opens the connection; there is none now.
+    pub(crate) fn connect(&mut self, now: u64, address: SocketAddr) {
+        match self {
+            Self::Frames(frames) => frames.connect(now, address),
+            Self::Streams(streams) => streams.connect(address),
+        }
+    }
+
+    pub(crate) fn close(&mut self, now: u64, abort: bool) {
+        match self {
+            Self::Frames(frames) => frames.close(now, abort),
+            Self::Streams(streams) => streams.close(abort),
+        }
+    }
+
+    pub(crate) fn change(&mut self, now: u64) -> Option<Change> {
+        match self {
+            Self::Frames(frames) => frames.change(now),
+            Self::Streams(streams) => streams.change(),
+        }
+    }
+
+    /// Shows `take` some received bytes, all of which it takes. Returns whether
+    /// there were any.
+    pub(crate) fn receive(
+        &mut self,
+        events: &Events,
+        receive: &Arena,
+        take: impl FnOnce(&[u8]),
+    ) -> bool {
+        match self {
+            Self::Frames(frames) => frames.receive(take),
+            Self::Streams(streams) => streams.receive(events, receive, take),
+        }
+    }
+
+    /// Has `fill` write bytes to send. Returns how many it wrote; 0 also when
+    /// there is no room.
+    pub(crate) fn send(&mut self, fill: impl FnOnce(&mut [u8]) -> usize) -> usize {
+        match self {
+            Self::Frames(frames) => frames.send(fill),
+            Self::Streams(streams) => streams.send(fill),
+        }
+    }
+
+    /// Lets the network do its work.
+    pub(crate) fn poll(&mut self, now: u64) {
+        if let Self::Frames(frames) = self {
+            frames.poll(now);
+        }
+    }
+
+    /// Ends a call: puts what is to be sent into the effects.
+    pub(crate) fn finish(&mut self, now: u64, effects: &mut Effects) -> Option<u64> {
+        match self {
+            Self::Frames(frames) => frames.finish(now, effects),
+            Self::Streams(streams) => {
+                streams.finish(effects);
+                None
+            }
+        }
+    }
+}
