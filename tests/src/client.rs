@@ -149,15 +149,30 @@ impl Clients {
         assert!(maximum >= 1 << 20, "{export}");
     }
 
-    /// `qemu-io` commands on an export; its output.
-    #[must_use]
-    pub fn qemu_io(&self, uri: &str, commands: &[&str]) -> String {
+    /// `qemu-io` commands on an export, all of which must succeed; a `read -P`
+    /// whose bytes are others does not, whatever the exit code.
+    ///
+    /// # Panics
+    /// When one fails.
+    pub fn qemu_io(&self, uri: &str, commands: &[&str]) {
         let mut arguments = vec!["-f", "raw"];
         for command in commands {
             arguments.extend(["-c", command]);
         }
         arguments.push(uri);
-        self.succeed("qemu-io", &arguments)
+        let said = self.succeed("qemu-io", &arguments);
+        assert!(
+            !said.to_lowercase().contains("failed"),
+            "qemu-io {commands:?}: {said}"
+        );
+    }
+
+    /// A script with libnbd: `h` is a handle that is not connected, `URI` the
+    /// export's address. What it prints; an exception is a failure.
+    pub fn script(&self, uri: &str, script: &str) -> String {
+        let prelude = format!("import nbd\nURI = {uri:?}\nh = nbd.NBD()\n");
+        // Debian's own interpreter: another first on PATH has no libnbd.
+        self.succeed("/usr/bin/python3", &["-c", &format!("{prelude}{script}")])
     }
 
     /// A client program that must succeed; its output.

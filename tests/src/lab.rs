@@ -110,6 +110,18 @@ impl Lab {
         self.scratch.path()
     }
 
+    /// An NBD address in the directory, for `--nbd`.
+    #[must_use]
+    pub fn nbd(&self) -> String {
+        format!("unix:{}", self.socket().display())
+    }
+
+    /// The socket of [`Self::nbd`].
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.dir().join("nbd.sock")
+    }
+
     /// A namespace's name.
     #[must_use]
     pub fn namespace(&self, side: Side) -> String {

@@ -14,6 +14,7 @@
 //! | [`process`] | processes with a limit on their time and their output kept |
 //! | [`lab`] | two namespaces joined by a wire, and a directory |
 //! | [`tgtd`] | the target: portals, units, accounts |
+//! | [`wiring`] | the links and portals between the two |
 //! | [`vcp`] | the program under test |
 //! | [`peer`] | qemu-nbd's libiscsi in its place, for comparison |
 //! | [`image`] | disk images with random and zero runs |
@@ -28,3 +29,4 @@ pub mod process;
 pub mod scale;
 pub mod tgtd;
 pub mod vcp;
+pub mod wiring;

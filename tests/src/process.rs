@@ -151,7 +151,6 @@ impl Outcome {
     ///
     /// # Panics
     /// When it has not.
-    #[must_use]
     pub fn expect_success(self, what: &str) -> String {
         assert!(
             self.status.success(),

@@ -75,6 +75,11 @@ impl Tgtd {
         self.process.pid()
     }
 
+    /// Stops it where it is: connections stay, and nobody answers.
+    pub fn pause(&self) {
+        self.process.signal(rustix::process::Signal::STOP);
+    }
+
     /// `tgtadm`, or what it complained about.
     fn admin(&self, arguments: &[&str]) -> Result<String, String> {
         let output = Command::new("tgtadm")

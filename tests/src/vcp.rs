@@ -93,6 +93,16 @@ impl Vcp {
             .collect()
     }
 
+    /// The URIs when there are `count`.
+    ///
+    /// # Panics
+    /// When they are not printed in time.
+    #[must_use]
+    pub fn wait_for_uris(&self, count: usize) -> Vec<String> {
+        let all = || Some(self.uris()).filter(|uris| uris.len() == count);
+        poll(READY, all).unwrap_or_else(|| panic!("{count} exports expected: {:?}", self.uris()))
+    }
+
     /// The URI of the only export.
     ///
     /// # Panics

@@ -1,0 +1,89 @@
+//! The ways from `vcp` to the target: which link, in which namespace, and which
+//! portal is at the other end.
+
+use crate::lab::{
+    Side, WIRE_CLIENT, WIRE_CLIENT_V4, WIRE_CLIENT_V6, WIRE_TARGET_V4, WIRE_TARGET_V6,
+};
+use crate::tgtd::Lun;
+
+/// Of the two networks that a TAP gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// 10.77.0.0/24
+    V4,
+    /// fd77::/64
+    V6,
+}
+
+/// One way.
+#[derive(Debug, Clone)]
+pub struct Wiring {
+    /// Where `vcp` runs.
+    pub side: Side,
+    /// Its `--link`.
+    pub link: String,
+    /// The target's address on it.
+    pub portal: &'static str,
+}
+
+impl Wiring {
+    /// A TAP that ends in the target's namespace.
+    #[must_use]
+    pub fn tap(offload: &str, family: Family) -> Self {
+        let (own, portal, prefix) = match family {
+            Family::V4 => ("10.77.0.2", "10.77.0.1", 24),
+            Family::V6 => ("fd77::2", "fd77::1", 64),
+        };
+        let link = format!(
+            "tap:vcp0,address={own}/{prefix},host-address={portal}/{prefix},offload={offload}"
+        );
+        Self {
+            side: Side::Target,
+            link,
+            portal,
+        }
+    }
+
+    /// A packet socket on the client's end of the wire.
+    #[must_use]
+    pub fn packet(offload: &str, family: Family) -> Self {
+        let (own, portal, prefix) = match family {
+            Family::V4 => (WIRE_CLIENT_V4, WIRE_TARGET_V4, 24),
+            Family::V6 => (WIRE_CLIENT_V6, WIRE_TARGET_V6, 64),
+        };
+        let link = format!("packet:{WIRE_CLIENT},address={own}/{prefix},offload={offload}");
+        Self {
+            side: Side::Client,
+            link,
+            portal,
+        }
+    }
+
+    /// With one more option.
+    #[must_use]
+    pub fn with(mut self, option: &str) -> Self {
+        self.link = format!("{},{option}", self.link);
+        self
+    }
+
+    /// Arguments after `vcp run` that attach a unit and serve it at `nbd`.
+    #[must_use]
+    pub fn arguments(&self, lun: &Lun, nbd: &str) -> Vec<String> {
+        self.arguments_for(&lun.url(self.portal), nbd)
+    }
+
+    /// The same for any URL.
+    #[must_use]
+    pub fn arguments_for(&self, url: &str, nbd: &str) -> Vec<String> {
+        [
+            "iscsi",
+            &format!("target={url}"),
+            "--link",
+            &self.link,
+            "--nbd",
+            nbd,
+        ]
+        .map(str::to_owned)
+        .to_vec()
+    }
+}

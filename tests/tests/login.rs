@@ -1,0 +1,145 @@
+//! Authentication and digests, as the target demands them.
+
+use vcp_tests::client::Clients;
+use vcp_tests::lab::{Lab, Side};
+use vcp_tests::process::{command, run};
+use vcp_tests::requires;
+use vcp_tests::scale::Scale;
+use vcp_tests::tgtd::{Lun, Tgtd, Unit};
+use vcp_tests::vcp::{self, Vcp};
+use vcp_tests::wiring::{Family, Wiring};
+
+const IQN: &str = "iqn.2026-11.test:login";
+/// 12 bytes at least, RFC 7143 §12.1.3; both directions need different ones.
+const SECRET: &str = "initiator-secret";
+const TARGET_SECRET: &str = "target-secret-1";
+
+struct Guarded {
+    lun: Lun,
+    wiring: Wiring,
+    _tgtd: Tgtd,
+    lab: Lab,
+}
+
+fn guarded(mutual: bool) -> Guarded {
+    let lab = Lab::new();
+    let tgtd = Tgtd::start(&lab);
+    let target = tgtd.target(IQN);
+    let lun = target.unit(1, Unit::new(8 << 20));
+    target.account("alice", SECRET);
+    if mutual {
+        target.outgoing_account("thetarget", TARGET_SECRET);
+    }
+    Guarded {
+        lun,
+        wiring: Wiring::tap("tso", Family::V4),
+        _tgtd: tgtd,
+        lab,
+    }
+}
+
+impl Guarded {
+    /// Arguments with these settings and no name in the URL.
+    fn arguments(&self, settings: &[&str]) -> Vec<String> {
+        let mut arguments = self.wiring.arguments(&self.lun, &self.lab.nbd());
+        arguments.extend(settings.iter().map(ToString::to_string));
+        arguments
+    }
+
+    fn serves(&self, arguments: &[String]) {
+        let vcp = Vcp::run(&self.lab, self.wiring.side, arguments);
+        Clients::new(self.lab.dir()).qemu_io(&vcp.uri(), &["write -P 3 0 64k", "read -P 3 0 64k"]);
+        for secret in [SECRET, TARGET_SECRET] {
+            assert!(!vcp.logs().contains(secret), "a secret is in the logs");
+        }
+        vcp.shut_down();
+    }
+
+    fn refused(&self, settings: &[&str]) {
+        let mut arguments = self.arguments(settings);
+        arguments.insert(0, "run".into());
+        let outcome = vcp::once(&self.lab, self.wiring.side, &arguments);
+        vcp::assert_one_line(&outcome, 1, &[IQN]);
+        for secret in [SECRET, TARGET_SECRET] {
+            assert!(
+                !outcome.stderr.contains(secret),
+                "a secret is in the message"
+            );
+        }
+    }
+}
+
+#[test]
+fn chap_one_way() {
+    requires!(Root, Tun, "tgtd", "qemu-io");
+    let guarded = guarded(false);
+    let url = guarded.lun.url_as("alice", SECRET, guarded.wiring.portal);
+    guarded.serves(&guarded.wiring.arguments_for(&url, &guarded.lab.nbd()));
+    guarded.serves(&guarded.arguments(&["user=alice", &format!("password={SECRET}")]));
+}
+
+#[test]
+fn chap_refused() {
+    requires!(Root, Tun, "tgtd");
+    let guarded = guarded(false);
+    guarded.refused(&["user=alice", "password=not-that-secret"]);
+    guarded.refused(&["user=mallory", &format!("password={SECRET}")]);
+    guarded.refused(&[]);
+}
+
+#[test]
+fn chap_mutual() {
+    requires!(Root, Tun, "tgtd", "qemu-io");
+    let guarded = guarded(true);
+    let password = format!("password={SECRET}");
+    let both = ["user=alice", &password, "target-user=thetarget"];
+    let right = format!("target-password={TARGET_SECRET}");
+    guarded.serves(&guarded.arguments(&[&both[..], &[&right]].concat()));
+    guarded.refused(&[&both[..], &["target-password=an-impostors-one"]].concat());
+}
+
+#[test]
+fn secrets_by_environment() {
+    requires!(Root, Tun, "tgtd", "qemu-io");
+    let guarded = guarded(false);
+    let mut command = guarded.lab.command(Side::Target, vcp::binary());
+    command.arg("run").args(guarded.arguments(&[]));
+    command
+        .env("LIBISCSI_CHAP_USERNAME", "alice")
+        .env("LIBISCSI_CHAP_PASSWORD", SECRET);
+    let vcp = Vcp::start(command, guarded.lab.dir());
+    Clients::new(guarded.lab.dir()).qemu_io(&vcp.uri(), &["read 0 4k"]);
+    vcp.shut_down();
+}
+
+/// A target that insists on digests gets them, in both directions, on every
+/// PDU; the capture shows that they were agreed on.
+#[test]
+fn header_and_data_digests() {
+    requires!(Root, Tun, "tgtd", "qemu-img", "nbdcopy", "fio", "tshark");
+    let lab = Lab::new();
+    let tgtd = Tgtd::start(&lab);
+    let target = tgtd.target(IQN);
+    target.set("HeaderDigest", "CRC32C");
+    target.set("DataDigest", "CRC32C");
+    let lun = target.unit(1, Unit::new(Scale::from_env().image / 2));
+    let capture = lab.dir().join("digests.pcap");
+    let wiring = Wiring::tap("tso", Family::V4).with(&format!("pcap={}", capture.display()));
+    let vcp = Vcp::run(&lab, wiring.side, wiring.arguments(&lun, &lab.nbd()));
+    let clients = Clients::new(lab.dir());
+    clients.convert_both_ways(&vcp.uri(), &lun);
+    clients.verify_load(&vcp.uri());
+    vcp.shut_down();
+    let mut tshark = command("tshark");
+    tshark
+        .arg("-r")
+        .arg(&capture)
+        .args(["-c", "100", "-Y", "iscsi.opcode == 0x23", "-V"]);
+    let shown = run(tshark, lab.dir(), Scale::from_env().limit()).expect_success("tshark");
+    for agreed in ["HeaderDigest=CRC32C", "DataDigest=CRC32C"] {
+        assert!(
+            shown.contains(agreed),
+            "{agreed} is not in the login responses:\n{shown}"
+        );
+    }
+}
