@@ -1,1 +1,434 @@
-//! Clients over a socket pair.
+//! Clients over a socket pair, with a queue that only remembers.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+
+use proptest::prelude::*;
+use vcp_nbd_proto::wire::{
+    IHAVEOPT, REQUEST_MAGIC, SIMPLE_REPLY_MAGIC, STRUCTURED_REPLY_MAGIC, chunk, cmd_flag, opt,
+};
+use vcp_nbd_proto::{ExportInfo, Negotiation, Step};
+use vcp_queue::{Geometry, Status};
+
+use super::*;
+
+const SIZE: u64 = 1 << 30;
+
+/// Remembers what is submitted; has room for `room` requests.
+struct Queue {
+    room: usize,
+    requests: Vec<ClientRequest>,
+}
+
+impl Submit for Queue {
+    fn has_room(&self, _payload: usize) -> bool {
+        self.requests.len() < self.room
+    }
+
+    fn submit(&mut self, request: ClientRequest) {
+        assert!(self.requests.len() < self.room);
+        self.requests.push(request);
+    }
+
+    fn buffer(&mut self, capacity: usize) -> Vec<u8> {
+        // Larger than asked, as recycled ones are.
+        Vec::with_capacity(capacity * 2 + 7)
+    }
+}
+
+fn queue() -> Queue {
+    Queue {
+        room: usize::MAX,
+        requests: vec![],
+    }
+}
+
+/// A session as negotiated with GO, without the minimum block size.
+fn session(structured: bool, read_only: bool) -> Session {
+    let geometry = Geometry {
+        size: SIZE,
+        block_size: 512,
+        preferred_block_size: 4096,
+        max_transfer: 1 << 20,
+        max_discard: 1 << 20,
+        max_write_zeroes: 1 << 20,
+        read_only,
+        write_cache: true,
+        identity: String::new(),
+    };
+    let export = ExportInfo::new("a", "", &geometry, false).unwrap();
+    let option = |number: u32, data: &[u8]| {
+        let length = u32::try_from(data.len()).unwrap().to_be_bytes();
+        [
+            &IHAVEOPT.to_be_bytes()[..],
+            &number.to_be_bytes(),
+            &length,
+            data,
+        ]
+        .concat()
+    };
+    let mut negotiation = Negotiation::new();
+    negotiation.receive(&[0, 0, 0, 3]);
+    if structured {
+        negotiation.receive(&option(opt::STRUCTURED_REPLY, b""));
+        let query = b"\0\0\0\x01a\0\0\0\x01\0\0\0\x0fbase:allocation";
+        negotiation.receive(&option(opt::SET_META_CONTEXT, query));
+    }
+    negotiation.receive(&option(opt::GO, b"\0\0\0\x01a\0\0"));
+    loop {
+        match negotiation.step().unwrap() {
+            Step::Export(_) => negotiation.export(Ok(&export)),
+            Step::Transmission(session) => return session,
+            Step::Replied => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn pair(session: Session) -> (NbdClient, UnixStream) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    (
+        NbdClient::new(ours.into(), "test".into(), session).unwrap(),
+        theirs,
+    )
+}
+
+fn request(kind: u16, cookie: u64, offset: u64, length: u32) -> Vec<u8> {
+    flagged(kind, 0, cookie, offset, length)
+}
+
+fn flagged(kind: u16, flags: u16, cookie: u64, offset: u64, length: u32) -> Vec<u8> {
+    let mut bytes = REQUEST_MAGIC.to_be_bytes().to_vec();
+    bytes.extend_from_slice(&flags.to_be_bytes());
+    bytes.extend_from_slice(&kind.to_be_bytes());
+    bytes.extend_from_slice(&cookie.to_be_bytes());
+    bytes.extend_from_slice(&offset.to_be_bytes());
+    bytes.extend_from_slice(&length.to_be_bytes());
+    bytes
+}
+
+fn simple(error: u32, cookie: u64) -> Vec<u8> {
+    [
+        &SIMPLE_REPLY_MAGIC.to_be_bytes()[..],
+        &error.to_be_bytes(),
+        &cookie.to_be_bytes(),
+    ]
+    .concat()
+}
+
+/// What has arrived at the peer.
+fn arrived(peer: &mut UnixStream) -> Vec<u8> {
+    peer.set_nonblocking(true).unwrap();
+    let mut bytes = vec![];
+    let error = peer.read_to_end(&mut bytes);
+    peer.set_nonblocking(false).unwrap();
+    assert!(error.is_err(), "the connection is still open");
+    bytes
+}
+
+fn ok(cookie: u64) -> Answer<'static> {
+    Answer {
+        cookie,
+        status: Status::Ok,
+        data: &[],
+    }
+}
+
+#[test]
+fn a_batch_of_requests_and_its_answers() {
+    let (mut client, mut peer) = pair(session(false, false));
+    let mut queue = queue();
+    let mut stream = request(cmd::READ, 100, 4096, 4);
+    stream.extend(flagged(cmd::WRITE, cmd_flag::FUA, 200, 8192, 3));
+    stream.extend_from_slice(b"abc");
+    stream.extend(request(cmd::FLUSH, 300, 0, 0));
+    stream.extend(request(cmd::TRIM, 100, 512, 512));
+    peer.write_all(&stream).unwrap();
+    assert!(!client.receive(&mut queue).unwrap());
+
+    let seen: Vec<_> = queue
+        .requests
+        .iter()
+        .map(|r| (r.operation, r.offset, r.length))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (Operation::Read, 4096, 4),
+            (Operation::Write, 8192, 3),
+            (Operation::Flush, 0, 0),
+            (Operation::Discard, 512, 512),
+        ]
+    );
+    assert_eq!(queue.requests[1].payload, b"abc");
+    assert!(queue.requests[1].modifiers.fua);
+
+    // In another order, and with two requests of one name.
+    let keys: Vec<_> = queue.requests.iter().map(|r| r.cookie).collect();
+    let answers = [
+        Answer {
+            cookie: keys[2],
+            status: Status::ShuttingDown,
+            data: &[],
+        },
+        ok(keys[3]),
+        Answer {
+            cookie: keys[0],
+            status: Status::Ok,
+            data: b"data",
+        },
+        ok(keys[1]),
+        ok(4711),
+    ];
+    assert_eq!(client.send(&answers).unwrap(), Flushed::All);
+    let want = [
+        simple(108, 300),
+        simple(0, 100),
+        simple(0, 100),
+        b"data".to_vec(),
+        simple(0, 200),
+    ];
+    assert_eq!(arrived(&mut peer), want.concat());
+}
+
+#[test]
+fn a_read_answered_with_too_little_is_an_error() {
+    let (mut client, mut peer) = pair(session(false, false));
+    let mut queue = queue();
+    peer.write_all(&request(cmd::READ, 1, 0, 8)).unwrap();
+    client.receive(&mut queue).unwrap();
+    let short = Answer {
+        cookie: queue.requests[0].cookie,
+        status: Status::Ok,
+        data: b"1234",
+    };
+    client.send(&[short]).unwrap();
+    assert_eq!(arrived(&mut peer), simple(5, 1));
+}
+
+#[test]
+fn refused_requests_do_not_reach_the_queue() {
+    let (mut client, mut peer) = pair(session(false, true));
+    let mut queue = queue();
+    let payload = vec![0x25; 300_000];
+    let mut stream = request(cmd::WRITE, 1, 0, 300_000);
+    stream.extend_from_slice(&payload);
+    stream.extend(request(cmd::READ, 2, SIZE, 1));
+    stream.extend(request(cmd::READ, 3, 0, 0));
+    stream.extend(request(77, 4, 0, 0));
+    peer.set_nonblocking(true).unwrap();
+    let mut at = 0;
+    while at < stream.len() {
+        at += peer.write(&stream[at..]).unwrap_or(0);
+        assert!(!client.receive(&mut queue).unwrap());
+    }
+    assert!(queue.requests.is_empty());
+    let want = [simple(1, 1), simple(22, 2), simple(0, 3), simple(22, 4)];
+    assert_eq!(arrived(&mut peer), want.concat());
+}
+
+#[test]
+fn structured_replies_and_block_status() {
+    let (mut client, mut peer) = pair(session(true, false));
+    let mut queue = queue();
+    peer.write_all(&request(cmd::READ, 7, 512, 4)).unwrap();
+    peer.write_all(&flagged(cmd::BLOCK_STATUS, cmd_flag::REQ_ONE, 8, 512, 1024))
+        .unwrap();
+    client.receive(&mut queue).unwrap();
+    let key = queue.requests[0].cookie;
+    client
+        .send(&[Answer {
+            cookie: key,
+            status: Status::Ok,
+            data: b"data",
+        }])
+        .unwrap();
+    let bytes = arrived(&mut peer);
+    let magic = STRUCTURED_REPLY_MAGIC.to_be_bytes();
+    let (status, read) = bytes.split_at(32);
+    assert_eq!(status[..4], magic);
+    assert_eq!(status[6..8], chunk::BLOCK_STATUS.to_be_bytes());
+    assert_eq!(status[24..28], 1024_u32.to_be_bytes());
+    assert_eq!(read[..4], magic);
+    assert_eq!(read[6..8], chunk::OFFSET_DATA.to_be_bytes());
+    assert_eq!(read[20..28], 512_u64.to_be_bytes());
+    assert_eq!(&read[28..], b"data");
+}
+
+#[test]
+fn without_room_it_stops_and_goes_on_later() {
+    let (mut client, mut peer) = pair(session(false, false));
+    let mut queue = Queue {
+        room: 2,
+        requests: vec![],
+    };
+    for cookie in 0..5 {
+        peer.write_all(&request(cmd::WRITE, cookie, 0, 2)).unwrap();
+        peer.write_all(&[cookie as u8; 2]).unwrap();
+    }
+    let mut seen = vec![];
+    for more in [true, true, false] {
+        assert_eq!(client.receive(&mut queue).unwrap(), more);
+        seen.extend(queue.requests.drain(..).map(|r| r.payload[0]));
+    }
+    assert_eq!(seen, [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn a_peer_that_does_not_read_is_not_read_from() {
+    const COUNT: u64 = 8;
+    const LENGTH: usize = 8 << 20;
+    let (mut client, mut peer) = pair(session(false, false));
+    let mut queue = queue();
+    let data = vec![0x5a; LENGTH];
+    for cookie in 0..COUNT {
+        peer.write_all(&request(cmd::READ, cookie, 0, LENGTH as u32))
+            .unwrap();
+    }
+    // Takes what it may owe, answers it, and says how much that was.
+    let mut turn = || {
+        client.receive(&mut queue).unwrap();
+        let owed = client.flight.owed() + client.outbox.unsent();
+        assert!(owed <= MAX_OWED, "{owed}");
+        let taken = queue.requests.len() as u64;
+        for request in queue.requests.drain(..) {
+            let answer = Answer {
+                cookie: request.cookie,
+                status: Status::Ok,
+                data: &data,
+            };
+            client.send(&[answer]).unwrap();
+        }
+        client.send(&[]).unwrap();
+        taken
+    };
+    let mut taken = turn();
+    assert!((1..COUNT).contains(&taken));
+    loop {
+        match turn() {
+            0 => break,
+            more => taken += more,
+        }
+    }
+    assert!(taken < COUNT, "all of it went somewhere");
+
+    let reader = std::thread::spawn(move || {
+        let mut got = vec![0; COUNT as usize * (16 + LENGTH)];
+        peer.read_exact(&mut got).unwrap();
+        (peer, got)
+    });
+    while !reader.is_finished() {
+        taken += turn();
+        std::thread::yield_now();
+    }
+    let (_peer, got) = reader.join().unwrap();
+    assert_eq!(taken, COUNT);
+    for (cookie, reply) in got.chunks(16 + LENGTH).enumerate() {
+        assert_eq!(reply[..16], simple(0, cookie as u64));
+        assert!(reply[16..] == data);
+    }
+}
+
+#[test]
+fn a_single_reply_of_the_largest_size_is_taken() {
+    let (mut client, mut peer) = pair(session(false, false));
+    let mut queue = queue();
+    peer.write_all(&request(cmd::READ, 1, 0, MAX_PAYLOAD))
+        .unwrap();
+    peer.write_all(&request(cmd::READ, 2, 0, 1)).unwrap();
+    assert!(client.receive(&mut queue).unwrap());
+    assert_eq!(queue.requests.len(), 1);
+}
+
+#[test]
+fn a_disconnect_waits_for_what_is_outstanding() {
+    let (mut client, mut peer) = pair(session(false, false));
+    let mut queue = queue();
+    peer.write_all(&request(cmd::FLUSH, 1, 0, 0)).unwrap();
+    peer.write_all(&request(cmd::DISC, 2, 0, 0)).unwrap();
+    assert!(!client.receive(&mut queue).unwrap());
+    // Done sending, but it still reads: no reason to poll for more.
+    peer.shutdown(std::net::Shutdown::Write).unwrap();
+    assert!(client.receive(&mut queue).unwrap());
+    let answer = ok(queue.requests[0].cookie);
+    assert!(matches!(
+        client.send(&[answer]),
+        Err(ClientError::Disconnected)
+    ));
+    drop(client);
+    let mut rest = vec![];
+    peer.read_to_end(&mut rest).unwrap();
+    assert_eq!(rest, simple(0, 1));
+}
+
+#[test]
+fn ends_of_connections() {
+    let ending = |stream: &[u8]| {
+        let (mut client, mut peer) = pair(session(false, false));
+        peer.write_all(stream).unwrap();
+        drop(peer);
+        let mut queue = queue();
+        loop {
+            match client.receive(&mut queue) {
+                Ok(more) => assert!(!more),
+                Err(error) => return error.to_string(),
+            }
+        }
+    };
+    let write = request(cmd::WRITE, 1, 0, 4);
+    assert!(ending(b"").contains("without a disconnect"));
+    assert!(ending(&write[..9]).contains("middle"));
+    assert!(ending(&[&write[..], b"ab"].concat()).contains("middle"));
+    assert!(ending(&[0; 28]).contains("protocol violation"));
+    assert_eq!(ending(&request(cmd::DISC, 1, 0, 0)), "disconnected");
+    let early = [request(cmd::FLUSH, 1, 0, 0), request(cmd::DISC, 2, 0, 0)].concat();
+    assert!(ending(&early).contains("before all requests were answered"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Requests come through whole and in order however the stream is cut, with
+    /// payloads small and large, and whatever room there is.
+    #[test]
+    fn streams_may_be_cut_anywhere(
+        lengths in prop::collection::vec(prop_oneof![1..600_usize, 30_000..70_000_usize], 1..12),
+        cuts in prop::collection::vec(prop_oneof![1..100_usize, 1000..50_000_usize], 1..10),
+        room in 1..4_usize,
+    ) {
+        let (mut client, mut peer) = pair(session(false, false));
+        let mut queue = Queue { room, requests: vec![] };
+        let mut stream = vec![];
+        for (at, length) in lengths.iter().enumerate() {
+            stream.extend(request(cmd::WRITE, at as u64, at as u64, *length as u32));
+            stream.extend((0..*length).map(|i| (i * 7 + at) as u8));
+            stream.extend(request(cmd::READ, 99, 0, 1));
+        }
+        let mut seen = vec![];
+        let mut drain = |client: &mut NbdClient| loop {
+            let more = client.receive(&mut queue).unwrap();
+            for r in queue.requests.drain(..) {
+                let data: &[u8] = if r.operation == Operation::Read { b"x" } else { b"" };
+                client.send(&[Answer { cookie: r.cookie, status: Status::Ok, data }]).unwrap();
+                if r.operation == Operation::Write {
+                    seen.push((r.offset, r.payload));
+                }
+            }
+            if !more { return; }
+        };
+        let mut rest = &stream[..];
+        for cut in cuts.iter().cycle() {
+            if rest.is_empty() { break; }
+            let (piece, tail) = rest.split_at((*cut).min(rest.len()));
+            peer.write_all(piece).unwrap();
+            drain(&mut client);
+            rest = tail;
+        }
+        prop_assert_eq!(seen.len(), lengths.len());
+        for (at, (offset, payload)) in seen.iter().enumerate() {
+            prop_assert_eq!(*offset, at as u64);
+            prop_assert_eq!(payload.len(), lengths[at]);
+            prop_assert!(payload.iter().enumerate().all(|(i, b)| *b == (i * 7 + at) as u8));
+        }
+    }
+}
