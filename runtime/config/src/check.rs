@@ -4,8 +4,8 @@
 use crate::address::{IscsiUri, PortalHost};
 use crate::error::{Invalid, did_you_mean};
 use crate::model::{HostConfig, Module, Name, Vcp};
-use crate::net::{LinkKind, Net};
-use crate::settings::{ISCSI, PASSWORD, Setting, TARGET, USER};
+use crate::net::Net;
+use crate::settings::{ISCSI, LUN, PASSWORD, PORTAL, Setting, TARGET, USER};
 use crate::value::{ByteSize, Interval};
 
 /// The most requests a VCP can be given to hold.
@@ -87,6 +87,12 @@ fn iscsi(vcp: &mut Vcp) -> Result<(), Fault> {
                        \"iscsi://10.77.0.1/iqn.2026-11.example:disk/1\"";
         return Err(fault("config.target", message.into()));
     };
+    for key in [PORTAL, LUN] {
+        if vcp.settings.get(key).is_some() {
+            let message = format!("\"{key}\" is part of this URI, and not a key of its own");
+            return Err(fault("config.target", message));
+        }
+    }
     let uri: IscsiUri = target
         .parse()
         .map_err(|e: crate::UriError| fault("config.target", e.to_string()))?;
@@ -122,11 +128,7 @@ fn same_family(uri: &IscsiUri, net: &Net) -> Result<(), String> {
     let PortalHost::Address(target) = uri.portal.host else {
         return Ok(());
     };
-    let known = net
-        .addresses
-        .iter()
-        .any(|a| a.address.is_ipv4() == target.is_ipv4());
-    if known || net.link == LinkKind::Host {
+    if net.has_family_of(target) {
         return Ok(());
     }
     let family = if target.is_ipv4() { "IPv4" } else { "IPv6" };

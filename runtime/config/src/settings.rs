@@ -18,6 +18,10 @@ pub(crate) const ISCSI: &str = "iscsi";
 
 /// The iSCSI module's keys that this crate understands: what to attach.
 pub(crate) const TARGET: &str = "target";
+/// What the host tells the iSCSI module of the target's URI besides the name.
+pub(crate) const PORTAL: &str = "portal";
+/// See [`PORTAL`].
+pub(crate) const LUN: &str = "lun";
 /// The iSCSI module's CHAP name, and the suffix of the target's.
 pub(crate) const USER: &str = "user";
 /// Its CHAP secret; every key that ends so is a secret.

@@ -368,6 +368,16 @@ fn the_iscsi_module() {
 }
 
 #[test]
+fn parts_of_the_target_have_no_keys_of_their_own() {
+    check(
+        iscsi(&format!(
+            "{NET}\nconfig = {{ target = \"iscsi://10.0.0.1/iqn.a/1\", lun = 1 }}"
+        )),
+        "host.toml:4:21: vcp.disk0.config.target: \"lun\" is part of this URI, and not a key of its own",
+    );
+}
+
+#[test]
 fn exports() {
     check(
         with("[export.disk]"),

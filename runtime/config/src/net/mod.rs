@@ -60,6 +60,12 @@ impl Net {
         }
     }
 
+    /// Whether the VCP has an address of the same family, or uses the host's.
+    pub(crate) fn has_family_of(&self, other: IpAddr) -> bool {
+        let same = |own: &InterfaceAddress| own.address.is_ipv4() == other.is_ipv4();
+        self.link == LinkKind::Host || self.addresses.iter().any(same)
+    }
+
     /// Sets one option from text. `address`, `gateway` and `host-address` add to
     /// what is there; any other may be set once, which is the caller's to see to.
     /// The error continues `key: …`.
