@@ -1,0 +1,147 @@
+//! What the operator says about a disk: where it is, who we are, what to offer.
+//! Made from strings by [`Config::parse`], and valid from then on.
+
+mod parse;
+mod values;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use core::net::SocketAddr;
+
+use vcp_iscsi_proto::chap::Algorithm;
+use vcp_iscsi_proto::{Isid, Lun};
+
+pub use parse::ConfigError;
+
+/// An initiator's configuration. There is no way to print its secrets.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The target portal.
+    pub(crate) portal: SocketAddr,
+    /// The target's iSCSI name; empty for a discovery session.
+    pub(crate) target: String,
+    /// The logical unit's number, 0 to 16383.
+    pub(crate) lun: u16,
+    /// Our own iSCSI name.
+    pub(crate) initiator_name: String,
+    /// Our part of the session's name. A session of the same name is what a
+    /// target reinstates, so the same disk must get the same value each time.
+    pub(crate) isid: Isid,
+    /// `None`: no authentication is offered.
+    pub(crate) chap: Option<Chap>,
+    pub(crate) offer: Offer,
+    pub(crate) timing: Timing,
+    /// Refuse writes whatever the logical unit says.
+    pub(crate) read_only: bool,
+    /// Requests that the caller will have outstanding at a time.
+    pub(crate) queue_depth: u16,
+    /// Longest read or write, in bytes, of one request.
+    pub(crate) max_transfer: u32,
+}
+
+/// Who we are to the target, and who it must be to us.
+#[derive(Debug, Clone)]
+pub(crate) struct Chap {
+    pub(crate) user: String,
+    pub(crate) password: Secret,
+    /// `Some`: the target has to prove that it knows this secret too.
+    pub(crate) target: Option<Peer>,
+    /// In order of preference; not empty.
+    pub(crate) algorithms: Vec<Algorithm>,
+}
+
+/// What a target must show in mutual CHAP.
+#[derive(Debug, Clone)]
+pub(crate) struct Peer {
+    /// `None`: any name will do.
+    pub(crate) user: Option<String>,
+    pub(crate) password: Secret,
+}
+
+/// A password that does not show.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret(String);
+
+impl Secret {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Whether to ask for a digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DigestPolicy {
+    /// Refuse it.
+    None,
+    /// Insist on it.
+    Crc32c,
+    /// Take it if the target has it.
+    Prefer,
+}
+
+/// What is offered in the operational negotiation (RFC 7143 §13). Lengths in
+/// bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct Offer {
+    pub(crate) header_digest: DigestPolicy,
+    pub(crate) data_digest: DigestPolicy,
+    pub(crate) max_recv_data_segment_length: u32,
+    pub(crate) max_burst_length: u32,
+    pub(crate) first_burst_length: u32,
+    pub(crate) initial_r2t: bool,
+    pub(crate) immediate_data: bool,
+    pub(crate) max_outstanding_r2t: u32,
+}
+
+/// How long to wait for what, in nanoseconds.
+#[derive(Debug, Clone)]
+pub(crate) struct Timing {
+    /// Silence after which the target is pinged.
+    pub(crate) nop_interval: u64,
+    /// For the answer to a ping.
+    pub(crate) nop_timeout: u64,
+    /// From the attempt to connect to the first answer of the logical unit.
+    pub(crate) login_timeout: u64,
+    /// For the answer to a command, before it is aborted.
+    pub(crate) command_timeout: u64,
+}
+
+impl Config {
+    /// As [`Config::parse`] has it, but for as many requests at a time as the
+    /// caller says; 128 unless told. More may be submitted and will wait.
+    #[must_use]
+    pub fn with_queue_depth(mut self, depth: u32) -> Self {
+        self.queue_depth = depth.clamp(1, 4096) as u16;
+        self
+    }
+
+    /// As [`Config::parse`] has it, but with reads and writes of up to so many
+    /// bytes in one request; 1 MiB unless told. At least 64 KiB.
+    #[must_use]
+    pub fn with_max_transfer(mut self, bytes: u32) -> Self {
+        self.max_transfer = bytes.clamp(64 << 10, 1 << 30);
+        self
+    }
+
+    /// The portal to connect to, for messages.
+    pub fn portal(&self) -> SocketAddr {
+        self.portal
+    }
+
+    /// The target's iSCSI name, for messages; empty for discovery.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// The logical unit's number, for messages.
+    pub fn lun(&self) -> u16 {
+        self.lun
+    }
+}

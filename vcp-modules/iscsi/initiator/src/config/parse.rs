@@ -1,0 +1,289 @@
+//! Configuration keys: which there are, and what they turn into.
+
+use alloc::borrow::ToOwned;
+use alloc::string::{String, ToString};
+use alloc::vec;
+use core::net::SocketAddr;
+
+use vcp_iscsi_proto::Isid;
+use vcp_iscsi_proto::chap::Algorithm;
+
+use super::values;
+use super::{Chap, Config, DigestPolicy, Offer, Peer, Secret, Timing};
+
+const SECOND: u64 = 1_000_000_000;
+
+/// What is wrong with a configuration. Names the key, and never shows a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// There is no such key.
+    #[error("{key}: unknown key")]
+    Unknown {
+        /// As given.
+        key: String,
+    },
+    /// A key that has to be there is not.
+    #[error("{key}: missing; {hint}")]
+    Missing {
+        /// Which.
+        key: &'static str,
+        /// What to give.
+        hint: &'static str,
+    },
+    /// A value that the key cannot have.
+    #[error("{key}: {value:?} is not {expected}")]
+    Invalid {
+        /// Which.
+        key: &'static str,
+        /// As given.
+        value: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// Values that do not go together.
+    #[error("{key}: {reason}")]
+    Conflict {
+        /// Which.
+        key: &'static str,
+        /// Why.
+        reason: &'static str,
+    },
+}
+
+/// What was given, before it is known whether it makes sense as a whole.
+#[derive(Default)]
+struct Draft {
+    portal: Option<SocketAddr>,
+    target: Option<String>,
+    lun: Option<u16>,
+    initiator_name: Option<String>,
+    instance: Option<String>,
+    isid: Option<Isid>,
+    auth: Option<bool>,
+    user: Option<String>,
+    password: Option<Secret>,
+    target_user: Option<String>,
+    target_password: Option<Secret>,
+    algorithms: Option<vec::Vec<Algorithm>>,
+    first_burst_given: bool,
+}
+
+impl Config {
+    /// Makes a configuration of key/value pairs. `portal`, `target` and `lun` have
+    /// to be there; everything else has a default. `docs/iscsi.md` has the list.
+    pub fn parse<'a>(
+        pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, ConfigError> {
+        let (draft, config) = Draft::read(pairs)?;
+        draft.finish(config, true)
+    }
+
+    /// As [`Config::parse`], for a discovery session: without `target` and `lun`.
+    pub fn parse_discovery<'a>(
+        pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<Self, ConfigError> {
+        let (draft, config) = Draft::read(pairs)?;
+        if draft.target.is_some() {
+            return Err(ConfigError::Conflict {
+                key: "target",
+                reason: "discovery asks for all targets of a portal",
+            });
+        }
+        draft.finish(config, false)
+    }
+
+    /// Every default there is. Not a valid configuration yet.
+    fn defaults() -> Self {
+        Self {
+            portal: SocketAddr::from(([0, 0, 0, 0], 0)),
+            target: String::new(),
+            lun: 0,
+            initiator_name: "iqn.2026-11.example.vcp:initiator".to_owned(),
+            isid: Isid::default(),
+            chap: None,
+            offer: Offer {
+                header_digest: DigestPolicy::None,
+                data_digest: DigestPolicy::None,
+                max_recv_data_segment_length: 256 << 10,
+                max_burst_length: 1 << 20,
+                first_burst_length: 256 << 10,
+                initial_r2t: false,
+                immediate_data: true,
+                max_outstanding_r2t: 8,
+            },
+            timing: Timing {
+                nop_interval: 5 * SECOND,
+                nop_timeout: 5 * SECOND,
+                login_timeout: 15 * SECOND,
+                command_timeout: 30 * SECOND,
+            },
+            read_only: false,
+            queue_depth: 128,
+            max_transfer: 1 << 20,
+        }
+    }
+}
+
+impl Draft {
+    fn read<'a>(
+        pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<(Self, Config), ConfigError> {
+        let mut draft = Self::default();
+        let mut config = Config::defaults();
+        for (key, value) in pairs {
+            if !(draft.identity(key, value)?
+                || draft.authentication(key, value)?
+                || draft.operation(&mut config, key, value)?)
+            {
+                return Err(ConfigError::Unknown { key: key.to_owned() });
+            }
+        }
+        Ok((draft, config))
+    }
+
+    /// Keys that say who talks to whom; `false` when it is none of them.
+    fn identity(&mut self, key: &str, value: &str) -> Result<bool, ConfigError> {
+        match key {
+            "portal" => self.portal = Some(values::portal(value)?),
+            "target" => self.target = Some(values::name("target", value)?),
+            "lun" => self.lun = Some(values::number("lun", value, 0..=16383)? as u16),
+            "initiator-name" => self.initiator_name = Some(values::name("initiator-name", value)?),
+            "instance" => self.instance = Some(value.to_owned()),
+            "isid" => self.isid = Some(values::isid(value)?),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Keys of authentication; `false` when it is none of them.
+    fn authentication(&mut self, key: &str, value: &str) -> Result<bool, ConfigError> {
+        match key {
+            "auth" => self.auth = Some(values::auth(value)?),
+            "user" => self.user = Some(values::user("user", value)?),
+            "password" => self.password = Some(values::secret("password", value)?),
+            "target-user" => self.target_user = Some(values::user("target-user", value)?),
+            "target-password" => {
+                self.target_password = Some(values::secret("target-password", value)?);
+            }
+            "chap-algorithms" => self.algorithms = Some(values::algorithms(value)?),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Keys of operation; `false` when it is none of them.
+    fn operation(
+        &mut self,
+        config: &mut Config,
+        key: &str,
+        value: &str,
+    ) -> Result<bool, ConfigError> {
+        const SEGMENT: core::ops::RangeInclusive<u32> = 512..=(1 << 24) - 1;
+        let offer = &mut config.offer;
+        let timing = &mut config.timing;
+        match key {
+            "header-digest" => offer.header_digest = values::digest("header-digest", value)?,
+            "data-digest" => offer.data_digest = values::digest("data-digest", value)?,
+            "max-recv-data-segment-length" => {
+                offer.max_recv_data_segment_length =
+                    values::number("max-recv-data-segment-length", value, SEGMENT)?;
+            }
+            "max-burst-length" => {
+                offer.max_burst_length = values::number("max-burst-length", value, SEGMENT)?;
+            }
+            "first-burst-length" => {
+                self.first_burst_given = true;
+                offer.first_burst_length = values::number("first-burst-length", value, SEGMENT)?;
+            }
+            "initial-r2t" => offer.initial_r2t = values::boolean("initial-r2t", value)?,
+            "immediate-data" => offer.immediate_data = values::boolean("immediate-data", value)?,
+            "max-outstanding-r2t" => {
+                offer.max_outstanding_r2t =
+                    values::number("max-outstanding-r2t", value, 1..=65535)?;
+            }
+            "nop-interval" => timing.nop_interval = values::duration("nop-interval", value)?,
+            "nop-timeout" => timing.nop_timeout = values::duration("nop-timeout", value)?,
+            "login-timeout" => timing.login_timeout = values::duration("login-timeout", value)?,
+            "command-timeout" => {
+                timing.command_timeout = values::duration("command-timeout", value)?;
+            }
+            "read-only" => config.read_only = values::boolean("read-only", value)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn finish(mut self, mut config: Config, disk: bool) -> Result<Config, ConfigError> {
+        let missing = |key, hint| ConfigError::Missing { key, hint };
+        config.portal = self
+            .portal
+            .ok_or(missing("portal", "give the target's address as ip:port"))?;
+        if disk {
+            config.target = self
+                .target
+                .take()
+                .ok_or(missing("target", "give the target's iSCSI name"))?;
+            config.lun = self
+                .lun
+                .ok_or(missing("lun", "give the logical unit's number"))?;
+        }
+        if let Some(name) = self.initiator_name.take() {
+            config.initiator_name = name;
+        }
+        config.isid = self.isid.unwrap_or_else(|| match &self.instance {
+            Some(instance) => values::isid_of(&[instance]),
+            None => values::isid_of(&[&config.target, &config.lun.to_string()]),
+        });
+        let offer = &mut config.offer;
+        if offer.first_burst_length > offer.max_burst_length {
+            if self.first_burst_given {
+                return Err(ConfigError::Conflict {
+                    key: "first-burst-length",
+                    reason: "must not be more than max-burst-length",
+                });
+            }
+            offer.first_burst_length = offer.max_burst_length;
+        }
+        config.chap = self.chap()?;
+        Ok(config)
+    }
+
+    fn chap(self) -> Result<Option<Chap>, ConfigError> {
+        let given = [
+            ("user", self.user.is_some()),
+            ("password", self.password.is_some()),
+            ("target-user", self.target_user.is_some()),
+            ("target-password", self.target_password.is_some()),
+        ];
+        let first_given = given.iter().find(|(_, given)| *given);
+        match (self.auth, first_given) {
+            (Some(false), Some(&(key, _))) => {
+                return Err(ConfigError::Conflict { key, reason: "has no use with auth=none" });
+            }
+            (Some(false) | None, None) => return Ok(None),
+            _ => {}
+        }
+        let missing = |key, hint| ConfigError::Missing { key, hint };
+        let user = self.user.ok_or(missing("user", "CHAP needs the name the target knows"))?;
+        let password = self
+            .password
+            .ok_or(missing("password", "CHAP needs the secret that goes with `user`"))?;
+        if self.target_password.as_ref() == Some(&password) {
+            return Err(ConfigError::Conflict {
+                key: "target-password",
+                reason: "must not be the same as password (RFC 7143 §9.2.1)",
+            });
+        }
+        let target = match (self.target_user, self.target_password) {
+            (user, Some(password)) => Some(Peer { user, password }),
+            (Some(_), None) => {
+                return Err(missing("target-password", "mutual CHAP needs the target's secret"));
+            }
+            (None, None) => None,
+        };
+        let algorithms = self
+            .algorithms
+            .unwrap_or_else(|| vec![Algorithm::Sha256, Algorithm::Md5]);
+        Ok(Some(Chap { user, password, target, algorithms }))
+    }
+}

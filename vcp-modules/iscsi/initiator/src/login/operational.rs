@@ -1,0 +1,306 @@
+//! Operational negotiation (RFC 7143 §6.2, §13): what is offered, what an answer
+//! may be, and what is answered to an offer of the target's.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+
+use vcp_iscsi_proto::text::{self, Key, KeyKind, Pair, Use, Writer};
+
+use super::text::shown;
+use crate::config::{DigestPolicy, Offer};
+
+/// What was agreed on. Lengths in bytes, times in seconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Params {
+    pub(crate) header_digest: bool,
+    pub(crate) data_digest: bool,
+    /// The longest data segment that the target takes.
+    pub(crate) max_send_segment: u32,
+    pub(crate) max_burst: u32,
+    pub(crate) first_burst: u32,
+    pub(crate) initial_r2t: bool,
+    pub(crate) immediate_data: bool,
+    pub(crate) max_outstanding_r2t: u32,
+    pub(crate) time2wait: u32,
+}
+
+impl Default for Params {
+    /// What holds for a key that is never negotiated (RFC 7143 §13).
+    fn default() -> Self {
+        Self {
+            header_digest: false,
+            data_digest: false,
+            max_send_segment: 8192,
+            max_burst: 262_144,
+            first_burst: 65_536,
+            initial_r2t: true,
+            immediate_data: true,
+            max_outstanding_r2t: 1,
+            time2wait: 2,
+        }
+    }
+}
+
+/// What is offered, in this order. All keys that have to be negotiated are there,
+/// so that whatever the target says about one is an answer.
+const OFFERED: [Key; 13] = [
+    Key::HeaderDigest,
+    Key::DataDigest,
+    Key::MaxBurstLength,
+    Key::FirstBurstLength,
+    Key::InitialR2T,
+    Key::ImmediateData,
+    Key::MaxOutstandingR2T,
+    Key::DefaultTime2Wait,
+    Key::DefaultTime2Retain,
+    Key::ErrorRecoveryLevel,
+    Key::MaxConnections,
+    Key::DataPDUInOrder,
+    Key::DataSequenceInOrder,
+];
+
+/// The negotiation of one login.
+#[derive(Debug)]
+pub(crate) struct Operational {
+    offer: Offer,
+    discovery: bool,
+    /// By place in [`OFFERED`].
+    offered: u16,
+    answered: u16,
+    declared_segment: bool,
+    params: Params,
+}
+
+impl Operational {
+    pub(super) fn new(offer: &Offer, discovery: bool) -> Self {
+        Self {
+            offer: offer.clone(),
+            discovery,
+            offered: 0,
+            answered: 0,
+            declared_segment: false,
+            params: Params::default(),
+        }
+    }
+
+    /// Everything we have to say, all at once.
+    pub(super) fn offer(&mut self, text: &mut Writer) {
+        for (place, key) in OFFERED.into_iter().enumerate() {
+            if self.discovery && key.spec().not_in_discovery {
+                continue;
+            }
+            self.offered |= 1 << place;
+            text.put(key.name(), self.value(key));
+        }
+        text.put(
+            Key::MaxRecvDataSegmentLength.name(),
+            self.offer.max_recv_data_segment_length,
+        );
+    }
+
+    fn value(&self, key: Key) -> String {
+        let offer = &self.offer;
+        match key {
+            Key::HeaderDigest => digests(offer.header_digest).into(),
+            Key::DataDigest => digests(offer.data_digest).into(),
+            Key::InitialR2T => text::value::boolean_str(offer.initial_r2t).into(),
+            Key::ImmediateData => text::value::boolean_str(offer.immediate_data).into(),
+            Key::DataPDUInOrder | Key::DataSequenceInOrder => "Yes".into(),
+            _ => self.number(key).to_string(),
+        }
+    }
+
+    fn number(&self, key: Key) -> u32 {
+        match key {
+            Key::MaxBurstLength => self.offer.max_burst_length,
+            Key::FirstBurstLength => self.offer.first_burst_length,
+            Key::MaxOutstandingR2T => self.offer.max_outstanding_r2t,
+            Key::MaxConnections => 1,
+            // Nothing is waited for or kept, and a session ends with its first error.
+            _ => 0,
+        }
+    }
+
+    /// Takes a key from the target; what has to be answered goes to `reply`. An
+    /// error is a line about what the target did wrong.
+    pub(super) fn receive(&mut self, pair: Pair<'_>, reply: &mut Writer) -> Result<(), String> {
+        let Some(key) = Key::from_name(pair.key) else {
+            not_understood(pair, reply);
+            return Ok(());
+        };
+        if let Some(place) = OFFERED.iter().position(|&offered| offered == key) {
+            return self.answer(key, 1 << place, pair.value);
+        }
+        match key.spec().usage {
+            Use::Obsolete => reply.put(pair.key, text::REJECT),
+            Use::Security => return Err(format!("{key} outside the security stage")),
+            _ if key == Key::MaxRecvDataSegmentLength => {
+                if core::mem::replace(&mut self.declared_segment, true) {
+                    return Err(format!("{key} declared twice"));
+                }
+                self.params.max_send_segment =
+                    key.spec().number(pair.value).map_err(|e| wrong(pair, e))?;
+            }
+            _ if !is_answer(pair.value) => self.counter(key, pair, reply)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The target offers what we did not: take the value that changes nothing.
+    fn counter(&self, key: Key, pair: Pair<'_>, reply: &mut Writer) -> Result<(), String> {
+        if self.discovery && key.spec().not_in_discovery {
+            reply.put(pair.key, text::IRRELEVANT);
+            return Ok(());
+        }
+        match key.spec().kind {
+            KeyKind::Number { default, function, .. } => {
+                let offered = key.spec().number(pair.value).map_err(|e| wrong(pair, e))?;
+                reply.put(pair.key, function.select(offered, default));
+            }
+            KeyKind::Boolean { default, function } => {
+                let offered = text::value::boolean(pair.value).map_err(|e| wrong(pair, e))?;
+                reply.put_bool(pair.key, function.select(offered, default));
+            }
+            KeyKind::List { default } => {
+                let mut list = text::value::list(pair.value).map_err(|e| wrong(pair, e))?;
+                let default = default.filter(|default| list.any(|value| value == *default));
+                reply.put(pair.key, default.unwrap_or(text::REJECT));
+            }
+            // Declared, and needs no answer.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, key: Key, bit: u16, value: &str) -> Result<(), String> {
+        if self.offered & bit == 0 {
+            // Without meaning in a discovery session, whatever it says.
+            return if self.discovery { Ok(()) } else { Err(format!("{key} before it was offered")) };
+        }
+        if self.answered & bit != 0 {
+            return Err(format!("{key} answered twice"));
+        }
+        self.answered |= bit;
+        match value {
+            text::IRRELEVANT => return self.irrelevant(key),
+            text::REJECT | text::NOT_UNDERSTOOD => return self.refused(key, value),
+            _ => {}
+        }
+        let pair = Pair { key: key.name(), value };
+        self.agree(key, value).map_err(|e| wrong(pair, e))
+    }
+
+    fn agree(&mut self, key: Key, value: &str) -> Result<(), text::TextError> {
+        let (spec, offer, params) = (key.spec(), &self.offer, &mut self.params);
+        match key {
+            Key::HeaderDigest | Key::DataDigest => {
+                let (policy, agreed) = match key {
+                    Key::HeaderDigest => (offer.header_digest, &mut params.header_digest),
+                    _ => (offer.data_digest, &mut params.data_digest),
+                };
+                *agreed = spec.answered_list(digests(policy), value)? != text::NONE;
+            }
+            Key::InitialR2T => {
+                params.initial_r2t = spec.answered_boolean(offer.initial_r2t, value)?;
+            }
+            Key::ImmediateData => {
+                params.immediate_data = spec.answered_boolean(offer.immediate_data, value)?;
+            }
+            Key::DataPDUInOrder | Key::DataSequenceInOrder => {
+                spec.answered_boolean(true, value)?;
+            }
+            _ => {
+                let number = spec.answered_number(self.number(key), value)?;
+                let params = &mut self.params;
+                match key {
+                    Key::MaxBurstLength => params.max_burst = number,
+                    Key::FirstBurstLength => params.first_burst = number,
+                    Key::MaxOutstandingR2T => params.max_outstanding_r2t = number,
+                    Key::DefaultTime2Wait => params.time2wait = number,
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The target says that a key makes no difference, which holds only for what
+    /// depends on others.
+    fn irrelevant(&self, key: Key) -> Result<(), String> {
+        match key {
+            Key::FirstBurstLength | Key::DefaultTime2Wait | Key::DefaultTime2Retain => Ok(()),
+            _ if self.discovery => Ok(()),
+            _ => Err(format!("{key}={}", text::IRRELEVANT)),
+        }
+    }
+
+    /// The target does not want to talk about a key. Then its default holds, and
+    /// that has to be one we can live with; only that of a digest may not be.
+    fn refused(&self, key: Key, value: &str) -> Result<(), String> {
+        let insisted = match key {
+            Key::HeaderDigest => self.offer.header_digest == DigestPolicy::Crc32c,
+            Key::DataDigest => self.offer.data_digest == DigestPolicy::Crc32c,
+            _ => false,
+        };
+        if insisted {
+            Err(format!("{key}={value}, but the digest is configured as required"))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The end of the negotiation.
+    pub(super) fn finish(&self) -> Result<Params, String> {
+        let mut params = self.params.clone();
+        let insists = |policy| policy == DigestPolicy::Crc32c;
+        if insists(self.offer.header_digest) && !params.header_digest
+            || insists(self.offer.data_digest) && !params.data_digest
+        {
+            return Err("it does not do the digests that are configured as required".into());
+        }
+        if params.first_burst > params.max_burst {
+            let both = [Key::FirstBurstLength, Key::MaxBurstLength]
+                .iter()
+                .all(|key| self.was_answered(*key));
+            if both {
+                return Err(format!(
+                    "FirstBurstLength {} is more than MaxBurstLength {}",
+                    params.first_burst, params.max_burst
+                ));
+            }
+            params.first_burst = params.max_burst;
+        }
+        Ok(params)
+    }
+
+    fn was_answered(&self, key: Key) -> bool {
+        OFFERED
+            .iter()
+            .position(|&offered| offered == key)
+            .is_some_and(|place| self.answered & 1 << place != 0)
+    }
+}
+
+fn digests(policy: DigestPolicy) -> &'static str {
+    match policy {
+        DigestPolicy::None => "None",
+        DigestPolicy::Crc32c => "CRC32C",
+        DigestPolicy::Prefer => "CRC32C,None",
+    }
+}
+
+/// Answers a key that nobody knows, unless it is an answer itself.
+pub(super) fn not_understood(pair: Pair<'_>, reply: &mut Writer) {
+    if !is_answer(pair.value) {
+        reply.put(pair.key, text::NOT_UNDERSTOOD);
+    }
+}
+
+fn is_answer(value: &str) -> bool {
+    matches!(value, text::NOT_UNDERSTOOD | text::IRRELEVANT | text::REJECT)
+}
+
+fn wrong(pair: Pair<'_>, error: text::TextError) -> String {
+    format!("{}={}: {error}", pair.key, shown(pair.value))
+}

@@ -1,0 +1,204 @@
+//! What is under way: one task for each request (and one for the initiator's own
+//! questions), each of which runs one SCSI command at a time until it is done.
+//! A slab with a queue of those that wait to be sent; no I/O allocates.
+
+mod table;
+
+pub(crate) use table::{TaskId, Tasks};
+
+use vcp_iscsi_proto::Serial;
+
+use crate::block::{Request, Span};
+use crate::wire::tx::{Payload, Short};
+
+/// Whose a task is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Owner {
+    /// Nobody's: the place is free.
+    Free,
+    /// A request of the caller's.
+    Request(Request),
+    /// The initiator's own, reading into its scratch buffer.
+    Survey,
+}
+
+/// Where a task stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Waits for its turn.
+    Queued,
+    /// Its command was sent and is not answered yet.
+    Active,
+    /// As `Active`, and the target was asked to abort it.
+    Aborting,
+}
+
+/// What of a request the next command is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// The bytes from `done` on.
+    Body,
+    /// The cache behind it, for a request with FUA on a unit without.
+    Sync,
+}
+
+/// Data of a command, seen from the initiator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Data {
+    /// None.
+    None,
+    /// To the memory of the request.
+    In(Span),
+    /// To the initiator's scratch buffer.
+    Scratch,
+    /// From the memory of the request.
+    Out(Span),
+    /// A parameter list.
+    Parameters(Short),
+    /// Zeroes.
+    Zeroes,
+}
+
+/// A SCSI command made ready.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Command {
+    pub(crate) cdb: [u8; 16],
+    pub(crate) data: Data,
+    /// Expected data transfer length, in bytes.
+    pub(crate) length: u32,
+    /// Bytes of the request that this command covers.
+    pub(crate) covers: u32,
+}
+
+impl Command {
+    pub(crate) const NONE: Self = Self {
+        cdb: [0; 16],
+        data: Data::None,
+        length: 0,
+        covers: 0,
+    };
+
+    pub(crate) fn is_write(&self) -> bool {
+        self.length > 0 && matches!(self.data, Data::Out(_) | Data::Parameters(_) | Data::Zeroes)
+    }
+
+    pub(crate) fn is_read(&self) -> bool {
+        self.length > 0 && matches!(self.data, Data::In(_) | Data::Scratch)
+    }
+
+    /// Part of the data that goes out, which the caller has checked to lie inside.
+    pub(crate) fn payload(&self, offset: u32, length: u32) -> Payload {
+        if length == 0 {
+            return Payload::None;
+        }
+        match self.data {
+            Data::Out(span) => Payload::Memory(span.part(offset, length)),
+            Data::Parameters(short) => Payload::Short(Short {
+                bytes: short.bytes,
+                from: offset as u8,
+                to: (offset + length) as u8,
+            }),
+            Data::Zeroes => Payload::Zeroes(length),
+            Data::None | Data::In(_) | Data::Scratch => Payload::None,
+        }
+    }
+}
+
+/// How far the command under way has come.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Progress {
+    pub(crate) cmd_sn: Serial,
+    pub(crate) sent_at: u64,
+    /// Bytes that came in, all from the start of the data.
+    pub(crate) received: u32,
+    /// Bytes since the last end of a sequence.
+    pub(crate) burst: u32,
+    /// The next DataSN of Data-In, or R2TSN.
+    pub(crate) sequence: u32,
+    /// Where the next R2T has to start: behind all that was sent without asking
+    /// and all that was asked for.
+    pub(crate) asked: u32,
+    /// Bytes that went out.
+    pub(crate) sent: u32,
+    /// Sequences of Data-Out that are queued or under way: unsolicited, and one
+    /// for each R2T.
+    pub(crate) owed: u32,
+}
+
+impl Progress {
+    const START: Self = Self {
+        cmd_sn: Serial(0),
+        sent_at: 0,
+        received: 0,
+        burst: 0,
+        sequence: 0,
+        asked: 0,
+        sent: 0,
+        owed: 0,
+    };
+
+    pub(crate) fn new(cmd_sn: Serial, sent_at: u64) -> Self {
+        Self {
+            cmd_sn,
+            sent_at,
+            ..Self::START
+        }
+    }
+}
+
+/// One task.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Task {
+    pub(crate) owner: Owner,
+    pub(crate) state: State,
+    /// Its place among all that were ever submitted.
+    pub(crate) order: u64,
+    /// The initiator task tag of its command.
+    pub(crate) itt: u32,
+    pub(crate) step: Step,
+    /// Bytes of the request that commands before this one have dealt with.
+    pub(crate) done: u32,
+    /// Times that the command was refused and is to be tried again.
+    pub(crate) retries: u8,
+    /// When the target first asked to wait.
+    pub(crate) waiting_since: Option<u64>,
+    /// Sent before, on a connection that is gone: a flush then waits for what was
+    /// submitted before it.
+    pub(crate) replayed: bool,
+    pub(crate) command: Command,
+    pub(crate) progress: Progress,
+}
+
+impl Task {
+    pub(crate) fn new(owner: Owner, order: u64) -> Self {
+        Self {
+            owner,
+            state: State::Queued,
+            order,
+            itt: 0,
+            step: Step::Body,
+            done: 0,
+            retries: 0,
+            waiting_since: None,
+            replayed: false,
+            command: Command::NONE,
+            progress: Progress::START,
+        }
+    }
+
+    /// Back to the beginning: nothing of what was done counts.
+    pub(crate) fn rewind(&mut self) {
+        self.replayed |= self.state != State::Queued || self.done > 0;
+        self.state = State::Queued;
+        self.step = Step::Body;
+        self.done = 0;
+        self.progress = Progress::START;
+    }
+
+    pub(crate) fn request(&self) -> Option<&Request> {
+        match &self.owner {
+            Owner::Request(request) => Some(request),
+            Owner::Free | Owner::Survey => None,
+        }
+    }
+}
