@@ -64,6 +64,7 @@ impl Clients {
     pub fn verify_load(&self, uri: &str) {
         let report = self.fio(
             uri,
+            self.scale.load,
             &[
                 "--rw=randrw",
                 "--rwmixread=30",
@@ -87,13 +88,13 @@ impl Clients {
         );
     }
 
-    /// Runs fio's nbd engine for as long as the scale says; its report.
+    /// Runs fio's nbd engine for `time`, of whole seconds; its report.
     ///
     /// # Panics
     /// When it fails or does not end.
     #[must_use]
-    pub fn fio(&self, uri: &str, arguments: &[&str]) -> Value {
-        let runtime = format!("--runtime={}", self.scale.load.as_secs());
+    pub fn fio(&self, uri: &str, time: Duration, arguments: &[&str]) -> Value {
+        let runtime = format!("--runtime={}", time.as_secs());
         let mut fio = command("fio");
         fio.args([
             "--name=load",
@@ -105,7 +106,7 @@ impl Clients {
         fio.arg(format!("--uri={uri}"))
             .args(arguments)
             .current_dir(&self.dir);
-        let output = self.succeed_as("fio", fio, self.scale.load * 4);
+        let output = self.succeed_as("fio", fio, time * 4);
         // Notes come before the report when there are any.
         let json = &output[output.find('{').unwrap_or(0)..];
         serde_json::from_str(json).unwrap_or_else(|error| panic!("fio's report: {error}\n{output}"))

@@ -67,6 +67,23 @@ pub fn write(path: &Path, size: u64, seed: u64) {
     file.flush().expect("writing an image");
 }
 
+/// Writes `size` random bytes, a multiple of 1 MiB, over an existing file.
+///
+/// # Panics
+/// When the file cannot be written.
+pub fn write_random(path: &Path, size: u64, seed: u64) {
+    let mut random = Random::new(seed);
+    let mut file = File::options()
+        .write(true)
+        .open(path)
+        .expect("opening an image");
+    let mut buffer = vec![0; 1 << 20];
+    for _ in 0..size >> 20 {
+        random.fill(&mut buffer);
+        file.write_all(&buffer).expect("writing an image");
+    }
+}
+
 /// Compares two files byte by byte, as far as the shorter reaches, and says
 /// where they first differ.
 ///

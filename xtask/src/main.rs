@@ -3,6 +3,7 @@
 //! Depends on next to nothing, so that the first command of a newcomer compiles
 //! in seconds; what a command needs beyond cargo it runs as a process.
 
+mod bench;
 mod build;
 mod check;
 mod demo;
@@ -25,6 +26,8 @@ usage: cargo xtask COMMAND
                                unit tests, then the end-to-end tests against real peers
   check [NAME…]                format, lints, docs, layout and boundary checks
   fuzz [--seconds N] [TARGET]  every fuzz target, or one
+  bench peers [--quick] [--at-least RATIO]
+                               side by side with qemu-nbd's libiscsi on the same target
 ";
 
 fn main() -> ExitCode {
@@ -53,6 +56,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         "test" => test::command(rest),
         "check" => check::command(rest),
         "fuzz" => fuzz::command(rest),
+        "bench" => bench::command(rest),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");
             Ok(())

@@ -1,37 +1,37 @@
-//! The flagship component can reach nothing but its queues: among its imports
+//! The built-in components can reach nothing but their queues: among their imports
 //! is only what `vcp:*` packages define. What the compiler's runtime library
 //! would import unnoticed (a clock, standard error) is found here.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use wasmparser::{Parser, Payload};
 
-use crate::{build, shell};
+use crate::shell;
 
-/// The built-in component that must be clean.
-const FLAGSHIP: &str = "iscsi";
+/// The built-in components, as their packages are called.
+const BUILT_IN: &[&str] = &["vcp-module-iscsi", "vcp-module-ramdisk"];
 
 pub(super) fn check() -> Result<()> {
-    build::host(true)?;
-    let file = newest_component(FLAGSHIP)?;
-    let imports = imports(&fs::read(&file)?).with_context(|| format!("in {}", file.display()))?;
-    if imports.is_empty() {
-        bail!(
-            "{}: imports nothing at all; a processor logs at least",
-            file.display()
-        );
+    // Its build script builds the guests; the engine is not among what it needs.
+    shell::run(shell::cargo().args(["build", "--package", "vcp-builtin"]))?;
+    let mut findings = Vec::new();
+    for package in BUILT_IN {
+        let file = component(package);
+        let wasm = fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
+        let imports = imports(&wasm).with_context(|| format!("in {}", file.display()))?;
+        println!("{package} imports {}", imports.join(", "));
+        // Every world has a log: a component that imports nothing is not one of ours.
+        if imports.is_empty() {
+            findings.push(format!("{package} imports nothing, not even its log"));
+        }
+        let foreign = imports.iter().filter(|name| !is_granted(name));
+        findings.extend(foreign.map(|name| format!("{package} imports {name}")));
     }
-    let foreign: Vec<&str> = imports
-        .iter()
-        .map(String::as_str)
-        .filter(|name| !is_granted(name))
-        .collect();
-    if !foreign.is_empty() {
-        bail!("{}: imports {}", file.display(), foreign.join(", "));
+    if !findings.is_empty() {
+        bail!("{}", findings.join("\n"));
     }
-    println!("{FLAGSHIP} imports {}", imports.join(", "));
     Ok(())
 }
 
@@ -39,45 +39,12 @@ fn is_granted(import: &str) -> bool {
     import.starts_with("vcp:")
 }
 
-/// The component that the last build of `vcp-builtin` left behind.
-fn newest_component(name: &str) -> Result<PathBuf> {
-    let mut candidates = Vec::new();
-    let build = shell::target_dir().join("release/build");
-    for entry in fs::read_dir(&build).with_context(|| format!("reading {}", build.display()))? {
-        let dir = entry?.path();
-        if dir
-            .file_name()
-            .is_some_and(|file| file.to_string_lossy().starts_with("vcp-builtin-"))
-        {
-            components(&dir.join("out"), name, &mut candidates)?;
-        }
-    }
-    candidates.sort();
-    let (_, newest) = candidates
-        .pop()
-        .with_context(|| format!("no component of {name} under {}", build.display()))?;
-    Ok(newest)
-}
-
-fn components(
-    dir: &Path,
-    name: &str,
-    into: &mut Vec<(std::time::SystemTime, PathBuf)>,
-) -> Result<()> {
-    let Ok(entries) = fs::read_dir(dir) else {
-        return Ok(());
-    };
-    for entry in entries {
-        let path = entry?.path();
-        if path.extension().is_some_and(|ext| ext == "wasm")
-            && path
-                .file_stem()
-                .is_some_and(|stem| stem.to_string_lossy().contains(name))
-        {
-            into.push((fs::metadata(&path)?.modified()?, path));
-        }
-    }
-    Ok(())
+/// Where the build script leaves a guest.
+fn component(package: &str) -> PathBuf {
+    let name = format!("{}.wasm", package.replace('-', "_"));
+    shell::target_dir()
+        .join("guests/wasm32-wasip2/guest")
+        .join(name)
 }
 
 /// The names that a component imports at its outermost level.
@@ -100,4 +67,39 @@ fn imports(wasm: &[u8]) -> Result<Vec<String>> {
         }
     }
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_components_have_imports() {
+        assert!(imports(b"\0asm\x01\0\0\0").is_err());
+        assert_eq!(
+            imports(b"\0asm\x0d\0\x01\0").expect("the smallest component"),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn an_import_is_found() {
+        // A component type section with an empty instance type, and an import of it.
+        let mut wasm = b"\0asm\x0d\0\x01\0".to_vec();
+        wasm.extend([7, 3, 1, 0x42, 0]);
+        let name = b"wasi:cli/stderr@0.2.0";
+        let import_size = u8::try_from(1 + 1 + 1 + name.len() + 2).expect("short");
+        wasm.extend([
+            10,
+            import_size,
+            1,
+            0,
+            u8::try_from(name.len()).expect("short"),
+        ]);
+        wasm.extend(name);
+        wasm.extend([5, 0]);
+        let found = imports(&wasm).expect("a component");
+        assert_eq!(found, ["wasi:cli/stderr@0.2.0"]);
+        assert!(!is_granted(&found[0]) && is_granted("vcp:io/log@0.1.0"));
+    }
 }
