@@ -9,7 +9,12 @@
 //! |---|---|---|
 //! | [`bhs`] | what all PDUs share, and where a PDU's parts lie | RFC 7143 §11.2 |
 //! | [`pdu`] | one struct per PDU | RFC 7143 §11 |
+//! | [`ahs`] | additional header segments | RFC 7143 §11.2.2 |
+//! | [`digest`] | CRC32C | RFC 7143 §13.1 |
 //! | [`login`] | stages and outcomes of a login | RFC 7143 §6.3, §11.13.5 |
+//! | [`text`] | `key=value` negotiation text and the keys | RFC 7143 §6, §13 |
+//! | [`name`] | iSCSI names | RFC 7143 §4.2.7 |
+//! | [`chap`] | authentication | RFC 7143 §12.1.3 |
 //! | [`scsi`] | CDBs, parameter data, sense data | SAM-5, SPC-4, SBC-3 |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -18,19 +23,27 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod ahs;
 pub mod bhs;
+pub mod chap;
+pub mod digest;
 mod error;
 mod field;
 mod isid;
 pub mod login;
 mod lun;
+pub mod name;
 pub mod pdu;
 pub mod scsi;
 mod serial;
+pub mod text;
 
+pub use ahs::Ahs;
 pub use bhs::{BHS_LEN, Bhs, BhsBytes, DIGEST_LEN, Layout, MAX_DATA_LEN, Opcode, RESERVED_TAG};
+pub use digest::Crc32c;
 pub use error::Error;
 pub use isid::{Isid, IsidType};
 pub use lun::Lun;
+pub use name::{IscsiName, NameError};
 pub use pdu::{InitiatorPdu, TargetPdu};
 pub use serial::Serial;
