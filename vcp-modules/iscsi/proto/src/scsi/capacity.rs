@@ -1,4 +1,4 @@
-//! READ CAPACITY data (SBC-3 §5.15.2, §5.16.2).
+//! READ CAPACITY data (SBC-3).
 
 use crate::error::Error;
 use crate::field::{put_u16, put_u32, put_u64, u16_at, u32_at, u64_at};

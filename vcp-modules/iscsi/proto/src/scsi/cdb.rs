@@ -47,14 +47,14 @@ pub enum Command {
         /// Room for the answer; at most 255 in the form of 6 bytes.
         alloc_len: u16,
     },
-    /// READ CAPACITY(10) (SBC-3 §5.15).
+    /// READ CAPACITY(10) (SBC-3).
     ReadCapacity10,
-    /// READ CAPACITY(16) (SBC-3 §5.16).
+    /// READ CAPACITY(16) (SBC-3).
     ReadCapacity16 {
         /// Room for the answer.
         alloc_len: u32,
     },
-    /// READ(6), (10), (12) and (16) (SBC-3 §5.11 to §5.14).
+    /// READ(6), (10), (12) and (16) (SBC-3).
     Read {
         /// First block.
         lba: u64,
@@ -65,7 +65,7 @@ pub enum Command {
         /// Disable page out: the blocks need not stay in the cache.
         dpo: bool,
     },
-    /// WRITE(6), (10), (12) and (16) (SBC-3 §5.37 to §5.40).
+    /// WRITE(6), (10), (12) and (16) (SBC-3).
     Write {
         /// First block.
         lba: u64,
@@ -76,7 +76,7 @@ pub enum Command {
         /// Disable page out: the blocks need not stay in the cache.
         dpo: bool,
     },
-    /// SYNCHRONIZE CACHE(10) and (16) (SBC-3 §5.26, §5.27).
+    /// SYNCHRONIZE CACHE(10) and (16) (SBC-3).
     SynchronizeCache {
         /// First block.
         lba: u64,
@@ -85,14 +85,14 @@ pub enum Command {
         /// Status at once, before the work is done.
         immediate: bool,
     },
-    /// UNMAP (SBC-3 §5.28).
+    /// UNMAP (SBC-3).
     Unmap {
         /// Anchor the blocks rather than deallocating them.
         anchor: bool,
         /// Length of the parameter list.
         list_len: u16,
     },
-    /// WRITE SAME(10) and (16) (SBC-3 §5.44, §5.45).
+    /// WRITE SAME(10) and (16) (SBC-3).
     WriteSame {
         /// First block.
         lba: u64,
@@ -105,7 +105,7 @@ pub enum Command {
         /// There is no data-out buffer: the block is all zeros. Only in 16 bytes.
         no_data: bool,
     },
-    /// GET LBA STATUS (SBC-3 §5.6).
+    /// GET LBA STATUS (SBC-3).
     GetLbaStatus {
         /// First block.
         lba: u64,

@@ -1,4 +1,5 @@
 //! The SCSI commands that a block device needs (SAM-5, SPC-4, SBC-3), built and parsed.
+//! SBC-3 is quoted by the names of its clauses, because drafts number them differently.
 //!
 //! [`Command`] is a CDB in readable form. The parameter data of each command has its
 //! own type with `parse` and `emit`; parsers take data that was cut by an allocation

@@ -1,5 +1,5 @@
 //! MODE SENSE data: write protection and the caching page (SPC-4 §7.5.4 to §7.5.6,
-//! SBC-3 §6.4.5).
+//! SBC-3).
 
 use alloc::vec::Vec;
 

@@ -1,4 +1,4 @@
-//! UNMAP parameter lists and GET LBA STATUS data (SBC-3 §5.28.2, §5.6.2).
+//! UNMAP parameter lists and GET LBA STATUS data (SBC-3).
 
 use alloc::vec::Vec;
 
@@ -18,8 +18,8 @@ pub struct Extent {
 const UNMAP_HEADER: usize = 8;
 const UNMAP_DESCRIPTOR: usize = 16;
 
-/// Reads an UNMAP parameter list. Both of its lengths must agree with what is there,
-/// except that a descriptor that is cut is left out, as the standard wants it.
+/// Reads an UNMAP parameter list. Its descriptor length may not promise more than is
+/// there; a last descriptor that this length cuts is left out, as the standard wants it.
 ///
 /// # Errors
 /// [`Error::Truncated`] when there is a list, but its header or what its descriptor

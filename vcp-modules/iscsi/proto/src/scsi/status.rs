@@ -1,4 +1,4 @@
-//! SCSI status codes (SAM-5 §5.3).
+//! SCSI status codes (SAM-5).
 
 use crate::field::codes;
 

@@ -1,5 +1,5 @@
 //! Vital product data: INQUIRY's pages 00h, 80h, 83h, B0h and B2h (SPC-4 §7.8,
-//! SBC-3 §6.5).
+//! SBC-3).
 
 mod limits;
 mod provisioning;

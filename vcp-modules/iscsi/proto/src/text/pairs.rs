@@ -62,7 +62,7 @@ fn parse(text: &[u8]) -> Result<Pair<'_>, TextError> {
 
 /// True for a string that can be a key: letters, digits and `.-+@_`, beginning with a
 /// letter. The standard wants a capital one, but its own iSCSIProtocolLevel has none;
-/// keys of vendors hold a `#` after `X` (RFC 7143 §6.1, §13.24).
+/// keys of vendors hold a `#` after `X` (RFC 7143 §6.1, §13.22).
 pub(super) fn is_key(key: &str) -> bool {
     let inside = |b: u8| b.is_ascii_alphanumeric() || b".-+@_#".contains(&b);
     key.len() <= MAX_KEY_LEN

@@ -1,4 +1,4 @@
-//! The Block Limits page, B0h (SBC-3 §6.5.3).
+//! The Block Limits page, B0h (SBC-3).
 
 use super::{Vpd, page};
 use crate::error::Error;

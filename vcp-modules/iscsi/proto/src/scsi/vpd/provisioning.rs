@@ -1,4 +1,4 @@
-//! The Logical Block Provisioning page, B2h (SBC-3 §6.5.4).
+//! The Logical Block Provisioning page, B2h (SBC-3).
 
 use super::{Vpd, page};
 use crate::error::Error;
