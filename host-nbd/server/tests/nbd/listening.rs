@@ -1,0 +1,231 @@
+//! Addresses, limits, and sockets left behind.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use crate::disk::Disk;
+use crate::host::{Host, TestExport};
+use vcp_nbd::{Address, ServerError, ServerOptions};
+
+fn disk() -> [(&'static str, TestExport); 1] {
+    [("disk", TestExport::new(Disk::new(1 << 20, 512)))]
+}
+
+fn listen(address: Address) -> Result<Host, ServerError> {
+    Host::with(Some(address), ServerOptions::default(), disk())
+}
+
+fn refusal(address: Address) -> String {
+    listen(address)
+        .err()
+        .expect("it cannot listen there")
+        .to_string()
+}
+
+fn path(host: &Host) -> PathBuf {
+    let Address::Unix(path) = &host.address else {
+        panic!()
+    };
+    path.clone()
+}
+
+fn greeted(mut stream: impl Read) -> bool {
+    let mut greeting = [0; 18];
+    stream.read_exact(&mut greeting).is_ok() && greeting.starts_with(b"NBDMAGICIHAVEOPT")
+}
+
+/// Waits for the other side to close.
+fn closed(mut stream: impl Read) -> bool {
+    let mut rest = vec![];
+    match stream.read_to_end(&mut rest) {
+        Ok(_) => true,
+        Err(error) => error.kind() == ErrorKind::ConnectionReset,
+    }
+}
+
+#[test]
+fn unix_sockets_are_private_and_removed() {
+    let host = Host::new(disk());
+    let path = path(&host);
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert!(greeted(UnixStream::connect(&path).unwrap()));
+    let keep = tempfile::tempdir().unwrap();
+    let elsewhere = keep.path().join("s");
+    let options = ServerOptions {
+        socket_mode: 0o666,
+        ..ServerOptions::default()
+    };
+    let open = Host::with(Some(Address::Unix(elsewhere.clone())), options, disk()).unwrap();
+    let mode = std::fs::metadata(&elsewhere).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o666);
+    drop(open);
+    assert!(!elsewhere.exists());
+}
+
+#[test]
+fn a_socket_of_somebody_else_is_not_removed() {
+    let keep = tempfile::tempdir().unwrap();
+    let path = keep.path().join("s");
+    let host = listen(Address::Unix(path.clone())).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let _other = UnixListener::bind(&path).unwrap();
+    drop(host);
+    assert!(path.exists());
+}
+
+#[test]
+fn stale_sockets_are_replaced_and_live_ones_are_not() {
+    let keep = tempfile::tempdir().unwrap();
+    let path = keep.path().join("s");
+    drop(UnixListener::bind(&path).unwrap());
+    assert!(path.exists());
+    let host = listen(Address::Unix(path.clone())).unwrap();
+    assert!(greeted(UnixStream::connect(&path).unwrap()));
+    let message = refusal(Address::Unix(path.clone()));
+    assert!(
+        message.contains(path.to_str().unwrap()) && message.contains("in use"),
+        "{message}"
+    );
+    assert!(
+        greeted(UnixStream::connect(&path).unwrap()),
+        "the first is still there"
+    );
+    drop(host);
+
+    std::fs::write(&path, "precious").unwrap();
+    let message = refusal(Address::Unix(path.clone()));
+    assert!(message.contains("not a socket"), "{message}");
+    assert_eq!(std::fs::read(&path).unwrap(), b"precious");
+}
+
+#[test]
+fn other_errors_name_the_address() {
+    let message = refusal(Address::Unix("/nonexistent/dir/s".into()));
+    assert!(message.contains("unix:/nonexistent/dir/s"), "{message}");
+    let long = format!("/tmp/{}", "x".repeat(200));
+    assert!(refusal(Address::Unix(long.clone().into())).contains(&long));
+    let message = refusal(Address::Tcp {
+        host: "host.invalid".into(),
+        port: 1,
+    });
+    assert!(message.contains("tcp:host.invalid:1"), "{message}");
+}
+
+#[test]
+fn tcp_on_both_families() {
+    for family in ["127.0.0.1", "::1"] {
+        let host = listen(Address::Tcp {
+            host: family.into(),
+            port: 0,
+        })
+        .unwrap();
+        let Address::Tcp { port, .. } = host.address else {
+            panic!()
+        };
+        assert_ne!(port, 0);
+        assert!(greeted(TcpStream::connect((family, port)).unwrap()));
+        let message = refusal(host.address.clone());
+        assert!(message.contains(&host.address.to_string()), "{message}");
+        assert!(message.contains("in use"), "{message}");
+    }
+}
+
+#[test]
+fn connections_are_limited() {
+    let options = ServerOptions {
+        max_connections: 2,
+        ..ServerOptions::default()
+    };
+    let host = Host::with(None, options, disk()).unwrap();
+    let connect = || UnixStream::connect(path(&host)).unwrap();
+    let mut held = vec![];
+    for _ in 0..2 {
+        // One negotiates, then transmits; the other only negotiates.
+        let mut stream = connect();
+        assert!(greeted(&mut stream));
+        stream
+            .write_all(b"\0\0\0\x03IHAVEOPT\0\0\0\x01\0\0\0\0")
+            .unwrap();
+        let mut export = [0; 10];
+        stream.read_exact(&mut export).unwrap();
+        held.push(stream);
+    }
+    assert!(closed(connect()));
+    drop(held.pop());
+    let end = Instant::now() + Duration::from_secs(10);
+    while !greeted(connect()) {
+        assert!(
+            Instant::now() < end,
+            "a connection that ended is not counted"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_client_that_dawdles_is_dropped() {
+    let options = ServerOptions {
+        negotiation_limit: Duration::from_millis(200),
+        ..ServerOptions::default()
+    };
+    let host = Host::with(None, options, disk()).unwrap();
+    let mut stream = UnixStream::connect(path(&host)).unwrap();
+    assert!(greeted(&mut stream));
+    stream.write_all(b"\0\0\0\x03IHAVE").unwrap();
+    let begun = Instant::now();
+    assert!(closed(stream));
+    assert!(begun.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn a_server_that_ends_keeps_its_transmitting_clients() {
+    let keep = tempfile::tempdir().unwrap();
+    let path = keep.path().join("s");
+    let export = std::sync::Arc::new(TestExport::new(Disk::new(1 << 20, 512)));
+    let exports = crate::host::TestExports([("disk".to_owned(), export)].into());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let exports = std::sync::Arc::new(exports);
+    let (mut stream, mut negotiating) = runtime.block_on(async {
+        let address = Address::Unix(path.clone());
+        let bound = vcp_nbd::Server::bind(&address, exports.clone(), ServerOptions::default());
+        let server = bound.await.unwrap();
+        let talk = tokio::task::spawn_blocking(move || {
+            let negotiating = UnixStream::connect(&path).unwrap();
+            assert!(greeted(&negotiating));
+            let mut stream = UnixStream::connect(&path).unwrap();
+            assert!(greeted(&stream));
+            stream
+                .write_all(b"\0\0\0\x03IHAVEOPT\0\0\0\x01\0\0\0\0")
+                .unwrap();
+            stream.read_exact(&mut [0; 10]).unwrap();
+            // A flush, answered by the processor, so it has the connection.
+            flush(&mut stream);
+            (stream, negotiating)
+        });
+        let streams = talk.await.unwrap();
+        drop(server);
+        tokio::task::yield_now().await;
+        streams
+    });
+    drop(runtime);
+    flush(&mut stream);
+    assert_eq!(negotiating.read(&mut [0]).unwrap(), 0);
+}
+
+fn flush(stream: &mut UnixStream) {
+    let mut request = [0; 28];
+    request[..4].copy_from_slice(&[0x25, 0x60, 0x95, 0x13]);
+    request[7] = 3;
+    stream.write_all(&request).unwrap();
+    let mut reply = [0; 16];
+    stream.read_exact(&mut reply).unwrap();
+    assert_eq!(reply[..8], [0x67, 0x44, 0x66, 0x98, 0, 0, 0, 0]);
+}

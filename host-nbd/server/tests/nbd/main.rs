@@ -1,0 +1,24 @@
+//! The server and its clients, driven as a channel processor drives them, with
+//! stock NBD programs at the other end.
+//!
+//! | module | what it has |
+//! |---|---|
+//! | `disk` | a device in memory |
+//! | `processor` | one thread that drives the clients of a disk |
+//! | `host` | exports and a listening server |
+//! | `tool` | programs: what a test needs, and running them within a limit |
+//! | `copying` | nbdcopy, qemu-img, fio |
+//! | `describing` | nbdinfo, qemu-img info |
+//! | `io` | qemu-io: alignment, zeroes, discard |
+//! | `odd` | libnbd scripts that send what no decent client sends |
+//! | `listening` | addresses, limits, stale sockets |
+
+mod copying;
+mod describing;
+mod disk;
+mod host;
+mod io;
+mod listening;
+mod odd;
+mod processor;
+mod tool;
