@@ -90,6 +90,13 @@ impl Module {
         self.world
     }
 
+    /// The interfaces it imports: all that it can reach of the host.
+    pub fn imports(&self) -> Vec<String> {
+        let engine = self.component.engine();
+        let ty = self.component.component_type();
+        ty.imports(engine).map(|(name, _)| name.to_owned()).collect()
+    }
+
     /// For messages: a path, or the name of a built-in module.
     pub fn name(&self) -> &str {
         &self.name

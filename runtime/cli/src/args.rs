@@ -1,0 +1,191 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand};
+use vcp_config::Shorthand;
+
+/// Runs virtual channel processors: I/O subsystems in boxes of their own.
+#[derive(Parser)]
+#[command(name = "vcp", version, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run VCPs and serve their devices until told to stop
+    Run(Box<RunArguments>),
+    /// Show the whole path at work: an iSCSI disk in memory, through a VCP, out as NBD
+    Demo(DemoArguments),
+    /// Say what a module is and whether this host can run it
+    Check(CheckArguments),
+}
+
+/// `vcp run CONFIG.toml` or `vcp run MODULE [key=value…]`.
+#[derive(Args)]
+pub(crate) struct RunArguments {
+    /// A configuration file (*.toml), a built-in module (iscsi, ramdisk), or a component's file
+    #[arg(value_name = "CONFIG.toml|MODULE")]
+    pub(crate) what: String,
+    /// The module's settings, such as target=iscsi://10.77.0.1/iqn.2026-11.example:disk/1
+    #[arg(value_name = "key=value")]
+    pub(crate) settings: Vec<String>,
+    /// Its link: tap:NAME, packet:IFACE or pipe:NAME, and ,key=value options
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) link: Option<String>,
+    /// Serve the device here: unix:PATH or tcp:HOST:PORT (repeatable)
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) nbd: Vec<String>,
+    /// CPUs of its thread, such as 1
+    #[arg(long, value_name = "SPEC")]
+    pub(crate) cpu: Option<String>,
+    /// The most memory it may have, such as 64MiB
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory: Option<String>,
+    /// The most requests it is given at a time
+    #[arg(long, value_name = "N")]
+    pub(crate) queue_depth: Option<u32>,
+    /// Let it use a directory: HOST:GUEST[:ro] (repeatable)
+    #[arg(long, value_name = "GRANT")]
+    pub(crate) files: Vec<String>,
+    /// Name of the VCP and its export
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Refuse writes
+    #[arg(long)]
+    pub(crate) read_only: bool,
+    /// Run a shell command with $uri set, then stop; its exit status is ours
+    #[arg(long, value_name = "CMD")]
+    pub(crate) run: Option<String>,
+    /// Print the configuration file this stands for, and exit
+    #[arg(long)]
+    pub(crate) dump_config: bool,
+}
+
+impl RunArguments {
+    /// The configuration file, if that is what was given.
+    pub(crate) fn file(&self) -> Option<PathBuf> {
+        self.what.ends_with(".toml").then(|| PathBuf::from(&self.what))
+    }
+
+    /// The first option that only makes sense with a module.
+    pub(crate) fn shorthand_option(&self) -> Option<&'static str> {
+        let options = [
+            ("key=value", !self.settings.is_empty()),
+            ("--link", self.link.is_some()),
+            ("--nbd", !self.nbd.is_empty()),
+            ("--cpu", self.cpu.is_some()),
+            ("--memory", self.memory.is_some()),
+            ("--queue-depth", self.queue_depth.is_some()),
+            ("--files", !self.files.is_empty()),
+            ("--name", self.name.is_some()),
+            ("--read-only", self.read_only),
+        ];
+        options.into_iter().find(|(_, given)| *given).map(|(option, _)| option)
+    }
+
+    pub(crate) fn shorthand(&self) -> Shorthand {
+        Shorthand {
+            module: self.what.clone(),
+            settings: self.settings.clone(),
+            link: self.link.clone(),
+            nbd: self.nbd.clone(),
+            cpu: self.cpu.clone(),
+            memory: self.memory.clone(),
+            queue_depth: self.queue_depth,
+            files: self.files.clone(),
+            name: self.name.clone(),
+            read_only: self.read_only,
+        }
+    }
+}
+
+/// `vcp demo`.
+#[derive(Args)]
+pub(crate) struct DemoArguments {
+    /// Size of the disk
+    #[arg(long, default_value = "256MiB", value_name = "SIZE")]
+    pub(crate) size: vcp_config::ByteSize,
+    /// Kill the VCP this many times on the way
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    pub(crate) crashes: u32,
+}
+
+/// `vcp check`.
+#[derive(Args)]
+pub(crate) struct CheckArguments {
+    /// A component's file, or a built-in module
+    #[arg(value_name = "MODULE")]
+    pub(crate) module: String,
+}
+
+/// An error of usage: what the operator wrote makes no sense.
+#[derive(Debug)]
+pub(crate) struct Usage(pub(crate) String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// Prints an error the one way errors are printed.
+pub(crate) fn complain(message: &str) {
+    let line = message.replace('\n', " ");
+    eprintln!("vcp: {line}");
+}
+
+/// Parses the command line; help and usage errors end here.
+pub(crate) fn parse() -> Result<Arguments, ExitCode> {
+    Arguments::try_parse().map_err(|error| {
+        if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+            // Without a stdout there is nobody to help.
+            let _ = error.print();
+            return ExitCode::SUCCESS;
+        }
+        if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            let _ = error.print();
+            return ExitCode::from(crate::USAGE);
+        }
+        complain(&one_line(&error.to_string()));
+        ExitCode::from(crate::USAGE)
+    })
+}
+
+/// Clap's message without its usage and tips, in one line.
+fn one_line(message: &str) -> String {
+    let end = message.find("\n\n").unwrap_or(message.len());
+    let words: Vec<_> = message[..end].split_whitespace().collect();
+    words.join(" ").trim_start_matches("error: ").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn errors_are_one_line_and_name_the_argument() {
+        let message = |words: &[&str]| {
+            let parsed = Arguments::try_parse_from(words);
+            one_line(&parsed.err().map(|e| e.to_string()).unwrap_or_default())
+        };
+        assert!(message(&["vcp", "run"]).contains("CONFIG.toml|MODULE"));
+        assert_eq!(
+            message(&["vcp", "run", "x", "--frobnicate"]),
+            "unexpected argument '--frobnicate' found"
+        );
+    }
+}

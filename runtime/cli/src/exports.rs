@@ -1,0 +1,79 @@
+//! The exports of this host as the NBD server sees them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use vcp_core::Vcp;
+use vcp_nbd::exports::GeometryFuture;
+use vcp_nbd_proto::Unavailable;
+use vcp_queue::{Client, Geometry};
+
+/// Where a device is in its life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Not ready yet.
+    Starting,
+    /// Serving.
+    Ready(Geometry),
+    /// Over; why.
+    Failed(String),
+}
+
+/// One device: a VCP and what is known of it.
+#[derive(Clone)]
+pub(crate) struct Device {
+    pub(crate) vcp: Arc<Vcp>,
+    pub(crate) state: watch::Receiver<State>,
+}
+
+/// One export of a device.
+pub(crate) struct Export {
+    pub(crate) device: Device,
+    pub(crate) read_only: bool,
+    pub(crate) description: String,
+}
+
+/// The exports that share one address.
+#[derive(Default)]
+pub(crate) struct Exports(pub(crate) BTreeMap<String, Arc<Export>>);
+
+impl vcp_nbd::Exports for Exports {
+    fn list(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
+    }
+
+    fn open(&self, name: &str) -> Option<Arc<dyn vcp_nbd::Export>> {
+        let export = Arc::clone(self.0.get(name)?);
+        Some(export)
+    }
+}
+
+impl vcp_nbd::Export for Export {
+    fn geometry(&self) -> GeometryFuture<'_> {
+        let mut state = self.device.state.clone();
+        Box::pin(async move {
+            let known = |state: &State| *state != State::Starting;
+            match state.wait_for(known).await.as_deref() {
+                Ok(State::Ready(geometry)) => Ok(geometry.clone()),
+                Ok(State::Failed(why)) => Err(Unavailable::NotReady(why.clone())),
+                Ok(State::Starting) | Err(_) => {
+                    Err(Unavailable::NotReady("the host is stopping".to_owned()))
+                }
+            }
+        })
+    }
+
+    fn read_only(&self) -> bool {
+        self.read_only
+    }
+
+    fn description(&self) -> String {
+        self.description.clone()
+    }
+
+    fn attach(&self, client: Box<dyn Client>) -> Result<(), String> {
+        self.device.vcp.attach(client);
+        Ok(())
+    }
+}

@@ -1,0 +1,254 @@
+//! A host: the VCPs of a configuration, running, and the servers of their
+//! exports.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use tokio::sync::{mpsc, watch};
+use vcp_config::{HostConfig, NbdAddress, Pin, RestartPolicy};
+use vcp_core::{Cache, DirectoryGrant, Engine, Event, Network, RestartSettings, Settings, Vcp};
+use vcp_nbd::{Address, Server, ServerOptions};
+
+use crate::exports::{Device, Export, Exports, State};
+use crate::{link, module};
+
+/// Fuel for one call of a guest: about a second and a half of this class of
+/// machine.
+const FUEL_PER_CALL: u64 = 10_000_000_000;
+
+/// How long VCPs may take to take their leave before the process ends anyway.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// Everything that runs.
+pub(crate) struct Host {
+    devices: BTreeMap<String, Device>,
+    servers: Vec<(Server, Vec<String>)>,
+    stopped: mpsc::UnboundedReceiver<String>,
+    /// Holds the sockets of exports that were given no address.
+    _sockets: Option<tempfile::TempDir>,
+}
+
+impl Host {
+    /// Opens everything the configuration names, starts its VCPs and listens.
+    /// Nothing is served before the VCPs say they are ready.
+    pub(crate) async fn start(config: &HostConfig, links: &mut link::Pipes) -> Result<Self> {
+        let engine = Engine::new(true)?;
+        let cache = Cache::of_user();
+        let (ended, stopped) = mpsc::unbounded_channel();
+        let mut config = config.clone();
+        let sockets = private_sockets(&mut config)?;
+        let mut prepared = Vec::new();
+        for (name, vcp) in &config.vcps {
+            let nbd = config.exports.values().filter(|e| e.vcp == *name).flat_map(|e| e.nbd.clone());
+            let nbd: Vec<_> = nbd.collect();
+            prepared.push((name.to_string(), prepare(&engine, &cache, name.as_str(), vcp, &nbd, links)?));
+        }
+        let mut states = BTreeMap::new();
+        let mut devices = BTreeMap::new();
+        for (name, settings) in prepared {
+            let (vcp, events) = Vcp::start(&engine, settings)?;
+            let (state, seen) = watch::channel(State::Starting);
+            let device = Device { vcp: Arc::new(vcp), state: seen };
+            devices.insert(name.clone(), device);
+            states.insert(name, (events, state));
+        }
+        let servers = listen(&config, &devices).await?;
+        for (name, (events, state)) in states {
+            tokio::spawn(follow(name, events, state, ended.clone()));
+        }
+        Ok(Self { devices, servers, stopped, _sockets: sockets })
+    }
+
+    /// Waits until every VCP serves its device; the first that fails ends it.
+    pub(crate) async fn ready(&self) -> Result<()> {
+        for (name, device) in &self.devices {
+            let mut state = device.state.clone();
+            let known = |state: &State| *state != State::Starting;
+            let outcome = state.wait_for(known).await.map(|state| state.clone());
+            match outcome {
+                Ok(State::Ready(_)) => {}
+                Ok(State::Failed(why)) => bail!("VCP {name}: {why}"),
+                Ok(State::Starting) | Err(_) => bail!("VCP {name}: ended before it was ready"),
+            }
+        }
+        Ok(())
+    }
+
+    /// The URI of every export at every address.
+    pub(crate) fn uris(&self) -> impl Iterator<Item = String> + '_ {
+        self.servers.iter().flat_map(|(server, names)| names.iter().map(|name| server.uri(name)))
+    }
+
+    /// The VCP of that name.
+    pub(crate) fn device(&self, name: &str) -> Option<&Device> {
+        self.devices.get(name)
+    }
+
+    /// Stops listening and lets the VCPs take their leave.
+    pub(crate) async fn stop(mut self) {
+        self.servers.clear();
+        for device in self.devices.values() {
+            device.vcp.stop();
+        }
+        let mut left = self.devices.len();
+        let all = async {
+            while left > 0 && self.stopped.recv().await.is_some() {
+                left -= 1;
+            }
+        };
+        if tokio::time::timeout(STOP_LIMIT, all).await.is_err() {
+            tracing::warn!("{left} VCPs did not stop in time");
+        }
+    }
+}
+
+/// Gives every export that has no address a socket in a directory of its own.
+fn private_sockets(config: &mut HostConfig) -> Result<Option<tempfile::TempDir>> {
+    if config.exports.values().all(|export| !export.nbd.is_empty()) {
+        return Ok(None);
+    }
+    let base = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_dir());
+    let base = base.unwrap_or_else(std::env::temp_dir);
+    let directory = tempfile::Builder::new()
+        .prefix("vcp-")
+        .tempdir_in(&base)
+        .with_context(|| format!("making a directory for sockets in {}", base.display()))?;
+    for (name, export) in &mut config.exports {
+        if export.nbd.is_empty() {
+            export.nbd.push(NbdAddress::Unix(directory.path().join(format!("{name}.sock"))));
+        }
+    }
+    Ok(Some(directory))
+}
+
+fn prepare(
+    engine: &Engine,
+    cache: &Cache,
+    name: &str,
+    vcp: &vcp_config::Vcp,
+    nbd: &[NbdAddress],
+    links: &mut link::Pipes,
+) -> Result<Settings> {
+    let module = module::load(engine, cache, &vcp.module)
+        .with_context(|| format!("VCP {name}"))?;
+    let mut grants = Vec::new();
+    for grant in &vcp.files {
+        let opened = DirectoryGrant::open(&grant.host, &grant.guest, grant.read_only);
+        grants.push(opened.with_context(|| format!("VCP {name}"))?);
+    }
+    let config = module::settings(name, vcp, nbd)?;
+    let network = match &vcp.net {
+        Some(net) => Some(Network {
+            link: link::open(net, links).with_context(|| format!("VCP {name}"))?,
+            addresses: net.addresses.iter().map(ToString::to_string).collect(),
+            gateways: net.gateways.iter().map(ToString::to_string).collect(),
+        }),
+        None => None,
+    };
+    Ok(Settings {
+        name: name.to_owned(),
+        module,
+        config,
+        memory: usize::try_from(vcp.memory.bytes()).context("memory")?,
+        queue_depth: vcp.queue_depth as usize,
+        pin: pin(name, vcp)?,
+        fuel_per_call: FUEL_PER_CALL,
+        grants,
+        network,
+        restart: RestartSettings {
+            always: vcp.restart.policy == RestartPolicy::Always,
+            min_run: vcp.restart.min_run.duration(),
+            backoff_min: vcp.restart.backoff.first().duration(),
+            backoff_max: vcp.restart.backoff.most().duration(),
+        },
+    })
+}
+
+/// The CPUs a VCP may run on. What this version can't keep is refused: a promise
+/// of a share that nobody keeps is worse than none.
+fn pin(name: &str, vcp: &vcp_config::Vcp) -> Result<Vec<usize>> {
+    if vcp.cpu.share != vcp_config::Percent::FULL {
+        bail!("VCP {name}: cpu.share: shares of a CPU are not kept by this version; leave it out");
+    }
+    match &vcp.cpu.pin {
+        Pin::Any => Ok(Vec::new()),
+        Pin::Set(cpus) => Ok(cpus.iter().map(|cpu| cpu as usize).collect()),
+        other => bail!("VCP {name}: cpu.pin: {other} is not known to this version; give CPU numbers"),
+    }
+}
+
+/// One server for each address, with the exports that are served there.
+async fn listen(
+    config: &HostConfig,
+    devices: &BTreeMap<String, Device>,
+) -> Result<Vec<(Server, Vec<String>)>> {
+    let mut by_address: Vec<(NbdAddress, Exports)> = Vec::new();
+    for (name, export) in &config.exports {
+        let device = devices
+            .get(export.vcp.as_str())
+            .ok_or_else(|| anyhow!("export {name}: there is no VCP {}", export.vcp))?;
+        let served = Arc::new(Export {
+            device: device.clone(),
+            read_only: export.read_only,
+            description: export.description.clone().unwrap_or_default(),
+        });
+        for address in &export.nbd {
+            let index = by_address.iter().position(|(known, _)| known == address);
+            let index = index.unwrap_or_else(|| {
+                by_address.push((address.clone(), Exports::default()));
+                by_address.len() - 1
+            });
+            by_address[index].1.0.insert(name.to_string(), Arc::clone(&served));
+        }
+    }
+    let mut servers = Vec::new();
+    for (address, exports) in by_address {
+        let names = exports.0.keys().cloned().collect();
+        let address = match address {
+            NbdAddress::Unix(path) => Address::Unix(path),
+            NbdAddress::Tcp { host, port } => Address::Tcp { host, port },
+        };
+        let server = Server::bind(&address, Arc::new(exports), ServerOptions::default()).await?;
+        servers.push((server, names));
+    }
+    Ok(servers)
+}
+
+/// Keeps a device's state up to date, and the log informed.
+async fn follow(
+    name: String,
+    mut events: mpsc::UnboundedReceiver<Event>,
+    state: watch::Sender<State>,
+    ended: mpsc::UnboundedSender<String>,
+) {
+    while let Some(event) = events.recv().await {
+        match event {
+            Event::Ready(geometry) => {
+                tracing::info!(vcp = name, size = geometry.size, "ready");
+                state.send_replace(State::Ready(geometry));
+            }
+            Event::Suspended(why) => tracing::warn!(vcp = name, "waiting: {why}"),
+            Event::Fault { fault, generation } => {
+                let first = *state.borrow() == State::Starting;
+                // A fault before the device was ever ready is told by what follows.
+                if first {
+                    tracing::debug!(vcp = name, generation, ?fault, "fault");
+                } else {
+                    tracing::warn!(vcp = name, generation, "{fault}; starting anew");
+                }
+            }
+            Event::Failed(why) => {
+                if *state.borrow() != State::Starting {
+                    tracing::error!(vcp = name, "failed: {why}");
+                }
+                state.send_replace(State::Failed(why));
+            }
+            Event::Stopped => break,
+        }
+    }
+    // The host counts those who have ended; if it is gone, nobody counts.
+    let _ = ended.send(name);
+}

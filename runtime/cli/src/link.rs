@@ -1,0 +1,37 @@
+//! Links as a configuration names them.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, bail};
+use vcp_config::{LinkKind, Net, Offload};
+use vcp_link::{LinkSpec, Offloading};
+use vcp_queue::Link;
+
+/// Near ends of in-memory wires, by name, put there by whoever holds the far ends.
+#[derive(Default)]
+pub(crate) struct Pipes(pub(crate) BTreeMap<String, Box<dyn Link>>);
+
+/// Opens what a `net` table describes.
+pub(crate) fn open(net: &Net, pipes: &mut Pipes) -> Result<Box<dyn Link>> {
+    let kind = match &net.link {
+        LinkKind::Tap(name) => vcp_link::LinkKind::Tap(name.clone()),
+        LinkKind::Packet(name) => vcp_link::LinkKind::Packet(name.clone()),
+        LinkKind::Pipe(name) => match pipes.0.remove(name) {
+            Some(link) => return Ok(link),
+            None => bail!("net.link: pipe:{name} has no other end in this process"),
+        },
+        other => bail!("net.link: {other}: this version has no such links; there are: tap, packet, pipe"),
+    };
+    let mut spec = LinkSpec::new(kind);
+    spec.offload = match net.offload {
+        Offload::None => Offloading::None,
+        Offload::Csum => Offloading::Checksum,
+        Offload::Tso => Offloading::Segmentation,
+    };
+    spec.mtu = net.mtu.map(u32::from);
+    spec.mac = net.mac.map(vcp_config::Mac::octets);
+    spec.pcap.clone_from(&net.pcap);
+    let host = net.host_addresses.iter();
+    spec.host_addresses = host.map(|host| (host.address, host.prefix)).collect();
+    Ok(vcp_link::open(&spec)?)
+}

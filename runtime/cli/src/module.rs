@@ -1,0 +1,94 @@
+//! Modules as a configuration names them, and what each is told.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use vcp_config::{IscsiUri, Module as Named, NbdAddress, PortalHost, Vcp};
+use vcp_core::{Cache, Engine, Module};
+
+use crate::sources::System;
+
+/// Loads what a configuration calls a module.
+pub(crate) fn load(engine: &Engine, cache: &Cache, named: &Named) -> Result<Module> {
+    match named {
+        Named::Builtin(name) => {
+            let found = vcp_builtin::find(name).ok_or_else(|| {
+                let known = vcp_builtin::MODULES.map(|module| module.name).join(", ");
+                anyhow!("module {name}: there is no built-in module of this name; there are: {known}")
+            })?;
+            Ok(Module::load(engine, cache, name, found.bytes)?)
+        }
+        Named::File(path) => Ok(Module::from_file(engine, cache, path)?),
+        Named::Oci(reference) => {
+            bail!("module oci:{reference}: this version loads modules from files only")
+        }
+    }
+}
+
+/// What a module is told when it starts: its `config`, and for the iSCSI
+/// initiator what only the host can find out.
+pub(crate) fn settings(name: &str, vcp: &Vcp, nbd: &[NbdAddress]) -> Result<Vec<(String, String)>> {
+    let mut pairs = vcp
+        .settings
+        .resolve(&vcp.module, &System)
+        .map_err(|error| anyhow!("vcp.{name}.config.{error}"))?
+        .into_pairs();
+    if vcp.module.is_builtin("iscsi") {
+        complete_iscsi(name, nbd, &mut pairs)?;
+    }
+    Ok(pairs)
+}
+
+/// Takes the target's URI apart, resolves the portal's name, and gives the
+/// initiator an identity of its own.
+fn complete_iscsi(name: &str, nbd: &[NbdAddress], pairs: &mut Vec<(String, String)>) -> Result<()> {
+    let at = pairs
+        .iter()
+        .position(|(key, _)| key == "target")
+        .with_context(|| format!("vcp.{name}.config.target: missing"))?;
+    let uri: IscsiUri = pairs[at]
+        .1
+        .parse()
+        .map_err(|error| anyhow!("vcp.{name}.config.target: {error}"))?;
+    let portal = resolve(&uri)?;
+    pairs[at].1 = uri.target.clone();
+    pairs.push(("portal".to_owned(), portal.to_string()));
+    pairs.push(("lun".to_owned(), uri.lun.to_string()));
+    let has = |pairs: &[(String, String)], key| pairs.iter().any(|(k, _)| k == key);
+    if !has(pairs, "initiator-name") {
+        let own = format!("iqn.2026-11.example.vcp:{}", host_name());
+        pairs.push(("initiator-name".to_owned(), own));
+    }
+    // A login with the same initiator name and instance takes over the session,
+    // which is what the next generation wants and what another host or another
+    // device must not do.
+    if !has(pairs, "instance") && !has(pairs, "isid") {
+        let instance = match nbd.first() {
+            Some(address) => format!("{name} {address}"),
+            None => format!("{name} {}", std::process::id()),
+        };
+        pairs.push(("instance".to_owned(), instance));
+    }
+    Ok(())
+}
+
+fn resolve(uri: &IscsiUri) -> Result<SocketAddr> {
+    let port = uri.portal.port;
+    match &uri.portal.host {
+        PortalHost::Address(address) => Ok(SocketAddr::new(*address, port)),
+        PortalHost::Name(host) => (host.as_str(), port)
+            .to_socket_addrs()
+            .with_context(|| format!("resolving the portal's name {host}"))?
+            .next()
+            .with_context(|| format!("resolving the portal's name {host}: it has no address")),
+    }
+}
+
+/// This machine's name in the letters that an iSCSI name may have.
+fn host_name() -> String {
+    let name = rustix::system::uname();
+    let name = name.nodename().to_string_lossy().to_lowercase();
+    let allowed = |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-' || *c == '.';
+    let name: String = name.chars().filter(allowed).take(64).collect();
+    if name.is_empty() { "host".to_owned() } else { name }
+}

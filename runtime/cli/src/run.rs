@@ -1,0 +1,88 @@
+//! `vcp run`: starts what a configuration says and serves it until told to stop.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use tokio::signal::unix::{SignalKind, signal};
+use vcp_config::HostConfig;
+
+use crate::args::{RunArguments, Usage};
+use crate::host::Host;
+use crate::link::Pipes;
+
+pub(crate) fn run(arguments: RunArguments) -> Result<ExitCode> {
+    let config = configuration(&arguments)?;
+    if arguments.dump_config {
+        print!("{}", config.to_toml());
+        return Ok(ExitCode::SUCCESS);
+    }
+    runtime()?.block_on(serve(&config, arguments.run.as_deref()))
+}
+
+/// The control plane's runtime: one thread, this one. The data plane has its own.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("starting the control plane")
+}
+
+fn configuration(arguments: &RunArguments) -> Result<HostConfig> {
+    let Some(file) = arguments.file() else {
+        let usage = |error: vcp_config::ConfigError| Usage(error.to_string());
+        return Ok(HostConfig::shorthand(&arguments.shorthand()).map_err(usage)?);
+    };
+    if let Some(option) = arguments.shorthand_option() {
+        let why = format!("{option} goes with a module; {} says it all itself", file.display());
+        return Err(Usage(why).into());
+    }
+    Ok(HostConfig::read(&file)?)
+}
+
+async fn serve(config: &HostConfig, command: Option<&str>) -> Result<ExitCode> {
+    // From here on a signal is a request to stop, whatever is under way.
+    let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    let host = Host::start(config, &mut Pipes::default()).await?;
+    let serving = async {
+        host.ready().await?;
+        let uris: Vec<_> = host.uris().collect();
+        match command {
+            None => {
+                announce(&uris)?;
+                std::future::pending().await
+            }
+            Some(command) => captive(command, &uris).await,
+        }
+    };
+    let outcome = tokio::select! {
+        outcome = serving => outcome,
+        _ = terminate.recv() => Ok(ExitCode::SUCCESS),
+        _ = interrupt.recv() => Ok(ExitCode::SUCCESS),
+    };
+    host.stop().await;
+    outcome
+}
+
+fn announce(uris: &[String]) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    for uri in uris {
+        writeln!(out, "{uri}").context("writing to stdout")?;
+    }
+    out.flush().context("writing to stdout")
+}
+
+/// Runs a shell command with `$uri` set to the first export, and `$uris` to all.
+async fn captive(command: &str, uris: &[String]) -> Result<ExitCode> {
+    let status = tokio::process::Command::new("/bin/sh")
+        .args(["-c", command])
+        .env("uri", uris.first().map_or("", String::as_str))
+        .env("uris", uris.join(" "))
+        .kill_on_drop(true)
+        .status()
+        .await
+        .context("running the shell for --run")?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(ExitCode::from(code.unwrap_or(1)))
+}
