@@ -1,6 +1,8 @@
 //! What every link asks of a frame before it sends it. A VCP chose the frame and
 //! the offload fields, so both may be anything.
 
+use std::io;
+
 use vcp_queue::link::MAX_FRAME;
 use vcp_queue::{LinkProperties, Offload};
 
@@ -33,6 +35,31 @@ pub(crate) fn sendable(properties: &LinkProperties, frame: &[u8], offload: Offlo
     }
 }
 
+/// What the kernel's answer to a frame means to the caller of `send`. A frame
+/// that the kernel will not take, for its form or because the interface is down
+/// or out of memory for the moment, is lost as on any network; only an interface
+/// that is no more ends the link.
+pub(crate) fn sent(result: io::Result<usize>) -> io::Result<bool> {
+    let error = match result {
+        Ok(_) => return Ok(true),
+        Err(error) => error,
+    };
+    match error.raw_os_error() {
+        Some(libc::EAGAIN) => Ok(false),
+        Some(
+            libc::EINVAL
+            | libc::EMSGSIZE
+            | libc::ENOBUFS
+            | libc::ENOMEM
+            | libc::EIO
+            | libc::ENETDOWN
+            | libc::EINTR
+            | libc::EPERM,
+        ) => Ok(true),
+        _ => Err(error),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,6 +70,15 @@ mod tests {
             checksum_offset,
             segment_size,
         }
+    }
+
+    #[test]
+    fn only_a_vanished_interface_ends_the_link() {
+        let errno = |code| sent(Err(io::Error::from_raw_os_error(code)));
+        assert!(sent(Ok(60)).unwrap());
+        assert!(!errno(libc::EAGAIN).unwrap());
+        assert!(errno(libc::EINVAL).unwrap() && errno(libc::EIO).unwrap());
+        assert!(errno(libc::EBADFD).is_err() && errno(libc::ENXIO).is_err());
     }
 
     #[test]
