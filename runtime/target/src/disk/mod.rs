@@ -126,15 +126,21 @@ mod tests {
                     let ok = disk.write_at(o, &vec![b; l]).is_ok();
                     let span = span(o, l as u64);
                     assert_eq!(ok, span.is_some());
-                    span.map(|s| model[s].fill(b));
+                    if let Some(s) = span {
+                        model[s].fill(b);
+                    }
                 }
                 Step::Discard(o, l) => {
                     assert_eq!(disk.discard(o, l).is_ok(), span(o, l).is_some());
-                    span(o, l).map(|s| model[s].fill(0));
+                    if let Some(s) = span(o, l) {
+                        model[s].fill(0);
+                    }
                 }
                 Step::Zero(o, l) => {
                     assert_eq!(disk.write_zeroes(o, l).is_ok(), span(o, l).is_some());
-                    span(o, l).map(|s| model[s].fill(0));
+                    if let Some(s) = span(o, l) {
+                        model[s].fill(0);
+                    }
                 }
                 Step::Read(o, l) => {
                     let mut out = b"before".to_vec();

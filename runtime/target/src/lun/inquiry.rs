@@ -7,6 +7,13 @@ use super::{Action, LogicalUnit, reply};
 /// Version descriptors: SAM-5, iSCSI, SPC-4, SBC-3 (SPC-4 table 146).
 const VERSIONS: [u16; 4] = [0x00A0, 0x0960, 0x0460, 0x04C0];
 
+/// Product revision level.
+const REVISION: &str = concat!(
+    env!("CARGO_PKG_VERSION_MAJOR"),
+    ".",
+    env!("CARGO_PKG_VERSION_MINOR")
+);
+
 /// Descriptors one UNMAP may carry.
 pub(super) const MAX_UNMAP_DESCRIPTORS: u32 = 256;
 
@@ -31,7 +38,7 @@ impl LogicalUnit {
         bytes[7] = 0x02; // CMDQUE
         bytes[8..16].copy_from_slice(&padded::<8>(&self.options.vendor));
         bytes[16..32].copy_from_slice(&padded::<16>(&self.options.product));
-        bytes[32..36].copy_from_slice(&padded::<4>(env!("CARGO_PKG_VERSION")));
+        bytes[32..36].copy_from_slice(&padded::<4>(REVISION));
         for (slot, version) in bytes[58..].chunks_exact_mut(2).zip(VERSIONS) {
             slot.copy_from_slice(&version.to_be_bytes());
         }

@@ -1,0 +1,270 @@
+//! What all connections of a target share: nodes, sessions, the fault script, and
+//! the list of what initiators did wrong.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use vcp_iscsi_proto::Isid;
+
+use crate::config::{Redirect, TargetConfig, TargetNode};
+use crate::control::{Control, Order};
+use crate::script::{Fault, Script};
+
+/// Portal group tag of every portal; there is one group.
+pub const PORTAL_GROUP: u16 = 1;
+
+/// Violations kept; those that come later are only counted.
+const MAX_VIOLATIONS: usize = 256;
+
+/// A rule of RFC 7143 that an initiator broke.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// InitiatorName, or what is known of the peer before it said its name.
+    pub initiator: String,
+    /// What it did and which section says otherwise.
+    pub text: String,
+}
+
+impl std::fmt::Display for Violation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.initiator, self.text)
+    }
+}
+
+/// A session as others see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionInfo {
+    /// Target session identifying handle.
+    pub tsih: u16,
+    /// InitiatorName.
+    pub initiator: String,
+    /// The initiator's part of the session identifier.
+    pub isid: Isid,
+    /// The node, or `None` for a discovery session.
+    pub node: Option<String>,
+}
+
+struct Session {
+    info: SessionInfo,
+    control: Arc<Control>,
+}
+
+/// A target. Make it once, share it, and hand it to every
+/// [`Connection`](crate::Connection).
+pub struct Target {
+    config: TargetConfig,
+    nodes: Mutex<Vec<Arc<TargetNode>>>,
+    sessions: Mutex<Sessions>,
+    violations: Mutex<Vec<Violation>>,
+    pub(crate) script: Script,
+}
+
+#[derive(Default)]
+struct Sessions {
+    by_handle: HashMap<u16, Session>,
+    /// Every live connection, logged in or not.
+    connections: Vec<std::sync::Weak<Control>>,
+    last: u16,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Every critical section leaves its list whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Target {
+    /// A target, ready to be served.
+    #[must_use]
+    pub fn new(mut config: TargetConfig) -> Arc<Self> {
+        let nodes = config.nodes.drain(..).map(Arc::new).collect();
+        let script = Script::new(std::mem::take(&mut config.faults));
+        Arc::new(Self {
+            config,
+            nodes: Mutex::new(nodes),
+            sessions: Mutex::default(),
+            violations: Mutex::default(),
+            script,
+        })
+    }
+
+    /// What it was made of, without nodes and faults.
+    #[must_use]
+    pub fn config(&self) -> &TargetConfig {
+        &self.config
+    }
+
+    /// The node of that name.
+    #[must_use]
+    pub fn node(&self, name: &str) -> Option<Arc<TargetNode>> {
+        lock(&self.nodes)
+            .iter()
+            .find(|node| node.name.eq_ignore_ascii_case(name))
+            .cloned()
+    }
+
+    /// All nodes.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<Arc<TargetNode>> {
+        lock(&self.nodes).clone()
+    }
+
+    /// Moves a node elsewhere, or back, for logins from now on.
+    pub fn redirect(&self, name: &str, to: Option<Redirect>) {
+        for node in lock(&self.nodes)
+            .iter_mut()
+            .filter(|node| node.name == name)
+        {
+            *node = Arc::new(TargetNode {
+                redirect: to.clone(),
+                ..(**node).clone()
+            });
+        }
+    }
+
+    /// Sets the faults and counts PDUs anew.
+    pub fn set_faults(&self, faults: Vec<Fault>) {
+        self.script.replace(faults);
+    }
+
+    /// What initiators did wrong so far.
+    #[must_use]
+    pub fn violations(&self) -> Vec<Violation> {
+        lock(&self.violations).clone()
+    }
+
+    /// The sessions in full feature phase.
+    #[must_use]
+    pub fn sessions(&self) -> Vec<SessionInfo> {
+        let mut all: Vec<_> = lock(&self.sessions)
+            .by_handle
+            .values()
+            .map(|s| s.info.clone())
+            .collect();
+        all.sort_by_key(|info| info.tsih);
+        all
+    }
+
+    /// Pings every session with a NOP-In that wants an answer.
+    pub fn ping(&self) {
+        self.tell_sessions(Order::Ping);
+    }
+
+    /// Asks every session to log out within so many seconds; a connection that
+    /// does not is dropped.
+    pub fn request_logout(&self, within: u16) {
+        self.tell_sessions(Order::RequestLogout { within });
+    }
+
+    /// Announces to every session that it is dropped, and drops it.
+    pub fn drop_sessions(&self) {
+        self.tell_sessions(Order::DropSession);
+    }
+
+    /// Drops every connection without a word.
+    pub fn drop_connections(&self) {
+        let connections = lock(&self.sessions).connections.clone();
+        connections
+            .iter()
+            .filter_map(std::sync::Weak::upgrade)
+            .for_each(|c| c.tell(Order::Drop));
+    }
+
+    fn tell_sessions(&self, order: Order) {
+        self.tell_others(None, |_| true, &order);
+    }
+
+    pub(crate) fn violate(&self, initiator: &str, text: String) {
+        let mut violations = lock(&self.violations);
+        if violations.len() < MAX_VIOLATIONS {
+            violations.push(Violation {
+                initiator: initiator.to_owned(),
+                text,
+            });
+        }
+    }
+
+    pub(crate) fn add_connection(&self, control: &Arc<Control>) {
+        let mut sessions = lock(&self.sessions);
+        sessions
+            .connections
+            .retain(|control| control.strong_count() > 0);
+        sessions.connections.push(Arc::downgrade(control));
+    }
+
+    /// A session comes into being and closes the one that it reinstates
+    /// (RFC 7143 §6.3.5). Its handle, or `None` when all 65535 are taken.
+    pub(crate) fn open_session(
+        &self,
+        initiator: &str,
+        isid: Isid,
+        node: Option<&Arc<TargetNode>>,
+        control: &Arc<Control>,
+    ) -> Option<u16> {
+        let mut sessions = lock(&self.sessions);
+        let node = node.map(|node| node.name.clone());
+        let same = |s: &Session| {
+            s.info.initiator == initiator && s.info.isid == isid && s.info.node == node
+        };
+        for (_, old) in sessions.by_handle.extract_if(|_, session| same(session)) {
+            old.control.tell(Order::Reinstated);
+        }
+        let from = sessions.last;
+        let mut handles = (1..=u16::MAX)
+            .map(|step| from.wrapping_add(step))
+            .filter(|&h| h != 0);
+        let tsih = handles.find(|handle| !sessions.by_handle.contains_key(handle))?;
+        let info = SessionInfo {
+            tsih,
+            initiator: initiator.to_owned(),
+            isid,
+            node,
+        };
+        sessions.by_handle.insert(
+            tsih,
+            Session {
+                info,
+                control: Arc::clone(control),
+            },
+        );
+        sessions.last = tsih;
+        Some(tsih)
+    }
+
+    /// The session of that handle and initiator, in full feature phase.
+    pub(crate) fn has_session(&self, tsih: u16, initiator: &str, isid: Isid) -> bool {
+        let sessions = lock(&self.sessions);
+        let session = sessions.by_handle.get(&tsih);
+        session.is_some_and(|s| s.info.initiator == initiator && s.info.isid == isid)
+    }
+
+    /// A session ends, unless it has been reinstated by another already.
+    pub(crate) fn close_session(&self, tsih: u16, control: &Arc<Control>) {
+        let mut sessions = lock(&self.sessions);
+        let mine = |s: &Session| Arc::ptr_eq(&s.control, control);
+        if sessions.by_handle.get(&tsih).is_some_and(mine) {
+            sessions.by_handle.remove(&tsih);
+        }
+    }
+
+    /// Tells the sessions of some nodes, but for the one with `except`.
+    pub(crate) fn tell_others(
+        &self,
+        except: Option<u16>,
+        of: impl Fn(Option<&str>) -> bool,
+        order: &Order,
+    ) {
+        let sessions = lock(&self.sessions);
+        let told = |s: &&Session| Some(s.info.tsih) != except && of(s.info.node.as_deref());
+        for session in sessions.by_handle.values().filter(told) {
+            session.control.tell(order.clone());
+        }
+    }
+}
+
+impl std::fmt::Debug for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Target")
+            .field("nodes", &self.nodes())
+            .finish_non_exhaustive()
+    }
+}
