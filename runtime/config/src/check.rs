@@ -14,6 +14,19 @@ pub(crate) const DEEPEST_QUEUE: u32 = 4096;
 /// A Wasm page.
 const PAGE: u64 = 64 << 10;
 
+/// The longest list of addresses or directories; nobody has more, and each is
+/// compared with all.
+const LONGEST_LIST: usize = 64;
+
+/// Adds to a list that an operator wrote.
+pub(crate) fn push<T>(list: &mut Vec<T>, item: T) -> Result<(), String> {
+    if list.len() == LONGEST_LIST {
+        return Err(format!("more than {LONGEST_LIST} of them"));
+    }
+    list.push(item);
+    Ok(())
+}
+
 /// What is wrong, under a key of a `[vcp.NAME]` table.
 #[derive(Debug)]
 pub(crate) struct Fault {

@@ -422,6 +422,23 @@ fn exports() {
 }
 
 #[test]
+fn lists_have_an_end() {
+    let many = |item: fn(usize) -> String| (0..65).map(item).collect::<Vec<_>>().join(", ");
+    let addresses = many(|n| format!("\"10.0.0.{}/24\"", n + 1));
+    check(
+        with(&format!(
+            "net.link = \"tap:t\"\nnet.address = [\n{addresses}]"
+        )),
+        "host.toml:5:1016: vcp.ram.net.address: more than 64 of them",
+    );
+    let sockets = many(|n| format!("\"unix:/{n:02}\""));
+    check(
+        with(&format!("[export.ram]\nnbd = [\n{sockets}]")),
+        "host.toml:5:769: export.ram.nbd: more than 64 of them",
+    );
+}
+
+#[test]
 fn columns_count_characters() {
     check(
         error("[vcp.a]\nmodule = \"x\"\ncpu = { \"é\" = 1 }"),

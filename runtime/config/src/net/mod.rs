@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use parts::is_unicast;
 
+use crate::check;
 use crate::error::{Invalid, did_you_mean};
 
 /// The keys of a `net` table besides `link`, in the order they are printed.
@@ -72,8 +73,10 @@ impl Net {
     pub(crate) fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
         let text = |error: Invalid| error.to_string();
         match key {
-            "address" => self.addresses.push(value.parse().map_err(text)?),
-            "host-address" => self.host_addresses.push(value.parse().map_err(text)?),
+            "address" => check::push(&mut self.addresses, value.parse().map_err(text)?)?,
+            "host-address" => {
+                check::push(&mut self.host_addresses, value.parse().map_err(text)?)?;
+            }
             "gateway" => self.gateways.push(parse_ip(value).map_err(text)?),
             "mtu" => self.mtu = Some(parse_mtu(value).map_err(text)?),
             "mac" => self.mac = Some(value.parse().map_err(text)?),

@@ -33,7 +33,7 @@ pub(super) fn read(
             if export.nbd.contains(&address) {
                 return Err(element.error(format!("\"{address}\" is given twice")));
             }
-            export.nbd.push(address);
+            check::push(&mut export.nbd, address).map_err(|e| element.error(e))?;
         }
     }
     if let Some(node) = table.get("read-only") {

@@ -162,7 +162,7 @@ fn files(node: &Node<'_>) -> Result<Vec<DirectoryGrant>, ConfigError> {
         if grants.iter().any(|other| other.guest == grant.guest) {
             return Err(element.error(format!("guest: \"{}\" is given twice", grant.guest)));
         }
-        grants.push(grant);
+        check::push(&mut grants, grant).map_err(|e| element.error(e))?;
     }
     Ok(grants)
 }
