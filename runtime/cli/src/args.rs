@@ -69,7 +69,9 @@ pub(crate) struct RunArguments {
 impl RunArguments {
     /// The configuration file, if that is what was given.
     pub(crate) fn file(&self) -> Option<PathBuf> {
-        self.what.ends_with(".toml").then(|| PathBuf::from(&self.what))
+        self.what
+            .ends_with(".toml")
+            .then(|| PathBuf::from(&self.what))
     }
 
     /// The first option that only makes sense with a module.
@@ -85,7 +87,10 @@ impl RunArguments {
             ("--name", self.name.is_some()),
             ("--read-only", self.read_only),
         ];
-        options.into_iter().find(|(_, given)| *given).map(|(option, _)| option)
+        options
+            .into_iter()
+            .find(|(_, given)| *given)
+            .map(|(option, _)| option)
     }
 
     pub(crate) fn shorthand(&self) -> Shorthand {
@@ -144,7 +149,10 @@ pub(crate) fn complain(message: &str) {
 /// Parses the command line; help and usage errors end here.
 pub(crate) fn parse() -> Result<Arguments, ExitCode> {
     Arguments::try_parse().map_err(|error| {
-        if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        if matches!(
+            error.kind(),
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+        ) {
             // Without a stdout there is nobody to help.
             let _ = error.print();
             return ExitCode::SUCCESS;

@@ -2,13 +2,14 @@
 //! exports.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use tokio::sync::{mpsc, watch};
-use vcp_config::{HostConfig, NbdAddress, Pin, RestartPolicy};
+use vcp_config::{HostConfig, LinkKind, NbdAddress, Pin, RestartPolicy};
 use vcp_core::{Cache, DirectoryGrant, Engine, Event, Network, RestartSettings, Settings, Vcp};
 use vcp_nbd::{Address, Server, ServerOptions};
 
@@ -42,16 +43,26 @@ impl Host {
         let sockets = private_sockets(&mut config)?;
         let mut prepared = Vec::new();
         for (name, vcp) in &config.vcps {
-            let nbd = config.exports.values().filter(|e| e.vcp == *name).flat_map(|e| e.nbd.clone());
+            let nbd = config
+                .exports
+                .values()
+                .filter(|e| e.vcp == *name)
+                .flat_map(|e| e.nbd.clone());
             let nbd: Vec<_> = nbd.collect();
-            prepared.push((name.to_string(), prepare(&engine, &cache, name.as_str(), vcp, &nbd, links)?));
+            prepared.push((
+                name.to_string(),
+                prepare(&engine, &cache, name.as_str(), vcp, &nbd, links)?,
+            ));
         }
         let mut states = BTreeMap::new();
         let mut devices = BTreeMap::new();
         for (name, settings) in prepared {
             let (vcp, events) = Vcp::start(&engine, settings)?;
             let (state, seen) = watch::channel(State::Starting);
-            let device = Device { vcp: Arc::new(vcp), state: seen };
+            let device = Device {
+                vcp: Arc::new(vcp),
+                state: seen,
+            };
             devices.insert(name.clone(), device);
             states.insert(name, (events, state));
         }
@@ -59,7 +70,12 @@ impl Host {
         for (name, (events, state)) in states {
             tokio::spawn(follow(name, events, state, ended.clone()));
         }
-        Ok(Self { devices, servers, stopped, _sockets: sockets })
+        Ok(Self {
+            devices,
+            servers,
+            stopped,
+            _sockets: sockets,
+        })
     }
 
     /// Waits until every VCP serves its device; the first that fails ends it.
@@ -79,7 +95,9 @@ impl Host {
 
     /// The URI of every export at every address.
     pub(crate) fn uris(&self) -> impl Iterator<Item = String> + '_ {
-        self.servers.iter().flat_map(|(server, names)| names.iter().map(|name| server.uri(name)))
+        self.servers
+            .iter()
+            .flat_map(|(server, names)| names.iter().map(|name| server.uri(name)))
     }
 
     /// The VCP of that name.
@@ -110,7 +128,9 @@ fn private_sockets(config: &mut HostConfig) -> Result<Option<tempfile::TempDir>>
     if config.exports.values().all(|export| !export.nbd.is_empty()) {
         return Ok(None);
     }
-    let base = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_dir());
+    let base = std::env::var_os("XDG_RUNTIME_DIR")
+        .map(PathBuf::from)
+        .filter(|path| path.is_dir());
     let base = base.unwrap_or_else(std::env::temp_dir);
     let directory = tempfile::Builder::new()
         .prefix("vcp-")
@@ -118,7 +138,9 @@ fn private_sockets(config: &mut HostConfig) -> Result<Option<tempfile::TempDir>>
         .with_context(|| format!("making a directory for sockets in {}", base.display()))?;
     for (name, export) in &mut config.exports {
         if export.nbd.is_empty() {
-            export.nbd.push(NbdAddress::Unix(directory.path().join(format!("{name}.sock"))));
+            export.nbd.push(NbdAddress::Unix(
+                directory.path().join(format!("{name}.sock")),
+            ));
         }
     }
     Ok(Some(directory))
@@ -132,22 +154,14 @@ fn prepare(
     nbd: &[NbdAddress],
     links: &mut link::Pipes,
 ) -> Result<Settings> {
-    let module = module::load(engine, cache, &vcp.module)
-        .with_context(|| format!("VCP {name}"))?;
+    let module = module::load(engine, cache, &vcp.module).with_context(|| format!("VCP {name}"))?;
     let mut grants = Vec::new();
     for grant in &vcp.files {
         let opened = DirectoryGrant::open(&grant.host, &grant.guest, grant.read_only);
         grants.push(opened.with_context(|| format!("VCP {name}"))?);
     }
     let config = module::settings(name, vcp, nbd)?;
-    let network = match &vcp.net {
-        Some(net) => Some(Network {
-            link: link::open(net, links).with_context(|| format!("VCP {name}"))?,
-            addresses: net.addresses.iter().map(ToString::to_string).collect(),
-            gateways: net.gateways.iter().map(ToString::to_string).collect(),
-        }),
-        None => None,
-    };
+    let network = network(vcp, &config, links).with_context(|| format!("VCP {name}"))?;
     Ok(Settings {
         name: name.to_owned(),
         module,
@@ -167,6 +181,28 @@ fn prepare(
     })
 }
 
+fn network(
+    vcp: &vcp_config::Vcp,
+    config: &[(String, String)],
+    links: &mut link::Pipes,
+) -> Result<Option<Network>> {
+    let Some(net) = &vcp.net else { return Ok(None) };
+    if net.link == LinkKind::Host {
+        // What it may connect to is what it was configured to connect to.
+        let portal = config.iter().find(|(key, _)| key == "portal");
+        let portal = portal.and_then(|(_, portal)| portal.parse::<SocketAddr>().ok());
+        let portal = portal.context("net.link: host is for module iscsi")?;
+        return Ok(Some(Network::Streams {
+            peers: vec![portal.ip()],
+        }));
+    }
+    Ok(Some(Network::Frames {
+        link: link::open(net, links)?,
+        addresses: net.addresses.iter().map(ToString::to_string).collect(),
+        gateways: net.gateways.iter().map(ToString::to_string).collect(),
+    }))
+}
+
 /// The CPUs a VCP may run on. What this version can't keep is refused: a promise
 /// of a share that nobody keeps is worse than none.
 fn pin(name: &str, vcp: &vcp_config::Vcp) -> Result<Vec<usize>> {
@@ -176,7 +212,9 @@ fn pin(name: &str, vcp: &vcp_config::Vcp) -> Result<Vec<usize>> {
     match &vcp.cpu.pin {
         Pin::Any => Ok(Vec::new()),
         Pin::Set(cpus) => Ok(cpus.iter().map(|cpu| cpu as usize).collect()),
-        other => bail!("VCP {name}: cpu.pin: {other} is not known to this version; give CPU numbers"),
+        other => {
+            bail!("VCP {name}: cpu.pin: {other} is not known to this version; give CPU numbers")
+        }
     }
 }
 
@@ -201,7 +239,10 @@ async fn listen(
                 by_address.push((address.clone(), Exports::default()));
                 by_address.len() - 1
             });
-            by_address[index].1.0.insert(name.to_string(), Arc::clone(&served));
+            by_address[index]
+                .1
+                .0
+                .insert(name.to_string(), Arc::clone(&served));
         }
     }
     let mut servers = Vec::new();

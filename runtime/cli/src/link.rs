@@ -20,7 +20,9 @@ pub(crate) fn open(net: &Net, pipes: &mut Pipes) -> Result<Box<dyn Link>> {
             Some(link) => return Ok(link),
             None => bail!("net.link: pipe:{name} has no other end in this process"),
         },
-        other => bail!("net.link: {other}: this version has no such links; there are: tap, packet, pipe"),
+        other => {
+            bail!("net.link: {other}: this version has no such links; there are: tap, packet, pipe")
+        }
     };
     let mut spec = LinkSpec::new(kind);
     spec.offload = match net.offload {

@@ -14,7 +14,9 @@ pub(crate) fn load(engine: &Engine, cache: &Cache, named: &Named) -> Result<Modu
         Named::Builtin(name) => {
             let found = vcp_builtin::find(name).ok_or_else(|| {
                 let known = vcp_builtin::MODULES.map(|module| module.name).join(", ");
-                anyhow!("module {name}: there is no built-in module of this name; there are: {known}")
+                anyhow!(
+                    "module {name}: there is no built-in module of this name; there are: {known}"
+                )
             })?;
             Ok(Module::load(engine, cache, name, found.bytes)?)
         }
@@ -90,5 +92,9 @@ fn host_name() -> String {
     let name = name.nodename().to_string_lossy().to_lowercase();
     let allowed = |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || *c == '-' || *c == '.';
     let name: String = name.chars().filter(allowed).take(64).collect();
-    if name.is_empty() { "host".to_owned() } else { name }
+    if name.is_empty() {
+        "host".to_owned()
+    } else {
+        name
+    }
 }

@@ -34,7 +34,10 @@ fn configuration(arguments: &RunArguments) -> Result<HostConfig> {
         return Ok(HostConfig::shorthand(&arguments.shorthand()).map_err(usage)?);
     };
     if let Some(option) = arguments.shorthand_option() {
-        let why = format!("{option} goes with a module; {} says it all itself", file.display());
+        let why = format!(
+            "{option} goes with a module; {} says it all itself",
+            file.display()
+        );
         return Err(Usage(why).into());
     }
     Ok(HostConfig::read(&file)?)

@@ -94,7 +94,9 @@ impl Module {
     pub fn imports(&self) -> Vec<String> {
         let engine = self.component.engine();
         let ty = self.component.component_type();
-        ty.imports(engine).map(|(name, _)| name.to_owned()).collect()
+        ty.imports(engine)
+            .map(|(name, _)| name.to_owned())
+            .collect()
     }
 
     /// For messages: a path, or the name of a built-in module.

@@ -1,5 +1,6 @@
 //! A VCP as the rest of the host sees it: started, given clients, stopped.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -66,13 +67,21 @@ impl Default for RestartSettings {
 }
 
 /// A VCP's way to the network.
-pub struct Network {
-    /// Carries its frames.
-    pub link: Box<dyn Link>,
-    /// `address/prefix` of the VCP.
-    pub addresses: Vec<String>,
-    /// Default gateways.
-    pub gateways: Vec<String>,
+pub enum Network {
+    /// Frames over a link.
+    Frames {
+        /// Carries them.
+        link: Box<dyn Link>,
+        /// `address/prefix` of the VCP.
+        addresses: Vec<String>,
+        /// Default gateways.
+        gateways: Vec<String>,
+    },
+    /// Streams over the host's own TCP.
+    Streams {
+        /// The only addresses that it may connect to.
+        peers: Vec<IpAddr>,
+    },
 }
 
 /// What happens to a VCP.
@@ -123,6 +132,7 @@ pub(crate) struct Setup {
     pub(crate) fuel_per_call: u64,
     pub(crate) grants: Vec<DirectoryGrant>,
     pub(crate) link: Option<Box<dyn Link>>,
+    pub(crate) peers: Option<Vec<IpAddr>>,
     pub(crate) network: Option<processor::Network>,
     pub(crate) restart: Restart,
     pub(crate) events: UnboundedSender<Event>,
@@ -206,10 +216,20 @@ impl Vcp {
     ) -> Result<(Self, UnboundedReceiver<Event>), StartError> {
         let (events, received) = unbounded_channel();
         let linker = state::linker(engine).map_err(|e| StartError::Link(format!("{e:#}")))?;
-        let network = settings
-            .network
-            .as_ref()
-            .map(|n| network_of(&*n.link, &n.addresses, &n.gateways));
+        let (link, peers, network) = match settings.network {
+            Some(Network::Frames {
+                link,
+                addresses,
+                gateways,
+            }) => {
+                let network = network_of(&*link, &addresses, &gateways);
+                (Some(link), None, Some(network))
+            }
+            Some(Network::Streams { peers }) => {
+                (None, Some(peers), Some(processor::Network::Streams))
+            }
+            None => (None, None, None),
+        };
         let name: Arc<str> = settings.name.into();
         let setup = Setup {
             name: Arc::clone(&name),
@@ -224,7 +244,8 @@ impl Vcp {
             },
             fuel_per_call: settings.fuel_per_call,
             grants: settings.grants,
-            link: settings.network.map(|network| network.link),
+            link,
+            peers,
             network,
             restart: settings.restart.into(),
             events,

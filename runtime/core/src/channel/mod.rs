@@ -8,6 +8,7 @@
 mod clients;
 mod network;
 mod poller;
+mod streams;
 mod turn;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::vcp::{Counters, Event, Restart, Setup};
 use clients::Clients;
 use network::Network;
 use poller::{Poller, Ready};
+use streams::Streams;
 
 pub(crate) use poller::Waker;
 
@@ -66,6 +68,7 @@ pub(crate) struct Channel {
     ready: Vec<Ready>,
     clients: Clients,
     network: Option<Network>,
+    streams: Option<Streams>,
     table: Table,
     area: Area,
     guest: Option<Guest>,
@@ -102,6 +105,7 @@ impl Channel {
             Some(link) => Some(Network::new(link, &poller)?),
             None => None,
         };
+        let streams = setup.peers.take().map(Streams::new);
         let table = Table::new(setup.limits);
         let backoff = setup.restart.backoff_min;
         let channel = Self {
@@ -112,6 +116,7 @@ impl Channel {
             ready: Vec::new(),
             clients: Clients::default(),
             network,
+            streams,
             table,
             area: Area::new(0, 0),
             guest: None,
@@ -193,6 +198,9 @@ impl Channel {
     fn on_fault(&mut self, fault: Fault) {
         self.guest = None;
         self.deadline = None;
+        if let Some(streams) = &mut self.streams {
+            streams.reset();
+        }
         self.table.restart();
         self.counters.faults.fetch_add(1, Ordering::Relaxed);
         let hopeless = !self.served && !matches!(fault, Fault::Injected);

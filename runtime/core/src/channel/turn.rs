@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use vcp_queue::{ClientId, Data, Finished, Geometry, Loan, Source, Status};
 
 use super::{Channel, Command, Effects, Events, Flow, Phase, STOP_PATIENCE};
-use super::{empty_events, network, now, request_of, status_of};
+use super::{Streams, empty_events, network, now, request_of, status_of};
 use crate::bindings::{block, control, types};
 use crate::fault::Fault;
 use crate::logging::clean;
@@ -50,7 +50,12 @@ impl Channel {
             Phase::Running | Phase::Dead => None,
         };
         let deadline = self.deadline.filter(|_| self.guest.is_some());
-        let next = [phase, deadline].into_iter().flatten().min()?;
+        let news = self
+            .streams
+            .as_ref()
+            .filter(|streams| streams.has_events())
+            .map(|_| 0);
+        let next = [phase, deadline, news].into_iter().flatten().min()?;
         Some(next.saturating_sub(now()))
     }
 
@@ -94,7 +99,23 @@ impl Channel {
 
     /// Takes in what the descriptors have.
     fn listen(&mut self, ready: &[super::Ready], events: &mut Events) -> Result<(), Fault> {
+        let mut filled = 0;
         for ready in ready {
+            if Streams::owns(ready.token) {
+                if let Some(streams) = &mut self.streams {
+                    let guest = self.guest.as_mut();
+                    let data = &mut events.stream_data;
+                    streams.ready(
+                        ready.token,
+                        ready.write,
+                        guest,
+                        &mut filled,
+                        data,
+                        &self.poller,
+                    );
+                }
+                continue;
+            }
             if ready.token == network::TOKEN {
                 self.receive_frames(ready.read, ready.write, events);
                 continue;
@@ -184,6 +205,9 @@ impl Channel {
         };
         events.now = now();
         events.commands = std::mem::take(&mut self.commands);
+        if let Some(streams) = &mut self.streams {
+            events.stream_events = streams.take_events();
+        }
         let due = self.deadline.is_some_and(|deadline| deadline <= events.now);
         let quiet =
             events.commands.is_empty() && events.requests.is_empty() && events.frames.is_empty();
@@ -212,6 +236,7 @@ impl Channel {
 
     fn carry_out(&mut self, effects: &Effects) -> Result<(), Fault> {
         self.send_frames(effects)?;
+        self.carry_streams(effects)?;
         self.take_completions(&effects.completions)?;
         if effects.notices.len() > MAX_NOTICES {
             return Err(Fault::Protocol(format!(
@@ -247,6 +272,33 @@ impl Channel {
         };
         if let Err(error) = result {
             self.lose_link(&error);
+        }
+        Ok(())
+    }
+
+    fn carry_streams(&mut self, effects: &Effects) -> Result<(), Fault> {
+        let Effects {
+            connects,
+            sends,
+            closes,
+            ..
+        } = effects;
+        if connects.is_empty() && sends.is_empty() && closes.is_empty() {
+            return Ok(());
+        }
+        let (Some(streams), Some(guest)) = (&mut self.streams, &self.guest) else {
+            return Err(Fault::Protocol(
+                "streams, but the host terminates none for it".to_owned(),
+            ));
+        };
+        for close in closes {
+            streams.close(close, &self.poller);
+        }
+        for connect in connects {
+            streams.connect(connect, &self.poller)?;
+        }
+        for send in sends {
+            streams.send(send, guest, &self.poller)?;
         }
         Ok(())
     }

@@ -1,2 +1,0 @@
-//! x
-pub(crate) fn run(_: &crate::args::DemoArguments) -> anyhow::Result<std::process::ExitCode> { anyhow::bail!("x") }

@@ -1,0 +1,203 @@
+//! `vcp demo`: the whole path in one process. An embedded iSCSI target at one
+//! end of an in-memory wire, the iSCSI VCP at the other, its disk served by NBD,
+//! written and read back through it while the VCP is killed.
+//!
+//! Everything is real but the wire: the login, TCP, the crashes and the replay
+//! are what they are on a network.
+
+mod client;
+mod progress;
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use vcp_config::{HostConfig, NbdAddress, Shorthand};
+use vcp_core::Vcp;
+use vcp_queue::LinkProperties;
+
+use crate::args::DemoArguments;
+use crate::host::Host;
+use crate::link::Pipes;
+use client::Client;
+use progress::Progress;
+
+const TARGET_NAME: &str = "iqn.2026-11.example.vcp:demo";
+const TARGET_ADDRESS: &str = "10.77.0.1";
+const EXPORT: &str = "demo";
+/// Bytes of one request, and how many are in flight.
+const CHUNK: usize = 256 << 10;
+const DEPTH: usize = 16;
+
+pub(crate) fn run(arguments: &DemoArguments) -> Result<ExitCode> {
+    let size = arguments.size.bytes();
+    if size == 0 || size % CHUNK as u64 != 0 {
+        let why = format!(
+            "--size: expected a multiple of 256KiB, found {}",
+            arguments.size
+        );
+        return Err(crate::args::Usage(why).into());
+    }
+    let outcome = crate::run::runtime()?.block_on(demonstrate(size, arguments.crashes));
+    match outcome {
+        Ok(()) => {
+            println!("PASS");
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            println!("FAIL");
+            Err(error)
+        }
+    }
+}
+
+async fn demonstrate(size: u64, crashes: u32) -> Result<()> {
+    let (near, far) = vcp_link::pipe("demo", properties());
+    let _target = target(far, size)?;
+    println!("target   {TARGET_NAME} at {TARGET_ADDRESS}, LUN 0, in memory");
+
+    let directory = tempfile::tempdir().context("making a directory for the socket")?;
+    let socket = directory.path().join("demo.sock");
+    let mut pipes = Pipes::default();
+    pipes.0.insert("demo".to_owned(), Box::new(near));
+    let began = Instant::now();
+    let host = Host::start(&configuration(&socket)?, &mut pipes).await?;
+    host.ready().await?;
+    let device = host.device(EXPORT).context("the demo's VCP is missing")?;
+    println!(
+        "VCP      {EXPORT}: module iscsi, logged in and ready after {:.0} ms",
+        began.elapsed().as_secs_f64() * 1e3
+    );
+    println!("export   {}", host.uris().next().unwrap_or_default());
+
+    let vcp = Arc::clone(&device.vcp);
+    let work = tokio::task::spawn_blocking(move || exercise(&socket, &vcp, size, crashes));
+    let outcome = work.await.context("the demo's client")?;
+    host.stop().await;
+    outcome
+}
+
+fn properties() -> LinkProperties {
+    LinkProperties {
+        mac: vcp_link::random_mac(),
+        mtu: 1500,
+        checksum_offload: true,
+        segmentation_offload: true,
+    }
+}
+
+fn configuration(socket: &Path) -> Result<HostConfig> {
+    let words = Shorthand {
+        module: "iscsi".to_owned(),
+        settings: vec![format!("target=iscsi://{TARGET_ADDRESS}/{TARGET_NAME}/0")],
+        link: Some("pipe:demo,address=10.77.0.2/24".to_owned()),
+        nbd: vec![NbdAddress::Unix(PathBuf::from(socket)).to_string()],
+        name: Some(EXPORT.to_owned()),
+        ..Shorthand::default()
+    };
+    Ok(HostConfig::shorthand(&words)?)
+}
+
+/// Writes all of the disk, reads all of it back, and kills the VCP at even
+/// distances on the way.
+fn exercise(socket: &Path, vcp: &Vcp, size: u64, crashes: u32) -> Result<()> {
+    let mut client = Client::connect(socket, EXPORT)?;
+    ensure!(
+        client.size == size,
+        "the disk has {} bytes instead of {size}",
+        client.size
+    );
+    println!(
+        "disk     {}, by an NBD client with {DEPTH} requests in flight",
+        vcp_config::ByteSize(size)
+    );
+    let mut crashes = Crashes {
+        vcp,
+        left: crashes,
+        every: 2 * size / (u64::from(crashes) + 1),
+        passed: 0,
+    };
+    pass(&mut client, "write", size, &mut crashes)?;
+    client.flush()?;
+    client.answer().context("flush")?;
+    pass(&mut client, "verify", size, &mut crashes)?;
+    client.disconnect()?;
+    let stats = vcp.stats();
+    println!(
+        "crashes  {} of the VCP under load, every request answered; generation {} at the end",
+        stats.faults, stats.generation
+    );
+    ensure!(crashes.left == 0, "{} crashes were left over", crashes.left);
+    Ok(())
+}
+
+/// When the VCP is killed next.
+struct Crashes<'a> {
+    vcp: &'a Vcp,
+    left: u32,
+    every: u64,
+    passed: u64,
+}
+
+impl Crashes<'_> {
+    fn advance(&mut self, bytes: u64) {
+        let before = self.passed / self.every.max(1);
+        self.passed += bytes;
+        if self.left > 0 && self.passed / self.every.max(1) > before {
+            self.left -= 1;
+            self.vcp.inject();
+        }
+    }
+}
+
+fn pass(
+    client: &mut Client,
+    what: &'static str,
+    size: u64,
+    crashes: &mut Crashes<'_>,
+) -> Result<()> {
+    let writing = what == "write";
+    let mut progress = Progress::new(what, size);
+    let mut chunk = vec![0; CHUNK];
+    let mut sent = 0;
+    let mut done = 0;
+    while done < size {
+        if sent < size && client.in_flight() < DEPTH {
+            if writing {
+                fill(&mut chunk, sent);
+                client.write(sent, &chunk)?;
+            } else {
+                client.read(sent, CHUNK)?;
+            }
+            sent += CHUNK as u64;
+            continue;
+        }
+        if let Some((offset, data)) = client.answer().context(what)? {
+            fill(&mut chunk, offset);
+            if let Some(at) = (0..CHUNK).find(|&at| data[at] != chunk[at]) {
+                bail!(
+                    "the disk differs from what was written at byte {}",
+                    offset + at as u64
+                );
+            }
+        }
+        done += CHUNK as u64;
+        crashes.advance(CHUNK as u64);
+        progress.at(done);
+    }
+    progress.done();
+    Ok(())
+}
+
+/// What belongs at `offset`: every 8 bytes differ from all others.
+fn fill(chunk: &mut [u8], offset: u64) {
+    for (word, n) in chunk.chunks_exact_mut(8).zip(offset / 8..) {
+        let mixed = (n ^ n >> 31)
+            .wrapping_add(1)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        word.copy_from_slice(&mixed.to_le_bytes());
+    }
+}

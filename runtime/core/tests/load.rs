@@ -1,0 +1,120 @@
+//! Loading modules: what is refused, and in which words; and the cache.
+
+use vcp_core::{Cache, Engine, Module, World};
+
+fn load(bytes: &[u8]) -> Result<Module, String> {
+    let engine = Engine::new(true).unwrap();
+    Module::load(&engine, &Cache::disabled(), "m.wasm", bytes).map_err(|e| e.to_string())
+}
+
+fn refused(bytes: &[u8]) -> String {
+    load(bytes).err().expect("this module must be refused")
+}
+
+fn component(text: &str) -> Vec<u8> {
+    wat::parse_str(text).unwrap()
+}
+
+#[test]
+fn what_is_no_component_is_refused() {
+    assert_eq!(
+        refused(b""),
+        "module m.wasm: an empty file, not a WebAssembly component"
+    );
+    assert_eq!(
+        refused(b"#!/bin/sh"),
+        "module m.wasm: not a WebAssembly component"
+    );
+    assert_eq!(
+        refused(b"\0asm\x02\0\0\0"),
+        "module m.wasm: WebAssembly of an unknown version"
+    );
+    let core = refused(&component("(module)"));
+    assert!(
+        core.starts_with("module m.wasm: a WebAssembly core module, not a component; "),
+        "{core}"
+    );
+    let mut broken = component("(component)");
+    broken.extend([1, 200]);
+    let broken = refused(&broken);
+    assert!(
+        broken.starts_with("module m.wasm: not a valid component: "),
+        "{broken}"
+    );
+    assert!(!broken.contains('\n'), "{broken}");
+}
+
+#[test]
+fn a_component_of_another_world_is_refused_by_the_name_that_is_wrong() {
+    assert_eq!(
+        refused(&component("(component)")),
+        "module m.wasm is of another world: it exports nothing, but a VCP exports \
+         vcp:block/device@0.1.0 or vcp:net/processor@0.1.0"
+    );
+    let proxy = r#"(component (instance $i) (export "wasi:http/handler@0.2.0" (instance $i)))"#;
+    assert!(refused(&component(proxy)).contains("it exports only wasi:http/handler@0.2.0"));
+    let old = r#"(component (instance $i) (export "vcp:block/device@0.0.9" (instance $i)))"#;
+    assert_eq!(
+        refused(&component(old)),
+        "module m.wasm exports vcp:block/device of version 0.0.9; this host runs 0.1.0"
+    );
+    let greedy = r#"(component
+        (import "acme:disk/raw@1.0.0" (instance))
+        (instance $i) (export "vcp:block/device@0.1.0" (instance $i)))"#;
+    assert_eq!(
+        refused(&component(greedy)),
+        "module m.wasm imports acme:disk/raw@1.0.0, which no world of VCPs has"
+    );
+}
+
+#[test]
+fn the_built_in_modules_import_nothing_but_their_log() {
+    for (name, world) in [("iscsi", World::Processor), ("ramdisk", World::Device)] {
+        let module = load(vcp_builtin::find(name).unwrap().bytes).unwrap();
+        assert_eq!(module.world(), world);
+        for import in module.imports() {
+            let queue_types = import.starts_with("vcp:") && !import.starts_with("vcp:io/log");
+            assert!(
+                queue_types || import == "vcp:io/log@0.1.0",
+                "{name} imports {import}"
+            );
+        }
+    }
+}
+
+#[test]
+fn compiled_modules_are_cached_and_a_spoilt_cache_does_no_harm() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = directory.path().join("cache");
+    let engine = Engine::new(true).unwrap();
+    let bytes = vcp_builtin::find("ramdisk").unwrap().bytes;
+    let load = || Module::load(&engine, &Cache::at(&place), "ramdisk", bytes).unwrap();
+    let files = || {
+        std::fs::read_dir(&place)
+            .unwrap()
+            .map(|e| e.unwrap().path())
+            .collect::<Vec<_>>()
+    };
+    load();
+    let first = files();
+    assert_eq!(first.len(), 1);
+    load();
+    assert_eq!(files(), first);
+    std::fs::write(&first[0], b"not compiled code").unwrap();
+    load();
+    // Another engine, whose code would differ, has a file of its own.
+    let unmetered = Engine::new(false).unwrap();
+    Module::load(&unmetered, &Cache::at(&place), "ramdisk", bytes).unwrap();
+    assert_eq!(files().len(), 2);
+}
+
+#[test]
+fn a_cache_that_others_can_write_to_is_not_used() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o777)).unwrap();
+    let engine = Engine::new(true).unwrap();
+    let bytes = vcp_builtin::find("ramdisk").unwrap().bytes;
+    Module::load(&engine, &Cache::at(directory.path()), "ramdisk", bytes).unwrap();
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+}
