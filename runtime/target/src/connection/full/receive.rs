@@ -41,9 +41,14 @@ impl FullFeature {
         if data.ttt != RESERVED_TAG && data.lun != lun {
             return Err(wire.violated("Data-Out does not repeat the R2T's LUN (RFC 7143 §11.7.4)"));
         }
+        let in_turn = sequence.count(data.data_sn);
         let ended = sequence
             .accept(data, in_order)
             .map_err(|text| wire.violated(text))?;
+        if let Err(text) = in_turn {
+            wire.violate(text);
+            receiving.failure.get_or_insert(Sense::CRC_ERROR.into());
+        }
         receiving.take(unit.as_deref(), data.offset, pdu.data);
         if ended {
             receiving.close(data.ttt);
@@ -78,6 +83,8 @@ impl FullFeature {
         let Some(sequence) = receiving.sequence(data.ttt) else {
             return Ok(());
         };
+        // It fails already, whatever its DataSN.
+        let _ = sequence.count(data.data_sn);
         if sequence
             .accept(data, in_order)
             .map_err(|text| wire.violated(text))?
@@ -241,6 +248,18 @@ impl Receiving {
 }
 
 impl Sequence {
+    /// Checks a DataSN. One out of order stands for PDUs that were lost, and fails
+    /// the command only (RFC 7143 §7.9).
+    fn count(&mut self, data_sn: u32) -> Result<(), String> {
+        let due = std::mem::replace(&mut self.data_sn, data_sn.wrapping_add(1));
+        if data_sn == due {
+            return Ok(());
+        }
+        Err(format!(
+            "Data-Out with DataSN {data_sn} where {due} is due (RFC 7143 §11.7.5)"
+        ))
+    }
+
     /// Checks a Data-Out against its sequence; true when it is the last.
     fn accept(&mut self, data: &DataOut, in_order: bool) -> Result<bool, String> {
         let rule = |ok: bool, text: &str| {
@@ -250,11 +269,6 @@ impl Sequence {
                 Err(format!("Data-Out of ITT {:#x} {text}", data.itt))
             }
         };
-        let due = self.data_sn;
-        rule(
-            data.data_sn == due,
-            "is out of order by its DataSN (RFC 7143 §11.7.5)",
-        )?;
         let end = data.offset.checked_add(data.data_len);
         let inside = data.offset >= self.start && end.is_some_and(|end| end <= self.end);
         rule(inside, "goes beyond what was asked for (RFC 7143 §11.7.6)")?;
@@ -267,7 +281,6 @@ impl Sequence {
             "repeats data of its sequence (RFC 7143 §11.7.6)",
         )?;
         self.received += data.data_len;
-        self.data_sn += 1;
         let complete = self.start + self.received == self.end;
         rule(
             !data.is_final || complete,
