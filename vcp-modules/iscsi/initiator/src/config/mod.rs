@@ -10,7 +10,7 @@ use core::fmt;
 use core::net::SocketAddr;
 
 use vcp_iscsi_proto::chap::Algorithm;
-use vcp_iscsi_proto::{Isid, Lun};
+use vcp_iscsi_proto::Isid;
 
 pub use parse::ConfigError;
 

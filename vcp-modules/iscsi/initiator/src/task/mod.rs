@@ -4,7 +4,7 @@
 
 mod table;
 
-pub(crate) use table::{TaskId, Tasks};
+pub(crate) use table::{FIRST_CONTROL_PLACE, TaskId, Tasks};
 
 use vcp_iscsi_proto::Serial;
 
@@ -68,6 +68,8 @@ pub(crate) struct Command {
     pub(crate) length: u32,
     /// Bytes of the request that this command covers.
     pub(crate) covers: u32,
+    /// For logical unit 0, which speaks for the target, not for ours.
+    pub(crate) other_lun: bool,
 }
 
 impl Command {
@@ -76,6 +78,7 @@ impl Command {
         data: Data::None,
         length: 0,
         covers: 0,
+        other_lun: false,
     };
 
     pub(crate) fn is_write(&self) -> bool {
@@ -120,9 +123,10 @@ pub(crate) struct Progress {
     pub(crate) asked: u32,
     /// Bytes that went out.
     pub(crate) sent: u32,
-    /// Sequences of Data-Out that are queued or under way: unsolicited, and one
-    /// for each R2T.
+    /// R2Ts whose last Data-Out is still to be sent.
     pub(crate) owed: u32,
+    /// The last unsolicited Data-Out is still to be sent.
+    pub(crate) unsolicited: bool,
 }
 
 impl Progress {
@@ -135,6 +139,7 @@ impl Progress {
         asked: 0,
         sent: 0,
         owed: 0,
+        unsolicited: false,
     };
 
     pub(crate) fn new(cmd_sn: Serial, sent_at: u64) -> Self {
@@ -143,6 +148,11 @@ impl Progress {
             sent_at,
             ..Self::START
         }
+    }
+
+    /// Whether Data-Outs are still to be sent.
+    pub(crate) fn owes(&self) -> bool {
+        self.owed > 0 || self.unsolicited
     }
 }
 

@@ -40,6 +40,19 @@ impl Tasks {
     /// Adds a task at the end of the queue; `None` when there are as many as tags
     /// can name.
     pub(crate) fn add(&mut self, owner: Owner) -> Option<TaskId> {
+        let place = self.place(owner)?;
+        self.queue.push_back(place);
+        Some(TaskId(place))
+    }
+
+    /// Adds a task that goes before all that wait.
+    pub(crate) fn add_front(&mut self, owner: Owner) {
+        if let Some(place) = self.place(owner) {
+            self.queue.push_front(place);
+        }
+    }
+
+    fn place(&mut self, owner: Owner) -> Option<u16> {
         let task = Task::new(owner, self.submitted);
         let place = match self.free.pop() {
             Some(place) => {
@@ -53,8 +66,7 @@ impl Tasks {
             None => return None,
         };
         self.submitted += 1;
-        self.queue.push_back(place);
-        Some(TaskId(place))
+        Some(place)
     }
 
     /// Removes a task that is not in the queue.

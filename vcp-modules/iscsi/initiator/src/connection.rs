@@ -1,0 +1,205 @@
+//! One connection: both directions of the byte stream, the numbers, what was
+//! negotiated, and what waits to be sent besides commands. Lives from `connected`
+//! to the end of the connection; the tasks outlive it.
+
+use alloc::collections::VecDeque;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use vcp_iscsi_proto::bhs::{BHS_LEN, RESERVED_TAG};
+use vcp_iscsi_proto::pdu::{DataOut, TargetPdu};
+use vcp_iscsi_proto::Lun;
+
+use crate::block::{Memory, Span};
+use crate::control::Control;
+use crate::login::Params;
+use crate::task::{TaskId, Tasks};
+use crate::wire::numbers::Numbers;
+use crate::wire::rx::Receiver;
+use crate::wire::tx::Transmitter;
+
+/// Data segments of anything but Data-In are kept up to here. Sense data has at most
+/// 254 bytes, a rejected header 48 and some; text is bounded by the login.
+const MAX_COLLECTED: usize = 64 << 10;
+
+/// A sequence of Data-Outs to be sent: unsolicited, or what an R2T asked for.
+#[derive(Debug, Clone, Copy)]
+struct Burst {
+    task: TaskId,
+    itt: u32,
+    ttt: u32,
+    lun: Lun,
+    /// What is left of it, as offsets in the command's data.
+    from: u32,
+    to: u32,
+    data_sn: u32,
+}
+
+/// Where the data segment of the PDU under way goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sink {
+    /// Into the memory of a request.
+    Memory(Span),
+    /// Into the scratch buffer, from this offset on.
+    Scratch(u32),
+    /// Kept whole until its end.
+    Collect,
+}
+
+/// A connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) rx: Receiver,
+    pub(crate) numbers: Numbers,
+    pub(crate) params: Params,
+    /// The PDU whose data segment is coming in.
+    pub(crate) pdu: Option<TargetPdu>,
+    pub(crate) sink: Sink,
+    /// Bytes of its data segment so far.
+    pub(crate) filled: u32,
+    pub(crate) collected: Vec<u8>,
+    /// The target has said where its StatSN starts.
+    pub(crate) heard: bool,
+    tx: Transmitter,
+    controls: VecDeque<Control>,
+    bursts: VecDeque<Burst>,
+    /// The task whose payload is being sent.
+    sending: Option<TaskId>,
+}
+
+impl Connection {
+    pub(crate) fn new(cmd_sn: u32, max_data: u32, depth: usize) -> Self {
+        Self {
+            rx: Receiver::new(max_data),
+            numbers: Numbers::new(cmd_sn),
+            params: Params::default(),
+            pdu: None,
+            sink: Sink::Collect,
+            filled: 0,
+            collected: Vec::new(),
+            heard: false,
+            tx: Transmitter::new(),
+            controls: VecDeque::with_capacity(8),
+            bursts: VecDeque::with_capacity(depth),
+            sending: None,
+        }
+    }
+
+    /// What was agreed on takes effect with the next PDU in each direction.
+    pub(crate) fn configure(&mut self, params: Params, max_data: u32) {
+        self.rx.configure(params.header_digest, params.data_digest, max_data);
+        self.tx.configure(params.header_digest, params.data_digest);
+        self.params = params;
+    }
+
+    /// Keeps part of a data segment.
+    pub(crate) fn collect(&mut self, chunk: &[u8]) -> Result<(), String> {
+        if self.collected.len() + chunk.len() > MAX_COLLECTED {
+            return Err("a PDU with more data than it can have a use for".to_string());
+        }
+        self.collected.extend_from_slice(chunk);
+        Ok(())
+    }
+
+    pub(crate) fn push(&mut self, control: Control) {
+        self.controls.push_back(control);
+    }
+
+    pub(crate) fn controls(&self) -> usize {
+        self.controls.len()
+    }
+
+    /// Whether a PDU, or part of one, can be sent besides commands.
+    pub(crate) fn has_output(&self) -> bool {
+        self.tx.is_busy() || !self.controls.is_empty() || !self.bursts.is_empty()
+    }
+
+    pub(crate) fn is_busy(&self) -> bool {
+        self.tx.is_busy()
+    }
+
+    /// Bytes of the PDU under way.
+    pub(crate) fn fill(&mut self, out: &mut [u8], memory: &impl Memory) -> usize {
+        self.tx.fill(out, memory)
+    }
+
+    pub(crate) fn start(
+        &mut self,
+        header: &[u8; BHS_LEN],
+        payload: crate::wire::tx::Payload,
+        owner: Option<TaskId>,
+    ) {
+        self.sending = owner;
+        self.tx.start(header, payload);
+    }
+
+    /// Begins the next control request; `false` when there is none.
+    pub(crate) fn start_control(&mut self) -> bool {
+        let Some(control) = self.controls.pop_front() else {
+            return false;
+        };
+        let (header, payload) = control.emit(&self.numbers);
+        self.start(&header, payload, None);
+        true
+    }
+
+    /// Queues a sequence of Data-Outs: bytes `from..to` of the task's data.
+    pub(crate) fn push_burst(&mut self, task: TaskId, itt: u32, ttt: u32, lun: Lun, range: (u32, u32)) {
+        let (from, to) = range;
+        self.bursts.push_back(Burst { task, itt, ttt, lun, from, to, data_sn: 0 });
+    }
+
+    /// Begins the next Data-Out; `false` when there is none.
+    pub(crate) fn start_data(&mut self, tasks: &mut Tasks) -> bool {
+        let Some(burst) = self.bursts.front_mut() else {
+            return false;
+        };
+        let length = (burst.to - burst.from).min(self.params.max_send_segment);
+        let is_final = burst.from + length == burst.to;
+        let pdu = DataOut {
+            is_final,
+            data_len: length,
+            // Without a TTT the field is reserved (RFC 7143 §11.7.4).
+            lun: if burst.ttt == RESERVED_TAG { Lun::default() } else { burst.lun },
+            itt: burst.itt,
+            ttt: burst.ttt,
+            exp_stat_sn: self.numbers.exp_stat_sn(),
+            data_sn: burst.data_sn,
+            offset: burst.from,
+        };
+        let id = burst.task;
+        let task = tasks.get_mut(id);
+        let payload = task.command.payload(burst.from, length);
+        task.progress.sent += length;
+        burst.from += length;
+        burst.data_sn += 1;
+        if is_final {
+            match burst.ttt {
+                RESERVED_TAG => task.progress.unsolicited = false,
+                _ => task.progress.owed -= 1,
+            }
+            self.bursts.pop_front();
+        }
+        let mut header = [0; BHS_LEN];
+        pdu.emit(&mut header);
+        self.start(&header, payload, Some(id));
+        true
+    }
+
+    /// Whether payload of a task is on its way out.
+    pub(crate) fn is_sending(&self, task: TaskId) -> bool {
+        self.tx.is_busy() && self.sending == Some(task)
+    }
+
+    /// A command has ended: nothing more of its data is sent, and its memory not
+    /// touched again.
+    pub(crate) fn forget(&mut self, task: TaskId, owes: bool) {
+        if self.sending == Some(task) {
+            self.tx.disown();
+            self.sending = None;
+        }
+        if owes {
+            self.bursts.retain(|burst| burst.task != task);
+        }
+    }
+}

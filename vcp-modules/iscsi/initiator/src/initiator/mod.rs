@@ -1,0 +1,229 @@
+//! The initiator: one session with one connection to one logical unit, from
+//! `Connect` to `Stopped`.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `mod` | the state, and what the caller sees of it |
+//! | `session` | connecting, logging in, losing the connection, coming back |
+//! | `incoming` | PDUs from the target, and which part of the state they concern |
+//! | `transfer` | Data-In and R2T: data of commands, byte for byte |
+//! | `outgoing` | what is sent next |
+//! | `completion` | ends of commands, and what becomes of their tasks |
+//! | `control` | pings, asynchronous messages, rejects, aborts |
+//! | `leave` | logout |
+//! | `timeout` | what happens when a timer runs out |
+
+mod completion;
+mod control;
+mod incoming;
+mod leave;
+mod outgoing;
+mod session;
+mod timeout;
+mod transfer;
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use core::net::SocketAddr;
+
+use crate::action::{Action, Level};
+use crate::backoff::Backoff;
+use crate::block::{Memory, Request, Status};
+use crate::config::Config;
+use crate::connection::Connection;
+use crate::login::Login;
+use crate::random::Random;
+use crate::scsi::{Device, Survey};
+use crate::task::{Owner, Tasks};
+use crate::timer::Timers;
+
+use leave::Leave;
+
+/// Milliseconds in nanoseconds.
+const MS: u64 = 1_000_000;
+
+/// Where the session stands.
+#[derive(Debug)]
+enum Phase {
+    /// For the next attempt to connect.
+    Waiting,
+    /// For the TCP connection.
+    Connecting,
+    /// Login phase.
+    Login(Box<Login>),
+    /// Full feature phase, finding out about the logical unit.
+    Surveying,
+    /// Serving requests.
+    Ready,
+    /// Over, with a reason.
+    Failed,
+    /// Over, as asked.
+    Stopped,
+}
+
+/// An iSCSI initiator: block requests in, bytes for a TCP connection out, and the
+/// other way round. It does no I/O and has no clock.
+///
+/// The caller passes in what happens (`submit`, `connected`, `disconnected`,
+/// `receive`, `handle_timeout` at [`next_deadline`](Self::next_deadline)), and after
+/// each of these takes out what is to be done: [`poll_action`](Self::poll_action)
+/// until there is nothing more, and [`transmit`](Self::transmit) as long as the
+/// connection has room. Times are nanoseconds of one monotonic clock.
+#[derive(Debug)]
+pub struct Initiator {
+    config: Config,
+    random: Random,
+    phase: Phase,
+    connection: Option<Box<Connection>>,
+    tasks: Tasks,
+    actions: VecDeque<Action>,
+    timers: Timers,
+    /// What is being found out about the logical unit, now or once more.
+    survey: Option<Box<Survey>>,
+    /// Data of the survey's commands.
+    scratch: alloc::vec::Vec<u8>,
+    /// What is known of the logical unit. `None` before the first `Ready`.
+    device: Option<Device>,
+    leave: Option<Leave>,
+    abort: Option<control::Abort>,
+    text: Option<control::TextExchange>,
+    /// The portal to begin with, and the one in use.
+    portal: SocketAddr,
+    address: SocketAddr,
+    redirections: u32,
+    /// Before the first `Ready`: when to give up on a target that is busy.
+    give_up: u64,
+    reconnect: Backoff,
+    throttle: Backoff,
+    last_heard: u64,
+    ping: Option<control::Ping>,
+    /// The challenge of the last login.
+    spent: Option<[u8; 32]>,
+    /// DefaultTime2Wait of the session that is, or was; in nanoseconds.
+    time2wait: u64,
+}
+
+impl Initiator {
+    /// An initiator that begins to connect at once: the first action is there.
+    /// `seed` is the only source of randomness; `now` in nanoseconds.
+    pub fn new(config: Config, seed: [u8; 32], now: u64) -> Self {
+        let depth = usize::from(config.queue_depth) + 1;
+        let portal = config.portal;
+        let mut initiator = Self {
+            random: Random::new(seed),
+            phase: Phase::Waiting,
+            connection: None,
+            tasks: Tasks::new(depth),
+            actions: VecDeque::with_capacity(depth + 8),
+            timers: Timers::default(),
+            survey: None,
+            scratch: alloc::vec::Vec::new(),
+            device: None,
+            leave: None,
+            abort: None,
+            text: None,
+            portal,
+            address: portal,
+            redirections: 0,
+            give_up: now.saturating_add(config.timing.login_timeout),
+            reconnect: Backoff::new(100 * MS, 5000 * MS),
+            throttle: Backoff::new(10 * MS, 1000 * MS),
+            last_heard: now,
+            ping: None,
+            spent: None,
+            time2wait: 0,
+            config,
+        };
+        initiator.connect(now);
+        initiator
+    }
+
+    /// Takes a request. To be called only after the first `Ready`; while suspended
+    /// it waits. A request that can't be carried out is completed at once.
+    pub fn submit(&mut self, _now: u64, request: Request) {
+        let refused = match &self.device {
+            _ if self.is_over() || self.is_stopping() => Some(Status::ShuttingDown),
+            None => Some(Status::Invalid),
+            Some(device) => device.refuses(&request, &self.config),
+        };
+        let added = refused.is_none().then(|| self.tasks.add(Owner::Request(request)));
+        match (refused, added) {
+            (Some(status), _) => self.complete(request.tag, status),
+            (None, Some(Some(_))) => {}
+            // More than tags can tell apart: the caller has lost count.
+            _ => self.complete(request.tag, Status::IoError),
+        }
+    }
+
+    /// The connection asked for is open.
+    pub fn connected(&mut self, now: u64) {
+        if matches!(self.phase, Phase::Connecting) {
+            self.start_login(now);
+        }
+    }
+
+    /// The connection is gone, or could not be opened; `reason` in a few words.
+    pub fn disconnected(&mut self, now: u64, reason: &str) {
+        if matches!(self.phase, Phase::Connecting) || self.connection.is_some() {
+            self.closed_by_peer(now, reason);
+        }
+    }
+
+    /// Takes bytes from the connection, all of them.
+    pub fn receive(&mut self, now: u64, bytes: &[u8], memory: &mut impl Memory) {
+        self.last_heard = now;
+        if let Err(fault) = self.incoming(now, bytes, memory) {
+            self.lose(now, fault);
+        }
+    }
+
+    /// Fills `out` with bytes for the connection and returns how many there are;
+    /// 0 when there is nothing to be sent.
+    pub fn transmit(&mut self, now: u64, out: &mut [u8], memory: &impl Memory) -> usize {
+        self.outgoing(now, out, memory)
+    }
+
+    /// Whether [`transmit`](Self::transmit) would have something to send.
+    pub fn wants_transmit(&self) -> bool {
+        self.has_outgoing()
+    }
+
+    /// The next thing to be done.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When to call [`handle_timeout`](Self::handle_timeout); `None`: never.
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.timers.next()
+    }
+
+    /// Acts on all deadlines up to `now`.
+    pub fn handle_timeout(&mut self, now: u64) {
+        while let Some(timer) = self.timers.expire(now) {
+            if let Err(fault) = self.expired(now, timer) {
+                self.lose(now, fault);
+            }
+        }
+    }
+
+    /// Takes leave: requests under way may end, then comes a logout, then
+    /// `Stopped`; after 5 seconds at the latest. Requests that have not been
+    /// completed by then never are, so that a successor can be given them.
+    pub fn stop(&mut self, now: u64) {
+        self.begin_stop(now);
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Failed | Phase::Stopped)
+    }
+
+    fn complete(&mut self, tag: u64, status: Status) {
+        self.actions.push_back(Action::Complete { tag, status });
+    }
+
+    fn log(&mut self, level: Level, message: String) {
+        self.actions.push_back(Action::Log { level, message });
+    }
+}

@@ -1,0 +1,141 @@
+//! What is sent next: first what is no command, then commands as long as the
+//! window is open, then data. Commands before data, because a target can work on
+//! many; data in the order in which it became due (RFC 7143 §4.2.5).
+
+use vcp_iscsi_proto::Lun;
+use vcp_iscsi_proto::bhs::{BHS_LEN, RESERVED_TAG};
+use vcp_iscsi_proto::pdu::{ScsiCommand, TaskAttribute};
+
+use super::transfer::lun_of;
+use super::{Initiator, Phase};
+use crate::block::{Memory, Operation};
+use crate::scsi::plan;
+use crate::task::{Command, Owner, Progress, TaskId};
+use crate::timer::Timer;
+
+impl Initiator {
+    pub(super) fn outgoing(&mut self, now: u64, out: &mut [u8], memory: &impl Memory) -> usize {
+        let mut written = 0;
+        loop {
+            let Some(connection) = &mut self.connection else { return written };
+            written += connection.fill(&mut out[written..], memory);
+            if written == out.len() || !self.next_pdu(now) {
+                return written;
+            }
+        }
+    }
+
+    pub(super) fn has_outgoing(&self) -> bool {
+        let Some(connection) = &self.connection else { return false };
+        if self.is_logged_out() {
+            return connection.is_busy() || connection.controls() > 0;
+        }
+        connection.has_output() || self.next_command().is_some()
+    }
+
+    /// Begins the next PDU; `false` when there is none.
+    fn next_pdu(&mut self, now: u64) -> bool {
+        let Some(connection) = &mut self.connection else { return false };
+        if connection.start_control() {
+            return true;
+        }
+        if self.is_logged_out() {
+            return false;
+        }
+        if let Some(id) = self.next_command() {
+            self.start_command(now, id);
+            return true;
+        }
+        match &mut self.connection {
+            Some(connection) => connection.start_data(&mut self.tasks),
+            None => false,
+        }
+    }
+
+    /// The task at the head of the queue, if its command may be sent now.
+    fn next_command(&self) -> Option<TaskId> {
+        let connection = self.connection.as_ref()?;
+        if !connection.numbers.window_open() || self.timers.is_set(Timer::Throttle) {
+            return None;
+        }
+        let id = self.tasks.head()?;
+        let task = self.tasks.get(id);
+        let may = match &task.owner {
+            Owner::Free => false,
+            Owner::Survey => true,
+            Owner::Request(request) => {
+                matches!(self.phase, Phase::Ready)
+                    && !self.is_draining()
+                    && !(request.operation == Operation::Flush
+                        && task.replayed
+                        && self.tasks.any_before(task.order))
+            }
+        };
+        may.then_some(id)
+    }
+
+    /// Sends the command of the task at the head of the queue.
+    fn start_command(&mut self, now: u64, id: TaskId) {
+        let Some(command) = self.prepare(id) else { return };
+        let Some(connection) = &mut self.connection else { return };
+        self.tasks.activate_head();
+        let sn = connection.numbers.command();
+        let params = &connection.params;
+        let task = self.tasks.get_mut(id);
+        task.command = command;
+        task.progress = Progress::new(sn.cmd_sn, now);
+        let progress = &mut task.progress;
+        let (mut immediate, mut unsolicited) = (0, 0);
+        if command.is_write() {
+            let first = command.length.min(params.first_burst);
+            if params.immediate_data {
+                immediate = first.min(params.max_send_segment);
+            }
+            unsolicited = if params.initial_r2t { immediate } else { first };
+        }
+        progress.sent = immediate;
+        progress.asked = unsolicited;
+        progress.unsolicited = unsolicited > immediate;
+        let lun = if command.other_lun { Lun::default() } else { lun_of(self.config.lun) };
+        let pdu = ScsiCommand {
+            immediate: false,
+            is_final: unsolicited == immediate,
+            read: command.is_read(),
+            write: command.is_write(),
+            attribute: TaskAttribute::Simple,
+            ahs_len: 0,
+            data_len: immediate,
+            lun,
+            itt: task.itt,
+            expected_len: command.length,
+            sn,
+            cdb: command.cdb,
+        };
+        let mut header = [0; BHS_LEN];
+        pdu.emit(&mut header);
+        if unsolicited > immediate {
+            connection.push_burst(id, task.itt, RESERVED_TAG, lun, (immediate, unsolicited));
+        }
+        connection.start(&header, command.payload(0, immediate), Some(id));
+        if !self.timers.is_set(Timer::Watch) {
+            self.timers.set(Timer::Watch, now + self.config.timing.command_timeout);
+        }
+    }
+
+    /// The command that a task needs now.
+    fn prepare(&mut self, id: TaskId) -> Option<Command> {
+        let task = self.tasks.get(id);
+        match (&task.owner, &self.survey, &self.device) {
+            (Owner::Survey, Some(survey), _) => {
+                let command = survey.command();
+                self.scratch.clear();
+                self.scratch.resize(command.length as usize, 0);
+                Some(command)
+            }
+            (Owner::Request(request), _, Some(device)) => {
+                Some(plan(device, request, task.step, task.done))
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! Connecting, logging in, losing the connection, and coming back.
+
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use core::net::SocketAddr;
+
+use vcp_iscsi_proto::login::{LoginClass, LoginStatus};
+use vcp_iscsi_proto::pdu::LoginResponse;
+
+use super::{Initiator, MS, Phase};
+use crate::action::{Action, Level};
+use crate::block::Status;
+use crate::connection::Connection;
+use crate::control::{Control, Place};
+use crate::login::{Challenge, Login, LoginError, Outcome};
+use crate::scsi::Survey;
+use crate::timer::Timer;
+
+/// Portals that a login may be sent on to in a row.
+const MAX_REDIRECTIONS: u32 = 4;
+
+/// Why a connection has to end.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// For the log and the notice: a line without the target's name.
+    pub(super) reason: String,
+    pub(super) kind: FaultKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FaultKind {
+    /// Of this connection; another may do better.
+    Connection,
+    /// The target is not able now; it may be later.
+    Busy,
+    /// The target refuses us, or has not what is asked for. Before the first
+    /// `Ready` that is final; later the target may only be on its way up.
+    Refusal,
+    /// No connection will ever do better.
+    Fatal,
+    /// The target wants the connection gone, and the initiator away for so many
+    /// nanoseconds.
+    Asked(u64),
+}
+
+impl Fault {
+    pub(super) fn refusal(reason: String) -> Self {
+        Self { reason, kind: FaultKind::Refusal }
+    }
+}
+
+impl From<String> for Fault {
+    fn from(reason: String) -> Self {
+        Self { reason, kind: FaultKind::Connection }
+    }
+}
+
+impl From<&str> for Fault {
+    fn from(reason: &str) -> Self {
+        Self { reason: reason.into(), kind: FaultKind::Connection }
+    }
+}
+
+impl Initiator {
+    pub(super) fn connect(&mut self, now: u64) {
+        self.phase = Phase::Connecting;
+        self.timers.set(Timer::Login, now + self.config.timing.login_timeout);
+        self.actions.push_back(Action::Connect { address: self.address });
+    }
+
+    pub(super) fn start_login(&mut self, now: u64) {
+        let cmd_sn = self.random.number();
+        let challenge = Challenge {
+            identifier: cmd_sn as u8,
+            bytes: self.random.bytes(),
+        };
+        let spent = self.spent.replace(challenge.bytes);
+        let login = Login::new(&self.config, false, challenge, spent);
+        let depth = usize::from(self.config.queue_depth);
+        let max_data = self.max_recv().max(8192);
+        self.connection = Some(Box::new(Connection::new(cmd_sn, max_data, depth)));
+        self.phase = Phase::Login(Box::new(login));
+        self.last_heard = now;
+        self.send_login();
+    }
+
+    fn max_recv(&self) -> u32 {
+        self.config.offer.max_recv_data_segment_length
+    }
+
+    fn send_login(&mut self) {
+        if let (Phase::Login(login), Some(connection)) = (&mut self.phase, &mut self.connection) {
+            connection.push(Control::Login {
+                itt: u32::from(Place::Login as u16),
+                isid: self.config.isid,
+                request: login.request(),
+            });
+        }
+    }
+
+    pub(super) fn login_response(
+        &mut self,
+        now: u64,
+        response: &LoginResponse,
+        data: &[u8],
+    ) -> Result<(), Fault> {
+        let Phase::Login(login) = &mut self.phase else {
+            return Err("a Login Response after the login".into());
+        };
+        if response.itt != u32::from(Place::Login as u16) || response.isid != self.config.isid {
+            return Err("a Login Response for someone else".into());
+        }
+        match login.response(response, data) {
+            Ok(Outcome::Continue) => self.send_login(),
+            Ok(Outcome::Moved(address)) => return self.follow(now, address, response.status),
+            Ok(Outcome::Done(_)) if response.tsih == 0 => {
+                return Err("a session without a TSIH".into());
+            }
+            Ok(Outcome::Done(params)) => {
+                let max_recv = self.max_recv();
+                self.time2wait = u64::from(params.time2wait) * 1000 * MS;
+                if let Some(connection) = &mut self.connection {
+                    connection.configure(params, max_recv);
+                }
+                self.start_session(now);
+            }
+            Err(error) => return Err(login_fault(error)),
+        }
+        Ok(())
+    }
+
+    /// Goes where the target says it is (RFC 7143 §11.13.5).
+    fn follow(
+        &mut self,
+        now: u64,
+        address: SocketAddr,
+        status: LoginStatus,
+    ) -> Result<(), Fault> {
+        self.redirections += 1;
+        if self.redirections > MAX_REDIRECTIONS {
+            return Err(Fault::refusal("it is sent on from portal to portal".into()));
+        }
+        self.log(Level::Info, format!("{}: {status}, now at {address}", self.place()));
+        if status == LoginStatus::TargetMovedPermanently {
+            self.portal = address;
+        }
+        self.hang_up(false);
+        self.timers.stop_all();
+        self.address = address;
+        self.connect(now);
+        Ok(())
+    }
+
+    fn start_session(&mut self, now: u64) {
+        self.redirections = 0;
+        let timing = &self.config.timing;
+        self.timers.set(Timer::Idle, now + timing.nop_interval);
+        self.phase = Phase::Surveying;
+        self.begin_survey(Survey::new(self.config.lun));
+    }
+
+    /// Everything about the logical unit is known: serves requests.
+    pub(super) fn ready(&mut self) {
+        self.timers.stop(Timer::Login);
+        self.reconnect.reset();
+        self.throttle.reset();
+        self.phase = Phase::Ready;
+        if let Some(device) = &self.device {
+            let geometry = device.geometry(&self.config);
+            self.actions.push_back(Action::Ready(geometry));
+        }
+    }
+
+    /// The TCP connection was closed, reset or refused.
+    pub(super) fn closed_by_peer(&mut self, now: u64, reason: &str) {
+        self.connection = None;
+        let what = match self.phase {
+            Phase::Connecting => format!("cannot connect: {reason}"),
+            Phase::Login(_) => format!("connection lost during login: {reason}"),
+            _ => format!("connection lost: {reason}"),
+        };
+        if matches!(self.phase, Phase::Connecting) {
+            self.phase = Phase::Waiting;
+        }
+        self.end(now, what.into());
+    }
+
+    /// The connection has to go.
+    pub(super) fn lose(&mut self, now: u64, fault: Fault) {
+        self.hang_up(true);
+        self.end(now, fault);
+    }
+
+    /// Closes the connection, or gives up opening it.
+    pub(super) fn hang_up(&mut self, abort: bool) {
+        let connecting = matches!(self.phase, Phase::Connecting);
+        if self.connection.take().is_some() || connecting {
+            self.actions.push_back(Action::Close { abort });
+        }
+    }
+
+    /// What comes after a connection: another one, or nothing.
+    fn end(&mut self, now: u64, fault: Fault) {
+        if self.is_over() {
+            return;
+        }
+        // The target says when it wants to see us again, or said so at the login.
+        let wait = match fault.kind {
+            FaultKind::Asked(wait) => wait,
+            _ => core::mem::take(&mut self.time2wait),
+        };
+        self.forget_connection();
+        if self.is_stopping() {
+            self.phase = Phase::Stopped;
+            self.actions.push_back(Action::Stopped);
+            return;
+        }
+        self.leave = None;
+        let line = format!("{}: {}", self.place(), fault.reason);
+        let again = match fault.kind {
+            FaultKind::Fatal => false,
+            FaultKind::Busy | FaultKind::Asked(_) => self.device.is_some() || now < self.give_up,
+            FaultKind::Refusal | FaultKind::Connection => self.device.is_some(),
+        };
+        if !again {
+            self.fail(line);
+            return;
+        }
+        if matches!(self.phase, Phase::Ready) {
+            self.actions.push_back(Action::Suspended(line));
+        } else {
+            self.log(Level::Warn, line);
+        }
+        self.phase = Phase::Waiting;
+        self.address = self.portal;
+        self.redirections = 0;
+        let delay = self.reconnect.delay().max(wait);
+        self.timers.set(Timer::Reconnect, now.saturating_add(delay));
+    }
+
+    fn forget_connection(&mut self) {
+        self.connection = None;
+        self.timers.stop_all();
+        self.survey = None;
+        self.abort = None;
+        self.text = None;
+        self.ping = None;
+        self.tasks.rewind();
+    }
+
+    /// It is no use. What was submitted gets an answer.
+    fn fail(&mut self, line: String) {
+        self.phase = Phase::Failed;
+        let tags: alloc::vec::Vec<u64> =
+            self.tasks.drain().filter_map(|task| task.request().map(|r| r.tag)).collect();
+        for tag in tags {
+            self.complete(tag, Status::ShuttingDown);
+        }
+        self.actions.push_back(Action::Failed(line));
+    }
+
+    /// Who is meant, for messages.
+    pub(super) fn place(&self) -> String {
+        format!("target {} at {}", self.config.target, self.address)
+    }
+
+    /// The time for an answer to a logout or an abort.
+    pub(super) fn short_timeout(&self) -> u64 {
+        (2000 * MS).min(self.config.timing.command_timeout)
+    }
+}
+
+fn login_fault(error: LoginError) -> Fault {
+    match error {
+        LoginError::Protocol(line) => format!("login: {line}").into(),
+        LoginError::Authentication(line) => Fault::refusal(format!("authentication: {line}")),
+        LoginError::Refused(status) => {
+            let reason = match status {
+                LoginStatus::AuthenticationFailure => {
+                    "login refused: authentication failure; check user and password".into()
+                }
+                LoginStatus::NotFound => "login refused: there is no such target here".into(),
+                _ => format!("login refused: {status}"),
+            };
+            let kind = match status.kind() {
+                LoginClass::TargetError => FaultKind::Busy,
+                _ => FaultKind::Refusal,
+            };
+            Fault { reason, kind }
+        }
+    }
+}

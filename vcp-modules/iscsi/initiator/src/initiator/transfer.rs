@@ -1,0 +1,123 @@
+//! Data of commands, byte for byte: Data-In is taken only where it continues what
+//! came before, R2T answered only for what comes next (RFC 7143 §11.7, §11.8; both
+//! orders were negotiated as "in order").
+
+use alloc::format;
+
+use vcp_iscsi_proto::Lun;
+use vcp_iscsi_proto::pdu::{DataIn, R2t};
+
+use super::Initiator;
+use super::session::Fault;
+use crate::connection::Sink;
+use crate::task::Data;
+
+impl Initiator {
+    /// The header of a Data-In: checks it against its command and says where the
+    /// data goes.
+    pub(super) fn data_in(&mut self, data: &DataIn) -> Result<Sink, Fault> {
+        let Some(connection) = &self.connection else { return Ok(Sink::Collect) };
+        let max_burst = connection.params.max_burst;
+        let id = self
+            .tasks
+            .find(data.itt)
+            .ok_or("Data-In for a command that is not under way")?;
+        let task = self.tasks.get_mut(id);
+        if !task.command.is_read() {
+            return Err("Data-In for a command that reads nothing".into());
+        }
+        let progress = &mut task.progress;
+        if data.data_sn != progress.sequence {
+            return Err(format!(
+                "Data-In with DataSN {} where {} is due",
+                data.data_sn, progress.sequence
+            )
+            .into());
+        }
+        if data.offset != progress.received {
+            return Err(format!(
+                "Data-In for offset {} where {} is due",
+                data.offset, progress.received
+            )
+            .into());
+        }
+        if data.data_len > task.command.length - progress.received {
+            return Err("Data-In beyond the end of what was asked for".into());
+        }
+        if data.data_len > max_burst - progress.burst {
+            return Err("a sequence of Data-In longer than MaxBurstLength".into());
+        }
+        if data.acknowledge {
+            return Err("Data-In that wants an acknowledgement at error recovery level 0".into());
+        }
+        progress.sequence = progress.sequence.wrapping_add(1);
+        progress.received += data.data_len;
+        progress.burst = if data.is_final { 0 } else { progress.burst + data.data_len };
+        Ok(match task.command.data {
+            Data::In(span) => Sink::Memory(span.part(data.offset, data.data_len)),
+            _ => Sink::Scratch(data.offset),
+        })
+    }
+
+    /// The end of a Data-In, which may be that of its command.
+    pub(super) fn data_in_end(&mut self, now: u64, data: &DataIn) -> Result<(), Fault> {
+        let Some(status) = data.status else { return Ok(()) };
+        let Some(connection) = &mut self.connection else { return Ok(()) };
+        if !connection.numbers.status(&data.sn) {
+            return Err(format!("Data-In with StatSN {} out of order", data.sn.stat_sn).into());
+        }
+        let id = self
+            .tasks
+            .find(data.itt)
+            .ok_or("Data-In for a command that is not under way")?;
+        self.ended(now, id, status, data.residual, None)
+    }
+
+    /// The target asks for part of a write's data.
+    pub(super) fn r2t(&mut self, r2t: &R2t) -> Result<(), Fault> {
+        let Some(connection) = &mut self.connection else { return Ok(()) };
+        let id = self
+            .tasks
+            .find(r2t.itt)
+            .ok_or("R2T for a command that is not under way")?;
+        let lun = lun_of(self.config.lun);
+        let task = self.tasks.get_mut(id);
+        if !task.command.is_write() {
+            return Err("R2T for a command that writes nothing".into());
+        }
+        let progress = &mut task.progress;
+        if r2t.r2t_sn != progress.sequence {
+            return Err(
+                format!("R2TSN {} where {} is due", r2t.r2t_sn, progress.sequence).into()
+            );
+        }
+        if r2t.offset != progress.asked {
+            return Err(
+                format!("R2T for offset {} where {} is due", r2t.offset, progress.asked).into()
+            );
+        }
+        if r2t.desired_len > task.command.length - progress.asked {
+            return Err("R2T beyond the end of the data".into());
+        }
+        if r2t.desired_len > connection.params.max_burst {
+            return Err("R2T for more than MaxBurstLength".into());
+        }
+        if progress.owed >= connection.params.max_outstanding_r2t {
+            return Err("more R2Ts at a time than MaxOutstandingR2T".into());
+        }
+        if r2t.lun != lun && r2t.lun != Lun::default() {
+            return Err("R2T for another logical unit".into());
+        }
+        progress.sequence = progress.sequence.wrapping_add(1);
+        progress.owed += 1;
+        progress.asked += r2t.desired_len;
+        let range = (r2t.offset, progress.asked);
+        connection.push_burst(id, r2t.itt, r2t.ttt, r2t.lun, range);
+        Ok(())
+    }
+}
+
+/// The configured number, which is at most 16383.
+pub(super) fn lun_of(number: u16) -> Lun {
+    Lun::new(number).unwrap_or_default()
+}

@@ -1,0 +1,121 @@
+//! What is known of a logical unit, and what follows from it for requests.
+
+use alloc::string::String;
+
+use crate::block::{Geometry, Operation, Request, Status};
+use crate::config::Config;
+
+/// Longest discard and write-zeroes of one request, in bytes: a target may take long
+/// over one.
+const LONGEST_DISCARD: u64 = 1 << 30;
+const LONGEST_WRITE_ZEROES: u64 = 128 << 20;
+
+/// A logical unit. Counts are blocks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Device {
+    /// Bytes in a block: a power of two, 512 to 65536.
+    pub(crate) block_size: u32,
+    pub(crate) blocks: u64,
+    pub(crate) physical_block_size: u32,
+    pub(crate) identity: String,
+    pub(crate) read_only: bool,
+    /// It keeps writes in a volatile cache, or does not say.
+    pub(crate) write_cache: bool,
+    /// It says that it has such a cache.
+    pub(crate) write_cache_known: bool,
+    /// It takes the FUA bit.
+    pub(crate) fua: bool,
+    /// It has SYNCHRONIZE CACHE.
+    pub(crate) synchronize: bool,
+    /// Longest read or write, in bytes.
+    pub(crate) max_transfer: u32,
+    /// Longest UNMAP; 0: there is none.
+    pub(crate) max_unmap: u32,
+    /// Longest WRITE SAME; 0: there is none.
+    pub(crate) max_write_same: u32,
+    /// WRITE SAME may unmap.
+    pub(crate) write_same_unmaps: bool,
+    /// What was unmapped reads as zeroes.
+    pub(crate) unmapped_is_zero: bool,
+}
+
+impl Device {
+    /// Bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.blocks * u64::from(self.block_size)
+    }
+
+    fn max_discard(&self) -> u32 {
+        let blocks = if self.max_unmap > 0 {
+            self.max_unmap
+        } else if self.write_same_unmaps {
+            self.max_write_same
+        } else {
+            0
+        };
+        self.bytes(blocks, LONGEST_DISCARD)
+    }
+
+    fn max_write_zeroes(&self) -> u32 {
+        self.bytes(self.max_write_same, LONGEST_WRITE_ZEROES)
+    }
+
+    fn bytes(&self, blocks: u32, longest: u64) -> u32 {
+        let block = u64::from(self.block_size);
+        let bytes = (u64::from(blocks) * block).min(longest / block * block);
+        bytes as u32 // at most `longest`
+    }
+
+    /// What the caller has to know.
+    pub(crate) fn geometry(&self, config: &Config) -> Geometry {
+        let writable = !(self.read_only || config.read_only);
+        Geometry {
+            size: self.size(),
+            block_size: self.block_size,
+            preferred_block_size: self.physical_block_size.max(self.block_size),
+            max_transfer: self.max_transfer,
+            max_discard: if writable { self.max_discard() } else { 0 },
+            max_write_zeroes: if writable { self.max_write_zeroes() } else { 0 },
+            read_only: !writable,
+            write_cache: self.write_cache,
+            identity: self.identity.clone(),
+        }
+    }
+
+    /// The answer to a request that needs no command, or can't become one.
+    pub(crate) fn refuses(&self, request: &Request, config: &Config) -> Option<Status> {
+        if request.operation == Operation::Flush {
+            return None;
+        }
+        let block = u64::from(self.block_size);
+        let length = u64::from(request.length);
+        let end = request.offset.checked_add(length);
+        if request.offset % block != 0 || length % block != 0 || end.is_none_or(|e| e > self.size())
+        {
+            return Some(Status::Invalid);
+        }
+        if request.operation != Operation::Read && (self.read_only || config.read_only) {
+            return Some(Status::NotPermitted);
+        }
+        match request.operation {
+            Operation::Read | Operation::Write if request.data.length < request.length => {
+                Some(Status::Invalid)
+            }
+            Operation::Discard if self.max_discard() == 0 => Some(Status::NotSupported),
+            _ if length == 0 => Some(Status::Ok),
+            _ => None,
+        }
+    }
+
+    /// Why another logical unit, or this one after a change, can't take the place of
+    /// what requests were submitted for.
+    pub(crate) fn differs(&self, other: &Self) -> Option<&'static str> {
+        if self.identity != other.identity {
+            Some("it is another logical unit than before")
+        } else if self.block_size != other.block_size {
+            Some("its block size has changed")
+        } else {
+            None
+        }
+    }
+}

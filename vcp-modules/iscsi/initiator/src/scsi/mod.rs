@@ -1,0 +1,13 @@
+//! What a SCSI block device is to the initiator: how it is found out about, which
+//! commands a request becomes, and what an answer means. CDBs and parameter data
+//! as bytes are `vcp_iscsi_proto::scsi`.
+
+mod device;
+mod plan;
+mod survey;
+mod verdict;
+
+pub(crate) use device::Device;
+pub(crate) use plan::{needs_sync, plan};
+pub(crate) use survey::{Answer, Next, Survey};
+pub(crate) use verdict::{Verdict, judge};

@@ -1,0 +1,111 @@
+//! From a request to the SCSI command that does it, or its next part (SBC-3).
+
+use vcp_iscsi_proto::scsi::{Command as Cdb, Extent, emit_unmap};
+
+use super::Device;
+use crate::block::{Operation, Request};
+use crate::task::{Command, Data, Step};
+use crate::wire::tx::Short;
+
+/// The command for the part of `request` from byte `done` on, or for the cache
+/// behind it. The request is one that the device does not refuse.
+pub(crate) fn plan(device: &Device, request: &Request, step: Step, done: u32) -> Command {
+    if step == Step::Sync || request.operation == Operation::Flush {
+        return synchronize();
+    }
+    let part = Part::new(device, request, done);
+    match request.operation {
+        Operation::Read => {
+            let cdb = Cdb::Read { lba: part.lba, blocks: part.blocks, fua: false, dpo: false };
+            part.command(cdb.emit(), Data::In(request.data.part(done, part.length)), part.length)
+        }
+        Operation::Write => {
+            let data = Data::Out(request.data.part(done, part.length));
+            part.command(write(&part, request.fua && device.fua), data, part.length)
+        }
+        Operation::Discard if device.max_unmap > 0 => unmap(&part),
+        Operation::Discard => write_same(&part, device, true),
+        Operation::WriteZeroes if device.max_write_same > 0 => {
+            let unmap =
+                !request.no_unmap && device.write_same_unmaps && device.unmapped_is_zero;
+            write_same(&part, device, unmap)
+        }
+        Operation::WriteZeroes => {
+            part.command(write(&part, request.fua && device.fua), Data::Zeroes, part.length)
+        }
+        Operation::Flush => synchronize(),
+    }
+}
+
+/// Whether the cache has to be written behind a request: it is to be durable, and
+/// no bit in its commands said so.
+pub(crate) fn needs_sync(device: &Device, request: &Request) -> bool {
+    let by_bit = match request.operation {
+        Operation::Write => device.fua,
+        Operation::WriteZeroes => device.fua && device.max_write_same == 0,
+        Operation::Read | Operation::Flush => true,
+        Operation::Discard => false,
+    };
+    request.fua && device.write_cache && !by_bit
+}
+
+/// Consecutive blocks that one command deals with.
+struct Part {
+    lba: u64,
+    blocks: u32,
+    /// Bytes.
+    length: u32,
+}
+
+impl Part {
+    fn new(device: &Device, request: &Request, done: u32) -> Self {
+        let most_blocks = match request.operation {
+            Operation::Discard if device.max_unmap > 0 => device.max_unmap,
+            Operation::Discard => device.max_write_same,
+            Operation::WriteZeroes if device.max_write_same > 0 => device.max_write_same,
+            _ => device.max_transfer / device.block_size,
+        };
+        let left = (request.length - done) / device.block_size;
+        let blocks = left.min(most_blocks.max(1));
+        Self {
+            lba: (request.offset + u64::from(done)) / u64::from(device.block_size),
+            blocks,
+            length: blocks * device.block_size,
+        }
+    }
+
+    fn command(&self, cdb: [u8; 16], data: Data, length: u32) -> Command {
+        Command { cdb, data, length, covers: self.length, other_lun: false }
+    }
+}
+
+fn write(part: &Part, fua: bool) -> [u8; 16] {
+    Cdb::Write { lba: part.lba, blocks: part.blocks, fua, dpo: false }.emit()
+}
+
+/// The whole medium; a range would have to be remembered for every write.
+fn synchronize() -> Command {
+    let cdb = Cdb::SynchronizeCache { lba: 0, blocks: 0, immediate: false }.emit();
+    Command { cdb, ..Command::NONE }
+}
+
+fn unmap(part: &Part) -> Command {
+    let list = emit_unmap(&[Extent { lba: part.lba, blocks: part.blocks }]);
+    let mut short = Short { bytes: [0; 24], from: 0, to: 24 };
+    debug_assert_eq!(list.len(), short.bytes.len());
+    short.bytes.copy_from_slice(&list);
+    let cdb = Cdb::Unmap { anchor: false, list_len: 24 }.emit();
+    part.command(cdb, Data::Parameters(short), 24)
+}
+
+/// In the form of 16 bytes, the only one whose support the logical block
+/// provisioning page tells. One block of zeroes goes with it.
+fn write_same(part: &Part, device: &Device, unmap: bool) -> Command {
+    const WRITE_SAME_16: u8 = 0x93;
+    let mut cdb = [0; 16];
+    cdb[0] = WRITE_SAME_16;
+    cdb[1] = u8::from(unmap) << 3;
+    cdb[2..10].copy_from_slice(&part.lba.to_be_bytes());
+    cdb[10..14].copy_from_slice(&part.blocks.to_be_bytes());
+    part.command(cdb, Data::Zeroes, device.block_size)
+}

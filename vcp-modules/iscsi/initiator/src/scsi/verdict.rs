@@ -1,0 +1,123 @@
+//! What status and sense data say about a command (SAM-5 §5.3, SPC-4 §4.5).
+
+use vcp_iscsi_proto::scsi::{Asc, Sense, SenseKey, Status as ScsiStatus};
+
+use crate::block::Status;
+
+/// What becomes of a command that was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Done.
+    Good,
+    /// Not carried out, for a reason that is gone: at once again.
+    Again,
+    /// As `Again`, and the logical unit is not what it was: ask it about itself.
+    Changed,
+    /// Not carried out now: again after a while.
+    Later,
+    /// The logical unit does not have this command, or not with these fields.
+    Unsupported,
+    /// Failed, and will fail again.
+    Failed(Status),
+}
+
+/// Judges a command that the target completed.
+pub(crate) fn judge(status: ScsiStatus, sense: Option<&Sense>) -> Verdict {
+    match status {
+        ScsiStatus::Good | ScsiStatus::ConditionMet => Verdict::Good,
+        ScsiStatus::Busy | ScsiStatus::TaskSetFull | ScsiStatus::AcaActive => Verdict::Later,
+        ScsiStatus::TaskAborted => Verdict::Again,
+        ScsiStatus::ReservationConflict => Verdict::Failed(Status::NotPermitted),
+        ScsiStatus::CheckCondition => match sense {
+            // An error of an earlier write, which was answered as if it had gone well.
+            Some(sense) if sense.deferred => Verdict::Failed(Status::IoError),
+            Some(sense) => judge_sense(sense),
+            None => Verdict::Failed(Status::IoError),
+        },
+        ScsiStatus::Other(_) => Verdict::Failed(Status::IoError),
+    }
+}
+
+fn judge_sense(sense: &Sense) -> Verdict {
+    match sense.key {
+        SenseKey::NoSense | SenseKey::RecoveredError | SenseKey::Completed => Verdict::Good,
+        SenseKey::UnitAttention => match sense.asc.0 {
+            // Another medium; mode or capacity changed; inquiry data or LUNs changed.
+            0x28 | 0x2a | 0x3f => Verdict::Changed,
+            _ => Verdict::Again,
+        },
+        SenseKey::NotReady => match sense.asc {
+            // Becoming ready, or an operation, format or rebuild under way.
+            Asc(0x04, 0x01 | 0x04..=0x0a | 0x14) => Verdict::Later,
+            _ => Verdict::Failed(Status::IoError),
+        },
+        SenseKey::AbortedCommand => Verdict::Again,
+        SenseKey::DataProtect => match sense.asc {
+            Asc::SPACE_ALLOCATION_FAILED => Verdict::Failed(Status::NoSpace),
+            _ => Verdict::Failed(Status::NotPermitted),
+        },
+        SenseKey::VolumeOverflow => Verdict::Failed(Status::NoSpace),
+        SenseKey::IllegalRequest => match sense.asc.0 {
+            0x20 if sense.asc == Asc::ACCESS_DENIED => Verdict::Failed(Status::NotPermitted),
+            // Invalid operation code, field in CDB, field in parameter list.
+            0x20 | 0x24 | 0x26 => Verdict::Unsupported,
+            // Address out of range.
+            0x21 => Verdict::Failed(Status::Invalid),
+            // Logical unit not supported: it was there before.
+            0x25 => Verdict::Failed(Status::IoError),
+            _ => Verdict::Failed(Status::Invalid),
+        },
+        _ => Verdict::Failed(Status::IoError),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(key: SenseKey, asc: u8, ascq: u8) -> Verdict {
+        judge(ScsiStatus::CheckCondition, Some(&Sense::new(key, Asc(asc, ascq))))
+    }
+
+    #[test]
+    fn sense_maps_to_status() {
+        use SenseKey::*;
+        let failed = |status| Verdict::Failed(status);
+        assert_eq!(check(DataProtect, 0x27, 0x00), failed(Status::NotPermitted));
+        assert_eq!(check(DataProtect, 0x27, 0x07), failed(Status::NoSpace));
+        assert_eq!(check(VolumeOverflow, 0x00, 0x00), failed(Status::NoSpace));
+        assert_eq!(check(MediumError, 0x11, 0x00), failed(Status::IoError));
+        assert_eq!(check(HardwareError, 0x44, 0x00), failed(Status::IoError));
+        assert_eq!(check(IllegalRequest, 0x21, 0x00), failed(Status::Invalid));
+        assert_eq!(check(IllegalRequest, 0x25, 0x00), failed(Status::IoError));
+        assert_eq!(check(IllegalRequest, 0x20, 0x00), Verdict::Unsupported);
+        assert_eq!(check(IllegalRequest, 0x24, 0x00), Verdict::Unsupported);
+        assert_eq!(check(RecoveredError, 0x17, 0x00), Verdict::Good);
+    }
+
+    #[test]
+    fn transient_conditions_are_tried_again() {
+        use SenseKey::*;
+        assert_eq!(check(UnitAttention, 0x29, 0x00), Verdict::Again);
+        assert_eq!(check(UnitAttention, 0x2a, 0x09), Verdict::Changed);
+        assert_eq!(check(UnitAttention, 0x3f, 0x0e), Verdict::Changed);
+        assert_eq!(check(AbortedCommand, 0x47, 0x01), Verdict::Again);
+        assert_eq!(check(NotReady, 0x04, 0x01), Verdict::Later);
+        assert_eq!(check(NotReady, 0x3a, 0x00), Verdict::Failed(Status::IoError));
+        assert_eq!(judge(ScsiStatus::Busy, None), Verdict::Later);
+        assert_eq!(judge(ScsiStatus::TaskSetFull, None), Verdict::Later);
+    }
+
+    #[test]
+    fn check_condition_without_sense_is_an_error() {
+        assert_eq!(judge(ScsiStatus::CheckCondition, None), Verdict::Failed(Status::IoError));
+    }
+
+    #[test]
+    fn deferred_errors_are_not_swallowed() {
+        let mut sense = Sense::new(SenseKey::RecoveredError, Asc(0, 0));
+        sense.deferred = true;
+        let verdict = judge(ScsiStatus::CheckCondition, Some(&sense));
+        assert_eq!(verdict, Verdict::Failed(Status::IoError));
+    }
+}
