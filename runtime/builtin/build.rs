@@ -6,20 +6,36 @@ use std::process::Command;
 use std::{env, fs};
 
 /// Package, and the name it is known by.
-const MODULES: [(&str, &str); 2] = [("vcp-module-iscsi", "iscsi"), ("vcp-module-ramdisk", "ramdisk")];
+const MODULES: [(&str, &str); 2] = [
+    ("vcp-module-iscsi", "iscsi"),
+    ("vcp-module-ramdisk", "ramdisk"),
+];
 const TARGET: &str = "wasm32-wasip2";
 
 fn main() {
     let manifest = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
-    let root = manifest.ancestors().nth(2).expect("this crate lies two levels down").to_owned();
+    let root = manifest
+        .ancestors()
+        .nth(2)
+        .expect("this crate lies two levels down")
+        .to_owned();
     let out = PathBuf::from(variable("OUT_DIR"));
-    for watched in ["vcp-modules", "wit", "Cargo.lock", "Cargo.toml", "rust-toolchain.toml"] {
+    for watched in [
+        "vcp-modules",
+        "wit",
+        "Cargo.lock",
+        "Cargo.toml",
+        "rust-toolchain.toml",
+    ] {
         println!("cargo:rerun-if-changed={}", root.join(watched).display());
     }
     let directory = target_directory(&out).join("guests");
     build(&root, &directory);
     for (package, name) in MODULES {
-        let built = directory.join(TARGET).join("guest").join(package.replace('-', "_") + ".wasm");
+        let built = directory
+            .join(TARGET)
+            .join("guest")
+            .join(package.replace('-', "_") + ".wasm");
         let kept = out.join(name).with_extension("wasm");
         fs::copy(&built, &kept)
             .unwrap_or_else(|e| panic!("copying {} to {}: {e}", built.display(), kept.display()));
@@ -33,12 +49,21 @@ fn variable(name: &str) -> std::ffi::OsString {
 /// The target directory this build writes to, so that the guests are built once
 /// for all profiles of the host: `OUT_DIR` is `<target>/<profile>/build/<name>/out`.
 fn target_directory(out: &Path) -> &Path {
-    out.ancestors().nth(4).expect("OUT_DIR lies four levels below the target directory")
+    out.ancestors()
+        .nth(4)
+        .expect("OUT_DIR lies four levels below the target directory")
 }
 
 fn build(root: &Path, directory: &Path) {
     let mut cargo = Command::new(variable("CARGO"));
-    cargo.current_dir(root).args(["build", "--profile", "guest", "--target", TARGET, "--target-dir"]);
+    cargo.current_dir(root).args([
+        "build",
+        "--profile",
+        "guest",
+        "--target",
+        TARGET,
+        "--target-dir",
+    ]);
     cargo.arg(directory);
     for (package, _) in MODULES {
         cargo.args(["--package", package]);
@@ -47,11 +72,17 @@ fn build(root: &Path, directory: &Path) {
     for (name, _) in env::vars_os() {
         let name = name.to_string_lossy().into_owned();
         let flags = name.ends_with("RUSTFLAGS") || name.contains("WRAPPER");
-        if flags || name.starts_with("CARGO_FEATURE_") || name == "CARGO_TARGET_DIR" || name == "RUSTC" {
+        if flags
+            || name.starts_with("CARGO_FEATURE_")
+            || name == "CARGO_TARGET_DIR"
+            || name == "RUSTC"
+        {
             cargo.env_remove(name);
         }
     }
-    let status = cargo.status().unwrap_or_else(|e| panic!("running cargo for the guests: {e}"));
+    let status = cargo
+        .status()
+        .unwrap_or_else(|e| panic!("running cargo for the guests: {e}"));
     assert!(
         status.success(),
         "building the guests failed; is the target there? `rustup target add {TARGET}`"
