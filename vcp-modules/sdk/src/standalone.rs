@@ -45,3 +45,8 @@ unsafe extern "C" fn cabi_realloc(
     }
     result
 }
+
+// `memcmp` and its kin, which `core` expects and which on this target come with
+// `std` too: from the same library, whose other parts stay out.
+#[link(name = "c")]
+unsafe extern "C" {}
