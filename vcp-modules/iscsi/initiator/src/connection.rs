@@ -6,9 +6,9 @@ use alloc::collections::VecDeque;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use vcp_iscsi_proto::Lun;
 use vcp_iscsi_proto::bhs::{BHS_LEN, RESERVED_TAG};
 use vcp_iscsi_proto::pdu::{DataOut, TargetPdu};
-use vcp_iscsi_proto::Lun;
 
 use crate::block::{Memory, Span};
 use crate::control::Control;
@@ -87,7 +87,8 @@ impl Connection {
 
     /// What was agreed on takes effect with the next PDU in each direction.
     pub(crate) fn configure(&mut self, params: Params, max_data: u32) {
-        self.rx.configure(params.header_digest, params.data_digest, max_data);
+        self.rx
+            .configure(params.header_digest, params.data_digest, max_data);
         self.tx.configure(params.header_digest, params.data_digest);
         self.params = params;
     }
@@ -144,9 +145,24 @@ impl Connection {
     }
 
     /// Queues a sequence of Data-Outs: bytes `from..to` of the task's data.
-    pub(crate) fn push_burst(&mut self, task: TaskId, itt: u32, ttt: u32, lun: Lun, range: (u32, u32)) {
+    pub(crate) fn push_burst(
+        &mut self,
+        task: TaskId,
+        itt: u32,
+        ttt: u32,
+        lun: Lun,
+        range: (u32, u32),
+    ) {
         let (from, to) = range;
-        self.bursts.push_back(Burst { task, itt, ttt, lun, from, to, data_sn: 0 });
+        self.bursts.push_back(Burst {
+            task,
+            itt,
+            ttt,
+            lun,
+            from,
+            to,
+            data_sn: 0,
+        });
     }
 
     /// Begins the next Data-Out; `false` when there is none.
@@ -160,7 +176,11 @@ impl Connection {
             is_final,
             data_len: length,
             // Without a TTT the field is reserved (RFC 7143 §11.7.4).
-            lun: if burst.ttt == RESERVED_TAG { Lun::default() } else { burst.lun },
+            lun: if burst.ttt == RESERVED_TAG {
+                Lun::default()
+            } else {
+                burst.lun
+            },
             itt: burst.itt,
             ttt: burst.ttt,
             exp_stat_sn: self.numbers.exp_stat_sn(),

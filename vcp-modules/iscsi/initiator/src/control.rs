@@ -32,17 +32,43 @@ pub(crate) enum Place {
 /// One such request.
 #[derive(Debug)]
 pub(crate) enum Control {
-    Login { itt: u32, isid: Isid, request: login::Request },
+    Login {
+        itt: u32,
+        isid: Isid,
+        request: login::Request,
+    },
     /// A NOP-Out that wants an answer.
-    Ping { itt: u32 },
+    Ping {
+        itt: u32,
+    },
     /// The answer to a NOP-In.
-    Pong { lun: Lun, ttt: u32 },
+    Pong {
+        lun: Lun,
+        ttt: u32,
+    },
     /// A NOP-Out that takes the place of a command that the target rejected: its
     /// number must not stay open (RFC 7143 §7.3).
-    Plug { itt: u32, cmd_sn: Serial },
-    Abort { itt: u32, lun: Lun, task: u32, cmd_sn: Serial },
-    Text { itt: u32, ttt: u32, lun: Lun, is_final: bool, is_continued: bool, text: Vec<u8> },
-    Logout { itt: u32 },
+    Plug {
+        itt: u32,
+        cmd_sn: Serial,
+    },
+    Abort {
+        itt: u32,
+        lun: Lun,
+        task: u32,
+        cmd_sn: Serial,
+    },
+    Text {
+        itt: u32,
+        ttt: u32,
+        lun: Lun,
+        is_final: bool,
+        is_continued: bool,
+        text: Vec<u8>,
+    },
+    Logout {
+        itt: u32,
+    },
 }
 
 impl Control {
@@ -69,13 +95,20 @@ impl Control {
                 .emit(&mut header);
                 payload = Payload::Owned(request.text);
             }
-            Self::Ping { itt } => nop(itt, RESERVED_TAG, Lun::default(), sn, true).emit(&mut header),
+            Self::Ping { itt } => {
+                nop(itt, RESERVED_TAG, Lun::default(), sn, true).emit(&mut header)
+            }
             Self::Pong { lun, ttt } => nop(RESERVED_TAG, ttt, lun, sn, true).emit(&mut header),
             Self::Plug { itt, cmd_sn } => {
                 let sn = numbers.repeated(cmd_sn);
                 nop(itt, RESERVED_TAG, Lun::default(), sn, false).emit(&mut header);
             }
-            Self::Abort { itt, lun, task, cmd_sn } => TaskRequest {
+            Self::Abort {
+                itt,
+                lun,
+                task,
+                cmd_sn,
+            } => TaskRequest {
                 immediate: true,
                 function: TaskFunction::AbortTask,
                 data_len: 0,
@@ -87,10 +120,26 @@ impl Control {
                 exp_data_sn: 0,
             }
             .emit(&mut header),
-            Self::Text { itt, ttt, lun, is_final, is_continued, text } => {
+            Self::Text {
+                itt,
+                ttt,
+                lun,
+                is_final,
+                is_continued,
+                text,
+            } => {
                 let data_len = text.len() as u32;
-                TextRequest { immediate: true, is_final, is_continued, data_len, lun, itt, ttt, sn }
-                    .emit(&mut header);
+                TextRequest {
+                    immediate: true,
+                    is_final,
+                    is_continued,
+                    data_len,
+                    lun,
+                    itt,
+                    ttt,
+                    sn,
+                }
+                .emit(&mut header);
                 payload = Payload::Owned(text);
             }
             Self::Logout { itt } => LogoutRequest {
@@ -114,5 +163,12 @@ fn nop(
     sn: vcp_iscsi_proto::pdu::InitiatorSn,
     immediate: bool,
 ) -> NopOut {
-    NopOut { immediate, data_len: 0, lun, itt, ttt, sn }
+    NopOut {
+        immediate,
+        data_len: 0,
+        lun,
+        itt,
+        ttt,
+        sn,
+    }
 }

@@ -9,8 +9,8 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::net::SocketAddr;
 
-use vcp_iscsi_proto::chap::Algorithm;
 use vcp_iscsi_proto::Isid;
+use vcp_iscsi_proto::chap::Algorithm;
 
 pub use parse::ConfigError;
 

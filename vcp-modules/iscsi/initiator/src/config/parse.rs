@@ -135,7 +135,9 @@ impl Draft {
                 || draft.authentication(key, value)?
                 || draft.operation(&mut config, key, value)?)
             {
-                return Err(ConfigError::Unknown { key: key.to_owned() });
+                return Err(ConfigError::Unknown {
+                    key: key.to_owned(),
+                });
             }
         }
         Ok((draft, config))
@@ -258,16 +260,22 @@ impl Draft {
         let first_given = given.iter().find(|(_, given)| *given);
         match (self.auth, first_given) {
             (Some(false), Some(&(key, _))) => {
-                return Err(ConfigError::Conflict { key, reason: "has no use with auth=none" });
+                return Err(ConfigError::Conflict {
+                    key,
+                    reason: "has no use with auth=none",
+                });
             }
             (Some(false) | None, None) => return Ok(None),
             _ => {}
         }
         let missing = |key, hint| ConfigError::Missing { key, hint };
-        let user = self.user.ok_or(missing("user", "CHAP needs the name the target knows"))?;
-        let password = self
-            .password
-            .ok_or(missing("password", "CHAP needs the secret that goes with `user`"))?;
+        let user = self
+            .user
+            .ok_or(missing("user", "CHAP needs the name the target knows"))?;
+        let password = self.password.ok_or(missing(
+            "password",
+            "CHAP needs the secret that goes with `user`",
+        ))?;
         if self.target_password.as_ref() == Some(&password) {
             return Err(ConfigError::Conflict {
                 key: "target-password",
@@ -277,13 +285,21 @@ impl Draft {
         let target = match (self.target_user, self.target_password) {
             (user, Some(password)) => Some(Peer { user, password }),
             (Some(_), None) => {
-                return Err(missing("target-password", "mutual CHAP needs the target's secret"));
+                return Err(missing(
+                    "target-password",
+                    "mutual CHAP needs the target's secret",
+                ));
             }
             (None, None) => None,
         };
         let algorithms = self
             .algorithms
             .unwrap_or_else(|| vec![Algorithm::Sha256, Algorithm::Md5]);
-        Ok(Some(Chap { user, password, target, algorithms }))
+        Ok(Some(Chap {
+            user,
+            password,
+            target,
+            algorithms,
+        }))
     }
 }

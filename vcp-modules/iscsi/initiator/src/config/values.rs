@@ -15,7 +15,11 @@ use super::{ConfigError, DigestPolicy, Secret};
 const PORT: u16 = 3260;
 
 fn invalid(key: &'static str, value: &str, expected: &'static str) -> ConfigError {
-    ConfigError::Invalid { key, value: value.to_owned(), expected }
+    ConfigError::Invalid {
+        key,
+        value: value.to_owned(),
+        expected,
+    }
 }
 
 pub(super) fn portal(value: &str) -> Result<SocketAddr, ConfigError> {
@@ -35,7 +39,13 @@ pub(super) fn portal(value: &str) -> Result<SocketAddr, ConfigError> {
 pub(super) fn name(key: &'static str, value: &str) -> Result<String, ConfigError> {
     IscsiName::new(value)
         .map(|name| name.as_str().to_owned())
-        .map_err(|_| invalid(key, value, "an iSCSI name such as iqn.2026-11.com.example:disk"))
+        .map_err(|_| {
+            invalid(
+                key,
+                value,
+                "an iSCSI name such as iqn.2026-11.com.example:disk",
+            )
+        })
 }
 
 pub(super) fn number(
@@ -80,7 +90,11 @@ pub(super) fn isid(value: &str) -> Result<Isid, ConfigError> {
     let number = u64::from_str_radix(digits, 16).map_err(|_| wrong())?;
     let [_, _, isid @ ..] = number.to_be_bytes();
     let isid = Isid(isid);
-    if isid.kind() == IsidType::Reserved { Err(wrong()) } else { Ok(isid) }
+    if isid.kind() == IsidType::Reserved {
+        Err(wrong())
+    } else {
+        Ok(isid)
+    }
 }
 
 /// A stable ISID of the random type (RFC 7143 §11.12.5) out of a name: FNV-1a,
@@ -115,7 +129,10 @@ pub(super) fn secret(key: &'static str, value: &str) -> Result<Secret, ConfigErr
     if (1..=255).contains(&value.len()) {
         Ok(Secret(value.to_string()))
     } else {
-        Err(ConfigError::Conflict { key, reason: "must be 1 to 255 bytes long" })
+        Err(ConfigError::Conflict {
+            key,
+            reason: "must be 1 to 255 bytes long",
+        })
     }
 }
 
@@ -125,7 +142,13 @@ pub(super) fn algorithms(value: &str) -> Result<Vec<Algorithm>, ConfigError> {
         let algorithm = match name.trim() {
             "md5" => Algorithm::Md5,
             "sha256" => Algorithm::Sha256,
-            _ => return Err(invalid("chap-algorithms", value, "a list of sha256 and md5")),
+            _ => {
+                return Err(invalid(
+                    "chap-algorithms",
+                    value,
+                    "a list of sha256 and md5",
+                ));
+            }
         };
         if !algorithms.contains(&algorithm) {
             algorithms.push(algorithm);

@@ -41,7 +41,10 @@ impl Initiator {
             .into());
         }
         if response.response != ResponseCode::Completed {
-            self.log(Level::Warn, format!("a command failed in the target: {}", response.response));
+            self.log(
+                Level::Warn,
+                format!("a command failed in the target: {}", response.response),
+            );
             return self.settle(now, id, Verdict::Again, Residual::None, None);
         }
         let (sense, _) = split_sense(data).map_err(|e| e.to_string())?;
@@ -117,7 +120,10 @@ impl Initiator {
                 if residual == Residual::None {
                     self.advance(id, &request);
                 } else {
-                    self.log(Level::Warn, "a command moved other bytes than it was to".into());
+                    self.log(
+                        Level::Warn,
+                        "a command moved other bytes than it was to".into(),
+                    );
                     self.finish(id, request.tag, Status::IoError);
                 }
             }
@@ -135,7 +141,10 @@ impl Initiator {
     /// A part of a request is done.
     fn advance(&mut self, id: TaskId, request: &Request) {
         self.throttle.reset();
-        let sync = self.device.as_ref().is_some_and(|device| needs_sync(device, request));
+        let sync = self
+            .device
+            .as_ref()
+            .is_some_and(|device| needs_sync(device, request));
         let task = self.tasks.get_mut(id);
         task.retries = 0;
         task.waiting_since = None;
@@ -198,7 +207,9 @@ impl Initiator {
     /// The logical unit does not do what it was asked for: does without it from
     /// here on, and says so.
     fn degrade(&mut self, id: TaskId, request: &Request, step: Step) {
-        let Some(device) = &mut self.device else { return };
+        let Some(device) = &mut self.device else {
+            return;
+        };
         let before = device.clone();
         let status = if step == Step::Sync || request.operation == Operation::Flush {
             match device.write_cache_known {
@@ -224,7 +235,8 @@ impl Initiator {
     /// Tells the caller what the logical unit is now.
     fn announce(&mut self) {
         if let (Some(device), Phase::Ready) = (&self.device, &self.phase) {
-            self.actions.push_back(Action::Ready(device.geometry(&self.config)));
+            self.actions
+                .push_back(Action::Ready(device.geometry(&self.config)));
         }
     }
 
@@ -253,7 +265,10 @@ impl Initiator {
     /// The logical unit says that it has changed: asks again, beside the requests.
     pub(super) fn look_again(&mut self) {
         if self.survey.is_none() && matches!(self.phase, Phase::Ready) {
-            self.log(Level::Info, format!("{}: the logical unit has changed", self.place()));
+            self.log(
+                Level::Info,
+                format!("{}: the logical unit has changed", self.place()),
+            );
             self.begin_survey(Survey::new(self.config.lun));
         }
     }
@@ -265,7 +280,9 @@ impl Initiator {
         sense: Option<Sense>,
     ) -> Result<(), Fault> {
         let received = self.tasks.get(id).progress.received as usize;
-        let Some(survey) = &mut self.survey else { return Ok(()) };
+        let Some(survey) = &mut self.survey else {
+            return Ok(());
+        };
         let answer = match verdict {
             Verdict::Good => Answer::Data(&self.scratch[..received]),
             Verdict::Unsupported => Answer::Unsupported,
@@ -284,20 +301,28 @@ impl Initiator {
                 self.survey = None;
                 self.adopt(device)
             }
-            Err(error) => Err(Fault { reason: error.0, kind: FaultKind::Refusal }),
+            Err(error) => Err(Fault {
+                reason: error.0,
+                kind: FaultKind::Refusal,
+            }),
         }
     }
 
     /// Everything is known, for the first time or once more.
     fn adopt(&mut self, mut device: Device) -> Result<(), Fault> {
         let block = device.block_size;
-        device.max_transfer = device.max_transfer.min(self.config.max_transfer / block * block);
+        device.max_transfer = device
+            .max_transfer
+            .min(self.config.max_transfer / block * block);
         let changed = match &self.device {
             None => true,
             Some(known) => {
                 if let Some(reason) = known.differs(&device) {
                     let reason = format!("logical unit {}: {reason}", self.config.lun);
-                    return Err(Fault { reason, kind: FaultKind::Fatal });
+                    return Err(Fault {
+                        reason,
+                        kind: FaultKind::Fatal,
+                    });
                 }
                 *known != device
             }

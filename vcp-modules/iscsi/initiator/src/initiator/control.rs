@@ -66,7 +66,8 @@ impl Initiator {
         let itt = self.tasks.next_tag(Place::Ping as u16);
         self.ping = Some(Ping { itt, sent_at: now });
         self.push(Control::Ping { itt });
-        self.timers.set(Timer::Ping, now + self.config.timing.nop_timeout);
+        self.timers
+            .set(Timer::Ping, now + self.config.timing.nop_timeout);
     }
 
     /// NOP-In: a ping, an echo, or only new numbers (RFC 7143 §11.19).
@@ -86,7 +87,10 @@ impl Initiator {
             if waiting >= 64 {
                 return Err("more pings than anyone can answer".into());
             }
-            self.push(Control::Pong { lun: nop.lun, ttt: nop.ttt });
+            self.push(Control::Pong {
+                lun: nop.lun,
+                ttt: nop.ttt,
+            });
         }
         Ok(())
     }
@@ -94,7 +98,8 @@ impl Initiator {
     fn pinged(&mut self, now: u64) {
         self.ping = None;
         self.timers.stop(Timer::Ping);
-        self.timers.set(Timer::Idle, now + self.config.timing.nop_interval);
+        self.timers
+            .set(Timer::Idle, now + self.config.timing.nop_interval);
     }
 
     /// Asynchronous Message (RFC 7143 §11.9).
@@ -106,7 +111,10 @@ impl Initiator {
     ) -> Result<(), Fault> {
         let asked = |reason: &str, seconds: u16| {
             let kind = FaultKind::Asked(u64::from(seconds) * SECOND);
-            Err(Fault { reason: reason.into(), kind })
+            Err(Fault {
+                reason: reason.into(),
+                kind,
+            })
         };
         match message.event {
             AsyncEvent::Scsi => {
@@ -136,7 +144,10 @@ impl Initiator {
                 Err("it terminates tasks in a way that was not negotiated".into())
             }
             AsyncEvent::Other { event, .. } => {
-                self.log(Level::Info, format!("{}: asynchronous event {event}", self.place()));
+                self.log(
+                    Level::Info,
+                    format!("{}: asynchronous event {event}", self.place()),
+                );
                 Ok(())
             }
         }
@@ -151,8 +162,14 @@ impl Initiator {
         let itt = self.tasks.next_tag(Place::Text as u16);
         let mut outgoing = Outgoing::default();
         let length = self.config.offer.max_recv_data_segment_length;
-        outgoing.pairs().put(Key::MaxRecvDataSegmentLength.name(), length);
-        self.text = Some(TextExchange { itt, outgoing, incoming: Accumulator::new(MAX_TEXT) });
+        outgoing
+            .pairs()
+            .put(Key::MaxRecvDataSegmentLength.name(), length);
+        self.text = Some(TextExchange {
+            itt,
+            outgoing,
+            incoming: Accumulator::new(MAX_TEXT),
+        });
         self.send_text(RESERVED_TAG, lun_of(0));
     }
 
@@ -168,7 +185,14 @@ impl Initiator {
         };
         let is_final = !is_continued && exchange.incoming.is_empty();
         let itt = exchange.itt;
-        connection.push(Control::Text { itt, ttt, lun, is_final, is_continued, text });
+        connection.push(Control::Text {
+            itt,
+            ttt,
+            lun,
+            is_final,
+            is_continued,
+            text,
+        });
     }
 
     /// Text Response (RFC 7143 §11.11).
@@ -197,7 +221,10 @@ impl Initiator {
                     }
                     Some(_) => {}
                     None if matches!(pair.value, text::NOT_UNDERSTOOD | text::REJECT) => {}
-                    None => exchange.outgoing.pairs().put(pair.key, text::NOT_UNDERSTOOD),
+                    None => exchange
+                        .outgoing
+                        .pairs()
+                        .put(pair.key, text::NOT_UNDERSTOOD),
                 }
             }
         }
@@ -210,12 +237,7 @@ impl Initiator {
     }
 
     /// Reject (RFC 7143 §11.17, §7.3).
-    pub(super) fn rejected(
-        &mut self,
-        now: u64,
-        reject: &Reject,
-        data: &[u8],
-    ) -> Result<(), Fault> {
+    pub(super) fn rejected(&mut self, now: u64, reject: &Reject, data: &[u8]) -> Result<(), Fault> {
         let header = Reject::rejected(data).map_err(|e| e.to_string())?;
         let opcode = Opcode::parse(header[0]).map_err(|e| e.to_string())?;
         let line = format!("{}: {opcode:?} rejected: {}", self.place(), reject.reason);
@@ -271,12 +293,28 @@ impl Initiator {
         let task = self.tasks.get_mut(id);
         task.state = State::Aborting;
         let (lun, cmd_sn) = (lun_of(self.config.lun), task.progress.cmd_sn);
-        let lun = if task.command.other_lun { lun_of(0) } else { lun };
-        let control = Control::Abort { itt, lun, task: task.itt, cmd_sn };
-        self.log(Level::Warn, format!("{}: a command is not answered; aborting it", self.place()));
-        self.abort = Some(Abort { itt, task: Some(id) });
+        let lun = if task.command.other_lun {
+            lun_of(0)
+        } else {
+            lun
+        };
+        let control = Control::Abort {
+            itt,
+            lun,
+            task: task.itt,
+            cmd_sn,
+        };
+        self.log(
+            Level::Warn,
+            format!("{}: a command is not answered; aborting it", self.place()),
+        );
+        self.abort = Some(Abort {
+            itt,
+            task: Some(id),
+        });
         self.push(control);
-        self.timers.set(Timer::TaskManagement, now + self.short_timeout());
+        self.timers
+            .set(Timer::TaskManagement, now + self.short_timeout());
     }
 
     /// The command was answered after all; the answer to the abort still comes.

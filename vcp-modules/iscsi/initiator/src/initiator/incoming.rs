@@ -38,7 +38,9 @@ impl Initiator {
 
     /// A header has come: whether it may, and where its data goes.
     fn header(&mut self) -> Result<(), Fault> {
-        let Some(connection) = &mut self.connection else { return Ok(()) };
+        let Some(connection) = &mut self.connection else {
+            return Ok(());
+        };
         let pdu = TargetPdu::parse(connection.rx.header()).map_err(|e| e.to_string())?;
         connection.filled = 0;
         connection.collected.clear();
@@ -46,9 +48,7 @@ impl Initiator {
         connection.pdu = Some(pdu);
         let login = matches!(self.phase, Phase::Login(_));
         match pdu {
-            TargetPdu::LoginResponse(_) if !login => {
-                Err("a Login Response after the login".into())
-            }
+            TargetPdu::LoginResponse(_) if !login => Err("a Login Response after the login".into()),
             TargetPdu::LoginResponse(_) | TargetPdu::Reject(_) => Ok(()),
             _ if login => Err(format!("{:?} during login", pdu.opcode()).into()),
             TargetPdu::DataIn(data) => {
@@ -63,7 +63,9 @@ impl Initiator {
     }
 
     fn data(&mut self, chunk: &[u8], memory: &mut impl Memory) -> Result<(), Fault> {
-        let Some(connection) = &mut self.connection else { return Ok(()) };
+        let Some(connection) = &mut self.connection else {
+            return Ok(());
+        };
         let length = chunk.len() as u32;
         match connection.sink {
             Sink::Memory(span) => memory
@@ -81,8 +83,12 @@ impl Initiator {
 
     /// A PDU is complete, and its digests are right.
     fn pdu(&mut self, now: u64) -> Result<(), Fault> {
-        let Some(connection) = &mut self.connection else { return Ok(()) };
-        let Some(pdu) = connection.pdu.take() else { return Ok(()) };
+        let Some(connection) = &mut self.connection else {
+            return Ok(());
+        };
+        let Some(pdu) = connection.pdu.take() else {
+            return Ok(());
+        };
         let failed_login =
             matches!(&pdu, TargetPdu::LoginResponse(r) if r.status != LoginStatus::Success);
         if !failed_login && !connection.numbers.window(&pdu.sn()) {
@@ -117,7 +123,9 @@ impl Initiator {
 
     /// StatSN, of what carries a status (RFC 7143 §4.2.2.2).
     fn acknowledge(&mut self, pdu: &TargetPdu) -> Result<(), Fault> {
-        let Some(connection) = &mut self.connection else { return Ok(()) };
+        let Some(connection) = &mut self.connection else {
+            return Ok(());
+        };
         let sn = pdu.sn();
         match pdu {
             // Of these StatSN is only the next one.

@@ -36,7 +36,8 @@ impl Initiator {
 
     /// Whether no new commands are to be begun: the target is waiting for us to go.
     pub(super) fn is_draining(&self) -> bool {
-        self.leave.is_some_and(|leave| leave.then == Then::Reconnect)
+        self.leave
+            .is_some_and(|leave| leave.then == Then::Reconnect)
     }
 
     /// Whether a logout is on its way; nothing may be sent behind it.
@@ -51,7 +52,10 @@ impl Initiator {
         match self.phase {
             Phase::Ready | Phase::Surveying => {
                 let logout = self.leave.and_then(|leave| leave.logout);
-                self.leave = Some(Leave { then: Then::Stop, logout });
+                self.leave = Some(Leave {
+                    then: Then::Stop,
+                    logout,
+                });
                 self.timers.set(Timer::Grace, now + GRACE);
                 self.continue_leave(now);
             }
@@ -70,7 +74,10 @@ impl Initiator {
             return;
         }
         self.log(Level::Info, format!("{} asks for a logout", self.place()));
-        self.leave = Some(Leave { then: Then::Reconnect, logout: None });
+        self.leave = Some(Leave {
+            then: Then::Reconnect,
+            logout: None,
+        });
         self.timers.set(Timer::Grace, now + GRACE.min(within / 2));
         self.continue_leave(now);
     }
@@ -97,7 +104,13 @@ impl Initiator {
         if let Some(connection) = &mut self.connection {
             connection.push(Control::Logout { itt });
         }
-        for timer in [Timer::Grace, Timer::Idle, Timer::Ping, Timer::Watch, Timer::Login] {
+        for timer in [
+            Timer::Grace,
+            Timer::Idle,
+            Timer::Ping,
+            Timer::Watch,
+            Timer::Login,
+        ] {
             self.timers.stop(timer);
         }
         self.timers.set(Timer::Logout, now + self.short_timeout());
@@ -109,7 +122,10 @@ impl Initiator {
             return Err("a Logout Response to no request".into());
         }
         if response.code != LogoutCode::Closed {
-            self.log(Level::Warn, format!("{}: logout: {}", self.place(), response.code));
+            self.log(
+                Level::Warn,
+                format!("{}: logout: {}", self.place(), response.code),
+            );
         }
         self.hang_up(false);
         Err(Fault {

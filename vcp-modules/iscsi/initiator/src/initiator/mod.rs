@@ -147,7 +147,9 @@ impl Initiator {
             None => Some(Status::Invalid),
             Some(device) => device.refuses(&request, &self.config),
         };
-        let added = refused.is_none().then(|| self.tasks.add(Owner::Request(request)));
+        let added = refused
+            .is_none()
+            .then(|| self.tasks.add(Owner::Request(request)));
         match (refused, added) {
             (Some(status), _) => self.complete(request.tag, status),
             (None, Some(Some(_))) => {}

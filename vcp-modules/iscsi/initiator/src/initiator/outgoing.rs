@@ -17,7 +17,9 @@ impl Initiator {
     pub(super) fn outgoing(&mut self, now: u64, out: &mut [u8], memory: &impl Memory) -> usize {
         let mut written = 0;
         loop {
-            let Some(connection) = &mut self.connection else { return written };
+            let Some(connection) = &mut self.connection else {
+                return written;
+            };
             written += connection.fill(&mut out[written..], memory);
             if written == out.len() || !self.next_pdu(now) {
                 return written;
@@ -26,7 +28,9 @@ impl Initiator {
     }
 
     pub(super) fn has_outgoing(&self) -> bool {
-        let Some(connection) = &self.connection else { return false };
+        let Some(connection) = &self.connection else {
+            return false;
+        };
         if self.is_logged_out() {
             return connection.is_busy() || connection.controls() > 0;
         }
@@ -35,7 +39,9 @@ impl Initiator {
 
     /// Begins the next PDU; `false` when there is none.
     fn next_pdu(&mut self, now: u64) -> bool {
-        let Some(connection) = &mut self.connection else { return false };
+        let Some(connection) = &mut self.connection else {
+            return false;
+        };
         if connection.start_control() {
             return true;
         }
@@ -76,8 +82,12 @@ impl Initiator {
 
     /// Sends the command of the task at the head of the queue.
     fn start_command(&mut self, now: u64, id: TaskId) {
-        let Some(command) = self.prepare(id) else { return };
-        let Some(connection) = &mut self.connection else { return };
+        let Some(command) = self.prepare(id) else {
+            return;
+        };
+        let Some(connection) = &mut self.connection else {
+            return;
+        };
         self.tasks.activate_head();
         let sn = connection.numbers.command();
         let params = &connection.params;
@@ -96,7 +106,11 @@ impl Initiator {
         progress.sent = immediate;
         progress.asked = unsolicited;
         progress.unsolicited = unsolicited > immediate;
-        let lun = if command.other_lun { Lun::default() } else { lun_of(self.config.lun) };
+        let lun = if command.other_lun {
+            Lun::default()
+        } else {
+            lun_of(self.config.lun)
+        };
         let pdu = ScsiCommand {
             immediate: false,
             is_final: unsolicited == immediate,
@@ -118,7 +132,8 @@ impl Initiator {
         }
         connection.start(&header, command.payload(0, immediate), Some(id));
         if !self.timers.is_set(Timer::Watch) {
-            self.timers.set(Timer::Watch, now + self.config.timing.command_timeout);
+            self.timers
+                .set(Timer::Watch, now + self.config.timing.command_timeout);
         }
     }
 

@@ -46,27 +46,39 @@ pub(super) enum FaultKind {
 
 impl Fault {
     pub(super) fn refusal(reason: String) -> Self {
-        Self { reason, kind: FaultKind::Refusal }
+        Self {
+            reason,
+            kind: FaultKind::Refusal,
+        }
     }
 }
 
 impl From<String> for Fault {
     fn from(reason: String) -> Self {
-        Self { reason, kind: FaultKind::Connection }
+        Self {
+            reason,
+            kind: FaultKind::Connection,
+        }
     }
 }
 
 impl From<&str> for Fault {
     fn from(reason: &str) -> Self {
-        Self { reason: reason.into(), kind: FaultKind::Connection }
+        Self {
+            reason: reason.into(),
+            kind: FaultKind::Connection,
+        }
     }
 }
 
 impl Initiator {
     pub(super) fn connect(&mut self, now: u64) {
         self.phase = Phase::Connecting;
-        self.timers.set(Timer::Login, now + self.config.timing.login_timeout);
-        self.actions.push_back(Action::Connect { address: self.address });
+        self.timers
+            .set(Timer::Login, now + self.config.timing.login_timeout);
+        self.actions.push_back(Action::Connect {
+            address: self.address,
+        });
     }
 
     pub(super) fn start_login(&mut self, now: u64) {
@@ -131,17 +143,15 @@ impl Initiator {
     }
 
     /// Goes where the target says it is (RFC 7143 §11.13.5).
-    fn follow(
-        &mut self,
-        now: u64,
-        address: SocketAddr,
-        status: LoginStatus,
-    ) -> Result<(), Fault> {
+    fn follow(&mut self, now: u64, address: SocketAddr, status: LoginStatus) -> Result<(), Fault> {
         self.redirections += 1;
         if self.redirections > MAX_REDIRECTIONS {
             return Err(Fault::refusal("it is sent on from portal to portal".into()));
         }
-        self.log(Level::Info, format!("{}: {status}, now at {address}", self.place()));
+        self.log(
+            Level::Info,
+            format!("{}: {status}, now at {address}", self.place()),
+        );
         if status == LoginStatus::TargetMovedPermanently {
             self.portal = address;
         }
@@ -252,8 +262,11 @@ impl Initiator {
     /// It is no use. What was submitted gets an answer.
     fn fail(&mut self, line: String) {
         self.phase = Phase::Failed;
-        let tags: alloc::vec::Vec<u64> =
-            self.tasks.drain().filter_map(|task| task.request().map(|r| r.tag)).collect();
+        let tags: alloc::vec::Vec<u64> = self
+            .tasks
+            .drain()
+            .filter_map(|task| task.request().map(|r| r.tag))
+            .collect();
         for tag in tags {
             self.complete(tag, Status::ShuttingDown);
         }

@@ -54,7 +54,8 @@ impl Initiator {
                 Err(format!("no answer to a ping within {} ms", timeout / MS).into())
             }
             Some(_) => {
-                self.timers.set(Timer::Ping, self.last_heard.max(now) + timeout);
+                self.timers
+                    .set(Timer::Ping, self.last_heard.max(now) + timeout);
                 if let Some(ping) = &mut self.ping {
                     ping.sent_at = now;
                 }
@@ -73,7 +74,9 @@ impl Initiator {
             .under_way()
             .map(|(id, task)| (id, task.state, task.progress.sent_at))
             .min_by_key(|(_, _, sent_at)| *sent_at);
-        let Some((id, state, sent_at)) = oldest else { return };
+        let Some((id, state, sent_at)) = oldest else {
+            return;
+        };
         let due = sent_at.saturating_add(timeout);
         if due > now {
             self.timers.set(Timer::Watch, due);

@@ -16,7 +16,9 @@ impl Initiator {
     /// The header of a Data-In: checks it against its command and says where the
     /// data goes.
     pub(super) fn data_in(&mut self, data: &DataIn) -> Result<Sink, Fault> {
-        let Some(connection) = &self.connection else { return Ok(Sink::Collect) };
+        let Some(connection) = &self.connection else {
+            return Ok(Sink::Collect);
+        };
         let max_burst = connection.params.max_burst;
         let id = self
             .tasks
@@ -52,7 +54,11 @@ impl Initiator {
         }
         progress.sequence = progress.sequence.wrapping_add(1);
         progress.received += data.data_len;
-        progress.burst = if data.is_final { 0 } else { progress.burst + data.data_len };
+        progress.burst = if data.is_final {
+            0
+        } else {
+            progress.burst + data.data_len
+        };
         Ok(match task.command.data {
             Data::In(span) => Sink::Memory(span.part(data.offset, data.data_len)),
             _ => Sink::Scratch(data.offset),
@@ -61,8 +67,12 @@ impl Initiator {
 
     /// The end of a Data-In, which may be that of its command.
     pub(super) fn data_in_end(&mut self, now: u64, data: &DataIn) -> Result<(), Fault> {
-        let Some(status) = data.status else { return Ok(()) };
-        let Some(connection) = &mut self.connection else { return Ok(()) };
+        let Some(status) = data.status else {
+            return Ok(());
+        };
+        let Some(connection) = &mut self.connection else {
+            return Ok(());
+        };
         if !connection.numbers.status(&data.sn) {
             return Err(format!("Data-In with StatSN {} out of order", data.sn.stat_sn).into());
         }
@@ -75,7 +85,9 @@ impl Initiator {
 
     /// The target asks for part of a write's data.
     pub(super) fn r2t(&mut self, r2t: &R2t) -> Result<(), Fault> {
-        let Some(connection) = &mut self.connection else { return Ok(()) };
+        let Some(connection) = &mut self.connection else {
+            return Ok(());
+        };
         let id = self
             .tasks
             .find(r2t.itt)
@@ -87,14 +99,14 @@ impl Initiator {
         }
         let progress = &mut task.progress;
         if r2t.r2t_sn != progress.sequence {
-            return Err(
-                format!("R2TSN {} where {} is due", r2t.r2t_sn, progress.sequence).into()
-            );
+            return Err(format!("R2TSN {} where {} is due", r2t.r2t_sn, progress.sequence).into());
         }
         if r2t.offset != progress.asked {
-            return Err(
-                format!("R2T for offset {} where {} is due", r2t.offset, progress.asked).into()
-            );
+            return Err(format!(
+                "R2T for offset {} where {} is due",
+                r2t.offset, progress.asked
+            )
+            .into());
         }
         if r2t.desired_len > task.command.length - progress.asked {
             return Err("R2T beyond the end of the data".into());

@@ -123,7 +123,12 @@ impl Login {
             Stage::Operational | Stage::FullFeature => Some(Stage::FullFeature),
         };
         self.requests += 1;
-        Request { stage: self.stage, transit: self.asked, is_continued, text }
+        Request {
+            stage: self.stage,
+            transit: self.asked,
+            is_continued,
+            text,
+        }
     }
 
     /// Takes a response, with its data segment.
@@ -164,7 +169,10 @@ impl Login {
 
     fn check(&self, response: &LoginResponse) -> Result<(), LoginError> {
         if response.stage != self.stage {
-            return Err(protocol(&format!("an answer for {} in {}", response.stage, self.stage)));
+            return Err(protocol(&format!(
+                "an answer for {} in {}",
+                response.stage, self.stage
+            )));
         }
         if response.version_active != 0 {
             return Err(protocol("a protocol version that was not offered"));
@@ -173,9 +181,9 @@ impl Login {
             return Err(protocol("a login without end"));
         }
         match response.transit {
-            Some(next) if self.asked != Some(next) => {
-                Err(protocol(&format!("it goes on to {next} without being asked")))
-            }
+            Some(next) if self.asked != Some(next) => Err(protocol(&format!(
+                "it goes on to {next} without being asked"
+            ))),
             _ => Ok(()),
         }
     }
@@ -183,10 +191,13 @@ impl Login {
     fn receive(&mut self, pairs: &[Pair<'_>]) -> Result<(), LoginError> {
         let reply = self.outgoing.pairs();
         if self.stage == Stage::Security {
-            return self.security.receive(pairs, reply).map_err(|error| match error {
-                SecurityError::Protocol(line) => LoginError::Protocol(line),
-                SecurityError::Authentication(line) => LoginError::Authentication(line),
-            });
+            return self
+                .security
+                .receive(pairs, reply)
+                .map_err(|error| match error {
+                    SecurityError::Protocol(line) => LoginError::Protocol(line),
+                    SecurityError::Authentication(line) => LoginError::Authentication(line),
+                });
         }
         for &pair in pairs {
             self.operational
@@ -198,7 +209,9 @@ impl Login {
 
     fn transit(&mut self, next: Stage) -> Result<Outcome, LoginError> {
         if !self.outgoing.is_empty() {
-            return Err(protocol("it ends a stage in which it still has an answer to get"));
+            return Err(protocol(
+                "it ends a stage in which it still has an answer to get",
+            ));
         }
         if next == Stage::FullFeature {
             let params = self.operational.finish().map_err(LoginError::Protocol)?;
@@ -246,7 +259,9 @@ fn redirection(data: &[u8]) -> Result<Outcome, LoginError> {
 /// A TargetAddress whose host is numeric.
 pub(crate) fn parse_address(address: &str) -> Option<SocketAddr> {
     let host = address.split(',').next().unwrap_or(address);
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
     let with_port: Option<SocketAddr> = host.parse().ok();
     with_port
         .or_else(|| {

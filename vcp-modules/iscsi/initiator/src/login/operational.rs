@@ -154,7 +154,9 @@ impl Operational {
             return Ok(());
         }
         match key.spec().kind {
-            KeyKind::Number { default, function, .. } => {
+            KeyKind::Number {
+                default, function, ..
+            } => {
                 let offered = key.spec().number(pair.value).map_err(|e| wrong(pair, e))?;
                 reply.put(pair.key, function.select(offered, default));
             }
@@ -176,7 +178,11 @@ impl Operational {
     fn answer(&mut self, key: Key, bit: u16, value: &str) -> Result<(), String> {
         if self.offered & bit == 0 {
             // Without meaning in a discovery session, whatever it says.
-            return if self.discovery { Ok(()) } else { Err(format!("{key} before it was offered")) };
+            return if self.discovery {
+                Ok(())
+            } else {
+                Err(format!("{key} before it was offered"))
+            };
         }
         if self.answered & bit != 0 {
             return Err(format!("{key} answered twice"));
@@ -187,7 +193,10 @@ impl Operational {
             text::REJECT | text::NOT_UNDERSTOOD => return self.refused(key, value),
             _ => {}
         }
-        let pair = Pair { key: key.name(), value };
+        let pair = Pair {
+            key: key.name(),
+            value,
+        };
         self.agree(key, value).map_err(|e| wrong(pair, e))
     }
 
@@ -244,7 +253,9 @@ impl Operational {
             _ => false,
         };
         if insisted {
-            Err(format!("{key}={value}, but the digest is configured as required"))
+            Err(format!(
+                "{key}={value}, but the digest is configured as required"
+            ))
         } else {
             Ok(())
         }
@@ -298,7 +309,10 @@ pub(super) fn not_understood(pair: Pair<'_>, reply: &mut Writer) {
 }
 
 fn is_answer(value: &str) -> bool {
-    matches!(value, text::NOT_UNDERSTOOD | text::IRRELEVANT | text::REJECT)
+    matches!(
+        value,
+        text::NOT_UNDERSTOOD | text::IRRELEVANT | text::REJECT
+    )
 }
 
 fn wrong(pair: Pair<'_>, error: text::TextError) -> String {

@@ -65,16 +65,21 @@ struct Said<'a> {
 }
 
 impl Security {
-    pub(super) fn new(
-        chap: Option<Chap>,
-        challenge: Challenge,
-        spent: Option<[u8; 32]>,
-    ) -> Self {
-        Self { chap, challenge, spent, state: State::Method, algorithm: None }
+    pub(super) fn new(chap: Option<Chap>, challenge: Challenge, spent: Option<[u8; 32]>) -> Self {
+        Self {
+            chap,
+            challenge,
+            spent,
+            state: State::Method,
+            algorithm: None,
+        }
     }
 
     pub(super) fn offer(&self, text: &mut Writer) {
-        text.put("AuthMethod", if self.chap.is_some() { "CHAP" } else { "None" });
+        text.put(
+            "AuthMethod",
+            if self.chap.is_some() { "CHAP" } else { "None" },
+        );
     }
 
     /// Whether we may ask to leave the stage.
@@ -127,9 +132,10 @@ impl Security {
             Some("Reject") => Err(SecurityError::Authentication(
                 "it wants authentication, and no user and password are configured".into(),
             )),
-            Some(other) => {
-                Err(protocol(&format!("AuthMethod={} was not offered", shown(other))))
-            }
+            Some(other) => Err(protocol(&format!(
+                "AuthMethod={} was not offered",
+                shown(other)
+            ))),
         }
     }
 
@@ -149,7 +155,10 @@ impl Security {
                 ));
             }
             Some(other) => {
-                return Err(protocol(&format!("AuthMethod={} was not offered", shown(other))));
+                return Err(protocol(&format!(
+                    "AuthMethod={} was not offered",
+                    shown(other)
+                )));
             }
         }
         let numbers: Vec<String> = chap
@@ -201,11 +210,16 @@ impl Security {
     }
 
     fn check_challenge(&self, challenge: &str) -> Result<Vec<u8>, SecurityError> {
-        let challenge =
-            chap::parse_challenge(challenge).map_err(|_| protocol("a bad CHAP_C"))?;
+        let challenge = chap::parse_challenge(challenge).map_err(|_| protocol("a bad CHAP_C"))?;
         let ours = [Some(&self.challenge.bytes), self.spent.as_ref()];
-        if ours.into_iter().flatten().any(|own| own[..] == challenge[..]) {
-            return Err(SecurityError::Authentication("it sends our own challenge back".into()));
+        if ours
+            .into_iter()
+            .flatten()
+            .any(|own| own[..] == challenge[..])
+        {
+            return Err(SecurityError::Authentication(
+                "it sends our own challenge back".into(),
+            ));
         }
         Ok(challenge)
     }
@@ -233,14 +247,17 @@ impl Security {
                 shown(name)
             )));
         }
-        let algorithm = self.algorithm.ok_or_else(|| protocol("CHAP_R before CHAP_A"))?;
+        let algorithm = self
+            .algorithm
+            .ok_or_else(|| protocol("CHAP_R before CHAP_A"))?;
         let expected = algorithm.respond(
             self.challenge.identifier,
             peer.password.bytes(),
             &self.challenge.bytes,
         );
-        let response =
-            algorithm.parse_response(response).map_err(|_| protocol("a bad CHAP_R"))?;
+        let response = algorithm
+            .parse_response(response)
+            .map_err(|_| protocol("a bad CHAP_R"))?;
         if !expected.matches(&response) {
             return Err(SecurityError::Authentication(
                 "it does not know the secret configured as target-password".into(),

@@ -16,8 +16,17 @@ pub(crate) fn plan(device: &Device, request: &Request, step: Step, done: u32) ->
     let part = Part::new(device, request, done);
     match request.operation {
         Operation::Read => {
-            let cdb = Cdb::Read { lba: part.lba, blocks: part.blocks, fua: false, dpo: false };
-            part.command(cdb.emit(), Data::In(request.data.part(done, part.length)), part.length)
+            let cdb = Cdb::Read {
+                lba: part.lba,
+                blocks: part.blocks,
+                fua: false,
+                dpo: false,
+            };
+            part.command(
+                cdb.emit(),
+                Data::In(request.data.part(done, part.length)),
+                part.length,
+            )
         }
         Operation::Write => {
             let data = Data::Out(request.data.part(done, part.length));
@@ -26,13 +35,14 @@ pub(crate) fn plan(device: &Device, request: &Request, step: Step, done: u32) ->
         Operation::Discard if device.max_unmap > 0 => unmap(&part),
         Operation::Discard => write_same(&part, device, true),
         Operation::WriteZeroes if device.max_write_same > 0 => {
-            let unmap =
-                !request.no_unmap && device.write_same_unmaps && device.unmapped_is_zero;
+            let unmap = !request.no_unmap && device.write_same_unmaps && device.unmapped_is_zero;
             write_same(&part, device, unmap)
         }
-        Operation::WriteZeroes => {
-            part.command(write(&part, request.fua && device.fua), Data::Zeroes, part.length)
-        }
+        Operation::WriteZeroes => part.command(
+            write(&part, request.fua && device.fua),
+            Data::Zeroes,
+            part.length,
+        ),
         Operation::Flush => synchronize(),
     }
 }
@@ -75,26 +85,57 @@ impl Part {
     }
 
     fn command(&self, cdb: [u8; 16], data: Data, length: u32) -> Command {
-        Command { cdb, data, length, covers: self.length, other_lun: false }
+        Command {
+            cdb,
+            data,
+            length,
+            covers: self.length,
+            other_lun: false,
+        }
     }
 }
 
 fn write(part: &Part, fua: bool) -> [u8; 16] {
-    Cdb::Write { lba: part.lba, blocks: part.blocks, fua, dpo: false }.emit()
+    Cdb::Write {
+        lba: part.lba,
+        blocks: part.blocks,
+        fua,
+        dpo: false,
+    }
+    .emit()
 }
 
 /// The whole medium; a range would have to be remembered for every write.
 fn synchronize() -> Command {
-    let cdb = Cdb::SynchronizeCache { lba: 0, blocks: 0, immediate: false }.emit();
-    Command { cdb, ..Command::NONE }
+    let cdb = Cdb::SynchronizeCache {
+        lba: 0,
+        blocks: 0,
+        immediate: false,
+    }
+    .emit();
+    Command {
+        cdb,
+        ..Command::NONE
+    }
 }
 
 fn unmap(part: &Part) -> Command {
-    let list = emit_unmap(&[Extent { lba: part.lba, blocks: part.blocks }]);
-    let mut short = Short { bytes: [0; 24], from: 0, to: 24 };
+    let list = emit_unmap(&[Extent {
+        lba: part.lba,
+        blocks: part.blocks,
+    }]);
+    let mut short = Short {
+        bytes: [0; 24],
+        from: 0,
+        to: 24,
+    };
     debug_assert_eq!(list.len(), short.bytes.len());
     short.bytes.copy_from_slice(&list);
-    let cdb = Cdb::Unmap { anchor: false, list_len: 24 }.emit();
+    let cdb = Cdb::Unmap {
+        anchor: false,
+        list_len: 24,
+    }
+    .emit();
     part.command(cdb, Data::Parameters(short), 24)
 }
 

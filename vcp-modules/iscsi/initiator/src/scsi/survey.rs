@@ -104,7 +104,13 @@ impl Survey {
         let (cdb, length) = match self.question {
             Question::Luns => {
                 let select = LunSelection::Addressed;
-                (Cdb::ReportLuns { select, alloc_len: self.luns_room }, self.luns_room)
+                (
+                    Cdb::ReportLuns {
+                        select,
+                        alloc_len: self.luns_room,
+                    },
+                    self.luns_room,
+                )
             }
             Question::Inquiry => (inquiry(None), ROOM),
             Question::Ready | Question::Done => (Cdb::TestUnitReady, 0),
@@ -116,7 +122,11 @@ impl Survey {
         };
         Command {
             cdb: cdb.emit(),
-            data: if length > 0 { Data::Scratch } else { Data::None },
+            data: if length > 0 {
+                Data::Scratch
+            } else {
+                Data::None
+            },
             length,
             covers: 0,
             other_lun: self.question == Question::Luns,
@@ -173,7 +183,11 @@ impl Survey {
             self.luns_room = needed.min(MOST_LUNS_ROOM);
             return Ok(Question::Luns);
         }
-        let shown = if shown.is_empty() { "none".to_string() } else { shown };
+        let shown = if shown.is_empty() {
+            "none".to_string()
+        } else {
+            shown
+        };
         let more = if seen > 16 { ", …" } else { "" };
         Err(self.error(&format!("does not exist; the target has {shown}{more}")))
     }
@@ -200,13 +214,19 @@ impl Survey {
         if let Answer::Data(data) = answer
             && let Ok(vpd) = Vpd::parse(data, page::SUPPORTED_PAGES)
         {
-            self.pages = PAGES.into_iter().rev().filter(|page| vpd.data.contains(page)).collect();
+            self.pages = PAGES
+                .into_iter()
+                .rev()
+                .filter(|page| vpd.data.contains(page))
+                .collect();
         }
         self.next_page()
     }
 
     fn next_page(&mut self) -> Question {
-        self.pages.pop().map_or(Question::Capacity16, Question::Page)
+        self.pages
+            .pop()
+            .map_or(Question::Capacity16, Question::Page)
     }
 
     fn page(&mut self, page: u8, answer: Answer<'_>) -> Question {
@@ -278,10 +298,14 @@ impl Survey {
     }
 
     fn device(&self) -> Result<Device, SurveyError> {
-        let capacity = self.capacity.ok_or_else(|| self.error("does not tell its capacity"))?;
+        let capacity = self
+            .capacity
+            .ok_or_else(|| self.error("does not tell its capacity"))?;
         let block = capacity.block_len;
         if !block.is_power_of_two() || !(512..=65536).contains(&block) {
-            return Err(self.error(&format!("has blocks of {block} bytes, which nobody can use")));
+            return Err(self.error(&format!(
+                "has blocks of {block} bytes, which nobody can use"
+            )));
         }
         if capacity.byte_len().is_none() {
             return Err(self.error("has a capacity beyond all reason"));
@@ -294,7 +318,11 @@ impl Survey {
             block_size: block,
             blocks: capacity.last_lba + 1,
             physical_block_size: (block << capacity.physical_exponent.min(15)).min(1 << 20),
-            identity: self.designator.clone().or(self.serial.clone()).unwrap_or_default(),
+            identity: self
+                .designator
+                .clone()
+                .or(self.serial.clone())
+                .unwrap_or_default(),
             read_only: mode.write_protected,
             write_cache: cache.unwrap_or(true),
             write_cache_known: cache == Some(true),
@@ -341,7 +369,10 @@ impl Survey {
 }
 
 fn inquiry(vpd: Option<u8>) -> Cdb {
-    Cdb::Inquiry { vpd, alloc_len: ROOM as u16 }
+    Cdb::Inquiry {
+        vpd,
+        alloc_len: ROOM as u16,
+    }
 }
 
 fn mode_sense(form: ModeForm, page: u8) -> Cdb {
@@ -383,7 +414,9 @@ fn best_designator(vpd: &Vpd<'_>) -> Option<String> {
 
 /// ASCII without what surrounds it; `None` when nothing is left or it is none.
 fn printable(bytes: &[u8]) -> Option<String> {
-    let text = core::str::from_utf8(bytes).ok()?.trim_matches(|c| c == ' ' || c == '\0');
+    let text = core::str::from_utf8(bytes)
+        .ok()?
+        .trim_matches(|c| c == ' ' || c == '\0');
     let shown = !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic() || c == ' ');
     shown.then(|| text.to_string())
 }

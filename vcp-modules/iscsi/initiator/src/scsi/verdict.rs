@@ -76,7 +76,10 @@ mod tests {
     use super::*;
 
     fn check(key: SenseKey, asc: u8, ascq: u8) -> Verdict {
-        judge(ScsiStatus::CheckCondition, Some(&Sense::new(key, Asc(asc, ascq))))
+        judge(
+            ScsiStatus::CheckCondition,
+            Some(&Sense::new(key, Asc(asc, ascq))),
+        )
     }
 
     #[test]
@@ -103,14 +106,20 @@ mod tests {
         assert_eq!(check(UnitAttention, 0x3f, 0x0e), Verdict::Changed);
         assert_eq!(check(AbortedCommand, 0x47, 0x01), Verdict::Again);
         assert_eq!(check(NotReady, 0x04, 0x01), Verdict::Later);
-        assert_eq!(check(NotReady, 0x3a, 0x00), Verdict::Failed(Status::IoError));
+        assert_eq!(
+            check(NotReady, 0x3a, 0x00),
+            Verdict::Failed(Status::IoError)
+        );
         assert_eq!(judge(ScsiStatus::Busy, None), Verdict::Later);
         assert_eq!(judge(ScsiStatus::TaskSetFull, None), Verdict::Later);
     }
 
     #[test]
     fn check_condition_without_sense_is_an_error() {
-        assert_eq!(judge(ScsiStatus::CheckCondition, None), Verdict::Failed(Status::IoError));
+        assert_eq!(
+            judge(ScsiStatus::CheckCondition, None),
+            Verdict::Failed(Status::IoError)
+        );
     }
 
     #[test]

@@ -90,9 +90,8 @@ impl Tasks {
     pub(crate) fn find(&self, itt: u32) -> Option<TaskId> {
         let place = itt as u16;
         let task = self.tasks.get(usize::from(place))?;
-        let answers = !matches!(task.owner, Owner::Free)
-            && task.state != State::Queued
-            && task.itt == itt;
+        let answers =
+            !matches!(task.owner, Owner::Free) && task.state != State::Queued && task.itt == itt;
         answers.then_some(TaskId(place))
     }
 

@@ -136,7 +136,10 @@ mod tests {
         let mut numbers = Numbers::new(5);
         assert!(numbers.window(&sn(0, 5, 8)));
         assert!(numbers.window(&sn(0, 100, 50)));
-        assert_eq!((numbers.exp_cmd_sn, numbers.max_cmd_sn), (Serial(5), Serial(8)));
+        assert_eq!(
+            (numbers.exp_cmd_sn, numbers.max_cmd_sn),
+            (Serial(5), Serial(8))
+        );
     }
 
     #[test]

@@ -160,7 +160,11 @@ impl Receiver {
             self.crc.update(&self.header);
         }
         let additional = self.bhs.ahs_len > 0;
-        self.enter(if additional { Part::Additional } else { Part::HeaderDigest });
+        self.enter(if additional {
+            Part::Additional
+        } else {
+            Part::HeaderDigest
+        });
         Ok(())
     }
 
@@ -194,7 +198,11 @@ impl Receiver {
     }
 
     fn verify(&self, error: FrameError) -> Result<(), FrameError> {
-        if self.crc.clone().finish() == self.digest { Ok(()) } else { Err(error) }
+        if self.crc.clone().finish() == self.digest {
+            Ok(())
+        } else {
+            Err(error)
+        }
     }
 }
 

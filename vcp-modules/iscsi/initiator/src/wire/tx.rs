@@ -3,9 +3,9 @@
 
 use alloc::vec::Vec;
 
+use crate::block::{Memory, Span};
 use vcp_iscsi_proto::bhs::{BHS_LEN, BhsBytes, DIGEST_LEN, padding};
 use vcp_iscsi_proto::digest::Crc32c;
-use crate::block::{Memory, Span};
 
 /// Where the bytes of a data segment come from.
 #[derive(Debug, Clone)]
