@@ -14,6 +14,8 @@
 //!   [`Flushed::Pending`], after a `send` that was not. It may have stopped for
 //!   want of room in the queue, because it owes its peer too much that the peer
 //!   does not read, or because the peer said good-bye with requests under way;
+//! * a hang-up or an error of the socket is passed on by calling `receive`, also
+//!   when it had stopped;
 //! * `send` too may return [`ClientError::Disconnected`], after the last answer.
 
 mod flight;
@@ -293,10 +295,7 @@ impl NbdClient {
             Expect::Request if self.inbox.is_empty() => "closed without a disconnect request",
             _ => "closed in the middle of a request",
         };
-        Err(ClientError::Io(io::Error::new(
-            io::ErrorKind::UnexpectedEof,
-            what,
-        )))
+        Err(end(what))
     }
 
     /// Ends the connection once a client that took its leave has all answers.
@@ -327,9 +326,14 @@ impl Client for NbdClient {
         loop {
             if let Stopped::NoRoom = self.digest(queue)? {
                 self.outbox.flush(self.socket.as_fd())?;
+                // Who waits for room does not see the end of the stream.
+                if inbox::hung_up(self.socket.as_fd())? {
+                    return Err(end("closed with requests under way"));
+                }
                 return Ok(true);
             }
-            self.farewell_after_flush()?;
+            self.outbox.flush(self.socket.as_fd())?;
+            self.farewell()?;
             if emptied || budget == 0 {
                 return Ok(false);
             }
@@ -357,12 +361,9 @@ impl Client for NbdClient {
     }
 }
 
-impl NbdClient {
-    /// Sends what was answered here, and ends the connection if that was all.
-    fn farewell_after_flush(&mut self) -> Result<(), ClientError> {
-        self.outbox.flush(self.socket.as_fd())?;
-        self.farewell()
-    }
+/// The end of the stream where none was due.
+fn end(what: &str) -> ClientError {
+    ClientError::Io(io::Error::new(io::ErrorKind::UnexpectedEof, what))
 }
 
 /// Makes a socket quick. Nothing depends on it, so failures do not matter.

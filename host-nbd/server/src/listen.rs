@@ -4,12 +4,12 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Mode;
+use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with,
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
 };
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
@@ -64,7 +64,7 @@ impl Listener {
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
                 let pid = stream.peer_cred().ok().and_then(|cred| cred.pid());
-                let name = pid.map_or("unix".to_owned(), |pid| format!("pid {pid}"));
+                let name = pid.map_or("unix".to_owned(), |pid| format!("unix pid {pid}"));
                 Ok((Stream::Unix(stream), name))
             }
             Self::Tcp(listener) => {
@@ -100,8 +100,7 @@ fn bind_unix(path: &Path, mode: u32) -> Result<(UnixListener, SocketFile), Serve
 }
 
 fn open_unix(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    let socket = unix_socket()?;
     // Linux gives the file the mode of the socket, less the umask, so that there
     // is no moment in which others could connect.
     rustix::fs::fchmod(&socket, Mode::from_raw_mode(mode))?;
@@ -119,14 +118,11 @@ fn remove_stale(path: &Path, address: &Address) -> Result<(), ServerError> {
     if !before.file_type().is_socket() {
         return Err(ServerError::NotASocket(path.to_owned()));
     }
-    match StdUnixStream::connect(path) {
-        Err(refused) if refused.kind() == io::ErrorKind::ConnectionRefused => {}
+    match knock(path) {
+        Err(Errno::CONNREFUSED) => {}
         // Accepted, or a queue too full for that: somebody is there.
-        Ok(_) => return Err(ServerError::InUse(address.clone())),
-        Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-            return Err(ServerError::InUse(address.clone()));
-        }
-        Err(e) => return Err(error(e)),
+        Ok(()) | Err(Errno::AGAIN) => return Err(ServerError::InUse(address.clone())),
+        Err(e) => return Err(error(e.into())),
     }
     // Another server may have replaced it meanwhile.
     let stale = SocketFile {
@@ -139,6 +135,16 @@ fn remove_stale(path: &Path, address: &Address) -> Result<(), ServerError> {
     tracing::info!(%address, "replacing the socket of a server that is gone");
     drop(stale);
     Ok(())
+}
+
+/// Tries to connect, without waiting.
+fn knock(path: &Path) -> rustix::io::Result<()> {
+    connect(unix_socket()?, &SocketAddrUnix::new(path)?)
+}
+
+fn unix_socket() -> rustix::io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
 }
 
 /// The file of a unix socket; removed when dropped, unless another has taken its

@@ -3,7 +3,6 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 
-use proptest::prelude::*;
 use vcp_nbd_proto::wire::{
     IHAVEOPT, REQUEST_MAGIC, SIMPLE_REPLY_MAGIC, STRUCTURED_REPLY_MAGIC, chunk, cmd_flag, opt,
 };
@@ -11,6 +10,8 @@ use vcp_nbd_proto::{ExportInfo, Negotiation, Step};
 use vcp_queue::{Geometry, Status};
 
 use super::*;
+
+mod properties;
 
 const SIZE: u64 = 1 << 30;
 
@@ -385,50 +386,19 @@ fn ends_of_connections() {
     assert!(ending(&early).contains("before all requests were answered"));
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-
-    /// Requests come through whole and in order however the stream is cut, with
-    /// payloads small and large, and whatever room there is.
-    #[test]
-    fn streams_may_be_cut_anywhere(
-        lengths in prop::collection::vec(prop_oneof![1..600_usize, 30_000..70_000_usize], 1..12),
-        cuts in prop::collection::vec(prop_oneof![1..100_usize, 1000..50_000_usize], 1..10),
-        room in 1..4_usize,
-    ) {
-        let (mut client, mut peer) = pair(session(false, false));
-        let mut queue = Queue { room, requests: vec![] };
-        let mut stream = vec![];
-        for (at, length) in lengths.iter().enumerate() {
-            stream.extend(request(cmd::WRITE, at as u64, at as u64, *length as u32));
-            stream.extend((0..*length).map(|i| (i * 7 + at) as u8));
-            stream.extend(request(cmd::READ, 99, 0, 1));
-        }
-        let mut seen = vec![];
-        let mut drain = |client: &mut NbdClient| loop {
-            let more = client.receive(&mut queue).unwrap();
-            for r in queue.requests.drain(..) {
-                let data: &[u8] = if r.operation == Operation::Read { b"x" } else { b"" };
-                client.send(&[Answer { cookie: r.cookie, status: Status::Ok, data }]).unwrap();
-                if r.operation == Operation::Write {
-                    seen.push((r.offset, r.payload));
-                }
-            }
-            if !more { return; }
-        };
-        let mut rest = &stream[..];
-        for cut in cuts.iter().cycle() {
-            if rest.is_empty() { break; }
-            let (piece, tail) = rest.split_at((*cut).min(rest.len()));
-            peer.write_all(piece).unwrap();
-            drain(&mut client);
-            rest = tail;
-        }
-        prop_assert_eq!(seen.len(), lengths.len());
-        for (at, (offset, payload)) in seen.iter().enumerate() {
-            prop_assert_eq!(*offset, at as u64);
-            prop_assert_eq!(payload.len(), lengths[at]);
-            prop_assert!(payload.iter().enumerate().all(|(i, b)| *b == (i * 7 + at) as u8));
-        }
-    }
+#[test]
+fn a_peer_that_is_gone_is_noticed_while_there_is_no_room() {
+    let (mut client, mut peer) = pair(session(false, false));
+    let mut queue = Queue {
+        room: 1,
+        requests: vec![],
+    };
+    peer.write_all(&request(cmd::READ, 1, 0, 1).repeat(2))
+        .unwrap();
+    assert!(client.receive(&mut queue).unwrap());
+    drop(peer);
+    assert!(matches!(
+        client.receive(&mut queue),
+        Err(ClientError::Io(_))
+    ));
 }

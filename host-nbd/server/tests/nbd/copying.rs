@@ -124,6 +124,7 @@ fn fio_verifies() {
             "--verify=crc32c",
             "--verify_fatal=1",
             "--verify_backlog=256",
+            "--verify_state_save=0",
             "--randseed=7",
             "--output-format=json",
         ],

@@ -183,6 +183,39 @@ fn a_client_that_dawdles_is_dropped() {
 }
 
 #[test]
+fn noise_ends_only_its_own_connection() {
+    let host = Host::new(disk());
+    let mut seed = 1_u64;
+    let mut noise = |length: usize| -> Vec<u8> {
+        let mut next = || {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 56) as u8
+        };
+        (0..length).map(|_| next()).collect()
+    };
+    let mut good = UnixStream::connect(path(&host)).unwrap();
+    assert!(greeted(&mut good));
+    good.write_all(b"\0\0\0\x03IHAVEOPT\0\0\0\x01\0\0\0\0")
+        .unwrap();
+    good.read_exact(&mut [0; 10]).unwrap();
+    for start in [
+        &b""[..],
+        b"\0\0\0\x03",
+        b"\0\0\0\x03IHAVEOPT\0\0\0\x01\0\0\0\0",
+    ] {
+        for _ in 0..20 {
+            let mut stream = UnixStream::connect(path(&host)).unwrap();
+            assert!(greeted(&mut stream));
+            stream.write_all(start).unwrap();
+            // It may be gone before it has taken all.
+            let _ = stream.write_all(&noise(4096));
+            assert!(closed(stream));
+        }
+    }
+    flush(&mut good);
+}
+
+#[test]
 fn a_server_that_ends_keeps_its_transmitting_clients() {
     let keep = tempfile::tempdir().unwrap();
     let path = keep.path().join("s");

@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::event::{EventfdFlags, eventfd};
+use rustix::io::Errno;
 use vcp_queue::{Answer, Client, ClientError, ClientRequest, Flushed, Operation, Status, Submit};
 
 use crate::disk::Disk;
@@ -135,7 +136,10 @@ impl Loop {
         let mut events: Vec<Event> = Vec::with_capacity(64);
         loop {
             events.clear();
-            epoll::wait(&self.epoll, spare_capacity(&mut events), None).unwrap();
+            match epoll::wait(&self.epoll, spare_capacity(&mut events), None) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => panic!("{error}"),
+            }
             for event in events.drain(..) {
                 let (key, flags) = (event.data.u64(), event.flags);
                 if key == WAKE {
@@ -144,7 +148,9 @@ impl Loop {
                         return;
                     }
                 } else if let Some(slot) = &mut self.slots[key as usize] {
-                    slot.readable |= flags.intersects(EventFlags::IN | EventFlags::HUP);
+                    let broken = flags.intersects(EventFlags::HUP | EventFlags::ERR);
+                    slot.parked &= !broken;
+                    slot.readable |= broken || flags.contains(EventFlags::IN);
                     slot.due |= flags.contains(EventFlags::OUT);
                 }
             }
