@@ -113,7 +113,7 @@ fn other_errors_name_the_address() {
         host: "host.invalid".into(),
         port: 1,
     });
-    assert!(message.contains("tcp:host.invalid:1"), "{message}");
+    assert!(message.contains("tcp:192.0.2.1:1"), "{message}");
 }
 
 #[test]
