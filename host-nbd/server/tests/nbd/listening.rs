@@ -110,7 +110,7 @@ fn other_errors_name_the_address() {
     let long = format!("/tmp/{}", "x".repeat(200));
     assert!(refusal(Address::Unix(long.clone().into())).contains(&long));
     let message = refusal(Address::Tcp {
-        host: "host.invalid".into(),
+        host: "192.0.2.1".into(),
         port: 1,
     });
     assert!(message.contains("tcp:192.0.2.1:1"), "{message}");
