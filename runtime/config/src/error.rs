@@ -39,9 +39,11 @@ pub enum Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Place::File { path, line, column } => write!(f, "{}:{line}:{column}", path.display()),
-            Place::Unreadable(path) => write!(f, "{}", path.display()),
-            Place::Argument(argument) => f.write_str(argument),
+            Place::File { path, line, column } => {
+                write!(f, "{}:{line}:{column}", OneLine(&path.to_string_lossy()))
+            }
+            Place::Unreadable(path) => OneLine(&path.to_string_lossy()).fmt(f),
+            Place::Argument(argument) => OneLine(argument).fmt(f),
         }
     }
 }
@@ -50,13 +52,30 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.place)?;
         if !self.key.is_empty() {
-            write!(f, "{}: ", self.key)?;
+            write!(f, "{}: ", OneLine(&self.key))?;
         }
-        f.write_str(&self.message)
+        OneLine(&self.message).fmt(f)
     }
 }
 
 impl std::error::Error for ConfigError {}
+
+/// Text that may come from outside, as part of a one-line message: control
+/// characters, line ends among them, are escaped.
+pub(crate) struct OneLine<'a>(pub(crate) &'a str);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for part in self.0.split_inclusive(char::is_control) {
+            let control = part.chars().next_back().filter(|c| c.is_control());
+            f.write_str(&part[..part.len() - control.map_or(0, char::len_utf8)])?;
+            if let Some(control) = control {
+                write!(f, "{}", control.escape_default())?;
+            }
+        }
+        Ok(())
+    }
+}
 
 /// The longest piece of a wrong value that an error repeats, in characters.
 const QUOTED: usize = 64;
@@ -102,4 +121,20 @@ pub(crate) fn did_you_mean(name: &str, known: &[&str]) -> String {
         .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
         .map(|(_, candidate)| format!(" (did you mean \"{candidate}\"?)"))
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_stays_on_one_line() {
+        let error = ConfigError {
+            place: Place::Argument("a\nb".into()),
+            key: "vcp.\"x\ry\"".into(),
+            message: "end\0".into(),
+        };
+        assert_eq!(error.to_string(), "a\\nb: vcp.\"x\\ry\": end\\u{0}");
+        assert_eq!(OneLine("plain ü").to_string(), "plain ü");
+    }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::Net;
+use crate::error::OneLine;
 
 impl FromStr for Net {
     type Err = String;
@@ -25,11 +26,11 @@ impl FromStr for Net {
             })?;
             let repeatable = ["address", "gateway", "host-address"].contains(&key);
             if seen.contains(&key) && !repeatable {
-                return Err(format!("{key}: given twice"));
+                return Err(format!("{}: given twice", OneLine(key)));
             }
             seen.push(key);
             net.set(key, value)
-                .map_err(|message| format!("{key}: {message}"))?;
+                .map_err(|message| format!("{}: {message}", OneLine(key)))?;
         }
         net.check()
             .map_err(|(key, message)| format!("{key}: {message}"))?;
@@ -105,6 +106,10 @@ mod tests {
             (
                 "tap:t,adress=1",
                 "adress: unknown option (did you mean \"address\"?); a link has: address, gateway, mtu, mac, offload, pcap, host-address",
+            ),
+            (
+                "tap:t,a\n\n=1",
+                "a\\n\\n: unknown option; a link has: address, gateway, mtu, mac, offload, pcap, host-address",
             ),
             (
                 "tap:t,address=10.0.0.2",
