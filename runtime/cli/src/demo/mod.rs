@@ -8,16 +8,20 @@
 mod client;
 mod progress;
 
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use vcp_config::{HostConfig, NbdAddress, Shorthand};
 use vcp_core::Vcp;
-use vcp_queue::LinkProperties;
+use vcp_queue::{Link, LinkProperties};
+use vcp_target::Target;
+use vcp_target::config::{TargetConfig, TargetNode};
+use vcp_target::disk::SparseMemory;
+use vcp_target::lun::{LogicalUnit, Node, UnitOptions};
+use vcp_target::serve::{LinkOptions, LinkServer, serve_link};
 
 use crate::args::DemoArguments;
 use crate::host::Host;
@@ -55,7 +59,8 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<ExitCode> {
 }
 
 async fn demonstrate(size: u64, crashes: u32) -> Result<()> {
-    let (near, far) = vcp_link::pipe("demo", properties());
+    let (near, far) = vcp_link::pipe(properties(), vcp_link::random_mac())
+        .context("making the in-memory wire")?;
     let _target = target(far, size)?;
     println!("target   {TARGET_NAME} at {TARGET_ADDRESS}, LUN 0, in memory");
 
@@ -87,6 +92,21 @@ fn properties() -> LinkProperties {
         checksum_offload: true,
         segmentation_offload: true,
     }
+}
+
+/// An iSCSI target with one unit, at the far end of the wire.
+fn target(link: impl Link + 'static, size: u64) -> Result<LinkServer> {
+    let unit = LogicalUnit::new(Box::new(SparseMemory::new(size)), UnitOptions::default())
+        .context("making the target's disk")?;
+    let mut units = Node::default();
+    units.insert(0, Arc::new(unit));
+    let target = Target::new(TargetConfig {
+        nodes: vec![TargetNode::new(TARGET_NAME, units)],
+        ..TargetConfig::default()
+    });
+    let address = TARGET_ADDRESS.parse().context("the target's address")?;
+    let options = LinkOptions::new(address, 24);
+    serve_link(Box::new(link), &options, target).context("starting the target")
 }
 
 fn configuration(socket: &Path) -> Result<HostConfig> {

@@ -66,9 +66,17 @@ impl Clients {
                     ..slot.interest
                 };
                 self.set_interest(id, interest, table, poller);
+                // What it answered by itself and could not send waits for OUT.
+                self.send(id, &[], table, poller);
             }
             Err(error) => self.remove(id, &error, table, poller),
         }
+    }
+
+    /// Drops a client whose peer is gone.
+    pub(super) fn drop_lost(&mut self, id: ClientId, table: &mut Table, poller: &Poller) {
+        let lost = std::io::ErrorKind::ConnectionReset;
+        self.remove(id, &ClientError::Io(lost.into()), table, poller);
     }
 
     /// Lets those go on that were stopped by a full queue.

@@ -30,6 +30,8 @@ pub(super) struct Ready {
     pub(super) token: u64,
     pub(super) read: bool,
     pub(super) write: bool,
+    /// The peer is gone altogether.
+    pub(super) broken: bool,
 }
 
 /// The token of the waker; owners of descriptors use others.
@@ -125,6 +127,7 @@ impl Poller {
                 token,
                 read: read || broken,
                 write: write || broken,
+                broken,
             });
         }
         Ok(woken)

@@ -35,7 +35,9 @@ impl Channel {
         if self.advance() == Flow::End {
             return Ok(Flow::End);
         }
-        self.clients.resume(&mut self.table, &self.poller);
+        if !self.leaving() {
+            self.clients.resume(&mut self.table, &self.poller);
+        }
         self.issue(&mut events);
         self.answer_done();
         self.call(events)?;
@@ -82,6 +84,11 @@ impl Channel {
         }
     }
 
+    /// Whether nothing new is taken on.
+    fn leaving(&self) -> bool {
+        matches!(self.phase, Phase::Draining { .. } | Phase::Leaving { .. })
+    }
+
     fn begin_stop(&mut self) {
         if matches!(self.phase, Phase::Draining { .. } | Phase::Leaving { .. }) {
             return;
@@ -124,8 +131,10 @@ impl Channel {
             if ready.write {
                 self.clients.send(id, &[], &mut self.table, &self.poller);
             }
-            if ready.read && !matches!(self.phase, Phase::Draining { .. } | Phase::Leaving { .. }) {
+            if ready.read && !self.leaving() {
                 self.clients.receive(id, &mut self.table, &self.poller);
+            } else if ready.broken {
+                self.clients.drop_lost(id, &mut self.table, &self.poller);
             }
         }
         Ok(())

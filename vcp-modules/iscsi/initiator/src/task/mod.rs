@@ -114,8 +114,6 @@ pub(crate) struct Progress {
     pub(crate) sent_at: u64,
     /// Bytes that came in, all from the start of the data.
     pub(crate) received: u32,
-    /// Bytes since the last end of a sequence.
-    pub(crate) burst: u32,
     /// The next DataSN of Data-In, or R2TSN.
     pub(crate) sequence: u32,
     /// Where the next R2T has to start: behind all that was sent without asking
@@ -134,7 +132,6 @@ impl Progress {
         cmd_sn: Serial(0),
         sent_at: 0,
         received: 0,
-        burst: 0,
         sequence: 0,
         asked: 0,
         sent: 0,
@@ -172,7 +169,7 @@ pub(crate) struct Task {
     pub(crate) retries: u8,
     /// When the target first asked to wait.
     pub(crate) waiting_since: Option<u64>,
-    /// Sent before, on a connection that is gone: a flush then waits for what was
+    /// Was there when a connection was lost: a flush then waits for what was
     /// submitted before it.
     pub(crate) replayed: bool,
     pub(crate) command: Command,
@@ -198,7 +195,7 @@ impl Task {
 
     /// Back to the beginning: nothing of what was done counts.
     pub(crate) fn rewind(&mut self) {
-        self.replayed |= self.state != State::Queued || self.done > 0;
+        self.replayed = true;
         self.state = State::Queued;
         self.step = Step::Body;
         self.done = 0;
