@@ -76,8 +76,9 @@ pub(crate) struct Channel {
     generation: u32,
     started_at: u64,
     backoff: u64,
-    /// Whether it was ever ready.
+    /// Whether it was ever ready, and whether this instance was.
     served: bool,
+    ready_now: bool,
     /// When the guest wants to be called again.
     deadline: Option<u64>,
     /// Tell the guest this with the next call.
@@ -125,6 +126,7 @@ impl Channel {
             started_at: 0,
             backoff,
             served: false,
+            ready_now: false,
             deadline: None,
             commands: Vec::new(),
             scratch: Vec::new(),
@@ -154,6 +156,7 @@ impl Channel {
             .generation
             .store(self.generation, Ordering::Relaxed);
         self.started_at = now();
+        self.ready_now = false;
         match self.instantiate() {
             Ok(guest) => {
                 let data = guest.areas.data;

@@ -190,7 +190,7 @@ impl Channel {
     /// Takes entries from the table and places their data with the guest.
     fn issue(&mut self, events: &mut Events) {
         let Some(guest) = &mut self.guest else { return };
-        if matches!(self.phase, Phase::Leaving { .. }) {
+        if !self.ready_now || matches!(self.phase, Phase::Leaving { .. }) {
             return;
         }
         while let Some((entry, source)) = self.table.next(&mut self.area) {
@@ -389,6 +389,7 @@ impl Channel {
                 }
                 self.table.set_geometry(geometry.clone());
                 self.served = true;
+                self.ready_now = true;
                 self.deadline = Some(0);
                 self.emit(Event::Ready(geometry));
             }
