@@ -253,7 +253,10 @@ impl Server {
     fn sleep(&mut self, stop: &Event) -> io::Result<bool> {
         let blocked = self.unsent > 0;
         let now = self.now();
-        let stack = self.stack.next_deadline(nanoseconds(now)).filter(|_| !blocked);
+        let stack = self
+            .stack
+            .next_deadline(nanoseconds(now))
+            .filter(|_| !blocked);
         let sessions = self.sessions.iter().filter_map(|(_, c)| c.deadline());
         let due = sessions.chain(stack.map(Duration::from_nanos)).min();
         let mut interest = PollFlags::IN;

@@ -1,0 +1,10 @@
+//! The target as initiators see it: a raw one that says what it is told to, and
+//! real ones over loopback.
+
+mod client;
+mod faults;
+mod full;
+mod hostile;
+mod link;
+mod login;
+mod real;
