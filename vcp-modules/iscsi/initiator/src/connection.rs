@@ -19,8 +19,8 @@ use crate::wire::rx::Receiver;
 use crate::wire::tx::Transmitter;
 
 /// Data segments of anything but Data-In are kept up to here. Sense data has at most
-/// 254 bytes, a rejected header 48 and some; text is bounded by the login.
-const MAX_COLLECTED: usize = 64 << 10;
+/// 254 bytes, a rejected header 48 and some; text has a bound of its own.
+const MAX_COLLECTED: usize = 256 << 10;
 
 /// A sequence of Data-Outs to be sent: unsolicited, or what an R2T asked for.
 #[derive(Debug, Clone, Copy)]

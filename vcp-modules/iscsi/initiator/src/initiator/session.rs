@@ -17,6 +17,9 @@ use crate::login::{Challenge, Login, LoginError, Outcome};
 use crate::scsi::Survey;
 use crate::timer::Timer;
 
+/// Longest time that a target may send us away for, in nanoseconds: the largest
+/// DefaultTime2Wait.
+const LONGEST_ABSENCE: u64 = 3_600_000 * MS;
 /// Portals that a login may be sent on to in a row.
 const MAX_REDIRECTIONS: u32 = 4;
 
@@ -120,7 +123,10 @@ impl Initiator {
         let Phase::Login(login) = &mut self.phase else {
             return Err("a Login Response after the login".into());
         };
-        if response.itt != u32::from(Place::Login as u16) || response.isid != self.config.isid {
+        let success = response.status == LoginStatus::Success;
+        if response.itt != u32::from(Place::Login as u16)
+            || success && response.isid != self.config.isid
+        {
             return Err("a Login Response for someone else".into());
         }
         match login.response(response, data) {
@@ -217,7 +223,7 @@ impl Initiator {
         }
         // The target says when it wants to see us again, or said so at the login.
         let wait = match fault.kind {
-            FaultKind::Asked(wait) => wait,
+            FaultKind::Asked(wait) => wait.min(LONGEST_ABSENCE),
             _ => core::mem::take(&mut self.time2wait),
         };
         self.forget_connection();

@@ -4,6 +4,8 @@
 
 mod operational;
 mod security;
+#[cfg(test)]
+mod tests;
 mod text;
 
 use alloc::format;

@@ -132,6 +132,11 @@ impl Peer {
         self.stat_sn = self.stat_sn.add(0x100);
     }
 
+    /// The login is over.
+    pub fn is_full_feature(&self) -> bool {
+        self.full_feature
+    }
+
     fn number(&self, key: Key) -> u32 {
         match self.negotiated.get(key.name()) {
             Some(text) => value::number(text).unwrap() as u32,

@@ -1,0 +1,176 @@
+//! Discovery sessions.
+
+mod pair;
+
+use pair::{Disk, Peer, SECOND, Settings};
+use vcp_iscsi_initiator::{Config, Discovery, DiscoveryAction};
+use vcp_iscsi_proto::pdu::{InitiatorPdu, TargetPdu, TextResponse};
+use vcp_iscsi_proto::{Lun, RESERVED_TAG};
+
+struct Run {
+    discovery: Discovery,
+    peer: Peer,
+    actions: Vec<DiscoveryAction>,
+    piece: usize,
+}
+
+fn run_with(parts: Vec<&'static [u8]>) -> Run {
+    let config = Config::parse_discovery([("portal", "10.0.0.1:3260")]).unwrap();
+    let mut peer = Peer::new(Settings::default(), Disk::new(512, 1));
+    let mut parts = parts.into_iter().peekable();
+    let mut asked = 0;
+    peer.intercept = Some(Box::new(move |peer, pdu, data| {
+        let InitiatorPdu::TextRequest(text) = pdu else { return false };
+        asked += 1;
+        if asked == 1 {
+            assert_eq!((data, text.ttt), (&b"SendTargets=All\0"[..], RESERVED_TAG));
+        } else {
+            assert_eq!((data, text.ttt), (&b""[..], 7));
+        }
+        let Some(part) = parts.next() else { return true };
+        let last = parts.peek().is_none();
+        let sn = peer.status();
+        peer.send(
+            TextResponse {
+                is_final: last,
+                is_continued: !last,
+                data_len: 0,
+                lun: Lun::default(),
+                itt: text.itt,
+                ttt: if last { RESERVED_TAG } else { 7 },
+                sn,
+            },
+            part,
+        );
+        true
+    }));
+    let discovery = Discovery::new(config, [3; 32], 0);
+    Run { discovery, peer, actions: Vec::new(), piece: 1000 }
+}
+
+impl Run {
+    fn run(mut self) -> Self {
+        let mut open = false;
+        loop {
+            while let Some(action) = self.discovery.poll_action() {
+                match action {
+                    DiscoveryAction::Connect { .. } => {
+                        open = true;
+                        self.peer.accept();
+                        self.discovery.connected(0);
+                    }
+                    DiscoveryAction::Close { .. } => open = false,
+                    _ => {}
+                }
+                self.actions.push(action);
+            }
+            let mut buffer = vec![0; self.piece];
+            let count = self.discovery.transmit(0, &mut buffer);
+            if open && count > 0 {
+                self.peer.receive(&buffer[..count]);
+            }
+            let incoming: Vec<u8> = {
+                let n = self.peer.out.len().min(self.piece);
+                self.peer.out.drain(..n).collect()
+            };
+            if open && !incoming.is_empty() {
+                self.discovery.receive(0, &incoming);
+            } else if count == 0 {
+                return self;
+            }
+        }
+    }
+
+    fn found(&self) -> Vec<(String, Vec<String>)> {
+        let found = self.actions.iter().find_map(|action| match action {
+            DiscoveryAction::Found(found) => Some(found.clone()),
+            _ => None,
+        });
+        found
+            .unwrap_or_else(|| panic!("{:#?}", self.actions))
+            .into_iter()
+            .map(|t| (t.name, t.portals.into_iter().map(|p| p.address).collect()))
+            .collect()
+    }
+
+    fn failed(&self) -> String {
+        match self.actions.last() {
+            Some(DiscoveryAction::Failed(line)) => line.clone(),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+const ONE: &[u8] = b"TargetName=iqn.2026-11.example:a\0TargetAddress=10.0.0.1:3260,1\0";
+
+#[test]
+fn targets_are_found() {
+    let run = run_with(vec![ONE]).run();
+    assert_eq!(
+        run.found(),
+        [("iqn.2026-11.example:a".into(), vec!["10.0.0.1:3260".into()])]
+    );
+    assert!(run.peer.seen.iter().any(|p| matches!(p, InitiatorPdu::LogoutRequest(_))));
+    assert_eq!(run.actions.last(), Some(&DiscoveryAction::Close { abort: false }));
+    assert_eq!(run.discovery.next_deadline(), None);
+}
+
+#[test]
+fn long_answers_come_in_parts() {
+    let mut run = run_with(vec![
+        b"TargetName=iqn.2026-11.example:a\0TargetAddr",
+        b"ess=10.0.0.1:3260,1\0TargetName=iqn.2026",
+        b"-11.example:b\0",
+    ]);
+    run.piece = 1;
+    let found = run.run().found();
+    assert_eq!(found.len(), 2);
+    assert_eq!(found[1], ("iqn.2026-11.example:b".into(), vec!["10.0.0.1:3260".into()]));
+}
+
+#[test]
+fn endless_answers_are_refused() {
+    static LONG: [u8; 60_000] = [b'a'; 60_000];
+    let line = run_with(vec![&LONG; 30]).run().failed();
+    assert!(line.contains("more than 1048576 bytes"), "{line}");
+}
+
+#[test]
+fn failures_name_the_portal() {
+    let config = || Config::parse_discovery([("portal", "10.0.0.1:3260")]).unwrap();
+    let mut discovery = Discovery::new(config(), [3; 32], 0);
+    discovery.poll_action();
+    discovery.disconnected(0, "connection refused");
+    assert_eq!(
+        discovery.poll_action(),
+        Some(DiscoveryAction::Failed(
+            "portal 10.0.0.1:3260: cannot connect: connection refused".into()
+        ))
+    );
+
+    let mut discovery = Discovery::new(config(), [3; 32], 0);
+    discovery.poll_action();
+    discovery.handle_timeout(discovery.next_deadline().unwrap());
+    assert_eq!(discovery.poll_action(), Some(DiscoveryAction::Close { abort: true }));
+    assert!(matches!(discovery.poll_action(), Some(DiscoveryAction::Failed(_))));
+    assert_eq!(discovery.next_deadline(), None);
+    let _ = SECOND;
+}
+
+#[test]
+fn a_refused_login_is_told() {
+    let mut run = run_with(vec![ONE]);
+    run.peer.mangle = Some(Box::new(|pdu, _| {
+        if let TargetPdu::LoginResponse(response) = pdu {
+            response.status = vcp_iscsi_proto::login::LoginStatus::AuthenticationFailure;
+        }
+        true
+    }));
+    assert!(run.run().failed().contains("authentication failure"));
+}
+
+#[test]
+fn what_has_no_place_in_discovery_is_refused() {
+    let error = Config::parse_discovery([("portal", "::1"), ("target", "iqn.2026-11.example:a")]);
+    assert!(error.unwrap_err().to_string().starts_with("target:"));
+}
