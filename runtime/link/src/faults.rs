@@ -145,3 +145,72 @@ impl Link for Faults {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATES: FaultRates = FaultRates {
+        loss: 50,
+        duplication: 50,
+        reordering: 50,
+        corruption: 50,
+    };
+
+    /// Sends numbered frames through a pipe with faults on one side; what arrives.
+    fn arrivals(seed: u64, faulty_sender: bool) -> Vec<Vec<u8>> {
+        let properties = LinkProperties {
+            mac: [2, 0, 0, 0, 0, 1],
+            mtu: 1500,
+            checksum_offload: false,
+            segmentation_offload: false,
+        };
+        let (a, b) = crate::pipe(properties, [2, 0, 0, 0, 0, 2]).unwrap();
+        let (mut a, mut b): (Box<dyn Link>, Box<dyn Link>) = (Box::new(a), Box::new(b));
+        if faulty_sender {
+            a = Box::new(Faults::new(a, RATES, seed));
+        } else {
+            b = Box::new(Faults::new(b, RATES, seed));
+        }
+        let mut buffer = vec![0; MAX_FRAME];
+        let mut found = Vec::new();
+        for number in 0..1000u32 {
+            let mut frame = [0; 100];
+            frame[12..14].copy_from_slice(&[8, 0]);
+            frame[20..24].copy_from_slice(&number.to_be_bytes());
+            assert!(a.send(&frame, Offload::default()).unwrap());
+            while let Some(received) = b.receive(&mut buffer).unwrap() {
+                found.push(buffer[..received.length].to_vec());
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn every_kind_happens_and_the_same_seed_repeats_it() {
+        for faulty_sender in [false, true] {
+            let found = arrivals(5, faulty_sender);
+            assert_eq!(found, arrivals(5, faulty_sender));
+            assert_ne!(found, arrivals(6, faulty_sender));
+            let intact = |frame: &&Vec<u8>| frame[24..] == [0; 76] && frame[14..20] == [0; 6];
+            let numbers: Vec<u32> = found
+                .iter()
+                .filter(intact)
+                .map(|frame| u32::from_be_bytes(frame[20..24].try_into().unwrap()))
+                .collect();
+            let twice = numbers.windows(2).filter(|pair| pair[0] == pair[1]).count();
+            let swapped = numbers.windows(2).filter(|pair| pair[0] > pair[1]).count();
+            let mut distinct = numbers.clone();
+            distinct.sort_unstable();
+            distinct.dedup();
+            let corrupt = found.len() - numbers.len();
+            for count in [twice, swapped, corrupt, 1000 - distinct.len()] {
+                assert!(
+                    (10..150).contains(&count),
+                    "{twice} {swapped} {corrupt} {}",
+                    distinct.len()
+                );
+            }
+        }
+    }
+}

@@ -84,10 +84,53 @@ fn serve(listener: &TcpListener, contents: &[u8], amount: usize) {
     assert_eq!(stream.read(&mut buffer).unwrap(), 0, "no FIN");
 }
 
-/// The VCP's side; returns bytes per second out and in.
-fn converse(station: &mut Station, remote: SocketAddr, contents: &[u8], amount: usize) -> [f64; 2] {
+/// What a transfer in one direction took.
+struct Cost {
+    wall: Duration,
+    /// Of this thread, with what the kernel does in its name.
+    cpu: Duration,
+}
+
+impl Cost {
+    fn since(begin: &Cost) -> Cost {
+        let now = Cost::now();
+        Cost {
+            wall: now.wall - begin.wall,
+            cpu: now.cpu - begin.cpu,
+        }
+    }
+
+    fn now() -> Cost {
+        let read = |clock| {
+            let time = rustix::time::clock_gettime(clock);
+            Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+        };
+        Cost {
+            wall: read(rustix::time::ClockId::Monotonic),
+            cpu: read(rustix::time::ClockId::ThreadCPUTime),
+        }
+    }
+
+    fn speeds(&self, amount: usize) -> String {
+        let megabytes = amount as f64 / 1e6;
+        let (wall, cpu) = (self.wall.as_secs_f64(), self.cpu.as_secs_f64());
+        format!(
+            "{:.0} MB/s ({:.0} MB per CPU second)",
+            megabytes / wall,
+            megabytes / cpu
+        )
+    }
+}
+
+/// The VCP's side; returns what going out and in took.
+fn converse(
+    station: &mut Station,
+    remote: SocketAddr,
+    contents: &[u8],
+    amount: usize,
+) -> [Cost; 2] {
     let handle = station.connect(remote);
-    let begin = Instant::now();
+    let begin = Cost::now();
     let mut at = 0;
     while at < amount || station.stack.unacknowledged(handle) > 0 {
         while at < amount {
@@ -109,8 +152,8 @@ fn converse(station: &mut Station, remote: SocketAddr, contents: &[u8], amount: 
             "after {at} bytes out"
         );
     }
-    let out = begin.elapsed();
-    let begin = Instant::now();
+    let out = Cost::since(&begin);
+    let begin = Cost::now();
     let mut at = 0;
     while at < amount {
         station.turn(Duration::from_secs(1));
@@ -126,11 +169,11 @@ fn converse(station: &mut Station, remote: SocketAddr, contents: &[u8], amount: 
             "after {at} bytes in"
         );
     }
-    let taken = begin.elapsed();
+    let taken = Cost::since(&begin);
     station.stack.close(handle);
     station.until(handle, State::Closing);
     station.flush();
-    [out, taken].map(|time| amount as f64 / time.as_secs_f64())
+    [out, taken]
 }
 
 /// Bulk both ways, every offload, both families.
@@ -140,26 +183,29 @@ fn bulk(kind: &str, spec: LinkSpec) {
         let namespace = Namespace::new();
         namespace.veth_if(kind == "packet");
         namespace.enter(|| {
-            let spec = LinkSpec { offload, ..spec.clone() };
+            let spec = LinkSpec {
+                offload,
+                ..spec.clone()
+            };
             let mut station = Station::open(&spec).unwrap();
             for ipv6 in [false, true] {
                 let listener = TcpListener::bind((addresses(ipv6)[0], 0)).unwrap();
                 let remote = listener.local_addr().unwrap();
                 station.largest = [0; 2];
-                let speeds = std::thread::scope(|scope| {
+                let costs = std::thread::scope(|scope| {
                     let server = scope.spawn(|| serve(&listener, &contents, AMOUNT));
-                    let speeds = converse(&mut station, remote, &contents, AMOUNT);
+                    let costs = converse(&mut station, remote, &contents, AMOUNT);
                     while !server.is_finished() {
                         station.turn(Duration::from_millis(10));
                     }
                     server.join().unwrap();
-                    speeds
+                    costs
                 });
                 println!(
-                    "{kind} {offload:?} {}: out {:.0} MB/s, in {:.0} MB/s, largest frames in {}, out {}",
+                    "{kind} {offload:?} {}: out {}, in {}, largest frames in {}, out {}",
                     if ipv6 { "IPv6" } else { "IPv4" },
-                    speeds[0] / 1e6,
-                    speeds[1] / 1e6,
+                    costs[0].speeds(AMOUNT),
+                    costs[1].speeds(AMOUNT),
                     station.largest[0],
                     station.largest[1],
                 );

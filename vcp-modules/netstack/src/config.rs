@@ -60,8 +60,10 @@ pub struct Config {
 }
 
 impl Config {
-    /// A configuration with no addresses, no offloads and the defaults: 2 MiB
-    /// buffers and arena, 16 connections, Reno, 10 s to connect, 30 s of silence.
+    /// A configuration with no addresses, no offloads and the defaults: 1 MiB
+    /// buffers, 16 connections, Reno, 10 s to connect, 30 s of silence. The arena
+    /// is 512 KiB: larger ones fall out of the processor's cache between being
+    /// filled and being sent, which costs a fifth of the throughput.
     pub fn new(mac: [u8; 6], mtu: usize, seed: u64) -> Self {
         const SECOND: u64 = 1_000_000_000;
         Config {
@@ -72,9 +74,9 @@ impl Config {
             checksum_offload: false,
             segmentation_offload: false,
             seed,
-            receive_buffer: 2 << 20,
-            send_buffer: 2 << 20,
-            arena: 2 << 20,
+            receive_buffer: 1 << 20,
+            send_buffer: 1 << 20,
+            arena: 512 << 10,
             max_connections: 16,
             congestion: Congestion::Reno,
             connect_timeout: 10 * SECOND,

@@ -121,7 +121,7 @@ fn a_full_arena_drops_replies_and_recovers() {
         wire.ends[1].receive(now, &stray, Checksum::Partial);
     }
     let (arena, frames) = wire.ends[1].outgoing();
-    assert!(frames.len() <= 4096 && arena.len() <= 2 << 20);
+    assert!(frames.len() <= 4096 && arena.len() <= 512 << 10);
     assert!(wire.ends[1].counters().arena_full > 0);
     wire.ends[1].clear_outgoing();
     wire.ends[1].receive(now, &stray, Checksum::Partial);
