@@ -5,10 +5,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-/// Package, and the name it is known by.
-const MODULES: [(&str, &str); 2] = [
-    ("vcp-module-iscsi", "iscsi"),
-    ("vcp-module-ramdisk", "ramdisk"),
+/// Package, and the name it is known by. Those of one group are built together
+/// and share the features of what they stand on; those that use `std` can't share
+/// with those that bring an allocator of their own.
+const GROUPS: [&[(&str, &str)]; 2] = [
+    &[
+        ("vcp-module-iscsi", "iscsi"),
+        ("vcp-module-ramdisk", "ramdisk"),
+    ],
+    &[("vcp-module-file", "file")],
 ];
 const TARGET: &str = "wasm32-wasip2";
 
@@ -30,8 +35,10 @@ fn main() {
         println!("cargo:rerun-if-changed={}", root.join(watched).display());
     }
     let directory = target_directory(&out).join("guests");
-    build(&root, &directory);
-    for (package, name) in MODULES {
+    for group in GROUPS {
+        build(&root, &directory, group);
+    }
+    for (package, name) in GROUPS.into_iter().flatten() {
         let built = directory
             .join(TARGET)
             .join("guest")
@@ -54,7 +61,7 @@ fn target_directory(out: &Path) -> &Path {
         .expect("OUT_DIR lies four levels below the target directory")
 }
 
-fn build(root: &Path, directory: &Path) {
+fn build(root: &Path, directory: &Path, group: &[(&str, &str)]) {
     let mut cargo = Command::new(variable("CARGO"));
     cargo.current_dir(root).args([
         "build",
@@ -65,7 +72,7 @@ fn build(root: &Path, directory: &Path) {
         "--target-dir",
     ]);
     cargo.arg(directory);
-    for (package, _) in MODULES {
+    for (package, _) in group {
         cargo.args(["--package", package]);
     }
     // What was set for the host's build is not meant for the guests'.

@@ -14,7 +14,12 @@ pub struct Builtin {
 }
 
 /// All of them, by name.
-pub const MODULES: [Builtin; 2] = [
+pub const MODULES: [Builtin; 3] = [
+    Builtin {
+        name: "file",
+        summary: "a file, in a directory that is granted to it",
+        bytes: include_bytes!(concat!(env!("OUT_DIR"), "/file.wasm")),
+    },
     Builtin {
         name: "iscsi",
         summary: "an iSCSI disk, through a TCP/IP stack of its own",

@@ -1,0 +1,80 @@
+//! A file as a block device. The file lies in a directory that the operator
+//! granted; this VCP reaches it through WASI and can reach nothing else.
+//!
+//! Configuration: `path`, as the VCP sees it (required); `size` in bytes to make
+//! the file, or make it longer, if need be; `read-only`.
+//!
+//! Unlike its siblings it uses `std`, and so imports WASI, behind which there is
+//! nothing but what was granted.
+
+mod disk;
+
+use vcp_sdk::block::{Completion, Notice, Request, Status};
+use vcp_sdk::control::{Areas, Command, Start};
+use vcp_sdk::device::Effects;
+use vcp_sdk::types::{Instant, Span};
+use vcp_sdk::{Arena, Device};
+
+use disk::{Disk, Options};
+
+/// Room for the data of requests: 8 of the longest.
+const DATA_AREA: u32 = 8 * disk::MAX_TRANSFER;
+const NOTHING: Span = Span {
+    address: 0,
+    length: 0,
+};
+
+/// The VCP.
+pub struct FileDevice {
+    disk: Disk,
+    data: Arena,
+    announced: bool,
+}
+
+impl Device for FileDevice {
+    fn start(start: Start) -> Result<(Self, Areas), String> {
+        let device = Self {
+            disk: Disk::open(&Options::parse(&start.config)?)?,
+            data: Arena::new(DATA_AREA, 0),
+            announced: false,
+        };
+        let areas = Areas {
+            data: device.data.span(),
+            receive: NOTHING,
+        };
+        Ok((device, areas))
+    }
+
+    fn process(&mut self, _now: Instant, commands: &[Command], requests: &[Request]) -> Effects {
+        let mut notices = Vec::new();
+        if !self.announced {
+            self.announced = true;
+            notices.push(Notice::Ready(self.disk.geometry()));
+        }
+        let completions = requests.iter().map(|r| self.answer(r)).collect();
+        if !commands.is_empty() {
+            notices.push(Notice::Stopped);
+        }
+        Effects {
+            completions,
+            notices,
+            deadline: None,
+        }
+    }
+}
+
+impl FileDevice {
+    fn answer(&mut self, request: &Request) -> Completion {
+        let status = match self.disk.execute(request, &mut self.data) {
+            Ok(()) => Status::Ok,
+            Err(status) => status,
+        };
+        Completion {
+            tag: request.tag,
+            status,
+            data: NOTHING,
+        }
+    }
+}
+
+vcp_sdk::export_device!(FileDevice);
