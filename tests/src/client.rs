@@ -127,7 +127,8 @@ impl Clients {
         assert_eq!(export["is_read_only"], lun.read_only, "{export}");
         assert_eq!(export["can_flush"], true, "{export}");
         assert_eq!(export["can_multi_conn"], true, "{export}");
-        for able in ["can_fua", "can_trim", "can_zero"] {
+        assert!(lun.read_only || export["can_fua"] == true, "{export}");
+        for able in ["can_trim", "can_zero"] {
             assert_eq!(export[able], !lun.read_only, "{able} of {export}");
         }
         let preferred = export["block_size_preferred"]

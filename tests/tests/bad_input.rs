@@ -151,7 +151,7 @@ fn usage() {
     let scratch = Scratch::new();
     let cases: &[(&[&str], &str)] = &[
         (&["frobnicate"], "frobnicate"),
-        (&["run"], "run"),
+        (&["run"], "MODULE"),
         (&["run", "ramdisk", "--frobnicate"], "--frobnicate"),
         (
             &["run", "ramdisk", "size=1M", "--nbd", "carrier-pigeon:x"],
@@ -175,7 +175,7 @@ fn usage() {
                 "--link",
                 "tap:vcp0,address=10.77.0.2/24",
             ],
-            "http",
+            "target",
         ),
     ];
     for (arguments, named) in cases {

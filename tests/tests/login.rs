@@ -112,34 +112,63 @@ fn secrets_by_environment() {
     vcp.shut_down();
 }
 
-/// A target that insists on digests gets them, in both directions, on every
-/// PDU; the capture shows that they were agreed on.
-#[test]
-fn header_and_data_digests() {
-    requires!(Root, Tun, "tgtd", "qemu-img", "nbdcopy", "fio", "tshark");
+/// A capture of a login, and of the jobs after it, with these digests.
+fn with_digests(header: &str, data: &str, jobs: impl Fn(&Clients, &str, &Lun)) -> String {
     let lab = Lab::new();
     let tgtd = Tgtd::start(&lab);
     let target = tgtd.target(IQN);
-    target.set("HeaderDigest", "CRC32C");
-    target.set("DataDigest", "CRC32C");
+    target.set("HeaderDigest", "CRC32C,None");
+    target.set("DataDigest", "CRC32C,None");
     let lun = target.unit(1, Unit::new(Scale::from_env().image / 2));
     let capture = lab.dir().join("digests.pcap");
     let wiring = Wiring::tap("tso", Family::V4).with(&format!("pcap={}", capture.display()));
-    let vcp = Vcp::run(&lab, wiring.side, wiring.arguments(&lun, &lab.nbd()));
-    let clients = Clients::new(lab.dir());
-    clients.convert_both_ways(&vcp.uri(), &lun);
-    clients.verify_load(&vcp.uri());
+    let mut arguments = wiring.arguments(&lun, &lab.nbd());
+    arguments.extend([
+        format!("header-digest={header}"),
+        format!("data-digest={data}"),
+    ]);
+    let vcp = Vcp::run(&lab, wiring.side, arguments);
+    jobs(&Clients::new(lab.dir()), &vcp.uri(), &lun);
     vcp.shut_down();
     let mut tshark = command("tshark");
     tshark
         .arg("-r")
         .arg(&capture)
-        .args(["-c", "100", "-Y", "iscsi.opcode == 0x23", "-V"]);
-    let shown = run(tshark, lab.dir(), Scale::from_env().limit()).expect_success("tshark");
-    for agreed in ["HeaderDigest=CRC32C", "DataDigest=CRC32C"] {
+        .args(["-c", "100", "-Y", "iscsi.opcode == 0x23"]);
+    tshark.args(["-T", "fields", "-e", "iscsi.keyvalue"]);
+    run(tshark, lab.dir(), Scale::from_env().limit()).expect_success("tshark")
+}
+
+/// Both digests on every PDU, both ways, under every load; the capture shows
+/// that they were agreed on.
+#[test]
+fn header_and_data_digests() {
+    requires!(Root, Tun, "tgtd", "qemu-img", "nbdcopy", "fio", "tshark");
+    let agreed = with_digests("crc32c", "crc32c", |clients, uri, lun| {
+        clients.convert_both_ways(uri, lun);
+        clients.copy_both_ways(uri, lun);
+        clients.verify_load(uri);
+    });
+    assert!(agreed.contains("HeaderDigest=CRC32C"), "{agreed}");
+    assert!(agreed.contains("DataDigest=CRC32C"), "{agreed}");
+}
+
+/// One without the other, and one that the target may choose.
+#[test]
+fn one_digest() {
+    requires!(Root, Tun, "tgtd", "qemu-io", "tshark");
+    for (header, data) in [("crc32c", "none"), ("none", "prefer")] {
+        let agreed = with_digests(header, data, |clients, uri, _| {
+            clients.qemu_io(uri, &["write -P 8 0 1m", "read -P 8 0 1m"]);
+        });
+        let value = |wanted: &str| if wanted == "none" { "None" } else { "CRC32C" };
         assert!(
-            shown.contains(agreed),
-            "{agreed} is not in the login responses:\n{shown}"
+            agreed.contains(&format!("HeaderDigest={}", value(header))),
+            "{header}: {agreed}"
+        );
+        assert!(
+            agreed.contains(&format!("DataDigest={}", value(data))),
+            "{data}: {agreed}"
         );
     }
 }
