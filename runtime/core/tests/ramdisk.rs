@@ -210,10 +210,10 @@ fn a_killed_vcp_comes_back_and_answers_everything() {
 #[test]
 fn what_a_module_refuses_is_told_in_its_words() {
     for (config, why) in [
-        (vec![], "config.size: missing; give the size in bytes"),
+        (vec![], "config.size: missing; give a size such as 16MiB"),
         (
             vec![("size", "1000")],
-            "config.size: \"1000\" is not a size in bytes that is a multiple of 512",
+            "config.size: \"1000\" is not a size that is a multiple of 512",
         ),
         (
             vec![("size", "512"), ("colour", "red")],

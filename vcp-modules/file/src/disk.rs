@@ -47,11 +47,8 @@ impl Options {
 }
 
 fn parse_size(value: &str) -> Result<u64, String> {
-    let size: Option<u64> = value.parse().ok();
-    size.filter(|size| *size > 0 && size % BLOCK == 0)
-        .ok_or_else(|| {
-            format!("config.size: {value:?} is not a size in bytes that is a multiple of 512")
-        })
+    let size = vcp_sdk::parse_size(value).filter(|size| *size > 0 && size % BLOCK == 0);
+    size.ok_or_else(|| format!("config.size: {value:?} is not a size that is a multiple of 512"))
 }
 
 pub(crate) struct Disk {

@@ -1,7 +1,7 @@
 //! A RAM disk as a VCP, and the smallest complete example of one.
 //!
-//! Configuration: `size` in bytes (required, a multiple of 512, at most half of
-//! the VCP's memory). The contents live in the VCP's own memory: they are lost
+//! Configuration: `size` such as `16MiB` (required, a multiple of 512 bytes that fits
+//! into the VCP's memory). The contents live in the VCP's own memory: they are lost
 //! with the instance.
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
@@ -95,17 +95,12 @@ fn configured_size(config: &[(String, String)]) -> Result<u64, String> {
             other => return Err(format!("config.{other}: unknown key; a RAM disk has: size")),
         }
     }
-    size.ok_or_else(|| String::from("config.size: missing; give the size in bytes"))
+    size.ok_or_else(|| String::from("config.size: missing; give a size such as 16MiB"))
 }
 
 fn parse_size(value: &str) -> Result<u64, String> {
-    let bad = || format!("config.size: {value:?} is not a size in bytes that is a multiple of 512");
-    let size: u64 = value.parse().map_err(|_| bad())?;
-    if size == 0 || size % 512 != 0 {
-        Err(bad())
-    } else {
-        Ok(size)
-    }
+    let size = vcp_sdk::parse_size(value).filter(|size| *size > 0 && size % 512 == 0);
+    size.ok_or_else(|| format!("config.size: {value:?} is not a size that is a multiple of 512"))
 }
 
 vcp_sdk::export_device!(Ramdisk);

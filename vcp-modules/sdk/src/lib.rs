@@ -17,6 +17,7 @@ mod arena;
 mod bindings;
 mod instance;
 mod log;
+mod size;
 #[cfg(all(feature = "standalone", target_arch = "wasm32"))]
 mod standalone;
 
@@ -24,6 +25,7 @@ pub use arena::Arena;
 pub use bindings::{block, control, device, net, processor, types};
 pub use instance::{Device, Processor};
 pub use log::{Level, write as log};
+pub use size::parse_size;
 
 /// Logs one formatted line: `log!(Info, "{n} blocks")`.
 #[macro_export]
