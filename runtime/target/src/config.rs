@@ -82,8 +82,7 @@ pub struct Policy {
     pub command_window: u32,
     /// Sends the status of a successful read in its last Data-In.
     pub collapse_status: bool,
-    /// Cuts the target's text into pieces of so many bytes, continued by the C
-    /// bit in a login and by the F bit after it.
+    /// Cuts the target's text into pieces of so many bytes, continued by the C bit.
     pub text_piece: Option<usize>,
     /// Answers so many keys per Login Response, and needs more rounds for the rest.
     pub keys_per_round: Option<usize>,

@@ -2,7 +2,9 @@
 //! real ones over loopback.
 
 mod client;
+mod data;
 mod faults;
+mod fixture;
 mod full;
 mod hostile;
 mod link;

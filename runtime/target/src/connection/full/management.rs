@@ -142,19 +142,11 @@ impl FullFeature {
             return TaskCode::Complete;
         }
         // A command that never arrived counts as received from here on.
-        let sn = request.ref_cmd_sn;
-        let pending = self.exp_cmd_sn.le(sn) && sn.lt(request.sn.cmd_sn);
-        if !pending {
-            return TaskCode::NoTask;
+        if self.plug(request.ref_itt, request.ref_cmd_sn) {
+            TaskCode::Complete
+        } else {
+            TaskCode::NoTask
         }
-        self.held.retain(|held| held.itt != request.ref_itt);
-        self.held_bytes = self
-            .held
-            .iter()
-            .map(|h| h.data.len() + h.additional.len())
-            .sum();
-        self.plugged.push(sn);
-        TaskCode::Complete
     }
 
     /// Ends tasks without a response.

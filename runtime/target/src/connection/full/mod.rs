@@ -2,6 +2,7 @@
 
 mod command;
 mod management;
+mod order;
 mod receive;
 mod send;
 mod task;
@@ -10,7 +11,7 @@ mod text_exchange;
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use vcp_iscsi_proto::pdu::{InitiatorSn, Reject, RejectReason, TargetSn};
+use vcp_iscsi_proto::pdu::{Reject, RejectReason, TargetSn};
 use vcp_iscsi_proto::{BhsBytes, Error, InitiatorPdu, RESERVED_TAG, Serial};
 
 use super::input::Pdu;
@@ -19,14 +20,12 @@ use super::opcode_name;
 use super::wire::{End, Wire};
 use crate::lun::Nexus;
 use management::Ping;
+use order::{Held, Place, sequence};
 use task::Task;
 use text_exchange::TextExchange;
 
 /// Immediate commands in progress; more are rejected.
 const MAX_IMMEDIATE: usize = 16;
-
-/// Bytes of commands that wait for an earlier CmdSN.
-const MAX_HELD: usize = 64 << 20;
 
 /// Tags of tasks that ended while data for them may have been under way.
 const MAX_ENDED: usize = 1024;
@@ -65,23 +64,6 @@ pub(super) struct FullFeature {
     /// The logout that was asked for must come by then.
     logout_by: Option<Duration>,
     exchange: Option<TextExchange>,
-}
-
-struct Held {
-    cmd_sn: Serial,
-    itt: u32,
-    /// Data-Out for an earlier entry.
-    is_data: bool,
-    header: BhsBytes,
-    additional: Vec<u8>,
-    data: Vec<u8>,
-}
-
-/// Where a CmdSN stands.
-enum Place {
-    Next,
-    Ahead,
-    Outside,
 }
 
 impl FullFeature {
@@ -184,109 +166,6 @@ impl FullFeature {
         }
     }
 
-    /// Handles the PDU whose CmdSN is next.
-    fn in_turn(&mut self, wire: &mut Wire, pdu: &Pdu<'_>, parsed: InitiatorPdu) -> Result<(), End> {
-        self.current = Some(self.exp_cmd_sn);
-        self.exp_cmd_sn = self.exp_cmd_sn.next();
-        let done = self.dispatch(wire, pdu, parsed);
-        self.current = None;
-        done
-    }
-
-    fn check_immediate(&self, wire: &Wire, header: &BhsBytes, sn: InitiatorSn) {
-        if sn.cmd_sn != self.next_cmd_sn {
-            wire.violate(format!(
-                "immediate {} with CmdSN {} where {} is due (RFC 7143 §4.2.2.1)",
-                opcode_name(header),
-                sn.cmd_sn,
-                self.next_cmd_sn
-            ));
-        }
-    }
-
-    fn note_cmd_sn(&mut self, cmd_sn: Serial) {
-        if self.next_cmd_sn.le(cmd_sn) {
-            self.next_cmd_sn = cmd_sn.next();
-        }
-    }
-
-    fn place(&self, cmd_sn: Serial) -> Place {
-        if cmd_sn == self.exp_cmd_sn {
-            // A command that the window has no room for is ignored all the same.
-            return if cmd_sn.le(self.max_cmd_sn) {
-                Place::Next
-            } else {
-                Place::Outside
-            };
-        }
-        let inside = self.exp_cmd_sn.lt(cmd_sn) && cmd_sn.le(self.max_cmd_sn);
-        let taken = self.held.iter().any(|h| !h.is_data && h.cmd_sn == cmd_sn);
-        if inside && !taken {
-            Place::Ahead
-        } else {
-            Place::Outside
-        }
-    }
-
-    fn hold(
-        &mut self,
-        wire: &Wire,
-        pdu: &Pdu<'_>,
-        cmd_sn: Serial,
-        is_data: bool,
-    ) -> Result<(), End> {
-        self.held_bytes += pdu.data.len() + pdu.additional.len();
-        if self.held_bytes > MAX_HELD {
-            return Err(wire.violated("too much data behind a CmdSN that does not come"));
-        }
-        if !is_data {
-            self.note_cmd_sn(cmd_sn);
-        }
-        self.held.push(Held {
-            cmd_sn,
-            itt: vcp_iscsi_proto::Bhs::parse(pdu.header).itt,
-            is_data,
-            header: *pdu.header,
-            additional: pdu.additional.to_vec(),
-            data: pdu.data.to_vec(),
-        });
-        Ok(())
-    }
-
-    /// Handles what waited for the CmdSN that has just come.
-    fn release(&mut self, wire: &mut Wire) -> Result<(), End> {
-        while !self.held.is_empty() || !self.plugged.is_empty() {
-            if let Some(at) = self.plugged.iter().position(|&sn| sn == self.exp_cmd_sn) {
-                self.plugged.swap_remove(at);
-                self.exp_cmd_sn = self.exp_cmd_sn.next();
-                continue;
-            }
-            let next = |h: &Held| !h.is_data && h.cmd_sn == self.exp_cmd_sn;
-            let Some(at) = self.held.iter().position(next) else {
-                break;
-            };
-            let itt = self.held[at].itt;
-            let mine: Vec<Held> = self.held.extract_if(at.., |h| h.itt == itt).collect();
-            for held in mine {
-                self.held_bytes -= held.data.len() + held.additional.len();
-                let (header, additional, data) = (&held.header, &held.additional, &held.data);
-                let pdu = Pdu {
-                    header,
-                    additional,
-                    data,
-                    data_intact: true,
-                };
-                let parsed = InitiatorPdu::parse(header).expect("parsed before it was held");
-                if held.is_data {
-                    self.dispatch(wire, &pdu, parsed)?;
-                } else {
-                    self.in_turn(wire, &pdu, parsed)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
     fn dispatch(
         &mut self,
         wire: &mut Wire,
@@ -339,13 +218,10 @@ impl FullFeature {
         pdu: &InitiatorPdu,
     ) -> Result<(), End> {
         self.reject(wire, header, RejectReason::DataDigestError);
-        if let InitiatorPdu::DataOut(data) = pdu {
-            return self.damaged_data(wire, data);
+        match pdu {
+            InitiatorPdu::DataOut(data) => self.damaged_data(wire, data),
+            _ => Ok(()),
         }
-        if let Some((sn, false)) = sequence(pdu) {
-            self.note_cmd_sn(sn.cmd_sn);
-        }
-        Ok(())
     }
 
     /// Refuses a PDU. A command among them counts as not received: its CmdSN is
@@ -353,6 +229,11 @@ impl FullFeature {
     pub(super) fn reject(&mut self, wire: &mut Wire, header: &BhsBytes, reason: RejectReason) {
         if let Some(cmd_sn) = self.current.take() {
             self.exp_cmd_sn = cmd_sn;
+        }
+        // The initiator has used it up all the same.
+        let pdu = InitiatorPdu::parse(header).ok();
+        if let Some((sn, false)) = pdu.as_ref().and_then(sequence) {
+            self.note_cmd_sn(sn.cmd_sn);
         }
         let sn = self.next_sn(wire);
         let data_len = header.len() as u32;
@@ -412,19 +293,6 @@ impl FullFeature {
             self.last_ttt = 0;
         }
         self.last_ttt
-    }
-}
-
-/// CmdSN and ExpStatSN of a PDU that has both, and whether it is immediate.
-fn sequence(pdu: &InitiatorPdu) -> Option<(InitiatorSn, bool)> {
-    match pdu {
-        InitiatorPdu::NopOut(p) => Some((p.sn, p.immediate)),
-        InitiatorPdu::ScsiCommand(p) => Some((p.sn, p.immediate)),
-        InitiatorPdu::TaskRequest(p) => Some((p.sn, p.immediate)),
-        InitiatorPdu::TextRequest(p) => Some((p.sn, p.immediate)),
-        InitiatorPdu::LogoutRequest(p) => Some((p.sn, p.immediate)),
-        InitiatorPdu::LoginRequest(p) => Some((p.sn, true)),
-        InitiatorPdu::DataOut(_) | InitiatorPdu::Snack(_) => None,
     }
 }
 
