@@ -187,7 +187,11 @@ fn data_in_longer_than_max_recv_data_segment_length() {
 /// place all the same.
 #[test]
 fn data_in_sequences_may_be_long() {
-    let settings = Settings { max_burst: 8192, first_burst: 8192, ..in_four() };
+    let settings = Settings {
+        max_burst: 8192,
+        first_burst: 8192,
+        ..in_four()
+    };
     let mut pair = pair(settings);
     pair.peer.mangle = Some(Box::new(|pdu, _| {
         if let TargetPdu::DataIn(pdu) = pdu {

@@ -31,15 +31,25 @@ fn asks_what_it_has_to_know() {
     let pair = with(disk());
     let asked = asked(&pair);
     let vpd = |code| {
-        asked.iter().any(|c| matches!(c, Command::Inquiry { vpd: Some(page), .. } if *page == code))
+        asked
+            .iter()
+            .any(|c| matches!(c, Command::Inquiry { vpd: Some(page), .. } if *page == code))
     };
     assert!(matches!(asked[0], Command::ReportLuns { .. }));
-    assert!(asked.iter().any(|c| matches!(c, Command::Inquiry { vpd: None, .. })));
+    assert!(
+        asked
+            .iter()
+            .any(|c| matches!(c, Command::Inquiry { vpd: None, .. }))
+    );
     assert!(vpd(page::SUPPORTED_PAGES) && vpd(page::SERIAL_NUMBER));
     assert!(vpd(page::DEVICE_IDENTIFICATION) && vpd(page::BLOCK_LIMITS));
     assert!(vpd(page::LOGICAL_BLOCK_PROVISIONING));
     assert!(asked.contains(&Command::TestUnitReady));
-    assert!(asked.iter().any(|c| matches!(c, Command::ReadCapacity16 { .. })));
+    assert!(
+        asked
+            .iter()
+            .any(|c| matches!(c, Command::ReadCapacity16 { .. }))
+    );
     assert!(asked.iter().any(|c| matches!(c, Command::ModeSense { .. })));
 }
 
@@ -56,7 +66,12 @@ fn missing_unit_is_named() {
     );
     let mut none = disk();
     none.luns = vec![];
-    assert!(with(none).failed().unwrap().ends_with("the target has none"));
+    assert!(
+        with(none)
+            .failed()
+            .unwrap()
+            .ends_with("the target has none")
+    );
 }
 
 #[test]
@@ -79,14 +94,24 @@ fn unit_behind_a_silent_report_luns() {
     // INQUIRY says that there is none.
     let mut missing = disk();
     (missing.unknown, missing.lun) = (vec![0xa0], 2);
-    assert!(with(missing).failed().unwrap().ends_with("logical unit 1 does not exist"));
+    assert!(
+        with(missing)
+            .failed()
+            .unwrap()
+            .ends_with("logical unit 1 does not exist")
+    );
 }
 
 #[test]
 fn what_is_no_disk_is_refused() {
     let mut tape = disk();
     tape.device_type = 1;
-    assert!(with(tape).failed().unwrap().contains("is no disk, but a device of type 0x01"));
+    assert!(
+        with(tape)
+            .failed()
+            .unwrap()
+            .contains("is no disk, but a device of type 0x01")
+    );
 }
 
 #[test]
@@ -107,10 +132,20 @@ fn capacity_by_ten_bytes() {
     assert_eq!((geometry.size, geometry.block_size), (512 << 20, 512));
     let mut huge = Disk::new(512, 1 << 33);
     huge.unknown = vec![0x9e];
-    assert!(with(huge).failed().unwrap().contains("larger than it can tell"));
+    assert!(
+        with(huge)
+            .failed()
+            .unwrap()
+            .contains("larger than it can tell")
+    );
     let mut mute = disk();
     mute.unknown = vec![0x9e, 0x25];
-    assert!(with(mute).failed().unwrap().contains("does not tell its capacity"));
+    assert!(
+        with(mute)
+            .failed()
+            .unwrap()
+            .contains("does not tell its capacity")
+    );
 }
 
 #[test]
@@ -127,7 +162,11 @@ fn unusable_capacities_are_refused() {
 
 #[test]
 fn mode_sense_in_every_form() {
-    for (unknown, write_cache) in [(vec![], false), (vec![0x1a], false), (vec![0x1a, 0x5a], true)] {
+    for (unknown, write_cache) in [
+        (vec![], false),
+        (vec![0x1a], false),
+        (vec![0x1a, 0x5a], true),
+    ] {
         let mut unit = disk();
         (unit.unknown, unit.write_cache) = (unknown, false);
         // Without an answer a cache is assumed.
@@ -149,7 +188,9 @@ fn identity_by_designator_serial_or_not_at_all() {
 fn attention_and_not_ready_while_asking() {
     let mut waking = disk();
     waking.attention = vec![(SenseKey::UnitAttention, Asc::POWER_ON_OR_RESET); 2];
-    waking.attention.extend([(SenseKey::NotReady, Asc::BECOMING_READY); 3]);
+    waking
+        .attention
+        .extend([(SenseKey::NotReady, Asc::BECOMING_READY); 3]);
     let mut pair = with(waking);
     pair.run_for(SECOND);
     pair.geometry();
@@ -157,39 +198,96 @@ fn attention_and_not_ready_while_asking() {
     let mut empty = disk();
     empty.attention = vec![(SenseKey::NotReady, Asc::MEDIUM_NOT_PRESENT); 9];
     let line = with(empty).failed().unwrap();
-    assert!(line.contains("logical unit 1 is not ready: NOT READY: medium not present"), "{line}");
+    assert!(
+        line.contains("logical unit 1 is not ready: NOT READY: medium not present"),
+        "{line}"
+    );
 }
 
 #[test]
 fn configuration_is_checked() {
     let parse = |pairs: &[(&str, &str)]| {
-        let basic = [("portal", "[fe80::1]:3261"), ("target", "iqn.2026-11.example:disk"), ("lun", "0")];
-        Config::parse(basic.iter().chain(pairs).copied()).map(|_| ()).map_err(|e| e.to_string())
+        let basic = [
+            ("portal", "[fe80::1]:3261"),
+            ("target", "iqn.2026-11.example:disk"),
+            ("lun", "0"),
+        ];
+        Config::parse(basic.iter().chain(pairs).copied())
+            .map(|_| ())
+            .map_err(|e| e.to_string())
     };
     assert_eq!(parse(&[]), Ok(()));
     for (pairs, line) in [
         (&[("colour", "red")][..], "colour: unknown key"),
-        (&[("portal", "storage.example")], "portal: \"storage.example\" is not a numeric address, ip:port or [ipv6]:port"),
-        (&[("lun", "16384")], "lun: \"16384\" is not a number from 0 to 16383"),
-        (&[("nop-interval", "0")], "nop-interval: \"0\" is not a time from 1ms to 86400s"),
-        (&[("header-digest", "md5")], "header-digest: \"md5\" is not none, crc32c or prefer"),
-        (&[("isid", "12")], "isid: \"12\" is not an ISID: 12 hexadecimal digits"),
-        (&[("isid", "c00000000000")], "isid: \"c00000000000\" is not an ISID: 12 hexadecimal digits"),
-        (&[("read-only", "maybe")], "read-only: \"maybe\" is not yes or no"),
-        (&[("max-burst-length", "511")], "max-burst-length: \"511\" is not a number of bytes from 512 to 16777215"),
-        (&[("auth", "chap")], "user: missing; CHAP needs the name the target knows"),
-        (&[("user", "me")], "password: missing; CHAP needs the secret that goes with `user`"),
-        (&[("auth", "none"), ("user", "me")], "user: has no use with auth=none"),
+        (
+            &[("portal", "storage.example")],
+            "portal: \"storage.example\" is not a numeric address, ip:port or [ipv6]:port",
+        ),
+        (
+            &[("lun", "16384")],
+            "lun: \"16384\" is not a number from 0 to 16383",
+        ),
+        (
+            &[("nop-interval", "0")],
+            "nop-interval: \"0\" is not a time from 1ms to 86400s",
+        ),
+        (
+            &[("header-digest", "md5")],
+            "header-digest: \"md5\" is not none, crc32c or prefer",
+        ),
+        (
+            &[("isid", "12")],
+            "isid: \"12\" is not an ISID: 12 hexadecimal digits",
+        ),
+        (
+            &[("isid", "c00000000000")],
+            "isid: \"c00000000000\" is not an ISID: 12 hexadecimal digits",
+        ),
+        (
+            &[("read-only", "maybe")],
+            "read-only: \"maybe\" is not yes or no",
+        ),
+        (
+            &[("max-burst-length", "511")],
+            "max-burst-length: \"511\" is not a number of bytes from 512 to 16777215",
+        ),
+        (
+            &[("auth", "chap")],
+            "user: missing; CHAP needs the name the target knows",
+        ),
+        (
+            &[("user", "me")],
+            "password: missing; CHAP needs the secret that goes with `user`",
+        ),
+        (
+            &[("auth", "none"), ("user", "me")],
+            "user: has no use with auth=none",
+        ),
         (&[("password", "")], "password: must be 1 to 255 bytes long"),
-        (&[("user", "me"), ("password", "hush-hush-hush"), ("target-user", "you")],
-            "target-password: missing; mutual CHAP needs the target's secret"),
-        (&[("chap-algorithms", "sha3")], "chap-algorithms: \"sha3\" is not a list of sha256 and md5"),
-        (&[("first-burst-length", "8192"), ("max-burst-length", "4096")],
-            "first-burst-length: must not be more than max-burst-length"),
+        (
+            &[
+                ("user", "me"),
+                ("password", "hush-hush-hush"),
+                ("target-user", "you"),
+            ],
+            "target-password: missing; mutual CHAP needs the target's secret",
+        ),
+        (
+            &[("chap-algorithms", "sha3")],
+            "chap-algorithms: \"sha3\" is not a list of sha256 and md5",
+        ),
+        (
+            &[("first-burst-length", "8192"), ("max-burst-length", "4096")],
+            "first-burst-length: must not be more than max-burst-length",
+        ),
     ] {
         assert_eq!(parse(pairs), Err(line.to_string()));
     }
-    let missing = |pairs: &[(&str, &str)]| Config::parse(pairs.iter().copied()).unwrap_err().to_string();
+    let missing = |pairs: &[(&str, &str)]| {
+        Config::parse(pairs.iter().copied())
+            .unwrap_err()
+            .to_string()
+    };
     assert!(missing(&[]).starts_with("portal: missing"));
     assert!(missing(&[("portal", "::1")]).starts_with("target: missing"));
 }
@@ -205,15 +303,26 @@ fn same_secret_in_both_directions_is_refused() {
         ("target-password", "the-same-secret"),
     ])
     .unwrap_err();
-    assert!(error.to_string().starts_with("target-password: must not be the same as password"));
+    assert!(
+        error
+            .to_string()
+            .starts_with("target-password: must not be the same as password")
+    );
     assert!(!error.to_string().contains("the-same-secret"));
 }
 
 #[test]
 fn configured_secrets_do_not_show() {
-    let config = config(&[("user", "me"), ("password", "a-secret"), ("target-password", "b-secret")]);
+    let config = config(&[
+        ("user", "me"),
+        ("password", "a-secret"),
+        ("target-password", "b-secret"),
+    ]);
     let shown = format!("{config:?}");
-    assert!(!shown.contains("secret\"") && !shown.contains("a-secret"), "{shown}");
+    assert!(
+        !shown.contains("secret\"") && !shown.contains("a-secret"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -229,5 +338,8 @@ fn isid_is_stable_and_follows_the_instance() {
     };
     assert_eq!(isid(&[]), isid(&[]));
     assert_ne!(isid(&[]), isid(&[("instance", "another")]));
-    assert_eq!(isid(&[("isid", "80abcdef0001")]).0, [0x80, 0xab, 0xcd, 0xef, 0, 1]);
+    assert_eq!(
+        isid(&[("isid", "80abcdef0001")]).0,
+        [0x80, 0xab, 0xcd, 0xef, 0, 1]
+    );
 }

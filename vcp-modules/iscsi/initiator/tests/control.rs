@@ -19,7 +19,15 @@ fn nops(pair: &Pair) -> Vec<NopOut> {
 
 fn send_async(pair: &mut Pair, event: AsyncEvent) {
     let sn = pair.peer.status();
-    pair.peer.send(AsyncMessage { event, data_len: 0, lun: Lun::default(), sn }, &[]);
+    pair.peer.send(
+        AsyncMessage {
+            event,
+            data_len: 0,
+            lun: Lun::default(),
+            sn,
+        },
+        &[],
+    );
 }
 
 #[test]
@@ -27,9 +35,20 @@ fn answers_pings() {
     let mut pair = Pair::plain().ready();
     let sn = pair.peer.numbers();
     let lun = Lun::new(1).unwrap();
-    pair.peer.send(NopIn { data_len: 0, lun, itt: RESERVED_TAG, ttt: 0x77, sn }, &[]);
+    pair.peer.send(
+        NopIn {
+            data_len: 0,
+            lun,
+            itt: RESERVED_TAG,
+            ttt: 0x77,
+            sn,
+        },
+        &[],
+    );
     pair.run();
-    let [nop] = nops(&pair)[..] else { panic!("one answer") };
+    let [nop] = nops(&pair)[..] else {
+        panic!("one answer")
+    };
     assert_eq!((nop.itt, nop.ttt, nop.lun), (RESERVED_TAG, 0x77, lun));
     assert!(nop.immediate);
     assert_eq!(nop.data_len, 0);
@@ -40,7 +59,16 @@ fn news_of_the_window_needs_no_answer() {
     let mut pair = Pair::plain().ready();
     let sn = pair.peer.numbers();
     let lun = Lun::default();
-    pair.peer.send(NopIn { data_len: 0, lun, itt: RESERVED_TAG, ttt: RESERVED_TAG, sn }, &[]);
+    pair.peer.send(
+        NopIn {
+            data_len: 0,
+            lun,
+            itt: RESERVED_TAG,
+            ttt: RESERVED_TAG,
+            sn,
+        },
+        &[],
+    );
     pair.run();
     assert_eq!(nops(&pair), []);
     assert_eq!(pair.suspended(), Vec::<String>::new());
@@ -53,7 +81,16 @@ fn pings_pile_up_only_so_far() {
     for ttt in 0..100 {
         let sn = pair.peer.numbers();
         let lun = Lun::default();
-        pair.peer.send(NopIn { data_len: 0, lun, itt: RESERVED_TAG, ttt, sn }, &[]);
+        pair.peer.send(
+            NopIn {
+                data_len: 0,
+                lun,
+                itt: RESERVED_TAG,
+                ttt,
+                sn,
+            },
+            &[],
+        );
     }
     pair.run();
     assert_eq!(pair.suspended().len(), 1);
@@ -64,8 +101,15 @@ fn silent_target_is_pinged() {
     let mut pair = Pair::plain().ready();
     pair.run_for(60 * SECOND);
     let nops = nops(&pair);
-    assert!((10..=12).contains(&nops.len()), "{} pings in a minute", nops.len());
-    assert!(nops.iter().all(|nop| nop.immediate && nop.ttt == RESERVED_TAG));
+    assert!(
+        (10..=12).contains(&nops.len()),
+        "{} pings in a minute",
+        nops.len()
+    );
+    assert!(
+        nops.iter()
+            .all(|nop| nop.immediate && nop.ttt == RESERVED_TAG)
+    );
     assert_eq!(pair.suspended(), Vec::<String>::new());
 }
 
@@ -99,7 +143,12 @@ fn logout_when_asked() {
     let mut pair = Pair::plain().ready();
     send_async(&mut pair, AsyncEvent::LogoutRequest { within: 5 });
     pair.run();
-    assert!(pair.peer.seen.iter().any(|p| matches!(p, InitiatorPdu::LogoutRequest(_))));
+    assert!(
+        pair.peer
+            .seen
+            .iter()
+            .any(|p| matches!(p, InitiatorPdu::LogoutRequest(_)))
+    );
     assert_eq!(pair.suspended().len(), 1);
     let tag = pair.read(0, 512, 0);
     pair.run_for(SECOND);
@@ -119,21 +168,34 @@ fn logout_waits_for_commands_under_way_but_not_for_new_ones() {
     let new = pair.read(512, 512, 0);
     pair.run();
     let logout = |pair: &Pair| {
-        pair.peer.seen.iter().any(|p| matches!(p, InitiatorPdu::LogoutRequest(_)))
+        pair.peer
+            .seen
+            .iter()
+            .any(|p| matches!(p, InitiatorPdu::LogoutRequest(_)))
     };
     assert!(!logout(&pair));
     // Never later than asked.
     pair.run_for(1500 * MS);
     assert!(logout(&pair));
     pair.run_for(SECOND);
-    assert_eq!((pair.completed[&held], pair.completed[&new]), (Status::Ok, Status::Ok));
+    assert_eq!(
+        (pair.completed[&held], pair.completed[&new]),
+        (Status::Ok, Status::Ok)
+    );
 }
 
 #[test]
 fn dropped_connections_and_sessions_are_left_alone_for_a_while() {
     for event in [
-        AsyncEvent::DropConnection { cid: 0, time2wait: 4, time2retain: 0 },
-        AsyncEvent::DropSession { time2wait: 4, time2retain: 0 },
+        AsyncEvent::DropConnection {
+            cid: 0,
+            time2wait: 4,
+            time2retain: 0,
+        },
+        AsyncEvent::DropSession {
+            time2wait: 4,
+            time2retain: 0,
+        },
     ] {
         let mut pair = Pair::plain().ready();
         send_async(&mut pair, event);
@@ -149,7 +211,9 @@ fn renegotiates_when_asked() {
     let mut pair = Pair::plain().ready();
     let mut asked = 0;
     pair.peer.intercept = Some(Box::new(move |peer, pdu, data| {
-        let InitiatorPdu::TextRequest(text) = pdu else { return false };
+        let InitiatorPdu::TextRequest(text) = pdu else {
+            return false;
+        };
         asked += 1;
         let sn = peer.status();
         let first = asked == 1;
@@ -169,7 +233,11 @@ fn renegotiates_when_asked() {
                 ttt: if first { 55 } else { RESERVED_TAG },
                 sn,
             },
-            if first { b"MaxRecvDataSegmentLength=1024\0X-com.example=1\0" } else { b"" },
+            if first {
+                b"MaxRecvDataSegmentLength=1024\0X-com.example=1\0"
+            } else {
+                b""
+            },
         );
         peer.settings.max_recv = 1024;
         true
@@ -187,7 +255,9 @@ fn text_that_is_continued_in_the_full_feature_phase() {
     let mut pair = Pair::plain().ready();
     let mut asked = 0;
     pair.peer.intercept = Some(Box::new(move |peer, pdu, data| {
-        let InitiatorPdu::TextRequest(text) = pdu else { return false };
+        let InitiatorPdu::TextRequest(text) = pdu else {
+            return false;
+        };
         asked += 1;
         let sn = peer.status();
         let (is_continued, is_final, text_out): (_, _, &[u8]) = match asked {
@@ -201,7 +271,15 @@ fn text_that_is_continued_in_the_full_feature_phase() {
         let ttt = if is_final { RESERVED_TAG } else { 9 };
         let lun = Lun::default();
         peer.send(
-            TextResponse { is_final, is_continued, data_len: 0, lun, itt: text.itt, ttt, sn },
+            TextResponse {
+                is_final,
+                is_continued,
+                data_len: 0,
+                lun,
+                itt: text.itt,
+                ttt,
+                sn,
+            },
             text_out,
         );
         peer.settings.max_recv = 2048;
@@ -224,7 +302,11 @@ fn tasks_terminated_without_fast_abort_is_a_violation() {
 #[test]
 fn other_events_are_noted() {
     let mut pair = Pair::plain().ready();
-    let event = AsyncEvent::Other { event: 255, vendor_code: 1, parameters: [0; 3] };
+    let event = AsyncEvent::Other {
+        event: 255,
+        vendor_code: 1,
+        parameters: [0; 3],
+    };
     send_async(&mut pair, event);
     pair.run();
     assert_eq!(pair.suspended(), Vec::<String>::new());
@@ -234,7 +316,9 @@ fn other_events_are_noted() {
 fn reject_first(pair: &mut Pair, reason: RejectReason, taken: bool) {
     let mut done = false;
     pair.peer.intercept = Some(Box::new(move |peer, pdu, _| {
-        let InitiatorPdu::ScsiCommand(command) = pdu else { return false };
+        let InitiatorPdu::ScsiCommand(command) = pdu else {
+            return false;
+        };
         if core::mem::replace(&mut done, true) {
             return false;
         }
@@ -244,7 +328,15 @@ fn reject_first(pair: &mut Pair, reason: RejectReason, taken: bool) {
         let mut header = [0; BHS_LEN];
         command.emit(&mut header);
         let sn = peer.status();
-        peer.send(Reject { reason, data_len: 0, sn, data_sn: 0 }, &header);
+        peer.send(
+            Reject {
+                reason,
+                data_len: 0,
+                sn,
+                data_sn: 0,
+            },
+            &header,
+        );
         true
     }));
 }
@@ -259,7 +351,10 @@ fn rejected_command_leaves_no_gap() {
     // The one behind it could not be carried out before the gap was closed.
     assert_eq!(pair.completed[&rejected], Status::IoError);
     assert_eq!(pair.completed[&next], Status::Ok);
-    let plugs: Vec<_> = nops(&pair).into_iter().filter(|nop| !nop.immediate).collect();
+    let plugs: Vec<_> = nops(&pair)
+        .into_iter()
+        .filter(|nop| !nop.immediate)
+        .collect();
     assert_eq!(plugs.len(), 1);
 }
 
@@ -305,7 +400,15 @@ fn other_rejects() {
         header[0] = opcode;
         let sn = pair.peer.status();
         let reason = RejectReason::ProtocolError;
-        pair.peer.send(Reject { reason, data_len: 0, sn, data_sn: 0 }, &header);
+        pair.peer.send(
+            Reject {
+                reason,
+                data_len: 0,
+                sn,
+                data_sn: 0,
+            },
+            &header,
+        );
         pair.run();
     };
     // A Data-Out: the command's own status follows. A ping: it was heard.
@@ -324,7 +427,15 @@ fn other_rejects() {
     let mut pair = Pair::plain().ready();
     let sn = pair.peer.status();
     let reason = RejectReason::ProtocolError;
-    pair.peer.send(Reject { reason, data_len: 0, sn, data_sn: 0 }, &[0; 47]);
+    pair.peer.send(
+        Reject {
+            reason,
+            data_len: 0,
+            sn,
+            data_sn: 0,
+        },
+        &[0; 47],
+    );
     pair.run();
     assert_eq!(pair.suspended().len(), 1);
 }
@@ -359,7 +470,10 @@ fn nothing_new_is_sent_to_a_busy_target() {
     pair.run();
     assert_eq!(pair.peer.seen, []);
     pair.run_for(SECOND);
-    assert_eq!((pair.completed[&first], pair.completed[&second]), (Status::Ok, Status::Ok));
+    assert_eq!(
+        (pair.completed[&first], pair.completed[&second]),
+        (Status::Ok, Status::Ok)
+    );
 }
 
 #[test]
@@ -437,12 +551,15 @@ fn attention_by_asynchronous_message() {
     let mut pair = Pair::plain().ready();
     pair.peer.disk.write_protected = true;
     let sn = pair.peer.status();
-    let message = AsyncMessage { event: AsyncEvent::Scsi, data_len: 0, lun: Lun::default(), sn };
-    let sense = vcp_iscsi_proto::scsi::Sense::new(
-        SenseKey::UnitAttention,
-        Asc::MODE_PARAMETERS_CHANGED,
-    )
-    .emit_fixed();
+    let message = AsyncMessage {
+        event: AsyncEvent::Scsi,
+        data_len: 0,
+        lun: Lun::default(),
+        sn,
+    };
+    let sense =
+        vcp_iscsi_proto::scsi::Sense::new(SenseKey::UnitAttention, Asc::MODE_PARAMETERS_CHANGED)
+            .emit_fixed();
     let mut data = vec![0, 18];
     data.extend(sense);
     pair.peer.send(message, &data);
@@ -455,7 +572,9 @@ fn unanswered_command_is_aborted_and_sent_again() {
     let mut pair = Pair::plain().ready();
     let mut dropped = false;
     pair.peer.intercept = Some(Box::new(move |peer, pdu, _| {
-        let InitiatorPdu::ScsiCommand(_) = pdu else { return false };
+        let InitiatorPdu::ScsiCommand(_) = pdu else {
+            return false;
+        };
         let first = !core::mem::replace(&mut dropped, true);
         if first {
             peer.exp_cmd_sn = peer.exp_cmd_sn.next();
@@ -503,7 +622,15 @@ fn abort_that_fails_or_is_not_answered_ends_the_connection() {
                 InitiatorPdu::TaskRequest(request) => {
                     if let Some(code) = code {
                         let sn = peer.status();
-                        peer.send(TaskResponse { code, data_len: 0, itt: request.itt, sn }, &[]);
+                        peer.send(
+                            TaskResponse {
+                                code,
+                                data_len: 0,
+                                itt: request.itt,
+                                sn,
+                            },
+                            &[],
+                        );
                     }
                     true
                 }
@@ -530,7 +657,15 @@ fn command_answered_while_being_aborted_is_done() {
             peer.respond(request.ref_itt, ScsiStatus::Good, None, 0, true);
             let sn = peer.status();
             let code = TaskCode::NoTask;
-            peer.send(TaskResponse { code, data_len: 0, itt: request.itt, sn }, &[]);
+            peer.send(
+                TaskResponse {
+                    code,
+                    data_len: 0,
+                    itt: request.itt,
+                    sn,
+                },
+                &[],
+            );
             true
         }
         _ => false,
@@ -562,7 +697,9 @@ fn target_failure_is_retried() {
 fn short_transfers_are_errors() {
     let mut pair = Pair::plain().ready();
     pair.peer.intercept = Some(Box::new(|peer, pdu, _| {
-        let InitiatorPdu::ScsiCommand(command) = pdu else { return false };
+        let InitiatorPdu::ScsiCommand(command) = pdu else {
+            return false;
+        };
         peer.exp_cmd_sn = peer.exp_cmd_sn.next();
         let sn = peer.status();
         peer.send(

@@ -20,14 +20,18 @@ fn run_with(parts: Vec<&'static [u8]>) -> Run {
     let mut parts = parts.into_iter().peekable();
     let mut asked = 0;
     peer.intercept = Some(Box::new(move |peer, pdu, data| {
-        let InitiatorPdu::TextRequest(text) = pdu else { return false };
+        let InitiatorPdu::TextRequest(text) = pdu else {
+            return false;
+        };
         asked += 1;
         if asked == 1 {
             assert_eq!((data, text.ttt), (&b"SendTargets=All\0"[..], RESERVED_TAG));
         } else {
             assert_eq!((data, text.ttt), (&b""[..], 7));
         }
-        let Some(part) = parts.next() else { return true };
+        let Some(part) = parts.next() else {
+            return true;
+        };
         let last = parts.peek().is_none();
         let sn = peer.status();
         peer.send(
@@ -45,7 +49,12 @@ fn run_with(parts: Vec<&'static [u8]>) -> Run {
         true
     }));
     let discovery = Discovery::new(config, [3; 32], 0);
-    Run { discovery, peer, actions: Vec::new(), piece: 1000 }
+    Run {
+        discovery,
+        peer,
+        actions: Vec::new(),
+        piece: 1000,
+    }
 }
 
 impl Run {
@@ -110,8 +119,16 @@ fn targets_are_found() {
         run.found(),
         [("iqn.2026-11.example:a".into(), vec!["10.0.0.1:3260".into()])]
     );
-    assert!(run.peer.seen.iter().any(|p| matches!(p, InitiatorPdu::LogoutRequest(_))));
-    assert_eq!(run.actions.last(), Some(&DiscoveryAction::Close { abort: false }));
+    assert!(
+        run.peer
+            .seen
+            .iter()
+            .any(|p| matches!(p, InitiatorPdu::LogoutRequest(_)))
+    );
+    assert_eq!(
+        run.actions.last(),
+        Some(&DiscoveryAction::Close { abort: false })
+    );
     assert_eq!(run.discovery.next_deadline(), None);
 }
 
@@ -125,7 +142,10 @@ fn long_answers_come_in_parts() {
     run.piece = 1;
     let found = run.run().found();
     assert_eq!(found.len(), 2);
-    assert_eq!(found[1], ("iqn.2026-11.example:b".into(), vec!["10.0.0.1:3260".into()]));
+    assert_eq!(
+        found[1],
+        ("iqn.2026-11.example:b".into(), vec!["10.0.0.1:3260".into()])
+    );
 }
 
 #[test]
@@ -151,8 +171,14 @@ fn failures_name_the_portal() {
     let mut discovery = Discovery::new(config(), [3; 32], 0);
     discovery.poll_action();
     discovery.handle_timeout(discovery.next_deadline().unwrap());
-    assert_eq!(discovery.poll_action(), Some(DiscoveryAction::Close { abort: true }));
-    assert!(matches!(discovery.poll_action(), Some(DiscoveryAction::Failed(_))));
+    assert_eq!(
+        discovery.poll_action(),
+        Some(DiscoveryAction::Close { abort: true })
+    );
+    assert!(matches!(
+        discovery.poll_action(),
+        Some(DiscoveryAction::Failed(_))
+    ));
     assert_eq!(discovery.next_deadline(), None);
     let _ = SECOND;
 }

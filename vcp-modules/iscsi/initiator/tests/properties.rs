@@ -11,9 +11,17 @@ use vcp_iscsi_proto::scsi::{Asc, SenseKey, Status as ScsiStatus};
 
 #[derive(Debug, Clone)]
 enum Event {
-    Submit { operation: u8, block: u8, blocks: u8, fua: bool },
+    Submit {
+        operation: u8,
+        block: u8,
+        blocks: u8,
+        fua: bool,
+    },
     Step(u8),
-    Pieces { to_initiator: u16, to_target: u16 },
+    Pieces {
+        to_initiator: u16,
+        to_target: u16,
+    },
     Lose,
     Unreachable(bool),
     Time(u16),
@@ -63,13 +71,28 @@ fn settings() -> impl Strategy<Value = Settings> {
 /// so that what it leaves behind can be told.
 struct World {
     pair: Pair,
-    submitted: Vec<(u64, Operation, u32)>,
+    submitted: Vec<Submitted>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Submitted {
+    tag: u64,
+    operation: Operation,
+    offset: u64,
+    length: u32,
+    /// In memory.
+    place: u32,
 }
 
 impl World {
     fn apply(&mut self, event: &Event) {
         match event {
-            Event::Submit { operation, block, blocks, fua } => {
+            Event::Submit {
+                operation,
+                block,
+                blocks,
+                fua,
+            } => {
                 self.submit(*operation, *block, *blocks, *fua);
             }
             Event::Step(count) => {
@@ -77,7 +100,10 @@ impl World {
                     self.pair.step();
                 }
             }
-            Event::Pieces { to_initiator, to_target } => {
+            Event::Pieces {
+                to_initiator,
+                to_target,
+            } => {
                 self.pair.to_initiator = usize::from(*to_initiator);
                 self.pair.to_target = usize::from(*to_target);
             }
@@ -88,13 +114,23 @@ impl World {
             Event::Busy => self.pair.peer.disk.statuses.push(ScsiStatus::TaskSetFull),
             Event::Attention => {
                 let asc = Asc::MODE_PARAMETERS_CHANGED;
-                self.pair.peer.disk.attention.push((SenseKey::UnitAttention, asc));
+                self.pair
+                    .peer
+                    .disk
+                    .attention
+                    .push((SenseKey::UnitAttention, asc));
             }
             Event::Window(window) => self.pair.peer.settings.window = u32::from(*window) * 4,
             Event::Garbage(bytes) if self.pair.open => {
-                let Pair { initiator, memory, now, .. } = &mut self.pair;
+                let Pair {
+                    initiator,
+                    memory,
+                    now,
+                    peer,
+                    ..
+                } = &mut self.pair;
                 // Only where a PDU begins: elsewhere it would be data.
-                if self.pair.peer.out.is_empty() {
+                if peer.out.is_empty() {
                     initiator.receive(*now, bytes, memory);
                     let complete = vec![0xff; 48];
                     initiator.receive(*now, &complete, memory);
@@ -112,14 +148,33 @@ impl World {
         }
         let event = match kind {
             0 => AsyncEvent::LogoutRequest { within: 1 },
-            1 => AsyncEvent::DropConnection { cid: 0, time2wait: 1, time2retain: 0 },
+            1 => AsyncEvent::DropConnection {
+                cid: 0,
+                time2wait: 1,
+                time2retain: 0,
+            },
             2 => AsyncEvent::Negotiate { within: 3 },
-            3 => AsyncEvent::DropSession { time2wait: 0, time2retain: 0 },
-            _ => AsyncEvent::Other { event: 200, vendor_code: 0, parameters: [0; 3] },
+            3 => AsyncEvent::DropSession {
+                time2wait: 0,
+                time2retain: 0,
+            },
+            _ => AsyncEvent::Other {
+                event: 200,
+                vendor_code: 0,
+                parameters: [0; 3],
+            },
         };
         let sn = self.pair.peer.status();
         let lun = vcp_iscsi_proto::Lun::default();
-        self.pair.peer.send(AsyncMessage { event, data_len: 0, lun, sn }, &[]);
+        self.pair.peer.send(
+            AsyncMessage {
+                event,
+                data_len: 0,
+                lun,
+                sn,
+            },
+            &[],
+        );
     }
 
     fn submit(&mut self, operation: u8, block: u8, blocks: u8, fua: bool) {
@@ -137,15 +192,23 @@ impl World {
             _ => Operation::WriteZeroes,
         };
         self.pair.fill(place, length, place as u8);
-        let (offset, length) =
-            if operation == Operation::Flush { (0, 0) } else { (offset, length) };
+        let (offset, length) = if operation == Operation::Flush {
+            (0, 0)
+        } else {
+            (offset, length)
+        };
         let tag = self.pair.submit_with(operation, offset, length, place, fua);
-        self.submitted.push((tag, operation, length));
+        self.submitted.push(Submitted {
+            tag,
+            operation,
+            offset,
+            length,
+            place,
+        });
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
 
     /// Once the target can be reached again and behaves, every request is answered,
     /// with success, and every write is on the disk.
@@ -167,9 +230,16 @@ proptest! {
         pair.run_for(120 * SECOND);
         prop_assert_eq!(pair.failed(), None);
         prop_assert_eq!(pair.completed.len(), submitted.len());
-        for (tag, operation, length) in submitted {
-            // A unit attention too often in a row is the one thing that may fail.
-            prop_assert_eq!(pair.completed[&tag], Status::Ok, "{:?} of {}", operation, length);
+        for request in submitted {
+            prop_assert_eq!(pair.completed[&request.tag], Status::Ok, "{:?}", request);
+            let Submitted { operation, offset, length, place, .. } = request;
+            let here = pair.bytes(place, length);
+            let there = pair.peer.disk.read(offset / 512, length / 512);
+            match operation {
+                Operation::Read => prop_assert!(here.iter().all(|&b| b == 0)),
+                Operation::Write => prop_assert!(here == there),
+                _ => prop_assert!(there.iter().all(|&b| b == 0)),
+            }
         }
         // Suspended and ready take turns.
         let mut ready = false;

@@ -26,12 +26,20 @@ fn refused_before_the_first_ready_is_the_end() {
 #[test]
 fn unreachable_before_the_first_ready_is_the_end() {
     let mut initiator = Initiator::new(config(&[("login-timeout", "3s")]), [1; 32], 0);
-    assert!(matches!(initiator.poll_action(), Some(Action::Connect { .. })));
+    assert!(matches!(
+        initiator.poll_action(),
+        Some(Action::Connect { .. })
+    ));
     assert_eq!(initiator.next_deadline(), Some(3 * SECOND));
     initiator.handle_timeout(3 * SECOND);
     assert_eq!(initiator.poll_action(), Some(Action::Close { abort: true }));
-    let Some(Action::Failed(line)) = initiator.poll_action() else { panic!("not failed") };
-    assert!(line.ends_with("cannot connect: no answer within 3000 ms"), "{line}");
+    let Some(Action::Failed(line)) = initiator.poll_action() else {
+        panic!("not failed")
+    };
+    assert!(
+        line.ends_with("cannot connect: no answer within 3000 ms"),
+        "{line}"
+    );
 }
 
 #[test]
@@ -45,9 +53,15 @@ fn silent_target_during_login_is_the_end() {
 #[test]
 fn silent_unit_is_the_end() {
     let mut pair = Pair::plain();
-    pair.peer.intercept = Some(Box::new(|_, pdu, _| matches!(pdu, InitiatorPdu::ScsiCommand(_))));
+    pair.peer.intercept = Some(Box::new(|_, pdu, _| {
+        matches!(pdu, InitiatorPdu::ScsiCommand(_))
+    }));
     pair.run_for(16 * SECOND);
-    assert!(pair.failed().unwrap().contains("no answer from the logical unit"));
+    assert!(
+        pair.failed()
+            .unwrap()
+            .contains("no answer from the logical unit")
+    );
 }
 
 fn login_status(status: LoginStatus) -> Pair {
@@ -65,7 +79,10 @@ fn login_status(status: LoginStatus) -> Pair {
 fn refused_login_says_why() {
     for (status, why) in [
         (LoginStatus::NotFound, "there is no such target here"),
-        (LoginStatus::AuthenticationFailure, "authentication failure; check user and password"),
+        (
+            LoginStatus::AuthenticationFailure,
+            "authentication failure; check user and password",
+        ),
         (LoginStatus::AuthorizationFailure, "authorization failure"),
         (LoginStatus::TargetRemoved, "target removed"),
     ] {
@@ -73,7 +90,10 @@ fn refused_login_says_why() {
         pair.run();
         let line = pair.failed().unwrap();
         assert!(line.contains(why), "{line}");
-        assert!(line.contains("iqn.2026-11.example:disk at 10.0.0.1:3260"), "{line}");
+        assert!(
+            line.contains("iqn.2026-11.example:disk at 10.0.0.1:3260"),
+            "{line}"
+        );
     }
 }
 
@@ -235,7 +255,10 @@ fn back_off_doubles_up_to_five_seconds() {
             times.push((deadline - start) / MS);
         }
     }
-    assert_eq!(times, [100, 300, 700, 1500, 3100, 6300, 11300, 16300, 21300]);
+    assert_eq!(
+        times,
+        [100, 300, 700, 1500, 3100, 6300, 11300, 16300, 21300]
+    );
     assert_eq!(pair.suspended().len(), 1, "said once");
     pair.reachable = true;
     pair.run_for(5 * SECOND);
@@ -261,7 +284,10 @@ fn refusals_after_the_first_ready_are_waited_out() {
 
 #[test]
 fn default_time2wait_is_waited() {
-    let settings = Settings { time2wait: 3, ..Settings::default() };
+    let settings = Settings {
+        time2wait: 3,
+        ..Settings::default()
+    };
     let mut pair = Pair::new(config(&[]), settings, Disk::new(512, 1 << 20)).ready();
     pair.cut("reset by peer");
     pair.run_for(2900 * MS);
@@ -278,7 +304,10 @@ fn another_unit_in_its_place_is_the_end() {
     pair.peer.disk.naa = Some([0x50, 9, 9, 9, 9, 9, 9, 9]);
     pair.run_for(SECOND);
     let line = pair.failed().unwrap();
-    assert!(line.contains("logical unit 1: it is another logical unit than before"), "{line}");
+    assert!(
+        line.contains("logical unit 1: it is another logical unit than before"),
+        "{line}"
+    );
     assert_eq!(pair.completed[&tag], Status::ShuttingDown);
 }
 
@@ -307,8 +336,20 @@ fn flush_stays_behind_the_writes_before_it() {
     pair.peer.seen.clear();
     pair.run_for(SECOND);
     assert_eq!(pair.completed.len(), 6);
-    assert_eq!((pair.completed[&flush], pair.completed[&after]), (Status::Ok, Status::Ok));
-    let done: Vec<u8> = pair.peer.disk.done.iter().rev().take(6).rev().copied().collect();
+    assert_eq!(
+        (pair.completed[&flush], pair.completed[&after]),
+        (Status::Ok, Status::Ok)
+    );
+    let done: Vec<u8> = pair
+        .peer
+        .disk
+        .done
+        .iter()
+        .rev()
+        .take(6)
+        .rev()
+        .copied()
+        .collect();
     assert_eq!(done, [0x2a, 0x2a, 0x2a, 0x2a, 0x35, 0x2a]);
     // Not sent before the last of the writes was answered.
     let tags: Vec<u64> = pair
@@ -422,9 +463,16 @@ fn stop_logs_out() {
     let mut pair = Pair::plain().ready();
     pair.initiator.stop(pair.now);
     pair.run();
-    let logout = pair.peer.seen.iter().any(|pdu| matches!(pdu, InitiatorPdu::LogoutRequest(_)));
+    let logout = pair
+        .peer
+        .seen
+        .iter()
+        .any(|pdu| matches!(pdu, InitiatorPdu::LogoutRequest(_)));
     assert!(logout);
-    assert!(pair.actions.ends_with(&[Action::Close { abort: false }, Action::Stopped]));
+    assert!(
+        pair.actions
+            .ends_with(&[Action::Close { abort: false }, Action::Stopped])
+    );
     assert_eq!(pair.initiator.next_deadline(), None);
     let tag = pair.read(0, 512, 0);
     assert_eq!(pair.finish(tag), Status::ShuttingDown);
@@ -477,5 +525,8 @@ fn nothing_is_sent_behind_a_logout() {
     assert_eq!(count, 48);
     pair.read(0, 512, 0);
     assert!(!pair.initiator.wants_transmit());
-    assert_eq!(pair.initiator.transmit(pair.now, &mut buffer, &pair.memory), 0);
+    assert_eq!(
+        pair.initiator.transmit(pair.now, &mut buffer, &pair.memory),
+        0
+    );
 }

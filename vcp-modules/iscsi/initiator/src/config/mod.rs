@@ -130,6 +130,20 @@ impl Config {
         self
     }
 
+    /// Does without SHA-256 from here on. Some targets have another algorithm
+    /// under its number, from before that was assigned, and fail the login as an
+    /// error of the initiator. False if there is nothing else to offer.
+    pub(crate) fn give_up_sha256(&mut self) -> bool {
+        match &mut self.chap {
+            Some(chap) if chap.algorithms.contains(&Algorithm::Md5) => {
+                chap.algorithms
+                    .retain(|algorithm| *algorithm != Algorithm::Sha256);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// The portal to connect to, for messages.
     pub fn portal(&self) -> SocketAddr {
         self.portal

@@ -168,6 +168,12 @@ impl Discovery {
                 text.put(Key::SendTargets.name(), "All");
                 self.send_text(RESERVED_TAG, Lun::default(), text.into_bytes());
             }
+            Err(LoginError::Refused(LoginStatus::InitiatorError))
+                if login.chose_sha256() && self.config.give_up_sha256() =>
+            {
+                self.hang_up(false);
+                self.connect(now);
+            }
             Err(LoginError::Refused(status)) => return Err(format!("login refused: {status}")),
             Err(LoginError::Authentication(line)) => return Err(format!("authentication: {line}")),
             Err(LoginError::Protocol(line)) => return Err(format!("login: {line}")),

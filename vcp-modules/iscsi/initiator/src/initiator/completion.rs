@@ -117,7 +117,10 @@ impl Initiator {
                 self.look_again();
             }
             (Verdict::Good, Owner::Request(request)) => {
-                if residual == Residual::None {
+                // Of other commands the bytes are parameters, which some targets
+                // do not count.
+                let moves_data = matches!(request.operation, Operation::Read | Operation::Write);
+                if residual == Residual::None || !moves_data {
                     self.advance(id, &request);
                 } else {
                     self.log(

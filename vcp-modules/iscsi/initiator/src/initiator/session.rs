@@ -143,9 +143,26 @@ impl Initiator {
                 }
                 self.start_session(now);
             }
+            Err(LoginError::Refused(LoginStatus::InitiatorError))
+                if login.chose_sha256() && self.config.give_up_sha256() =>
+            {
+                self.log(
+                    Level::Info,
+                    format!("{}: takes no CHAP with SHA-256, trying MD5", self.place()),
+                );
+                self.connect_anew(now, self.address);
+            }
             Err(error) => return Err(login_fault(error)),
         }
         Ok(())
+    }
+
+    /// Leaves this connection for another, in the middle of a login.
+    fn connect_anew(&mut self, now: u64, address: SocketAddr) {
+        self.hang_up(false);
+        self.timers.stop_all();
+        self.address = address;
+        self.connect(now);
     }
 
     /// Goes where the target says it is (RFC 7143 §11.13.5).
@@ -161,10 +178,7 @@ impl Initiator {
         if status == LoginStatus::TargetMovedPermanently {
             self.portal = address;
         }
-        self.hang_up(false);
-        self.timers.stop_all();
-        self.address = address;
-        self.connect(now);
+        self.connect_anew(now, address);
         Ok(())
     }
 

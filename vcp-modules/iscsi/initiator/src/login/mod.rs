@@ -133,6 +133,11 @@ impl Login {
         }
     }
 
+    /// Whether the target chose SHA-256 for CHAP.
+    pub(crate) fn chose_sha256(&self) -> bool {
+        self.security.chose_sha256()
+    }
+
     /// Takes a response, with its data segment.
     pub(crate) fn response(
         &mut self,

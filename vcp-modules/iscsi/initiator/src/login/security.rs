@@ -75,6 +75,11 @@ impl Security {
         }
     }
 
+    /// Whether the target chose SHA-256.
+    pub(super) fn chose_sha256(&self) -> bool {
+        self.algorithm == Some(Algorithm::Sha256)
+    }
+
     pub(super) fn offer(&self, text: &mut Writer) {
         text.put(
             "AuthMethod",

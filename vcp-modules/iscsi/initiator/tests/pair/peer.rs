@@ -19,6 +19,7 @@ pub type Mangle = Box<dyn FnMut(&mut TargetPdu, &mut Vec<u8>) -> bool>;
 pub type Intercept = Box<dyn FnMut(&mut Peer, &InitiatorPdu, &[u8]) -> bool>;
 
 /// How a target negotiates and behaves. Its own values in the negotiation.
+#[derive(Debug)]
 pub struct Settings {
     pub max_burst: u32,
     pub first_burst: u32,
