@@ -3,7 +3,6 @@
 
 use alloc::format;
 use alloc::string::ToString;
-use alloc::vec::Vec;
 
 use vcp_iscsi_proto::bhs::RESERVED_TAG;
 use vcp_iscsi_proto::login::LoginStatus;
@@ -105,7 +104,7 @@ impl Initiator {
         result
     }
 
-    fn other_pdu(&mut self, now: u64, pdu: &TargetPdu, data: &Vec<u8>) -> Result<(), Fault> {
+    fn other_pdu(&mut self, now: u64, pdu: &TargetPdu, data: &[u8]) -> Result<(), Fault> {
         self.acknowledge(pdu)?;
         match pdu {
             TargetPdu::LoginResponse(response) => self.login_response(now, response, data),

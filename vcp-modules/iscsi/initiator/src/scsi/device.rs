@@ -90,8 +90,8 @@ impl Device {
         let block = u64::from(self.block_size);
         let length = u64::from(request.length);
         let end = request.offset.checked_add(length);
-        if request.offset % block != 0 || length % block != 0 || end.is_none_or(|e| e > self.size())
-        {
+        let aligned = request.offset.is_multiple_of(block) && length.is_multiple_of(block);
+        if !aligned || end.is_none_or(|end| end > self.size()) {
             return Some(Status::Invalid);
         }
         if request.operation != Operation::Read && (self.read_only || config.read_only) {
