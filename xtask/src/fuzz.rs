@@ -1,5 +1,6 @@
 //! `cargo xtask fuzz`: every target of `fuzz/`, each for a while, from the
-//! corpus that is committed there.
+//! corpus that is committed there. What a run adds to it goes to the target
+//! directory; what is worth keeping is chosen by hand (`cargo fuzz cmin`).
 
 use std::fs;
 use std::process::Command;
@@ -82,13 +83,30 @@ fn targets() -> Result<Vec<String>> {
 }
 
 fn survives(target: &str, time: Duration) -> bool {
-    let mut fuzz = cargo_fuzz();
-    fuzz.args(["fuzz", "run", target, "--"]);
-    fuzz.arg(format!("-max_total_time={}", time.as_secs()));
-    fuzz.args(["-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1"]);
-    shell::run(&mut fuzz)
+    fuzz_one(target, time)
         .map_err(|error| eprintln!("fuzz: {error:#}"))
         .is_ok()
+}
+
+fn fuzz_one(target: &str, time: Duration) -> Result<()> {
+    // libFuzzer writes to the first directory and reads from all.
+    let found = shell::target_dir().join("fuzz-corpus").join(target);
+    let committed = shell::root().join("fuzz/corpus").join(target);
+    fs::create_dir_all(&found).with_context(|| format!("creating {}", found.display()))?;
+    let mut fuzz = cargo_fuzz();
+    fuzz.args(["fuzz", "run", target]).arg(found);
+    if committed.is_dir() {
+        fuzz.arg(committed);
+    }
+    fuzz.arg("--")
+        .arg(format!("-max_total_time={}", time.as_secs()));
+    fuzz.args([
+        "-timeout=10",
+        "-rss_limit_mb=2048",
+        "-verbosity=0",
+        "-print_final_stats=1",
+    ]);
+    shell::run(&mut fuzz)
 }
 
 /// Sanitizers need compiler options that stable does not offer under its own
