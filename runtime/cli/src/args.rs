@@ -21,6 +21,8 @@ pub(crate) enum Command {
     Run(Box<RunArguments>),
     /// Show the whole path at work: an iSCSI disk in memory, through a VCP, out as NBD
     Demo(DemoArguments),
+    /// List the targets of an iSCSI portal
+    Discover(DiscoverArguments),
     /// Say what a module is and whether this host can run it
     Check(CheckArguments),
 }
@@ -120,12 +122,29 @@ pub(crate) struct DemoArguments {
     pub(crate) crashes: u32,
 }
 
+/// `vcp discover`.
+#[derive(Args)]
+pub(crate) struct DiscoverArguments {
+    /// The portal: iscsi://[user[%password]@]host[:port]
+    #[arg(value_name = "URI")]
+    pub(crate) uri: String,
+    /// How to reach it, as for `run`
+    #[arg(long, value_name = "SPEC", default_value = "host")]
+    pub(crate) link: String,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// `vcp check`.
 #[derive(Args)]
 pub(crate) struct CheckArguments {
     /// A component's file, or a built-in module
     #[arg(value_name = "MODULE")]
     pub(crate) module: String,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// An error of usage: what the operator wrote makes no sense.

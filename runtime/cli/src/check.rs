@@ -19,6 +19,14 @@ pub(crate) fn run(arguments: &CheckArguments) -> Result<ExitCode> {
         World::Device => "device",
         World::Processor => "processor",
     };
+    if arguments.json {
+        let (name, imports) = (module.name(), module.imports());
+        println!(
+            "{}",
+            serde_json::json!({ "module": name, "world": world, "imports": imports })
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
     println!("{}: a VCP of the world {world}", module.name());
     for import in module.imports() {
         println!("imports {import}");

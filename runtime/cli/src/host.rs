@@ -18,7 +18,7 @@ use crate::{link, module};
 
 /// Fuel for one call of a guest: about a second and a half of this class of
 /// machine.
-const FUEL_PER_CALL: u64 = 10_000_000_000;
+pub(crate) const FUEL_PER_CALL: u64 = 10_000_000_000;
 
 /// How long VCPs may take to take their leave before the process ends anyway.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
@@ -181,7 +181,7 @@ fn prepare(
     })
 }
 
-fn network(
+pub(crate) fn network(
     vcp: &vcp_config::Vcp,
     config: &[(String, String)],
     links: &mut link::Pipes,
@@ -287,6 +287,7 @@ async fn follow(
                 }
                 state.send_replace(State::Failed(why));
             }
+            Event::Found(what) => tracing::info!(vcp = name, "{what}"),
             Event::Stopped => break,
         }
     }

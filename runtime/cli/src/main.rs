@@ -8,6 +8,7 @@
 mod args;
 mod check;
 mod demo;
+mod discover;
 mod exports;
 mod host;
 mod link;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         Command::Run(arguments) => run::run(*arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Discover(arguments) => discover::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
     };
     match result {

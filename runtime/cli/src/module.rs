@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, ToSocketAddrs};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use vcp_config::{IscsiUri, Module as Named, NbdAddress, PortalHost, Vcp};
+use vcp_config::{IscsiUri, Module as Named, NbdAddress, Portal, PortalHost, Vcp};
 use vcp_core::{Cache, Engine, Module};
 
 use crate::sources::System;
@@ -52,14 +52,13 @@ fn complete_iscsi(name: &str, nbd: &[NbdAddress], pairs: &mut Vec<(String, Strin
         .1
         .parse()
         .map_err(|error| anyhow!("vcp.{name}.config.target: {error}"))?;
-    let portal = resolve(&uri)?;
+    let portal = resolve(&uri.portal)?;
     pairs[at].1 = uri.target.clone();
     pairs.push(("portal".to_owned(), portal.to_string()));
     pairs.push(("lun".to_owned(), uri.lun.to_string()));
     let has = |pairs: &[(String, String)], key| pairs.iter().any(|(k, _)| k == key);
     if !has(pairs, "initiator-name") {
-        let own = format!("iqn.2026-11.example.vcp:{}", host_name());
-        pairs.push(("initiator-name".to_owned(), own));
+        pairs.push(("initiator-name".to_owned(), initiator_name()));
     }
     // A login with the same initiator name and instance takes over the session,
     // which is what the next generation wants and what another host or another
@@ -74,9 +73,10 @@ fn complete_iscsi(name: &str, nbd: &[NbdAddress], pairs: &mut Vec<(String, Strin
     Ok(())
 }
 
-fn resolve(uri: &IscsiUri) -> Result<SocketAddr> {
-    let port = uri.portal.port;
-    match &uri.portal.host {
+/// The address of a portal; asks the host's resolver when it is a name.
+pub(crate) fn resolve(portal: &Portal) -> Result<SocketAddr> {
+    let port = portal.port;
+    match &portal.host {
         PortalHost::Address(address) => Ok(SocketAddr::new(*address, port)),
         PortalHost::Name(host) => (host.as_str(), port)
             .to_socket_addrs()
@@ -84,6 +84,11 @@ fn resolve(uri: &IscsiUri) -> Result<SocketAddr> {
             .next()
             .with_context(|| format!("resolving the portal's name {host}: it has no address")),
     }
+}
+
+/// The name under which this machine logs in unless it is given another.
+pub(crate) fn initiator_name() -> String {
+    format!("iqn.2026-11.example.vcp:{}", host_name())
 }
 
 /// This machine's name in the letters that an iSCSI name may have.

@@ -98,6 +98,8 @@ pub enum Event {
         /// Which instance.
         generation: u32,
     },
+    /// It found out something that it was configured to; one line.
+    Found(String),
     /// It won't serve again; why, in one line.
     Failed(String),
     /// Its thread has ended. The last event.

@@ -12,7 +12,7 @@ use crate::logging::clean;
 use crate::vcp::Event;
 
 /// More notices than this in one batch are not news but noise.
-const MAX_NOTICES: usize = 64;
+const MAX_NOTICES: usize = 4096;
 
 impl Channel {
     pub(super) fn turn(&mut self) -> Result<Flow, Fault> {
@@ -395,8 +395,10 @@ impl Channel {
             }
             block::Notice::Suspended(why) => self.emit(Event::Suspended(clean(why))),
             block::Notice::Failed(why) => self.die(clean(why)),
+            block::Notice::Found(what) => self.emit(Event::Found(clean(what))),
             block::Notice::Stopped => {
-                if matches!(self.phase, Phase::Leaving { .. }) {
+                // One that only finds out has nothing to be told to stop.
+                if matches!(self.phase, Phase::Leaving { .. }) || !self.served {
                     self.phase = Phase::Leaving { until: 0 };
                 } else {
                     return Err(Fault::Protocol("stopped without being told to".to_owned()));

@@ -5,12 +5,14 @@
 //! wishes into a batch of effects. It may hold no protocol of its own, and
 //! imports nothing but its log.
 //!
-//! Configuration: see `docs/src/reference/iscsi.md`.
+//! Start reading at `disk`. Configuration: see `docs/src/reference/iscsi.md`.
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
 extern crate alloc;
 
 mod convert;
+mod discovery;
+mod disk;
 mod frames;
 mod memory;
 mod streams;

@@ -1,174 +1,79 @@
-//! The VCP: one batch of events in, one batch of effects out.
+//! The VCP: a disk, or a look for disks, as its configuration says.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
-use alloc::vec::Vec;
 
-use vcp_iscsi_initiator::{Action, Config, Initiator};
 use vcp_sdk::Processor;
-use vcp_sdk::block::{Completion, Notice};
-use vcp_sdk::control::{Areas, Command, Start};
+use vcp_sdk::control::{Areas, Start};
 use vcp_sdk::processor::{Effects, Events, Network};
-use vcp_sdk::types::Span;
 
-use crate::convert;
+use crate::discovery::Discoverer;
+use crate::disk::Disk;
 use crate::frames::Frames;
 use crate::memory::Memories;
 use crate::streams::Streams;
-use crate::transport::{Change, Transport};
+use crate::transport::Transport;
 
-/// Rounds within one call; what is left then is for the next call, at once.
-const ROUNDS: usize = 16;
-/// The longest read or write of one request, in bytes.
-const MAX_TRANSFER: u32 = 1 << 20;
+/// The key that asks for discovery instead of a disk.
+const DISCOVER: &str = "discover";
 
-/// An iSCSI disk.
-pub struct Iscsi {
-    initiator: Initiator,
-    transport: Transport,
-    memories: Memories,
+/// The iSCSI VCP.
+pub struct Iscsi(Role);
+
+enum Role {
+    Disk(Box<Disk>),
+    Discoverer(Box<Discoverer>),
 }
 
 impl Processor for Iscsi {
-    fn start(start: Start, network: Network) -> Result<(Self, Areas), String> {
-        let pairs = start.config.iter().map(|(k, v)| (k.as_str(), v.as_str()));
-        let config = Config::parse(pairs)
-            .map_err(|error| format!("config.{error}"))?
-            .with_queue_depth(start.queue_depth)
-            .with_max_transfer(MAX_TRANSFER);
+    fn start(mut start: Start, network: Network) -> Result<(Self, Areas), String> {
         let seed = <[u8; 32]>::try_from(&start.seed[..])
             .map_err(|_| format!("a seed of {} bytes, not 32", start.seed.len()))?;
         let transport = match network {
             Network::Frames(link) => {
-                // The initiator's own use of the seed is by hashing, so that
-                // what the stack shows to the network of it tells nothing.
-                let stack_seed = u64::from_le_bytes([
-                    seed[0], seed[5], seed[10], seed[15], seed[20], seed[25], seed[30], seed[3],
-                ]);
-                let frames = Frames::new(&link, stack_seed, start.now)?;
-                Transport::Frames(alloc::boxed::Box::new(frames))
+                let frames = Frames::new(&link, stack_seed(&seed), start.now)?;
+                Transport::Frames(Box::new(frames))
             }
             Network::Streams => Transport::Streams(Streams::new()),
         };
-        let vcp = Self {
-            initiator: Initiator::new(config, seed, start.now),
-            transport,
-            memories: Memories::new(),
+        let memories = Memories::new();
+        let areas = memories.areas();
+        let discover = take_discover(&mut start)?;
+        let role = if discover {
+            let discoverer = Discoverer::start(&start, seed, transport, memories)?;
+            Role::Discoverer(Box::new(discoverer))
+        } else {
+            Role::Disk(Box::new(Disk::start(&start, seed, transport, memories)?))
         };
-        let areas = vcp.memories.areas();
-        Ok((vcp, areas))
+        Ok((Self(role), areas))
     }
 
     fn process(&mut self, events: &Events) -> Effects {
-        let now = events.now;
-        let mut effects = empty();
-        self.transport.begin(events, &self.memories.receive);
-        for Command::Stop in &events.commands {
-            self.initiator.stop(now);
+        match &mut self.0 {
+            Role::Disk(disk) => disk.process(events),
+            Role::Discoverer(discoverer) => discoverer.process(events),
         }
-        for request in &events.requests {
-            self.initiator.submit(now, convert::request(request));
-        }
-        let mut again = true;
-        for _ in 0..ROUNDS {
-            again = self.round(events, &mut effects);
-            if !again {
-                break;
-            }
-        }
-        let network = self.transport.finish(now, &mut effects);
-        let timers = self.initiator.next_deadline();
-        let next = [network, timers].into_iter().flatten().min();
-        effects.deadline = if again { Some(now) } else { next };
-        effects
     }
 }
 
-impl Iscsi {
-    /// One round of everything there is to do. Returns whether there may be more.
-    fn round(&mut self, events: &Events, effects: &mut Effects) -> bool {
-        let now = events.now;
-        let mut busy = false;
-        if self.initiator.next_deadline().is_some_and(|at| at <= now) {
-            self.initiator.handle_timeout(now);
-        }
-        while self.receive(events) {
-            busy |= self.act(now, effects);
-        }
-        match self.transport.change(now) {
-            Some(Change::Connected) => self.initiator.connected(now),
-            Some(Change::Disconnected(why)) => self.initiator.disconnected(now, &why),
-            None => {}
-        }
-        busy |= self.act(now, effects);
-        while self.initiator.wants_transmit() {
-            let (initiator, memory) = (&mut self.initiator, &self.memories.data);
-            let sent = self
-                .transport
-                .send(|out| initiator.transmit(now, out, memory));
-            if sent == 0 {
-                break;
-            }
-        }
-        self.transport.poll(now);
-        busy | self.act(now, effects)
+/// What the stack picks its sequence numbers and ports from. The initiator uses
+/// the seed by hashing it, so that what the network sees of this tells nothing
+/// of that.
+fn stack_seed(seed: &[u8; 32]) -> u64 {
+    let mut bytes = [0; 8];
+    for (byte, other) in bytes.iter_mut().zip(seed.iter().step_by(4)) {
+        *byte = *other;
     }
-
-    /// Hands the initiator some of what was received. Returns whether there was
-    /// anything.
-    fn receive(&mut self, events: &Events) -> bool {
-        let initiator = &mut self.initiator;
-        let Memories { data, receive } = &mut self.memories;
-        self.transport.receive(events, receive, |bytes| {
-            initiator.receive(events.now, bytes, data);
-        })
-    }
-
-    /// Does what the initiator wants. Returns whether that may have changed
-    /// something for the transport.
-    fn act(&mut self, now: u64, effects: &mut Effects) -> bool {
-        let mut changed = false;
-        while let Some(action) = self.initiator.poll_action() {
-            match action {
-                Action::Connect { address } => {
-                    self.transport.connect(now, address);
-                    changed = true;
-                }
-                Action::Close { abort } => {
-                    self.transport.close(now, abort);
-                    changed = true;
-                }
-                Action::Complete { tag, status } => effects.completions.push(Completion {
-                    tag,
-                    status: convert::status(status),
-                    data: Span {
-                        address: 0,
-                        length: 0,
-                    },
-                }),
-                Action::Ready(geometry) => {
-                    effects
-                        .notices
-                        .push(Notice::Ready(convert::geometry(geometry)));
-                }
-                Action::Suspended(why) => effects.notices.push(Notice::Suspended(why)),
-                Action::Failed(why) => effects.notices.push(Notice::Failed(why)),
-                Action::Stopped => effects.notices.push(Notice::Stopped),
-                Action::Log { level, message } => vcp_sdk::log(convert::level(level), &message),
-            }
-        }
-        changed
-    }
+    u64::from_le_bytes(bytes)
 }
 
-fn empty() -> Effects {
-    Effects {
-        completions: Vec::new(),
-        notices: Vec::new(),
-        frames: Vec::new(),
-        connects: Vec::new(),
-        sends: Vec::new(),
-        closes: Vec::new(),
-        deadline: None,
-    }
+fn take_discover(start: &mut Start) -> Result<bool, String> {
+    let Some(at) = start.config.iter().position(|(key, _)| key == DISCOVER) else {
+        return Ok(false);
+    };
+    let (_, value) = start.config.remove(at);
+    value
+        .parse()
+        .map_err(|_| format!("config.{DISCOVER}: {value:?} is not true or false"))
 }

@@ -1,0 +1,113 @@
+//! `vcp discover`: asks a portal for its targets. The asking is done by the iSCSI
+//! VCP, in its box, over the link that a disk of that portal would use.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use tokio::sync::mpsc::UnboundedReceiver;
+use vcp_config::{DiscoveryUri, Module as Named, Net, Settings as Given, Vcp as Description};
+use vcp_core::{Cache, Engine, Event, RestartSettings, Settings, Vcp};
+
+use crate::args::{DiscoverArguments, Usage};
+use crate::link::Pipes;
+use crate::sources::System;
+use crate::{host, module};
+
+const NAME: &str = "discover";
+
+pub(crate) fn run(arguments: &DiscoverArguments) -> Result<ExitCode> {
+    let usage = |option: &str, why: String| anyhow!(Usage(format!("{option}: {why}")));
+    let uri: DiscoveryUri = arguments
+        .uri
+        .parse()
+        .map_err(|e: vcp_config::UriError| usage("URI", e.to_string()))?;
+    let net: Net = arguments.link.parse().map_err(|why| usage("--link", why))?;
+    let lines = crate::run::runtime()?.block_on(ask(&uri, net))?;
+    if arguments.json {
+        let targets: Vec<_> = lines.iter().map(|line| json(line)).collect();
+        println!("{}", serde_json::Value::Array(targets));
+    } else {
+        lines.iter().for_each(|line| println!("{line}"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `name portal,group …` as an object.
+fn json(line: &str) -> serde_json::Value {
+    let mut words = line.split(' ');
+    let name = words.next();
+    let portals: Vec<_> = words
+        .map(|word| match word.rsplit_once(',') {
+            Some((address, group)) => {
+                serde_json::json!({ "address": address, "group": group.parse::<u16>().ok() })
+            }
+            None => serde_json::json!({ "address": word, "group": null }),
+        })
+        .collect();
+    serde_json::json!({ "target": name, "portals": portals })
+}
+
+async fn ask(uri: &DiscoveryUri, net: Net) -> Result<Vec<String>> {
+    let named = Named::Builtin("iscsi".to_owned());
+    let portal = module::resolve(&uri.portal)?;
+    let mut description = Description::new(named.clone());
+    description.net = Some(net);
+    let config = settings(uri, portal, &named)?;
+    let engine = Engine::new(true)?;
+    let settings = Settings {
+        name: NAME.to_owned(),
+        module: module::load(&engine, &Cache::of_user(), &named)?,
+        network: host::network(&description, &config, &mut Pipes::default())?,
+        config,
+        memory: usize::try_from(description.memory.bytes())?,
+        queue_depth: 1,
+        pin: Vec::new(),
+        fuel_per_call: host::FUEL_PER_CALL,
+        grants: Vec::new(),
+        restart: RestartSettings::default(),
+    };
+    let (_vcp, mut events) = Vcp::start(&engine, settings)?;
+    gather(&mut events, portal).await
+}
+
+fn settings(
+    uri: &DiscoveryUri,
+    portal: SocketAddr,
+    named: &Named,
+) -> Result<Vec<(String, String)>> {
+    // The environment gives what the URI does not.
+    let mut pairs = Vec::new();
+    if let Some(login) = &uri.login {
+        pairs.push(("user".to_owned(), login.user.clone()));
+        if let Some(password) = &login.password {
+            pairs.push(("password".to_owned(), password.expose().to_owned()));
+        }
+    }
+    let given = Given::default().resolve(named, &System);
+    for (key, value) in given.map_err(|error| anyhow!("{error}"))?.into_pairs() {
+        if pairs.iter().all(|(known, _)| *known != key) {
+            pairs.push((key, value));
+        }
+    }
+    pairs.push(("discover".to_owned(), "true".to_owned()));
+    pairs.push(("portal".to_owned(), portal.to_string()));
+    pairs.push(("initiator-name".to_owned(), module::initiator_name()));
+    Ok(pairs)
+}
+
+async fn gather(events: &mut UnboundedReceiver<Event>, portal: SocketAddr) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    loop {
+        match events
+            .recv()
+            .await
+            .context("the VCP ended without an answer")?
+        {
+            Event::Found(line) => found.push(line),
+            Event::Failed(why) => bail!("portal {portal}: {why}"),
+            Event::Stopped => return Ok(found),
+            Event::Ready(_) | Event::Suspended(_) | Event::Fault { .. } => {}
+        }
+    }
+}

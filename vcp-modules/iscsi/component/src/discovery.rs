@@ -1,0 +1,123 @@
+//! A look for disks: asks a portal for its targets, tells them, and is done.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use vcp_iscsi_initiator::{Config, Discovery, DiscoveryAction, FoundTarget};
+use vcp_sdk::block::Notice;
+use vcp_sdk::control::Start;
+use vcp_sdk::processor::{Effects, Events};
+
+use crate::disk::empty;
+use crate::memory::Memories;
+use crate::transport::{Change, Transport};
+
+/// Rounds within one call, as a bound.
+const ROUNDS: usize = 16;
+
+pub(crate) struct Discoverer {
+    discovery: Discovery,
+    transport: Transport,
+    memories: Memories,
+    /// The answer is told; what is left is to take leave of the portal.
+    told: bool,
+    over: bool,
+}
+
+impl Discoverer {
+    pub(crate) fn start(
+        start: &Start,
+        seed: [u8; 32],
+        transport: Transport,
+        memories: Memories,
+    ) -> Result<Self, String> {
+        let pairs = start.config.iter().map(|(k, v)| (k.as_str(), v.as_str()));
+        let config = Config::parse_discovery(pairs).map_err(|error| format!("config.{error}"))?;
+        Ok(Self {
+            discovery: Discovery::new(config, seed, start.now),
+            transport,
+            memories,
+            told: false,
+            over: false,
+        })
+    }
+
+    pub(crate) fn process(&mut self, events: &Events) -> Effects {
+        let now = events.now;
+        let mut effects = empty();
+        self.transport.begin(events, &self.memories.receive);
+        if !events.commands.is_empty() {
+            self.over = true;
+        }
+        for _ in 0..ROUNDS {
+            if !self.round(events, &mut effects.notices) {
+                break;
+            }
+        }
+        let network = self.transport.finish(now, &mut effects);
+        let timers = self.discovery.next_deadline();
+        effects.deadline = [network, timers].into_iter().flatten().min();
+        if self.over {
+            effects.notices.push(Notice::Stopped);
+        }
+        effects
+    }
+
+    /// One round of everything there is to do. Returns whether there may be more.
+    fn round(&mut self, events: &Events, notices: &mut Vec<Notice>) -> bool {
+        let now = events.now;
+        self.discovery.handle_timeout(now);
+        let discovery = &mut self.discovery;
+        while self
+            .transport
+            .receive(events, &self.memories.receive, |bytes| {
+                discovery.receive(now, bytes);
+            })
+        {}
+        match self.transport.change(now) {
+            Some(Change::Connected) => discovery.connected(now),
+            Some(Change::Disconnected(why)) => discovery.disconnected(now, &why),
+            None => {}
+        }
+        let changed = self.act(now, notices);
+        while self.discovery.wants_transmit() {
+            let discovery = &mut self.discovery;
+            if self.transport.send(|out| discovery.transmit(now, out)) == 0 {
+                break;
+            }
+        }
+        self.transport.poll(now);
+        changed
+    }
+
+    fn act(&mut self, now: u64, notices: &mut Vec<Notice>) -> bool {
+        let mut changed = false;
+        while let Some(action) = self.discovery.poll_action() {
+            changed = true;
+            match action {
+                DiscoveryAction::Connect { address } => self.transport.connect(now, address),
+                DiscoveryAction::Close { abort } => {
+                    // One before the answer is for a connection elsewhere.
+                    self.transport.close(now, abort);
+                    self.over |= self.told;
+                }
+                DiscoveryAction::Found(targets) => {
+                    notices.extend(targets.iter().map(|target| Notice::Found(line(target))));
+                    self.told = true;
+                }
+                DiscoveryAction::Failed(why) => notices.push(Notice::Failed(why)),
+            }
+        }
+        changed
+    }
+}
+
+/// A target's name and its portals, separated by spaces.
+fn line(target: &FoundTarget) -> String {
+    let portals = target.portals.iter().map(|portal| match portal.group {
+        Some(group) => format!(" {},{group}", portal.address),
+        None => format!(" {}", portal.address),
+    });
+    target.name.to_string() + &portals.collect::<String>()
+}

@@ -1,0 +1,160 @@
+//! The disk: one batch of events in, one batch of effects out.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use vcp_iscsi_initiator::{Action, Config, Initiator};
+use vcp_sdk::block::{Completion, Notice};
+use vcp_sdk::control::{Command, Start};
+use vcp_sdk::processor::{Effects, Events};
+use vcp_sdk::types::Span;
+
+use crate::convert;
+use crate::memory::Memories;
+use crate::transport::{Change, Transport};
+
+/// Rounds within one call; what is left then is for the next call, at once.
+const ROUNDS: usize = 16;
+/// The longest read or write of one request, in bytes.
+const MAX_TRANSFER: u32 = 1 << 20;
+
+/// An iSCSI disk.
+pub(crate) struct Disk {
+    initiator: Initiator,
+    transport: Transport,
+    memories: Memories,
+}
+
+impl Disk {
+    pub(crate) fn start(
+        start: &Start,
+        seed: [u8; 32],
+        transport: Transport,
+        memories: Memories,
+    ) -> Result<Self, String> {
+        let pairs = start.config.iter().map(|(k, v)| (k.as_str(), v.as_str()));
+        let config = Config::parse(pairs)
+            .map_err(|error| format!("config.{error}"))?
+            .with_queue_depth(start.queue_depth)
+            .with_max_transfer(MAX_TRANSFER);
+        Ok(Self {
+            initiator: Initiator::new(config, seed, start.now),
+            transport,
+            memories,
+        })
+    }
+
+    pub(crate) fn process(&mut self, events: &Events) -> Effects {
+        let now = events.now;
+        let mut effects = empty();
+        self.transport.begin(events, &self.memories.receive);
+        for Command::Stop in &events.commands {
+            self.initiator.stop(now);
+        }
+        for request in &events.requests {
+            self.initiator.submit(now, convert::request(request));
+        }
+        let mut again = true;
+        for _ in 0..ROUNDS {
+            again = self.round(events, &mut effects);
+            if !again {
+                break;
+            }
+        }
+        let network = self.transport.finish(now, &mut effects);
+        let timers = self.initiator.next_deadline();
+        let next = [network, timers].into_iter().flatten().min();
+        effects.deadline = if again { Some(now) } else { next };
+        effects
+    }
+}
+
+impl Disk {
+    /// One round of everything there is to do. Returns whether there may be more.
+    fn round(&mut self, events: &Events, effects: &mut Effects) -> bool {
+        let now = events.now;
+        let mut busy = false;
+        if self.initiator.next_deadline().is_some_and(|at| at <= now) {
+            self.initiator.handle_timeout(now);
+        }
+        while self.receive(events) {
+            busy |= self.act(now, effects);
+        }
+        match self.transport.change(now) {
+            Some(Change::Connected) => self.initiator.connected(now),
+            Some(Change::Disconnected(why)) => self.initiator.disconnected(now, &why),
+            None => {}
+        }
+        busy |= self.act(now, effects);
+        while self.initiator.wants_transmit() {
+            let (initiator, memory) = (&mut self.initiator, &self.memories.data);
+            let sent = self
+                .transport
+                .send(|out| initiator.transmit(now, out, memory));
+            if sent == 0 {
+                break;
+            }
+        }
+        self.transport.poll(now);
+        busy | self.act(now, effects)
+    }
+
+    /// Hands the initiator some of what was received. Returns whether there was
+    /// anything.
+    fn receive(&mut self, events: &Events) -> bool {
+        let initiator = &mut self.initiator;
+        let Memories { data, receive } = &mut self.memories;
+        self.transport.receive(events, receive, |bytes| {
+            initiator.receive(events.now, bytes, data);
+        })
+    }
+
+    /// Does what the initiator wants. Returns whether that may have changed
+    /// something for the transport.
+    fn act(&mut self, now: u64, effects: &mut Effects) -> bool {
+        let mut changed = false;
+        while let Some(action) = self.initiator.poll_action() {
+            match action {
+                Action::Connect { address } => {
+                    self.transport.connect(now, address);
+                    changed = true;
+                }
+                Action::Close { abort } => {
+                    self.transport.close(now, abort);
+                    changed = true;
+                }
+                Action::Complete { tag, status } => effects.completions.push(Completion {
+                    tag,
+                    status: convert::status(status),
+                    data: Span {
+                        address: 0,
+                        length: 0,
+                    },
+                }),
+                Action::Ready(geometry) => {
+                    effects
+                        .notices
+                        .push(Notice::Ready(convert::geometry(geometry)));
+                }
+                Action::Suspended(why) => effects.notices.push(Notice::Suspended(why)),
+                Action::Failed(why) => effects.notices.push(Notice::Failed(why)),
+                Action::Stopped => effects.notices.push(Notice::Stopped),
+                Action::Log { level, message } => vcp_sdk::log(convert::level(level), &message),
+            }
+        }
+        changed
+    }
+}
+
+pub(crate) fn empty() -> Effects {
+    Effects {
+        completions: Vec::new(),
+        notices: Vec::new(),
+        frames: Vec::new(),
+        connects: Vec::new(),
+        sends: Vec::new(),
+        closes: Vec::new(),
+        deadline: None,
+    }
+}
