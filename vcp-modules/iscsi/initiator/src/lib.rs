@@ -1,4 +1,27 @@
-//! An iSCSI initiator without I/O.
+//! An iSCSI initiator without I/O: block requests on one side, the bytes of a TCP
+//! connection on the other (RFC 7143, SBC-3).
+//!
+//! [`Initiator`] is one disk: it logs in, finds out what the logical unit is, serves
+//! requests, and comes back when the connection is lost. [`Discovery`] asks a portal
+//! what it has. Both are event machines in the shape of quinn-proto: no I/O, no clock,
+//! no threads; time is an argument, and the caller's memory is seen through
+//! [`Memory`]. What a requirement of the RFC became, and which test shows it, is in
+//! `docs/rfc7143.md`.
+//!
+//! | module | subject |
+//! |---|---|
+//! | `block`, `action`, `config` | what the caller says and is told |
+//! | `initiator` | the session: phases, what comes in, what goes out |
+//! | `discovery` | the discovery session |
+//! | `login` | stages, security and operational negotiation |
+//! | `connection`, `control`, `wire` | one connection: framing, digests, numbers |
+//! | `task` | the slab of commands under way |
+//! | `scsi` | the logical unit: survey, commands, sense |
+//! | `timer`, `backoff`, `random` | deadlines, delays, unpredictable bytes |
+//!
+//! Memory is bounded: tasks by the queue depth, a PDU's kept data by 256 KiB,
+//! negotiation text by 64 KiB (1 MiB in discovery). On the way of a request nothing
+//! is allocated.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -326,6 +326,19 @@ fn configured_secrets_do_not_show() {
 }
 
 #[test]
+fn short_secrets_are_warned_of() {
+    let warned = |password: &str| {
+        let config = config(&[("user", "me"), ("password", password)]);
+        let mut initiator = vcp_iscsi_initiator::Initiator::new(config, [0; 32], 0);
+        let first = initiator.poll_action();
+        matches!(first, Some(vcp_iscsi_initiator::Action::Log { message, .. })
+            if message.contains("less than 12 bytes") && !message.contains(password))
+    };
+    assert!(warned("elevenbytes"));
+    assert!(!warned("twelve bytes"));
+}
+
+#[test]
 fn isid_is_stable_and_follows_the_instance() {
     let isid = |extra: &[(&str, &str)]| {
         let config = config(extra);

@@ -610,6 +610,60 @@ fn unanswered_command_is_aborted_and_sent_again() {
 }
 
 #[test]
+fn r2ts_are_answered_while_aborting() {
+    let settings = Settings {
+        immediate_data: false,
+        ..Settings::default()
+    };
+    let mut pair = Pair::new(config(&[]), settings, Disk::new(512, 1 << 20)).ready();
+    let mut abort = None;
+    pair.peer.intercept = Some(Box::new(move |peer, pdu, _| match pdu {
+        InitiatorPdu::ScsiCommand(_) if peer.logins == 1 && abort.is_none() => {
+            peer.exp_cmd_sn = peer.exp_cmd_sn.next();
+            true
+        }
+        InitiatorPdu::TaskRequest(request) => {
+            abort = Some(request.itt);
+            let sn = peer.numbers();
+            let (lun, itt) = (request.lun, request.ref_itt);
+            let r2t = R2t {
+                data_len: 0,
+                lun,
+                itt,
+                ttt: 9,
+                sn,
+                r2t_sn: 0,
+                offset: 0,
+                desired_len: 512,
+            };
+            peer.send(r2t, &[]);
+            true
+        }
+        InitiatorPdu::DataOut(data) if data.ttt == 9 => {
+            assert!(data.is_final && data.data_len == 512);
+            let sn = peer.status();
+            let itt = abort.expect("an abort");
+            let code = TaskCode::Complete;
+            peer.send(
+                TaskResponse {
+                    code,
+                    data_len: 0,
+                    itt,
+                    sn,
+                },
+                &[],
+            );
+            true
+        }
+        _ => false,
+    }));
+    let tag = pair.write(0, 65536, 0);
+    pair.run_for(31 * SECOND);
+    assert_eq!(pair.completed[&tag], Status::Ok);
+    assert_eq!(pair.suspended(), Vec::<String>::new());
+}
+
+#[test]
 fn abort_that_fails_or_is_not_answered_ends_the_connection() {
     for code in [None, Some(TaskCode::NotSupported), Some(TaskCode::Rejected)] {
         let mut pair = Pair::plain().ready();

@@ -10,7 +10,7 @@ use core::fmt;
 use core::net::SocketAddr;
 
 use vcp_iscsi_proto::Isid;
-use vcp_iscsi_proto::chap::Algorithm;
+use vcp_iscsi_proto::chap::{Algorithm, MIN_SECRET_LEN};
 
 pub use parse::ConfigError;
 
@@ -49,6 +49,17 @@ pub(crate) struct Chap {
     pub(crate) target: Option<Peer>,
     /// In order of preference; not empty.
     pub(crate) algorithms: Vec<Algorithm>,
+}
+
+impl Chap {
+    /// Whether a secret is too short to be safe on a wire that others can read.
+    pub(crate) fn is_short(&self) -> bool {
+        let theirs = self.target.as_ref().map(|peer| &peer.password);
+        [Some(&self.password), theirs]
+            .into_iter()
+            .flatten()
+            .any(|secret| secret.bytes().len() < MIN_SECRET_LEN)
+    }
 }
 
 /// What a target must show in mutual CHAP.

@@ -69,8 +69,33 @@ struct Draft {
 }
 
 impl Config {
-    /// Makes a configuration of key/value pairs. `portal`, `target` and `lun` have
-    /// to be there; everything else has a default. `docs/iscsi.md` has the list.
+    /// Makes a configuration of key/value pairs.
+    ///
+    /// | key | value | default |
+    /// |---|---|---|
+    /// | `portal` | numeric address of the target portal, `ip[:port]` | required |
+    /// | `target` | the target's iSCSI name | required |
+    /// | `lun` | the logical unit's number, 0 to 16383 | required |
+    /// | `initiator-name` | our iSCSI name | `iqn.2026-11.example.vcp:initiator` |
+    /// | `instance` | a name that the ISID is made of: one for each disk | target and LUN |
+    /// | `isid` | the ISID itself, 12 hexadecimal digits | made of `instance` |
+    /// | `auth` | `none` or `chap` | `chap` if there is a `user` |
+    /// | `user`, `password` | what we answer CHAP with | |
+    /// | `target-user`, `target-password` | what the target has to answer | one-way CHAP |
+    /// | `chap-algorithms` | list of `sha256` and `md5`, the best first | `sha256,md5` |
+    /// | `header-digest`, `data-digest` | `none`, `crc32c`, `prefer` | `none` |
+    /// | `max-recv-data-segment-length` | bytes of a PDU that we take | 262144 |
+    /// | `max-burst-length` | bytes offered | 1048576 |
+    /// | `first-burst-length` | bytes offered | 262144 |
+    /// | `initial-r2t`, `immediate-data` | `yes` or `no`, offered | `no`, `yes` |
+    /// | `max-outstanding-r2t` | offered | 8 |
+    /// | `nop-interval`, `nop-timeout` | silence before a ping, wait for its echo | `5s` |
+    /// | `login-timeout` | from connecting to a known logical unit | `15s` |
+    /// | `command-timeout` | for one command, before it is aborted | `30s` |
+    /// | `read-only` | refuse writes whatever the unit says | `no` |
+    ///
+    /// # Errors
+    /// [`ConfigError`], which names the key.
     pub fn parse<'a>(
         pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, ConfigError> {
@@ -79,6 +104,9 @@ impl Config {
     }
 
     /// As [`Config::parse`], for a discovery session: without `target` and `lun`.
+    ///
+    /// # Errors
+    /// [`ConfigError`], which names the key.
     pub fn parse_discovery<'a>(
         pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<Self, ConfigError> {

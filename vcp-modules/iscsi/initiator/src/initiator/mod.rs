@@ -135,6 +135,15 @@ impl Initiator {
             time2wait: 0,
             config,
         };
+        if initiator
+            .config
+            .chap
+            .as_ref()
+            .is_some_and(|chap| chap.is_short())
+        {
+            let line = "a CHAP secret has less than 12 bytes and can be guessed (RFC 7143 §9.2.1)";
+            initiator.log(Level::Warn, line.into());
+        }
         initiator.connect(now);
         initiator
     }

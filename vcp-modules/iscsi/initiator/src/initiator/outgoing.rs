@@ -9,6 +9,7 @@ use vcp_iscsi_proto::pdu::{ScsiCommand, TaskAttribute};
 use super::transfer::lun_of;
 use super::{Initiator, Phase};
 use crate::block::{Memory, Operation};
+use crate::login::Params;
 use crate::scsi::plan;
 use crate::task::{Command, Owner, Progress, TaskId};
 use crate::timer::Timer;
@@ -95,14 +96,7 @@ impl Initiator {
         task.command = command;
         task.progress = Progress::new(sn.cmd_sn, now);
         let progress = &mut task.progress;
-        let (mut immediate, mut unsolicited) = (0, 0);
-        if command.is_write() {
-            let first = command.length.min(params.first_burst);
-            if params.immediate_data {
-                immediate = first.min(params.max_send_segment);
-            }
-            unsolicited = if params.initial_r2t { immediate } else { first };
-        }
+        let (immediate, unsolicited) = unasked(&command, params);
         progress.sent = immediate;
         progress.asked = unsolicited;
         progress.unsolicited = unsolicited > immediate;
@@ -153,4 +147,21 @@ impl Initiator {
             _ => None,
         }
     }
+}
+
+/// Bytes of a command's data that go with it, and those that may go without being
+/// asked for, the former included (RFC 7143 §13.10, §13.11, §13.14).
+fn unasked(command: &Command, params: &Params) -> (u32, u32) {
+    if !command.is_write() {
+        return (0, 0);
+    }
+    let first = command.length.min(params.first_burst);
+    let immediate = match params.immediate_data {
+        true => first.min(params.max_send_segment),
+        false => 0,
+    };
+    (
+        immediate,
+        if params.initial_r2t { immediate } else { first },
+    )
 }

@@ -93,6 +93,8 @@ pub struct Peer {
     negotiated: BTreeMap<&'static str, String>,
     writing: BTreeMap<u32, Writing>,
     next_ttt: u32,
+    /// Of the command whose unsolicited data came last.
+    unsolicited_of: Option<Serial>,
     /// Commands that came before their turn.
     early: Vec<(InitiatorPdu, Vec<u8>)>,
 }
@@ -117,6 +119,7 @@ impl Peer {
             negotiated: BTreeMap::new(),
             writing: BTreeMap::new(),
             next_ttt: 1,
+            unsolicited_of: None,
             early: Vec::new(),
         }
     }
@@ -129,6 +132,7 @@ impl Peer {
         self.negotiated.clear();
         self.writing.clear();
         self.early.clear();
+        self.unsolicited_of = None;
         self.max_cmd_sn = None;
         self.stat_sn = self.stat_sn.add(0x100);
     }
@@ -194,6 +198,13 @@ impl Peer {
 
     fn take(&mut self, pdu: InitiatorPdu, data: Vec<u8>) {
         self.seen.push(pdu);
+        let login = matches!(pdu, InitiatorPdu::LoginRequest(_));
+        assert_ne!(
+            login,
+            self.full_feature,
+            "{:?} has no place here",
+            pdu.opcode()
+        );
         self.check_expected_status(&pdu);
         if let Some(mut intercept) = self.intercept.take() {
             let done = intercept(self, &pdu, &data);
@@ -501,6 +512,12 @@ impl Peer {
         writing.data.extend_from_slice(data);
         writing.data_sn = if pdu.is_final { 0 } else { pdu.data_sn + 1 };
         if pdu.ttt == RESERVED_TAG {
+            let cmd_sn = writing.command.sn.cmd_sn;
+            assert!(
+                self.unsolicited_of.is_none_or(|last| last.le(cmd_sn)),
+                "unsolicited data in the order of the commands"
+            );
+            self.unsolicited_of = Some(cmd_sn);
             assert!(
                 writing.unsolicited,
                 "unsolicited data that was not announced"
@@ -514,6 +531,7 @@ impl Peer {
         } else {
             let &(ttt, offset, length) = writing.open.front().expect("an R2T");
             assert_eq!(pdu.ttt, ttt, "R2Ts answered in order");
+            assert_eq!(pdu.lun, writing.command.lun, "LUN of the R2T");
             let end = offset + length;
             assert!(writing.data.len() as u32 <= end, "more data than asked for");
             let burst = writing.data.len() as u32 - offset;
