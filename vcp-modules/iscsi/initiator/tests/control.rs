@@ -778,3 +778,20 @@ fn short_transfers_are_errors() {
     assert_eq!(pair.finish(tag), Status::IoError);
     assert_eq!(pair.suspended(), Vec::<String>::new());
 }
+
+/// Of an UNMAP or WRITE SAME the data is parameters, which some targets do not
+/// count.
+#[test]
+fn parameters_that_are_not_counted_are_no_error() {
+    let mut pair = Pair::plain().ready();
+    pair.peer.mangle = Some(Box::new(|pdu, _| {
+        if let TargetPdu::ScsiResponse(response) = pdu {
+            response.residual = Residual::Underflow(24);
+        }
+        true
+    }));
+    let tag = pair.submit(Operation::Discard, 0, 4096, 0);
+    assert_eq!(pair.finish(tag), Status::Ok);
+    let tag = pair.write(0, 4096, 0);
+    assert_eq!(pair.finish(tag), Status::IoError);
+}
