@@ -68,7 +68,7 @@ async fn ask(uri: &DiscoveryUri, net: Net) -> Result<Vec<String>> {
         restart: RestartSettings::default(),
     };
     let (_vcp, mut events) = Vcp::start(&engine, settings)?;
-    gather(&mut events, portal).await
+    gather(&mut events).await
 }
 
 fn settings(
@@ -96,7 +96,7 @@ fn settings(
     Ok(pairs)
 }
 
-async fn gather(events: &mut UnboundedReceiver<Event>, portal: SocketAddr) -> Result<Vec<String>> {
+async fn gather(events: &mut UnboundedReceiver<Event>) -> Result<Vec<String>> {
     let mut found = Vec::new();
     loop {
         match events
@@ -105,7 +105,7 @@ async fn gather(events: &mut UnboundedReceiver<Event>, portal: SocketAddr) -> Re
             .context("the VCP ended without an answer")?
         {
             Event::Found(line) => found.push(line),
-            Event::Failed(why) => bail!("portal {portal}: {why}"),
+            Event::Failed(why) => bail!("{why}"),
             Event::Stopped => return Ok(found),
             Event::Ready(_) | Event::Suspended(_) | Event::Fault { .. } => {}
         }

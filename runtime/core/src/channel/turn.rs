@@ -218,8 +218,11 @@ impl Channel {
             events.stream_events = streams.take_events();
         }
         let due = self.deadline.is_some_and(|deadline| deadline <= events.now);
-        let quiet =
-            events.commands.is_empty() && events.requests.is_empty() && events.frames.is_empty();
+        let quiet = events.commands.is_empty()
+            && events.requests.is_empty()
+            && events.frames.is_empty()
+            && events.stream_data.is_empty()
+            && events.stream_events.is_empty();
         if quiet && !due {
             return Ok(());
         }
