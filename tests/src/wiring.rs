@@ -2,7 +2,7 @@
 //! portal is at the other end.
 
 use crate::lab::{
-    Side, WIRE_CLIENT, WIRE_CLIENT_V4, WIRE_CLIENT_V6, WIRE_TARGET_V4, WIRE_TARGET_V6,
+    Lab, Side, WIRE_CLIENT, WIRE_CLIENT_V4, WIRE_CLIENT_V6, WIRE_TARGET_V4, WIRE_TARGET_V6,
 };
 use crate::tgtd::Lun;
 
@@ -56,6 +56,31 @@ impl Wiring {
             side: Side::Client,
             link,
             portal,
+        }
+    }
+
+    /// The kernel's TCP, from the client's end of the wire: no frames at all.
+    #[must_use]
+    pub fn host(family: Family) -> Self {
+        let portal = match family {
+            Family::V4 => WIRE_TARGET_V4,
+            Family::V6 => WIRE_TARGET_V6,
+        };
+        Self {
+            side: Side::Client,
+            link: "host".to_owned(),
+            portal,
+        }
+    }
+
+    /// A lab as this way wants it.
+    #[must_use]
+    pub fn lab(&self) -> Lab {
+        let lab = Lab::new();
+        if self.link == "host" {
+            lab.addressed()
+        } else {
+            lab
         }
     }
 

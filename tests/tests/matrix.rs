@@ -1,7 +1,6 @@
 //! Every link in IPv4 and IPv6: the same four jobs by stock clients.
 
 use vcp_tests::client::Clients;
-use vcp_tests::lab::Lab;
 use vcp_tests::requires;
 use vcp_tests::scale::Scale;
 use vcp_tests::tgtd::{Tgtd, Unit};
@@ -12,7 +11,7 @@ use vcp_tests::wiring::{Family, Wiring};
 /// by nbdcopy, equal also behind the target's back; a verified load of many
 /// sizes has no error.
 fn everything(wiring: &Wiring) {
-    let lab = Lab::new();
+    let lab = wiring.lab();
     let tgtd = Tgtd::start(&lab);
     let lun = tgtd
         .target("iqn.2026-11.test:disk")
@@ -27,11 +26,11 @@ fn everything(wiring: &Wiring) {
 }
 
 macro_rules! matrix {
-    ($($name:ident: $link:ident $offload:literal $family:ident;)*) => {$(
+    ($($name:ident: $link:ident $($offload:literal)? $family:ident;)*) => {$(
         #[test]
         fn $name() {
             requires!(Root, Tun, "tgtd", "qemu-img", "nbdcopy", "nbdinfo", "fio");
-            everything(&Wiring::$link($offload, Family::$family));
+            everything(&Wiring::$link($($offload,)? Family::$family));
         }
     )*};
 }
@@ -46,4 +45,6 @@ matrix! {
     packet_ipv4: packet "tso" V4;
     packet_ipv6: packet "tso" V6;
     packet_none_ipv4: packet "none" V4;
+    host_ipv4: host V4;
+    host_ipv6: host V6;
 }
