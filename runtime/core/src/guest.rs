@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 
-use wasmtime::Store;
 use wasmtime::component::Linker;
+use wasmtime::{Store, Trap};
 
 use crate::bindings::{DeviceWorld, ProcessorWorld, control, device, processor, types};
 use crate::engine::Engine;
@@ -75,7 +75,10 @@ impl Guest {
             })
         };
         let (exports, memories) = memory::collect(|| run(instantiate));
-        let exports = exports.map_err(|e| Fault::Instantiate(format!("{e:#}")))?;
+        let exports = exports.map_err(|error| match error.downcast_ref::<Trap>() {
+            Some(_) => Fault::from_call(error, fuel_limit),
+            None => Fault::Instantiate(format!("{error:#}")),
+        })?;
         let memory = only(memories)?;
         let areas = control::Areas {
             data: NOTHING,

@@ -11,8 +11,25 @@ fn refused(bytes: &[u8]) -> String {
     load(bytes).err().expect("this module must be refused")
 }
 
-fn component(text: &str) -> Vec<u8> {
-    wat::parse_str(text).unwrap()
+/// A component made by hand (Component Model, Binary.md): it imports an empty
+/// instance as `import` and exports one as `export`.
+fn component(import: Option<&str>, export: Option<&str>) -> Vec<u8> {
+    let mut bytes = b"\0asm\x0d\0\x01\0".to_vec();
+    let mut section = |id: u8, content: &[u8]| {
+        bytes.extend([id, content.len() as u8]);
+        bytes.extend(content);
+    };
+    let named =
+        |name: &str, rest: &[u8]| [&[1, 0, name.len() as u8], name.as_bytes(), rest].concat();
+    if let Some(name) = import {
+        section(7, &[1, 0x42, 0]);
+        section(10, &named(name, &[5, 0]));
+    }
+    if let Some(name) = export {
+        section(5, &[1, 1, 0]);
+        section(11, &named(name, &[5, u8::from(import.is_some()), 0]));
+    }
+    bytes
 }
 
 #[test]
@@ -29,12 +46,12 @@ fn what_is_no_component_is_refused() {
         refused(b"\0asm\x02\0\0\0"),
         "module m.wasm: WebAssembly of an unknown version"
     );
-    let core = refused(&component("(module)"));
+    let core = refused(&b"\0asm\x01\0\0\0".to_vec());
     assert!(
         core.starts_with("module m.wasm: a WebAssembly core module, not a component; "),
         "{core}"
     );
-    let mut broken = component("(component)");
+    let mut broken = component(None, None);
     broken.extend([1, 200]);
     let broken = refused(&broken);
     assert!(
@@ -47,22 +64,20 @@ fn what_is_no_component_is_refused() {
 #[test]
 fn a_component_of_another_world_is_refused_by_the_name_that_is_wrong() {
     assert_eq!(
-        refused(&component("(component)")),
+        refused(&component(None, None)),
         "module m.wasm is of another world: it exports nothing, but a VCP exports \
          vcp:block/device@0.1.0 or vcp:net/processor@0.1.0"
     );
-    let proxy = r#"(component (instance $i) (export "wasi:http/handler@0.2.0" (instance $i)))"#;
-    assert!(refused(&component(proxy)).contains("it exports only wasi:http/handler@0.2.0"));
-    let old = r#"(component (instance $i) (export "vcp:block/device@0.0.9" (instance $i)))"#;
+    let proxy = component(None, Some("wasi:http/handler@0.2.0"));
+    assert!(refused(&proxy).contains("it exports only wasi:http/handler@0.2.0"));
+    let old = component(None, Some("vcp:block/device@0.0.9"));
     assert_eq!(
-        refused(&component(old)),
+        refused(&old),
         "module m.wasm exports vcp:block/device of version 0.0.9; this host runs 0.1.0"
     );
-    let greedy = r#"(component
-        (import "acme:disk/raw@1.0.0" (instance))
-        (instance $i) (export "vcp:block/device@0.1.0" (instance $i)))"#;
+    let greedy = component(Some("acme:disk/raw@1.0.0"), Some("vcp:block/device@0.1.0"));
     assert_eq!(
-        refused(&component(greedy)),
+        refused(&greedy),
         "module m.wasm imports acme:disk/raw@1.0.0, which no world of VCPs has"
     );
 }
@@ -110,9 +125,9 @@ fn compiled_modules_are_cached_and_a_spoilt_cache_does_no_harm() {
 
 #[test]
 fn a_cache_that_others_can_write_to_is_not_used() {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::fs::PermissionsExt;
     let directory = tempfile::tempdir().unwrap();
-    std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o777)).unwrap();
+    std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
     let engine = Engine::new(true).unwrap();
     let bytes = vcp_builtin::find("ramdisk").unwrap().bytes;
     Module::load(&engine, &Cache::at(directory.path()), "ramdisk", bytes).unwrap();

@@ -184,7 +184,8 @@ fn reads_give_what_writes_put_there() {
 
 #[test]
 fn a_killed_vcp_comes_back_and_answers_everything() {
-    let (engine, settings) = settings(&[("size", "1048576")]);
+    let (engine, mut settings) = settings(&[("size", "1048576")]);
+    settings.restart.min_run = Duration::ZERO;
     let (vcp, mut events) = Vcp::start(&engine, settings).unwrap();
     assert!(matches!(next(&mut events), Event::Ready(_)));
     let driver = Driver::attach(&vcp);

@@ -33,9 +33,12 @@ pub struct Ramdisk {
 
 impl Device for Ramdisk {
     fn start(start: Start) -> Result<(Self, Areas), String> {
+        // The data area first: what is left is for the disk, which says so if it
+        // is not enough.
+        let data = Arena::new(DATA_AREA, 0);
         let ramdisk = Self {
             disk: Disk::new(configured_size(&start.config)?)?,
-            data: Arena::new(DATA_AREA, 0),
+            data,
             announced: false,
         };
         let areas = Areas {

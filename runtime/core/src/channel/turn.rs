@@ -340,6 +340,9 @@ impl Channel {
             }
         }
         let completed = finished.len() as u64;
+        self.counters
+            .completed
+            .fetch_add(completed, Ordering::Relaxed);
         self.clients
             .answer(&mut finished, &mut self.table, &self.poller);
         for (finished, _) in finished {
@@ -350,9 +353,6 @@ impl Channel {
         for loan in loans {
             self.area.give_back(loan);
         }
-        self.counters
-            .completed
-            .fetch_add(completed, Ordering::Relaxed);
         violation.map_or(Ok(()), |violation| Err(violation.into()))
     }
 
