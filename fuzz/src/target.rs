@@ -56,6 +56,8 @@ struct Session<'a> {
     now: Duration,
     peers: Vec<Peer>,
     current: usize,
+    /// Connections were dropped, and what waited to be sent with them.
+    dropped: bool,
 }
 
 /// One connection, and what its initiator knows.
@@ -91,6 +93,7 @@ impl<'a> Session<'a> {
             now,
             peers,
             current: 0,
+            dropped: false,
         }
     }
 
@@ -105,7 +108,7 @@ impl<'a> Session<'a> {
         }
         for peer in &mut self.peers {
             peer.drain(usize::MAX);
-            peer.answers.check_end(&peer.connection);
+            peer.answers.check_end(&peer.connection, self.dropped);
         }
         self.peers.into_iter().map(|peer| peer.said).collect()
     }
@@ -152,7 +155,10 @@ impl<'a> Session<'a> {
             0 => self.target.ping(),
             1 => self.target.request_logout(self.script.byte().into()),
             2 => self.target.drop_sessions(),
-            3 => self.target.drop_connections(),
+            3 => {
+                self.dropped = true;
+                self.target.drop_connections();
+            }
             _ => {
                 let blocks = u64::from(self.script.byte());
                 let faults = vcp_target::lun::Faults {
