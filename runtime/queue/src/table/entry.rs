@@ -1,0 +1,85 @@
+//! What goes in and out of the table.
+
+use crate::area::Loan;
+use crate::block::{Modifiers, Operation, Status};
+
+/// Names a client of the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClientId(pub u64);
+
+/// One queue entry for the VCP, as `vcp:block/types.request`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// Never used twice in the life of the table.
+    pub tag: u64,
+    /// What to do; aligned to the device's blocks.
+    pub operation: Operation,
+    /// What else.
+    pub modifiers: Modifiers,
+    /// Bytes.
+    pub offset: u64,
+    /// Bytes.
+    pub length: u32,
+    /// Where the data is to be, or empty.
+    pub loan: Option<Loan>,
+}
+
+/// What the host places in an entry's loan before the VCP sees it.
+#[derive(Debug, Clone, Copy)]
+pub enum Source<'a> {
+    /// Nothing: room for a read, or no data at all.
+    Nothing,
+    /// These bytes.
+    Bytes(&'a [u8]),
+    /// Zeroes.
+    Zeroes,
+}
+
+/// A request that is finished and has to be answered to its client.
+#[derive(Debug)]
+pub struct Finished {
+    /// Whose it was.
+    pub client: ClientId,
+    /// The client's name for it.
+    pub cookie: u64,
+    /// How it ended.
+    pub status: Status,
+    /// What was read.
+    pub data: Data,
+}
+
+/// Where the bytes of a finished read are.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Data {
+    /// There are none.
+    None,
+    /// Exactly the bytes that were given to [`Table::complete`].
+    InPlace,
+    /// In this buffer, from `start` on. Give it to [`Table::recycle`] after use.
+    Buffer {
+        /// The buffer.
+        bytes: Vec<u8>,
+        /// First byte of the answer.
+        start: usize,
+        /// Bytes of the answer.
+        length: usize,
+    },
+}
+
+/// A completion that answers nothing, or not what was asked: a fault of the VCP.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    /// No entry with this tag is outstanding.
+    #[error("completion of tag {0:#x}, which is not outstanding")]
+    UnknownTag(u64),
+    /// A read was completed with another number of bytes.
+    #[error("read of {expected} bytes (tag {tag:#x}) completed with {got}")]
+    WrongLength {
+        /// Of the entry.
+        tag: u64,
+        /// What was asked.
+        expected: u32,
+        /// What came.
+        got: usize,
+    },
+}

@@ -1,0 +1,174 @@
+//! The request table: every client request from its submission to its answer.
+//!
+//! It belongs to the host and outlives any instance of the VCP. It holds the
+//! only authoritative copy of unanswered write payloads, cuts requests into
+//! queue entries that suit the device, and after a restart offers every
+//! unanswered request again in the order of submission.
+//!
+//! The table does no I/O and touches no guest memory: [`Table::next`] says what
+//! to place where, [`Table::complete`] is given the bytes that came back.
+
+mod complete;
+mod end;
+mod entry;
+mod issue;
+mod request;
+
+use std::collections::VecDeque;
+
+use slab::Slab;
+
+use crate::block::{Geometry, Status};
+use crate::client::ClientRequest;
+use crate::plan::Plan;
+use request::{Piece, Request};
+
+pub use entry::{ClientId, Data, Entry, Finished, Source, Violation};
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Table {
+    limits: Limits,
+    geometry: Option<Geometry>,
+    requests: Slab<Request>,
+    pieces: Slab<Piece>,
+    /// Requests that still have entries to issue, in order of submission.
+    waiting: VecDeque<usize>,
+    /// The second half of a modify: goes before everything else.
+    rewrite: Option<usize>,
+    /// Finished without asking the VCP.
+    done: Vec<Finished>,
+    payload: usize,
+    sequence: u64,
+    serial: u64,
+    exclusive: bool,
+    spare: Vec<Vec<u8>>,
+}
+
+/// How much the table takes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Entries with the VCP at a time; at most 65536.
+    pub depth: usize,
+    /// Client requests held.
+    pub requests: usize,
+    /// Payload bytes held. A single larger request is taken when alone.
+    pub payload: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            depth: 256,
+            requests: 1024,
+            payload: 64 << 20,
+        }
+    }
+}
+
+/// Buffers kept for reuse, and the largest that is worth keeping.
+const SPARE_BUFFERS: usize = 256;
+const SPARE_CAPACITY: usize = 2 << 20;
+
+impl Table {
+    /// An empty table.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            geometry: None,
+            requests: Slab::new(),
+            pieces: Slab::new(),
+            waiting: VecDeque::new(),
+            rewrite: None,
+            done: Vec::new(),
+            payload: 0,
+            sequence: 0,
+            serial: 0,
+            exclusive: false,
+            spare: Vec::new(),
+        }
+    }
+
+    /// Says what the device is. Before this nothing is issued.
+    pub fn set_geometry(&mut self, geometry: Geometry) {
+        for (_, request) in &mut self.requests {
+            if request.outstanding == 0 && request.step == 0 && request.issued == 0 {
+                request.plan =
+                    Plan::new(request.operation, request.offset, request.length, &geometry);
+            }
+        }
+        self.geometry = Some(geometry);
+    }
+
+    /// What the device is, once known.
+    pub fn geometry(&self) -> Option<&Geometry> {
+        self.geometry.as_ref()
+    }
+
+    /// See [`crate::Submit::has_room`].
+    pub fn has_room(&self, payload: usize) -> bool {
+        self.requests.is_empty()
+            || (self.requests.len() < self.limits.requests
+                && self.payload + payload <= self.limits.payload)
+    }
+
+    /// See [`crate::Submit::submit`].
+    pub fn submit(&mut self, client: ClientId, request: ClientRequest) {
+        let plan = match &self.geometry {
+            Some(geometry) => {
+                Plan::new(request.operation, request.offset, request.length, geometry)
+            }
+            None => Plan::default(),
+        };
+        self.payload += request.payload.len();
+        self.sequence += 1;
+        let slot = self.requests.insert(Request {
+            client,
+            sequence: self.sequence,
+            cookie: request.cookie,
+            operation: request.operation,
+            modifiers: request.modifiers,
+            offset: request.offset,
+            length: request.length,
+            bytes: request.payload,
+            plan,
+            step: 0,
+            issued: 0,
+            outstanding: 0,
+            status: Status::Ok,
+            abandoned: false,
+        });
+        self.waiting.push_back(slot);
+    }
+
+    /// Requests held, answered or not.
+    pub fn len(&self) -> usize {
+        self.requests.len()
+    }
+
+    /// Whether no request is held.
+    pub fn is_empty(&self) -> bool {
+        self.requests.is_empty()
+    }
+
+    /// Entries with the VCP.
+    pub fn outstanding(&self) -> usize {
+        self.pieces.len()
+    }
+
+    /// See [`crate::Submit::buffer`].
+    pub fn buffer(&mut self, capacity: usize) -> Vec<u8> {
+        let mut buffer = self.spare.pop().unwrap_or_default();
+        buffer.clear();
+        buffer.reserve(capacity);
+        buffer
+    }
+
+    /// Takes back a buffer.
+    pub fn recycle(&mut self, buffer: Vec<u8>) {
+        let worth = (1..=SPARE_CAPACITY).contains(&buffer.capacity());
+        if worth && self.spare.len() < SPARE_BUFFERS {
+            self.spare.push(buffer);
+        }
+    }
+}
