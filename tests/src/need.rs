@@ -1,7 +1,5 @@
 //! What a test needs of the machine, and how it is skipped without.
 
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// Something that not every machine has.
@@ -43,9 +41,8 @@ pub fn which(program: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// Says what is lacking and counts the test as skipped; `false` if nothing is.
-/// The line goes to standard output and, for the sum over all programs, to the
-/// file that `VCP_TEST_SKIPS` names.
+/// Says what is lacking, in a line that whoever runs the tests counts; `false`
+/// if nothing is.
 #[must_use]
 pub fn skipped(file: &str, needs: &[Need]) -> bool {
     let lacking: Vec<String> = needs.iter().filter_map(|need| need.lacking()).collect();
@@ -53,20 +50,11 @@ pub fn skipped(file: &str, needs: &[Need]) -> bool {
         return false;
     }
     let thread = std::thread::current();
-    let line = format!(
-        "{file}: {}: {}\n",
+    println!(
+        "skipped: {file}: {}: {}",
         thread.name().unwrap_or("?"),
         lacking.join(", ")
     );
-    print!("skipped: {line}");
-    if let Some(list) = std::env::var_os("VCP_TEST_SKIPS") {
-        let appended = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .open(list)
-            .and_then(|mut list| list.write_all(line.as_bytes()));
-        appended.expect("the list of skipped tests must be writable, or the sum is wrong");
-    }
     true
 }
 

@@ -29,7 +29,7 @@ struct Options {
 pub(crate) fn command(arguments: &[String]) -> Result<()> {
     let options = parse(arguments)?;
     setup::install()?;
-    let mut tally = Tally::new()?;
+    let mut tally = Tally::default();
     if options.wants("light") {
         tally.run(&mut light(&options))?;
     }
@@ -79,7 +79,10 @@ impl Options {
 
     /// Arguments after `--`: of the test programs.
     fn finish(&self, mut cargo: Command, arguments: &[&str]) -> Command {
-        cargo.arg("--").args(arguments).args(&self.filter);
+        cargo
+            .args(["--", "--show-output"])
+            .args(arguments)
+            .args(&self.filter);
         cargo
     }
 }

@@ -1,45 +1,34 @@
 //! Runs test programs, passes on what they print, and adds up what they report.
 
-use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
 use crate::shell;
 
+/// How a test begins the line that says what it could not do and why. It then
+/// returns, so that its program counts it as passed; the programs run with
+/// `--show-output`, as the lines of tests that pass are kept back otherwise.
+const SKIPPED: &str = "skipped: ";
+
 /// The sum over every test program run.
+#[derive(Debug, Default)]
 pub(super) struct Tally {
     passed: u64,
     failed: u64,
     ignored: u64,
     /// Commands that failed without a test of theirs reporting a failure.
     broken: Vec<String>,
-    /// Tests append a line here for what they could not do, `name: reason`.
-    skips: PathBuf,
+    /// What tests printed after [`SKIPPED`].
+    skips: Vec<String>,
 }
 
 impl Tally {
-    pub(super) fn new() -> Result<Self> {
-        let skips = shell::target_dir().join("test-skips.txt");
-        fs::create_dir_all(shell::target_dir())?;
-        fs::write(&skips, "").with_context(|| format!("creating {}", skips.display()))?;
-        Ok(Self {
-            passed: 0,
-            failed: 0,
-            ignored: 0,
-            broken: Vec::new(),
-            skips,
-        })
-    }
-
     /// Runs one `cargo test`. A failing test is counted, not an error here.
     pub(super) fn run(&mut self, command: &mut Command) -> Result<()> {
         shell::announce(command);
-        command
-            .env("VCP_TEST_SKIPS", &self.skips)
-            .stdout(Stdio::piped());
+        command.stdout(Stdio::piped());
         let mut child = command.spawn().context("cannot start cargo")?;
         let stdout = child.stdout.take().expect("standard output is piped");
         let before = self.failed;
@@ -58,8 +47,12 @@ impl Tally {
         Ok(())
     }
 
-    /// Takes `test result: ok. 3 passed; 0 failed; 1 ignored; …` apart.
+    /// Takes `test result: ok. 3 passed; 0 failed; 1 ignored; …` apart, and notes
+    /// what is skipped.
     fn count(&mut self, line: &str) {
+        if let Some(skip) = line.strip_prefix(SKIPPED) {
+            self.skips.push(skip.trim_end().to_owned());
+        }
         let Some(result) = line.strip_prefix("test result: ") else {
             return;
         };
@@ -86,10 +79,8 @@ impl Tally {
     /// Prints the reasons and the closing line; fails if anything did, and in
     /// continuous integration also if anything was skipped.
     pub(super) fn close(self) -> Result<()> {
-        let skips = fs::read_to_string(&self.skips).unwrap_or_default();
-        let skips: Vec<&str> = skips.lines().collect();
-        for skip in &skips {
-            println!("skipped: {skip}");
+        for skip in &self.skips {
+            println!("{SKIPPED}{skip}");
         }
         if self.ignored > 0 {
             println!("skipped: {} tests marked #[ignore]", self.ignored);
@@ -97,8 +88,7 @@ impl Tally {
         for broken in &self.broken {
             println!("broken: {broken}");
         }
-        // A test that skips returns early, and its program counts it as passed.
-        let skipped = skips.len() as u64;
+        let skipped = self.skips.len() as u64;
         let passed = self.passed.saturating_sub(skipped);
         let skipped = skipped + self.ignored;
         let failed = self.failed + self.broken.len() as u64;
@@ -119,18 +109,14 @@ mod tests {
 
     #[test]
     fn result_lines_add_up() {
-        let mut tally = Tally {
-            passed: 0,
-            failed: 0,
-            ignored: 0,
-            broken: Vec::new(),
-            skips: PathBuf::new(),
-        };
+        let mut tally = Tally::default();
         tally.count("test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.01s\n");
         tally.count(
             "test result: FAILED. 5 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out\n",
         );
         tally.count("test queue::result ... ok\n");
+        tally.count("skipped: tap: not root\n");
         assert_eq!((tally.passed, tally.failed, tally.ignored), (8, 2, 1));
+        assert_eq!(tally.skips, ["tap: not root"]);
     }
 }
