@@ -2,11 +2,14 @@
 //! VCP, in its box, over the link that a disk of that portal would use.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use tokio::sync::mpsc::UnboundedReceiver;
-use vcp_config::{DiscoveryUri, Module as Named, Net, Settings as Given, Vcp as Description};
+use vcp_config::{
+    DiscoveryUri, Module as Named, Net, Settings as Given, Sources, Vcp as Description,
+};
 use vcp_core::{Cache, Engine, Event, RestartSettings, Settings, Vcp};
 
 use crate::args::{DiscoverArguments, Usage};
@@ -76,24 +79,34 @@ fn settings(
     portal: SocketAddr,
     named: &Named,
 ) -> Result<Vec<(String, String)>> {
-    // The environment gives what the URI does not.
-    let mut pairs = Vec::new();
-    if let Some(login) = &uri.login {
-        pairs.push(("user".to_owned(), login.user.clone()));
-        if let Some(password) = &login.password {
-            pairs.push(("password".to_owned(), password.expose().to_owned()));
-        }
-    }
-    let given = Given::default().resolve(named, &System);
-    for (key, value) in given.map_err(|error| anyhow!("{error}"))?.into_pairs() {
-        if pairs.iter().all(|(known, _)| *known != key) {
-            pairs.push((key, value));
-        }
-    }
+    let given = Given::default().resolve(named, &Login(uri.login.as_ref()));
+    let mut pairs = given.map_err(|error| anyhow!("{error}"))?.into_pairs();
     pairs.push(("discover".to_owned(), "true".to_owned()));
     pairs.push(("portal".to_owned(), portal.to_string()));
     pairs.push(("initiator-name".to_owned(), module::initiator_name()));
     Ok(pairs)
+}
+
+/// The URI's login where the environment's is asked for; the environment gives
+/// what the URI does not.
+struct Login<'a>(Option<&'a vcp_config::Login>);
+
+impl Sources for Login<'_> {
+    fn env(&self, variable: &str) -> Option<String> {
+        let given = match (variable, self.0) {
+            ("LIBISCSI_CHAP_USERNAME", Some(login)) => Some(login.user.clone()),
+            ("LIBISCSI_CHAP_PASSWORD", Some(login)) => login
+                .password
+                .as_ref()
+                .map(|secret| secret.expose().to_owned()),
+            _ => None,
+        };
+        given.or_else(|| System.env(variable))
+    }
+
+    fn read(&self, path: &Path) -> std::io::Result<String> {
+        System.read(path)
+    }
 }
 
 async fn gather(events: &mut UnboundedReceiver<Event>) -> Result<Vec<String>> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use tokio::sync::{mpsc, watch};
-use vcp_config::{HostConfig, LinkKind, NbdAddress, Pin, RestartPolicy};
+use vcp_config::{Cpu, HostConfig, LinkKind, NbdAddress, Pin, RestartPolicy};
 use vcp_core::{Cache, DirectoryGrant, Engine, Event, Network, RestartSettings, Settings, Vcp};
 use vcp_nbd::{Address, Server, ServerOptions};
 
@@ -206,8 +206,19 @@ pub(crate) fn network(
 /// The CPUs a VCP may run on. What this version can't keep is refused: a promise
 /// of a share that nobody keeps is worse than none.
 fn pin(name: &str, vcp: &vcp_config::Vcp) -> Result<Vec<usize>> {
-    if vcp.cpu.share != vcp_config::Percent::FULL {
-        bail!("VCP {name}: cpu.share: shares of a CPU are not kept by this version; leave it out");
+    let Cpu {
+        share,
+        period,
+        slack,
+        ..
+    } = Cpu::default();
+    let kept = [
+        ("share", vcp.cpu.share == share),
+        ("period", vcp.cpu.period == period),
+        ("slack", vcp.cpu.slack == slack),
+    ];
+    if let Some((key, _)) = kept.iter().find(|(_, kept)| !kept) {
+        bail!("VCP {name}: cpu.{key}: shares of a CPU are not kept by this version; leave it out");
     }
     match &vcp.cpu.pin {
         Pin::Any => Ok(Vec::new()),

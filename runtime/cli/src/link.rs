@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use vcp_config::{LinkKind, Net, Offload};
 use vcp_link::{LinkSpec, Offloading};
 use vcp_queue::Link;
@@ -35,5 +35,6 @@ pub(crate) fn open(net: &Net, pipes: &mut Pipes) -> Result<Box<dyn Link>> {
     spec.pcap.clone_from(&net.pcap);
     let host = net.host_addresses.iter();
     spec.host_addresses = host.map(|host| (host.address, host.prefix)).collect();
-    Ok(vcp_link::open(&spec)?)
+    // Its line says the cause already.
+    vcp_link::open(&spec).map_err(|error| anyhow!("{error}"))
 }
