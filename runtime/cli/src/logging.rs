@@ -1,4 +1,4 @@
-//! Logs: to stderr, at the level that `VCP_LOG` says, `warn` unless set.
+//! Logs: to stderr, at the level that `VCP_LOG` says.
 
 use std::io::IsTerminal as _;
 
@@ -7,8 +7,9 @@ use tracing_subscriber::EnvFilter;
 /// The environment variable, in the syntax of `tracing-subscriber`'s filters.
 const VARIABLE: &str = "VCP_LOG";
 
-pub(crate) fn start() {
-    let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new("warn"));
+/// Starts logging, at `default` unless the environment says otherwise.
+pub(crate) fn start(default: &str) {
+    let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new(default));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

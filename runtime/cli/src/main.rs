@@ -29,7 +29,9 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
-    logging::start();
+    // The demo kills its VCP itself and says so in its own words.
+    let quiet = matches!(arguments.command, Command::Demo(_));
+    logging::start(if quiet { "error" } else { "warn" });
     let result = match arguments.command {
         Command::Run(arguments) => run::run(*arguments),
         Command::Demo(arguments) => demo::run(&arguments),
