@@ -43,6 +43,7 @@ pub struct Table {
     serial: u64,
     exclusive: bool,
     spare: Vec<Vec<u8>>,
+    spare_bytes: usize,
 }
 
 /// How much the table takes on.
@@ -66,9 +67,8 @@ impl Default for Limits {
     }
 }
 
-/// Buffers kept for reuse, and the largest that is worth keeping.
-const SPARE_BUFFERS: usize = 256;
-const SPARE_CAPACITY: usize = 2 << 20;
+/// Bytes of buffers kept for reuse.
+const SPARE: usize = 16 << 20;
 
 impl Table {
     /// An empty table.
@@ -86,6 +86,7 @@ impl Table {
             serial: 0,
             exclusive: false,
             spare: Vec::new(),
+            spare_bytes: 0,
         }
     }
 
@@ -159,6 +160,7 @@ impl Table {
     /// See [`crate::Submit::buffer`].
     pub fn buffer(&mut self, capacity: usize) -> Vec<u8> {
         let mut buffer = self.spare.pop().unwrap_or_default();
+        self.spare_bytes -= buffer.capacity();
         buffer.clear();
         buffer.reserve(capacity);
         buffer
@@ -166,8 +168,9 @@ impl Table {
 
     /// Takes back a buffer.
     pub fn recycle(&mut self, buffer: Vec<u8>) {
-        let worth = (1..=SPARE_CAPACITY).contains(&buffer.capacity());
-        if worth && self.spare.len() < SPARE_BUFFERS {
+        let size = buffer.capacity();
+        if size > 0 && self.spare_bytes + size <= SPARE {
+            self.spare_bytes += size;
             self.spare.push(buffer);
         }
     }
