@@ -51,8 +51,12 @@ pub(crate) struct RunArguments {
     /// The most requests it is given at a time
     #[arg(long, value_name = "N")]
     pub(crate) queue_depth: Option<u32>,
-    /// Let it use a directory: HOST:GUEST[:ro] (repeatable)
-    #[arg(long, value_name = "GRANT")]
+    /// Directories it may use.
+    #[arg(
+        long,
+        value_name = "GRANT",
+        help = "Let it use a directory: HOST:GUEST[:ro] (repeatable)"
+    )]
     pub(crate) files: Vec<String>,
     /// Name of the VCP and its export
     #[arg(long)]
@@ -125,8 +129,11 @@ pub(crate) struct DemoArguments {
 /// `vcp discover`.
 #[derive(Args)]
 pub(crate) struct DiscoverArguments {
-    /// The portal: iscsi://[user[%password]@]host[:port]
-    #[arg(value_name = "URI")]
+    /// The portal.
+    #[arg(
+        value_name = "URI",
+        help = "The portal: iscsi://[user[%password]@]host[:port]"
+    )]
     pub(crate) uri: String,
     /// How to reach it, as for `run`
     #[arg(long, value_name = "SPEC", default_value = "host")]

@@ -38,7 +38,7 @@ const DEPTH: usize = 16;
 
 pub(crate) fn run(arguments: &DemoArguments) -> Result<ExitCode> {
     let size = arguments.size.bytes();
-    if size == 0 || size % CHUNK as u64 != 0 {
+    if size == 0 || !size.is_multiple_of(CHUNK as u64) {
         let why = format!(
             "--size: expected a multiple of 256KiB, found {}",
             arguments.size

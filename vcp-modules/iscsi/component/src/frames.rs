@@ -153,13 +153,6 @@ impl Frames {
             .collect();
         self.stack.next_deadline(now)
     }
-
-    /// The bytes that the frames of the last call lie in, where there is no
-    /// linear memory to find them in.
-    #[cfg(not(target_arch = "wasm32"))]
-    pub(crate) fn arena(&self) -> &[u8] {
-        self.stack.outgoing().0
-    }
 }
 
 #[cfg(target_arch = "wasm32")]
