@@ -46,7 +46,7 @@ fn what_is_no_component_is_refused() {
         refused(b"\0asm\x02\0\0\0"),
         "module m.wasm: WebAssembly of an unknown version"
     );
-    let core = refused(&b"\0asm\x01\0\0\0".to_vec());
+    let core = refused(b"\0asm\x01\0\0\0");
     assert!(
         core.starts_with("module m.wasm: a WebAssembly core module, not a component; "),
         "{core}"

@@ -53,9 +53,9 @@ pub struct Finished {
 pub enum Data {
     /// There are none.
     None,
-    /// Exactly the bytes that were given to [`Table::complete`].
+    /// Exactly the bytes that were given to [`crate::Table::complete`].
     InPlace,
-    /// In this buffer, from `start` on. Give it to [`Table::recycle`] after use.
+    /// In this buffer, from `start` on. Give it to [`crate::Table::recycle`] after use.
     Buffer {
         /// The buffer.
         bytes: Vec<u8>,
