@@ -1,0 +1,136 @@
+//! Rejects: what becomes of what was rejected, and of its number.
+
+use vcp_iscsi_initiator::Status;
+use vcp_iscsi_proto::BHS_LEN;
+use vcp_iscsi_proto::pdu::*;
+
+use crate::nops;
+use crate::pair::*;
+
+/// Rejects the first command of a session.
+fn reject_first(pair: &mut Pair, reason: RejectReason, taken: bool) {
+    let mut done = false;
+    pair.peer.intercept = Some(Box::new(move |peer, pdu, _| {
+        let InitiatorPdu::ScsiCommand(command) = pdu else {
+            return false;
+        };
+        if core::mem::replace(&mut done, true) {
+            return false;
+        }
+        if taken {
+            peer.exp_cmd_sn = peer.exp_cmd_sn.next();
+        }
+        let mut header = [0; BHS_LEN];
+        command.emit(&mut header);
+        let sn = peer.status();
+        peer.send(
+            Reject {
+                reason,
+                data_len: 0,
+                sn,
+                data_sn: 0,
+            },
+            &header,
+        );
+        true
+    }));
+}
+
+#[test]
+fn rejected_command_leaves_no_gap() {
+    let mut pair = Pair::plain().ready();
+    reject_first(&mut pair, RejectReason::InvalidPduField, false);
+    let rejected = pair.read(0, 512, 0);
+    let next = pair.read(512, 512, 0);
+    pair.run();
+    // The one behind it could not be carried out before the gap was closed.
+    assert_eq!(pair.completed[&rejected], Status::IoError);
+    assert_eq!(pair.completed[&next], Status::Ok);
+    let plugs: Vec<_> = nops(&pair)
+        .into_iter()
+        .filter(|nop| !nop.immediate)
+        .collect();
+    assert_eq!(plugs.len(), 1);
+}
+
+#[test]
+fn rejected_command_that_was_counted_leaves_nothing_to_close() {
+    let mut pair = Pair::plain().ready();
+    reject_first(&mut pair, RejectReason::InvalidPduField, true);
+    let rejected = pair.read(0, 512, 0);
+    let next = pair.read(512, 512, 0);
+    pair.run();
+    assert_eq!(pair.completed[&rejected], Status::IoError);
+    assert_eq!(pair.completed[&next], Status::Ok);
+    assert_eq!(nops(&pair), []);
+}
+
+#[test]
+fn command_rejected_for_its_digest_is_sent_again() {
+    let mut pair = Pair::plain().ready();
+    reject_first(&mut pair, RejectReason::DataDigestError, false);
+    pair.fill(0, 4096, 3);
+    let tag = pair.write(0, 4096, 0);
+    assert_eq!(pair.finish(tag), Status::Ok);
+    assert_eq!(pair.peer.disk.written.len(), 8);
+}
+
+#[test]
+fn command_rejected_for_want_of_room_is_sent_again_later() {
+    for reason in [RejectReason::LongOperation, RejectReason::TaskInProgress] {
+        let mut pair = Pair::plain().ready();
+        reject_first(&mut pair, reason, false);
+        let tag = pair.read(0, 512, 0);
+        pair.run();
+        assert!(!pair.completed.contains_key(&tag));
+        pair.run_for(SECOND);
+        assert_eq!(pair.completed[&tag], Status::Ok);
+    }
+}
+
+#[test]
+fn other_rejects() {
+    let reject = |pair: &mut Pair, opcode: u8| {
+        let mut header = [0; BHS_LEN];
+        header[0] = opcode;
+        let sn = pair.peer.status();
+        let reason = RejectReason::ProtocolError;
+        pair.peer.send(
+            Reject {
+                reason,
+                data_len: 0,
+                sn,
+                data_sn: 0,
+            },
+            &header,
+        );
+        pair.run();
+    };
+    // A Data-Out: the command's own status follows. A ping: it was heard.
+    for opcode in [0x05, 0x40] {
+        let mut pair = Pair::plain().ready();
+        reject(&mut pair, opcode);
+        assert_eq!(pair.suspended(), Vec::<String>::new());
+    }
+    // An abort or logout that can't be: the connection is of no use.
+    for opcode in [0x42, 0x46, 0x3f] {
+        let mut pair = Pair::plain().ready();
+        reject(&mut pair, opcode);
+        assert_eq!(pair.suspended().len(), 1);
+    }
+    // Without the header that was rejected.
+    let mut pair = Pair::plain().ready();
+    let sn = pair.peer.status();
+    let reason = RejectReason::ProtocolError;
+    pair.peer.send(
+        Reject {
+            reason,
+            data_len: 0,
+            sn,
+            data_sn: 0,
+        },
+        &[0; 47],
+    );
+    pair.run();
+    assert_eq!(pair.suspended().len(), 1);
+}

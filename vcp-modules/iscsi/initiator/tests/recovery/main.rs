@@ -1,0 +1,8 @@
+//! Connections that are lost, refused or slow, and what becomes of requests then.
+
+#[path = "../pair/mod.rs"]
+mod pair;
+
+mod back;
+mod connecting;
+mod stop;

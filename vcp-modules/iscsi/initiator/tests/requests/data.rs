@@ -1,0 +1,155 @@
+//! How the data of reads and writes goes, and how many commands at a time.
+
+use vcp_iscsi_initiator::Status;
+use vcp_iscsi_proto::pdu::InitiatorPdu;
+
+use crate::pair::*;
+use crate::{MIB, opcodes};
+
+/// Writes and reads back under every combination of what can be negotiated about
+/// data. The scripted target checks each Data-Out.
+#[test]
+fn data_goes_as_negotiated() {
+    for bits in 0..32 {
+        let bit = |n: u32| bits & 1 << n != 0;
+        let settings = Settings {
+            initial_r2t: bit(0),
+            immediate_data: bit(1),
+            max_outstanding_r2t: if bit(2) { 4 } else { 1 },
+            first_burst: if bit(3) { 4096 } else { 65536 },
+            max_burst: if bit(3) { 8192 } else { 262_144 },
+            max_recv: if bit(4) { 1024 } else { 65536 },
+            data_in: 3000,
+            status_in_data: bit(2),
+            digests: bit(4),
+            ..Settings::default()
+        };
+        let policy = if bit(4) { "crc32c" } else { "none" };
+        let config = config(&[("header-digest", policy), ("data-digest", policy)]);
+        let mut pair = Pair::new(config, settings, Disk::new(512, 1 << 20)).ready();
+        for (n, length) in [512, 1024, 4096, 65536, 200_704, MIB]
+            .into_iter()
+            .enumerate()
+        {
+            pair.fill(0, length, n as u8);
+            let tag = pair.write(n as u64 * 4 * u64::from(MIB), length, 0);
+            assert_eq!(
+                pair.finish(tag),
+                Status::Ok,
+                "write of {length}, case {bits}"
+            );
+            let tag = pair.read(n as u64 * 4 * u64::from(MIB), length, 4 * MIB);
+            assert_eq!(
+                pair.finish(tag),
+                Status::Ok,
+                "read of {length}, case {bits}"
+            );
+            assert!(
+                pair.bytes(0, length) == pair.bytes(4 * MIB, length),
+                "case {bits}"
+            );
+        }
+        assert!(pair.peer.longest_burst <= if bit(3) { 8192 } else { 262_144 });
+        assert!(pair.peer.most_unsolicited <= if bit(3) { 4096 } else { 65536 });
+        if !bit(1) && bit(0) {
+            assert_eq!(pair.peer.most_unsolicited, 0);
+        }
+    }
+}
+
+#[test]
+fn many_requests_at_once() {
+    let settings = Settings {
+        window: 4,
+        max_outstanding_r2t: 2,
+        max_burst: 16384,
+        first_burst: 16384,
+        initial_r2t: false,
+        ..Settings::default()
+    };
+    let mut pair = Pair::new(config(&[]), settings, Disk::new(4096, 1 << 20)).ready();
+    pair.fill(0, 8 * MIB, 9);
+    let writes: Vec<u64> = (0..64)
+        .map(|n| pair.write(u64::from(n) * 131_072, 131_072, n * 131_072))
+        .collect();
+    pair.run();
+    assert!(writes.iter().all(|tag| pair.completed[tag] == Status::Ok));
+    let reads: Vec<u64> = (0..64)
+        .map(|n| pair.read(u64::from(n) * 131_072, 131_072, 8 * MIB + n * 65536))
+        .collect();
+    pair.run();
+    assert!(reads.iter().all(|tag| pair.completed[tag] == Status::Ok));
+    assert!(pair.bytes(0, 65536) == pair.bytes(8 * MIB, 65536));
+}
+
+#[test]
+fn commands_go_before_bulk_data() {
+    let mut pair = Pair::plain().ready();
+    pair.peer.seen.clear();
+    pair.write(0, MIB, 0);
+    // The target asks for the data.
+    pair.step();
+    pair.step();
+    pair.read(8 << 20, 4096, MIB);
+    pair.run();
+    let read = opcodes(&pair).iter().position(|&op| op == 0x28).unwrap();
+    assert_eq!(read, 1);
+    let last_data = pair
+        .peer
+        .seen
+        .iter()
+        .rposition(|p| matches!(p, InitiatorPdu::DataOut(_)));
+    let read = pair
+        .peer
+        .seen
+        .iter()
+        .position(|p| matches!(p, InitiatorPdu::ScsiCommand(c) if c.read));
+    assert!(read < last_data);
+}
+
+#[test]
+fn nothing_is_sent_outside_the_window() {
+    let mut pair = Pair::plain().ready();
+    // The scripted target checks each command's number.
+    pair.peer.max_cmd_sn = Some(pair.peer.exp_cmd_sn.sub(1));
+    let nop = |pair: &mut Pair| {
+        let sn = pair.peer.numbers();
+        let none = vcp_iscsi_proto::RESERVED_TAG;
+        let pdu = vcp_iscsi_proto::pdu::NopIn {
+            data_len: 0,
+            lun: vcp_iscsi_proto::Lun::default(),
+            itt: none,
+            ttt: none,
+            sn,
+        };
+        pair.peer.send(pdu, &[]);
+    };
+    // A window never shrinks: what was promised before is still there.
+    nop(&mut pair);
+    pair.run();
+    for n in 0..40 {
+        pair.read(n * 4096, 4096, 0);
+    }
+    let last = pair.peer.exp_cmd_sn.add(3);
+    pair.peer.max_cmd_sn = Some(last);
+    let promised = 32;
+    pair.peer.settings.window = promised;
+    pair.peer.max_cmd_sn = None;
+    pair.run();
+    assert_eq!(pair.completed.len(), 40);
+}
+
+#[test]
+fn closed_window_is_waited_for() {
+    let settings = Settings {
+        window: 1,
+        ..Settings::default()
+    };
+    let mut pair = Pair::new(config(&[]), settings, Disk::new(512, 1 << 20)).ready();
+    let tags: Vec<u64> = (0..8).map(|n| pair.read(n * 512, 512, 0)).collect();
+    pair.peer.seen.clear();
+    pair.step();
+    assert_eq!(opcodes(&pair).len(), 1);
+    pair.run();
+    assert!(tags.iter().all(|tag| pair.completed[tag] == Status::Ok));
+}
