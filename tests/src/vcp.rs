@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::lab::{Lab, Scratch, Side};
-use crate::process::{Outcome, Running, command, poll, run};
+use crate::process::{Outcome, Running, command, must, poll, run};
 
 /// How long a login may take before it counts as a hang.
 const READY: Duration = Duration::from_secs(20);
@@ -168,8 +168,11 @@ pub fn unprivileged(dir: &Path, inside: Option<(&Lab, Side)>) -> Command {
     let copy = dir.join("vcp-for-all");
     let home = dir.join("home");
     if !copy.exists() {
-        fs::copy(binary(), &copy).expect("copying the binary");
-        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("just copied");
+        // By another process: a descriptor open for writing here could be
+        // inherited by a child that another test is just starting, and a file
+        // that somebody has open for writing cannot be executed.
+        let binary = binary();
+        must("install", &["-m", "755", &text(&binary), &text(&copy)]);
         fs::create_dir(&home).expect("making a home");
     }
     let mut command = match inside {
@@ -229,4 +232,8 @@ pub fn assert_one_line(outcome: &Outcome, code: i32, named: &[&str]) {
 pub fn assert_no_panic(outcome: &Outcome) {
     let panicked = outcome.stderr.contains("panicked") || outcome.stdout.contains("panicked");
     assert!(!panicked, "it panicked:\n{}", outcome.stderr);
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
 }

@@ -10,6 +10,7 @@ use crate::shell;
 pub(super) fn rustdoc() -> Result<()> {
     shell::run(shell::cargo().env("RUSTDOCFLAGS", "-D warnings").args([
         "doc",
+        "--keep-going",
         "--workspace",
         "--no-deps",
     ]))

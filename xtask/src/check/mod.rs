@@ -61,6 +61,7 @@ fn fmt() -> Result<()> {
 fn clippy() -> Result<()> {
     shell::run(shell::cargo().args([
         "clippy",
+        "--keep-going",
         "--workspace",
         "--all-targets",
         "--",
