@@ -124,6 +124,9 @@ pub(crate) struct DemoArguments {
     /// Kill the VCP this many times on the way
     #[arg(long, default_value_t = 3, value_name = "N")]
     pub(crate) crashes: u32,
+    /// Write a capture of the wire, for tshark or Wireshark
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pcap: Option<PathBuf>,
 }
 
 /// `vcp discover`.

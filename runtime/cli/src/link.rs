@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use vcp_config::{LinkKind, Net, Offload};
-use vcp_link::{LinkSpec, Offloading};
+use vcp_link::{Capture, LinkSpec, Offloading};
 use vcp_queue::Link;
 
 /// Near ends of in-memory wires, by name, put there by whoever holds the far ends.
@@ -17,7 +17,7 @@ pub(crate) fn open(net: &Net, pipes: &mut Pipes) -> Result<Box<dyn Link>> {
         LinkKind::Tap(name) => vcp_link::LinkKind::Tap(name.clone()),
         LinkKind::Packet(name) => vcp_link::LinkKind::Packet(name.clone()),
         LinkKind::Pipe(name) => match pipes.0.remove(name) {
-            Some(link) => return Ok(link),
+            Some(link) => return captured(link, net),
             None => bail!("net.link: pipe:{name} has no other end in this process"),
         },
         other => {
@@ -37,4 +37,15 @@ pub(crate) fn open(net: &Net, pipes: &mut Pipes) -> Result<Box<dyn Link>> {
     spec.host_addresses = host.map(|host| (host.address, host.prefix)).collect();
     // Its line says the cause already.
     vcp_link::open(&spec).map_err(|error| anyhow!("{error}"))
+}
+
+/// A link that is there already, with the capture that was asked for.
+fn captured(link: Box<dyn Link>, net: &Net) -> Result<Box<dyn Link>> {
+    let Some(path) = &net.pcap else {
+        return Ok(link);
+    };
+    let name = net.link.to_string();
+    let capture = Capture::create(link, path, Capture::WHOLE, &name)
+        .with_context(|| format!("net.pcap: {}", path.display()))?;
+    Ok(Box::new(capture))
 }

@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<ExitCode> {
         );
         return Err(crate::args::Usage(why).into());
     }
-    let outcome = crate::run::runtime()?.block_on(demonstrate(size, arguments.crashes));
+    let outcome = crate::run::runtime()?.block_on(demonstrate(size, arguments));
     match outcome {
         Ok(()) => {
             println!("PASS");
@@ -58,7 +58,7 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<ExitCode> {
     }
 }
 
-async fn demonstrate(size: u64, crashes: u32) -> Result<()> {
+async fn demonstrate(size: u64, arguments: &DemoArguments) -> Result<()> {
     let (near, far) = vcp_link::pipe(properties(), vcp_link::random_mac())
         .context("making the in-memory wire")?;
     let _target = target(far, size)?;
@@ -69,7 +69,7 @@ async fn demonstrate(size: u64, crashes: u32) -> Result<()> {
     let mut pipes = Pipes::default();
     pipes.0.insert("demo".to_owned(), Box::new(near));
     let began = Instant::now();
-    let host = Host::start(&configuration(&socket)?, &mut pipes).await?;
+    let host = Host::start(&configuration(&socket, arguments)?, &mut pipes).await?;
     host.ready().await?;
     let device = host.device(EXPORT).context("the demo's VCP is missing")?;
     println!(
@@ -79,6 +79,7 @@ async fn demonstrate(size: u64, crashes: u32) -> Result<()> {
     println!("export   {}", host.uris().next().unwrap_or_default());
 
     let vcp = Arc::clone(&device.vcp);
+    let crashes = arguments.crashes;
     let work = tokio::task::spawn_blocking(move || exercise(&socket, &vcp, size, crashes));
     let outcome = work.await.context("the demo's client")?;
     host.stop().await;
@@ -109,11 +110,15 @@ fn target(link: impl Link + 'static, size: u64) -> Result<LinkServer> {
     serve_link(Box::new(link), &options, target).context("starting the target")
 }
 
-fn configuration(socket: &Path) -> Result<HostConfig> {
+fn configuration(socket: &Path, arguments: &DemoArguments) -> Result<HostConfig> {
+    let mut link = "pipe:demo,address=10.77.0.2/24".to_owned();
+    if let Some(path) = &arguments.pcap {
+        link += &format!(",pcap={}", path.display());
+    }
     let words = Shorthand {
         module: "iscsi".to_owned(),
         settings: vec![format!("target=iscsi://{TARGET_ADDRESS}/{TARGET_NAME}/0")],
-        link: Some("pipe:demo,address=10.77.0.2/24".to_owned()),
+        link: Some(link),
         nbd: vec![NbdAddress::Unix(PathBuf::from(socket)).to_string()],
         name: Some(EXPORT.to_owned()),
         ..Shorthand::default()
