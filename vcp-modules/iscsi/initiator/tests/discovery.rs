@@ -200,3 +200,15 @@ fn what_has_no_place_in_discovery_is_refused() {
     let error = Config::parse_discovery([("portal", "::1"), ("target", "iqn.2026-11.example:a")]);
     assert!(error.unwrap_err().to_string().starts_with("target:"));
 }
+
+#[test]
+fn tag_of_the_final_answer_is_ignored() {
+    let mut run = run_with(vec![ONE]);
+    run.peer.mangle = Some(Box::new(|pdu, _| {
+        if let TargetPdu::TextResponse(response) = pdu {
+            response.ttt = 99;
+        }
+        true
+    }));
+    assert_eq!(run.run().found().len(), 1);
+}

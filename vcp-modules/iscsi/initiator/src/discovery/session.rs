@@ -186,8 +186,9 @@ impl Discovery {
         if response.itt != u32::from(Place::Text as u16) {
             return Err("a Text Response to no request".into());
         }
-        if response.is_final == (response.ttt != RESERVED_TAG) {
-            return Err("a Text Response whose F bit and tag contradict each other".into());
+        // The tag of a final response means nothing (RFC 7143 §11.10.4).
+        if !response.is_final && response.ttt == RESERVED_TAG {
+            return Err("a Text Response that neither ends nor can be continued".into());
         }
         self.text.push(data).map_err(|e| e.to_string())?;
         if !response.is_final {

@@ -53,6 +53,9 @@ pub(super) struct TextExchange {
     itt: u32,
     outgoing: Outgoing,
     incoming: Accumulator,
+    /// MaxRecvDataSegmentLength as the target declares it; holds from the end of the
+    /// exchange on, and not if that fails (RFC 7143 §6.2, §7.12).
+    segment: Option<u32>,
 }
 
 impl Initiator {
@@ -169,6 +172,7 @@ impl Initiator {
             itt,
             outgoing,
             incoming: Accumulator::new(MAX_TEXT),
+            segment: None,
         });
         self.send_text(RESERVED_TAG, lun_of(0));
     }
@@ -205,8 +209,9 @@ impl Initiator {
             return Err("a Text Response to no request".into());
         };
         exchange.incoming.push(data).map_err(|e| e.to_string())?;
-        if response.is_final == (response.ttt != RESERVED_TAG) {
-            return Err("a Text Response whose F bit and tag contradict each other".into());
+        // The tag of a final response means nothing (RFC 7143 §11.10.4).
+        if !response.is_final && response.ttt == RESERVED_TAG {
+            return Err("a Text Response that neither ends nor can be continued".into());
         }
         if !response.is_continued {
             let text = exchange.incoming.take();
@@ -215,8 +220,8 @@ impl Initiator {
                 match Key::from_name(pair.key) {
                     Some(key @ Key::MaxRecvDataSegmentLength) => {
                         let length = key.spec().number(pair.value).map_err(|e| e.to_string())?;
-                        if let Some(connection) = &mut self.connection {
-                            connection.params.max_send_segment = length;
+                        if exchange.segment.replace(length).is_some() {
+                            return Err(format!("{key} declared twice").into());
                         }
                     }
                     Some(_) => {}
@@ -229,6 +234,9 @@ impl Initiator {
             }
         }
         if response.is_final {
+            if let (Some(length), Some(connection)) = (exchange.segment, &mut self.connection) {
+                connection.params.max_send_segment = length;
+            }
             self.text = None;
         } else {
             self.send_text(response.ttt, response.lun);
@@ -242,6 +250,10 @@ impl Initiator {
         let opcode = Opcode::parse(header[0]).map_err(|e| e.to_string())?;
         let line = format!("{}: {opcode:?} rejected: {}", self.place(), reject.reason);
         self.log(Level::Warn, line);
+        if reject.reason == RejectReason::NegotiationReset {
+            // RFC 7143 §11.17.1, note 3.
+            return Err("it resets a negotiation in a way that is no longer used".into());
+        }
         match opcode {
             Opcode::ScsiCommand => self.rejected_command(now, reject.reason, header),
             // The target ends the command with a status of its own.

@@ -92,6 +92,8 @@ pub struct Initiator {
     portal: SocketAddr,
     address: SocketAddr,
     redirections: u32,
+    /// The last portal that there was a session with, and its portal group.
+    portal_group: Option<(SocketAddr, u16)>,
     /// Before the first `Ready`: when to give up on a target that is busy.
     give_up: u64,
     reconnect: Backoff,
@@ -126,6 +128,7 @@ impl Initiator {
             portal,
             address: portal,
             redirections: 0,
+            portal_group: None,
             give_up: now.saturating_add(config.timing.login_timeout),
             reconnect: Backoff::new(100 * MS, 5000 * MS),
             throttle: Backoff::new(10 * MS, 1000 * MS),

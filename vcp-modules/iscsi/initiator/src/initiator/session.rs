@@ -136,6 +136,8 @@ impl Initiator {
                 return Err("a session without a TSIH".into());
             }
             Ok(Outcome::Done(params)) => {
+                let group = login.portal_group();
+                self.check_portal_group(group)?;
                 let max_recv = self.max_recv();
                 self.time2wait = u64::from(params.time2wait) * 1000 * MS;
                 if let Some(connection) = &mut self.connection {
@@ -180,6 +182,24 @@ impl Initiator {
         }
         self.connect_anew(now, address);
         Ok(())
+    }
+
+    /// Whether a portal is still of the portal group that it was of (RFC 7143 §6.3.1).
+    /// In another group a login takes no session over, and what is under way in the
+    /// old session could still arrive after what is sent in the new one.
+    fn check_portal_group(&mut self, group: Option<u16>) -> Result<(), Fault> {
+        let Some(group) = group else { return Ok(()) };
+        match self.portal_group {
+            Some((address, known)) if address == self.address && known != group => {
+                Err(Fault::refusal(format!(
+                    "it is of portal group {group} now, and was of {known} before"
+                )))
+            }
+            _ => {
+                self.portal_group = Some((self.address, group));
+                Ok(())
+            }
+        }
     }
 
     fn start_session(&mut self, now: u64) {

@@ -45,9 +45,8 @@ impl Initiator {
         if data.data_len > task.command.length - progress.received {
             return Err("Data-In beyond the end of what was asked for".into());
         }
-        if data.acknowledge {
-            return Err("Data-In that wants an acknowledgement at error recovery level 0".into());
-        }
+        // The A bit asks for what there is not at error recovery level 0, and is to be
+        // ignored there (RFC 7143 §11.7.2).
         progress.sequence = progress.sequence.wrapping_add(1);
         // A sequence may be longer than MaxBurstLength: common targets take no
         // heed of it, and every byte has its place all the same.

@@ -77,6 +77,8 @@ pub(crate) struct Login {
     listening: bool,
     segment: usize,
     requests: u32,
+    /// TargetPortalGroupTag.
+    portal_group: Option<u16>,
 }
 
 impl Login {
@@ -109,6 +111,7 @@ impl Login {
             listening: false,
             segment: SEGMENT,
             requests: 0,
+            portal_group: None,
         }
     }
 
@@ -136,6 +139,11 @@ impl Login {
     /// Whether the target chose SHA-256 for CHAP.
     pub(crate) fn chose_sha256(&self) -> bool {
         self.security.chose_sha256()
+    }
+
+    /// The portal group that answers, if it has said so (RFC 7143 §13.9).
+    pub(crate) fn portal_group(&self) -> Option<u16> {
+        self.portal_group
     }
 
     /// Takes a response, with its data segment.
@@ -196,6 +204,7 @@ impl Login {
     }
 
     fn receive(&mut self, pairs: &[Pair<'_>]) -> Result<(), LoginError> {
+        self.declared(pairs)?;
         let reply = self.outgoing.pairs();
         if self.stage == Stage::Security {
             return self
@@ -210,6 +219,24 @@ impl Login {
             self.operational
                 .receive(pair, reply)
                 .map_err(LoginError::Protocol)?;
+        }
+        Ok(())
+    }
+
+    /// What a target declares about itself in any stage. The same once more is let
+    /// pass, something else is not (RFC 7143 §6.3).
+    fn declared(&mut self, pairs: &[Pair<'_>]) -> Result<(), LoginError> {
+        let key = Key::TargetPortalGroupTag;
+        for pair in pairs.iter().filter(|pair| pair.key == key.name()) {
+            let group = key.spec().number(pair.value);
+            let group = group.map_err(|e| protocol(&format!("{key}: {e}")))? as u16;
+            if self
+                .portal_group
+                .replace(group)
+                .is_some_and(|known| known != group)
+            {
+                return Err(protocol(&format!("{key} declared twice")));
+            }
         }
         Ok(())
     }

@@ -141,10 +141,18 @@ fn data_in_for_a_write() {
     ends_and_recovers(pair, tag, "reads nothing");
 }
 
+/// The A bit has no meaning at error recovery level 0, and is to be ignored.
 #[test]
 fn data_in_that_wants_an_acknowledgement() {
-    data_in("acknowledgement", |pdu, _| {
-        pdu.acknowledge = true;
+    let mut pair = pair(in_four());
+    pair.peer.mangle = Some(Box::new(|pdu, _| {
+        if let TargetPdu::DataIn(pdu) = pdu {
+            (pdu.acknowledge, pdu.ttt) = (true, 5);
+        }
         true
-    });
+    }));
+    let tag = pair.read(0, LENGTH, 1 << 20);
+    assert_eq!(pair.finish(tag), Status::Ok);
+    assert!(pair.bytes(0, LENGTH) == pair.bytes(1 << 20, LENGTH));
+    assert_eq!(pair.suspended(), Vec::<String>::new());
 }

@@ -2,7 +2,7 @@
 
 use vcp_iscsi_initiator::Status;
 use vcp_iscsi_proto::pdu::*;
-use vcp_iscsi_proto::{Lun, RESERVED_TAG};
+use vcp_iscsi_proto::{BHS_LEN, Lun, RESERVED_TAG};
 
 use crate::pair::*;
 
@@ -191,4 +191,138 @@ fn other_events_are_noted() {
     send_async(&mut pair, event);
     pair.run();
     assert_eq!(pair.suspended(), Vec::<String>::new());
+}
+
+/// Answers Text Requests with these parts; each but the last leaves the exchange
+/// open.
+fn exchange(pair: &mut Pair, parts: &'static [&'static [u8]], last_ttt: u32) {
+    let mut parts = parts.iter();
+    let mut tag = None;
+    pair.peer.intercept = Some(Box::new(move |peer, pdu, _| {
+        let InitiatorPdu::TextRequest(text) = pdu else {
+            return false;
+        };
+        assert_eq!(*tag.get_or_insert(text.itt), text.itt, "one tag for all");
+        let part = parts.next().expect("a request too many");
+        let is_final = parts.len() == 0;
+        let sn = peer.status();
+        peer.send(
+            TextResponse {
+                is_final,
+                is_continued: false,
+                data_len: 0,
+                lun: Lun::default(),
+                itt: text.itt,
+                ttt: if is_final { last_ttt } else { 9 },
+                sn,
+            },
+            part,
+        );
+        true
+    }));
+    send_async(pair, AsyncEvent::Negotiate { within: 5 });
+    pair.run();
+}
+
+/// Longest data segment that the initiator sends when it can.
+fn longest_segment(pair: &mut Pair) -> u32 {
+    pair.peer.seen.clear();
+    let tag = pair.write(0, 65536, 0);
+    assert_eq!(pair.finish(tag), Status::Ok);
+    let lengths = pair.peer.seen.iter().filter_map(|pdu| match pdu {
+        InitiatorPdu::DataOut(data) => Some(data.data_len),
+        _ => None,
+    });
+    lengths.max().expect("Data-Out")
+}
+
+#[test]
+fn tag_of_a_final_text_response_is_ignored() {
+    let mut pair = Pair::plain().ready();
+    exchange(&mut pair, &[b"MaxRecvDataSegmentLength=2048\0"], 77);
+    assert_eq!(pair.suspended(), Vec::<String>::new());
+    assert_eq!(longest_segment(&mut pair), 2048);
+}
+
+#[test]
+fn failed_negotiation_changes_nothing() {
+    let mut pair = Pair::plain().ready();
+    let before = longest_segment(&mut pair);
+    let mut first = true;
+    pair.peer.intercept = Some(Box::new(move |peer, pdu, _| {
+        let InitiatorPdu::TextRequest(text) = pdu else {
+            return false;
+        };
+        let sn = peer.status();
+        if core::mem::replace(&mut first, false) {
+            peer.send(
+                TextResponse {
+                    is_final: false,
+                    is_continued: false,
+                    data_len: 0,
+                    lun: Lun::default(),
+                    itt: text.itt,
+                    ttt: 9,
+                    sn,
+                },
+                b"MaxRecvDataSegmentLength=2048\0",
+            );
+        } else {
+            let mut header = [0; BHS_LEN];
+            text.emit(&mut header);
+            let reason = RejectReason::ProtocolError;
+            peer.send(
+                Reject {
+                    reason,
+                    data_len: 0,
+                    sn,
+                    data_sn: 0,
+                },
+                &header,
+            );
+        }
+        true
+    }));
+    send_async(&mut pair, AsyncEvent::Negotiate { within: 5 });
+    pair.run();
+    assert_eq!(pair.suspended(), Vec::<String>::new());
+    assert_eq!(longest_segment(&mut pair), before);
+}
+
+#[test]
+fn key_declared_twice_in_the_full_feature_phase() {
+    let mut pair = Pair::plain().ready();
+    const PART: &[u8] = b"MaxRecvDataSegmentLength=2048\0";
+    exchange(&mut pair, &[PART, PART], RESERVED_TAG);
+    assert!(pair.suspended()[0].contains("MaxRecvDataSegmentLength declared twice"));
+}
+
+#[test]
+fn text_that_neither_ends_nor_goes_on() {
+    for (is_final, is_continued, ttt) in [(false, false, RESERVED_TAG), (true, true, RESERVED_TAG)]
+    {
+        let mut pair = Pair::plain().ready();
+        pair.peer.intercept = Some(Box::new(move |peer, pdu, _| {
+            let InitiatorPdu::TextRequest(text) = pdu else {
+                return false;
+            };
+            let sn = peer.status();
+            peer.send(
+                TextResponse {
+                    is_final,
+                    is_continued,
+                    data_len: 0,
+                    lun: Lun::default(),
+                    itt: text.itt,
+                    ttt,
+                    sn,
+                },
+                b"",
+            );
+            true
+        }));
+        send_async(&mut pair, AsyncEvent::Negotiate { within: 5 });
+        pair.run();
+        assert_eq!(pair.suspended().len(), 1);
+    }
 }

@@ -134,3 +134,25 @@ fn other_rejects() {
     pair.run();
     assert_eq!(pair.suspended().len(), 1);
 }
+
+/// A reason that RFC 7143 does not use any more: the negotiation has failed, and the
+/// connection with it.
+#[test]
+fn negotiation_reset_ends_the_connection() {
+    let mut pair = Pair::plain().ready();
+    let mut header = [0; BHS_LEN];
+    header[0] = 0x44;
+    let sn = pair.peer.status();
+    let reason = RejectReason::NegotiationReset;
+    pair.peer.send(
+        Reject {
+            reason,
+            data_len: 0,
+            sn,
+            data_sn: 0,
+        },
+        &header,
+    );
+    pair.run();
+    assert!(pair.suspended()[0].contains("negotiation"));
+}

@@ -94,6 +94,31 @@ fn default_time2wait_is_waited() {
     assert_eq!(pair.connects.len(), 2);
 }
 
+/// A login to another portal group takes nothing over: what is left of the old
+/// session could still write.
+#[test]
+fn portal_that_changes_its_group_is_not_written_to() {
+    let mut pair = Pair::plain().ready();
+    let tag = pair.write(0, 4096, 0);
+    pair.cut("reset by peer");
+    pair.peer.settings.portal_group = Some(2);
+    pair.run_for(10 * SECOND);
+    assert_eq!((pair.readies(), pair.failed()), (1, None));
+    assert!(!pair.completed.contains_key(&tag));
+    let why = "it is of portal group 2 now, and was of 1 before";
+    let told =
+        |action: &Action| matches!(action, Action::Log { message, .. } if message.contains(why));
+    assert!(pair.actions.iter().any(told));
+    // Back again, or without a word about it.
+    pair.peer.settings.portal_group = Some(1);
+    pair.run_for(6 * SECOND);
+    assert_eq!(pair.completed[&tag], Status::Ok);
+    pair.cut("reset by peer");
+    pair.peer.settings.portal_group = None;
+    pair.run_for(SECOND);
+    assert_eq!(pair.readies(), 3);
+}
+
 #[test]
 fn another_unit_in_its_place_is_the_end() {
     let mut pair = Pair::plain().ready();

@@ -134,6 +134,16 @@ fn temporary_redirection_holds_for_one_connection() {
     assert_eq!(ports, [3260, 3261, 3260]);
 }
 
+/// Portals may be of different groups; each is held to its own.
+#[test]
+fn portals_of_different_groups() {
+    let mut pair = moved(LoginStatus::TargetMovedTemporarily);
+    pair.cut("reset by peer");
+    pair.peer.settings.portal_group = Some(7);
+    pair.run_for(SECOND);
+    assert_eq!(pair.readies(), 2);
+}
+
 #[test]
 fn permanent_redirection_is_remembered() {
     let mut pair = moved(LoginStatus::TargetMovedPermanently);

@@ -92,6 +92,10 @@ fn keys_are_negotiated_once() {
     let mut again = super::tests::play(&[]).operational();
     again.tell(false, "MaxRecvDataSegmentLength=8192\0");
     violation(again.hear(false, "MaxRecvDataSegmentLength=16384\0"));
+    let mut group = super::play(&[]).operational();
+    assert_eq!(group.login.portal_group(), Some(1));
+    group.tell(false, "TargetPortalGroupTag=1\0");
+    violation(group.hear(false, "TargetPortalGroupTag=2\0"));
 }
 
 #[test]

@@ -76,8 +76,11 @@ fn unknown_keys_are_answered() {
     let mut play = play(&[]).operational();
     play.tell(
         false,
-        "X-com.example.key=5\0OFMarker=No\0TaskReporting=FastAbort,RFC3720\0",
+        "X-com.example.key=5\0OFMarker=No\0IFMarkInt=2048~8192\0\
+         TaskReporting=FastAbort,RFC3720\0iSCSIProtocolLevel=2\0",
     );
+    assert_eq!(play.value("IFMarkInt"), Some("Reject"));
+    assert_eq!(play.value("iSCSIProtocolLevel"), Some("1"));
     assert_eq!(play.value("X-com.example.key"), Some("NotUnderstood"));
     assert_eq!(play.value("OFMarker"), Some("Reject"));
     assert_eq!(play.value("TaskReporting"), Some("RFC3720"));

@@ -13,6 +13,14 @@ impl Peer {
             self.logins += 1;
         }
         assert!(!request.is_continued, "login text fits into one PDU");
+        assert_eq!((request.tsih, request.cid), (0, 0), "a new session");
+        assert_eq!((request.version_min, request.version_max), (0, 0));
+        assert_eq!(
+            self.exp_cmd_sn, request.sn.cmd_sn,
+            "one CmdSN for the whole login"
+        );
+        let itt = *self.login_itt.get_or_insert(request.itt);
+        assert_eq!(request.itt, itt, "one tag for the whole login");
         let mut answer = Writer::new();
         if request.stage == Stage::Operational
             && !self.negotiated.contains_key(Key::MaxBurstLength.name())
@@ -32,6 +40,9 @@ impl Peer {
             if let Some(result) = result {
                 answer.put(key.name(), result);
             }
+        }
+        if let (Some(group), Stage::Security) = (self.settings.portal_group, request.stage) {
+            answer.put("TargetPortalGroupTag", group);
         }
         if request.stage == Stage::Operational && self.negotiated.len() > 4 {
             answer.put("MaxRecvDataSegmentLength", self.settings.max_recv);

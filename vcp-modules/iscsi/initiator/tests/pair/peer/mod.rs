@@ -40,6 +40,8 @@ pub struct Settings {
     pub data_in: u32,
     /// Keys offered by the target in its first answer.
     pub extra_keys: Vec<(&'static str, &'static str)>,
+    /// TargetPortalGroupTag.
+    pub portal_group: Option<u16>,
 }
 
 impl Default for Settings {
@@ -57,6 +59,7 @@ impl Default for Settings {
             status_in_data: true,
             data_in: 65_536,
             extra_keys: Vec::new(),
+            portal_group: Some(1),
         }
     }
 }
@@ -80,6 +83,7 @@ pub struct Peer {
     pub max_cmd_sn: Option<Serial>,
     input: Vec<u8>,
     full_feature: bool,
+    login_itt: Option<u32>,
     negotiated: BTreeMap<&'static str, String>,
     writing: BTreeMap<u32, Writing>,
     next_ttt: u32,
@@ -106,6 +110,7 @@ impl Peer {
             max_cmd_sn: None,
             input: Vec::new(),
             full_feature: false,
+            login_itt: None,
             negotiated: BTreeMap::new(),
             writing: BTreeMap::new(),
             next_ttt: 1,
@@ -119,6 +124,7 @@ impl Peer {
         self.input.clear();
         self.out.clear();
         self.full_feature = false;
+        self.login_itt = None;
         self.negotiated.clear();
         self.writing.clear();
         self.early.clear();
