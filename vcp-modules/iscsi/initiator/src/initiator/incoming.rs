@@ -88,6 +88,10 @@ impl Initiator {
         let Some(pdu) = connection.pdu.take() else {
             return Ok(());
         };
+        if let (TargetPdu::Reject(reject), Phase::Login(_)) = (&pdu, &self.phase) {
+            // Only Login Responses have a place there (RFC 7143 §4.2.4); but it says why.
+            return Err(format!("rejected during login: {}", reject.reason).into());
+        }
         let failed_login =
             matches!(&pdu, TargetPdu::LoginResponse(r) if r.status != LoginStatus::Success);
         if !failed_login && !connection.numbers.window(&pdu.sn()) {

@@ -326,3 +326,18 @@ fn text_that_neither_ends_nor_goes_on() {
         assert_eq!(pair.suspended().len(), 1);
     }
 }
+
+#[test]
+fn one_text_request_at_a_time() {
+    let mut pair = Pair::plain().ready();
+    pair.peer.intercept = Some(Box::new(|_, pdu, _| {
+        matches!(pdu, InitiatorPdu::TextRequest(_))
+    }));
+    for _ in 0..3 {
+        send_async(&mut pair, AsyncEvent::Negotiate { within: 5 });
+        pair.run();
+    }
+    let requests = pair.peer.seen.iter();
+    let requests = requests.filter(|pdu| matches!(pdu, InitiatorPdu::TextRequest(_)));
+    assert_eq!(requests.count(), 1);
+}

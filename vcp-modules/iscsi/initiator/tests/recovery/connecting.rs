@@ -2,7 +2,8 @@
 
 use vcp_iscsi_initiator::{Action, Initiator};
 use vcp_iscsi_proto::login::LoginStatus;
-use vcp_iscsi_proto::pdu::{InitiatorPdu, TargetPdu};
+use vcp_iscsi_proto::pdu::{InitiatorPdu, Reject, RejectReason, TargetPdu};
+use vcp_iscsi_proto::{BHS_LEN, RESERVED_TAG};
 
 use crate::pair::*;
 
@@ -215,4 +216,34 @@ fn login_status_numbers_are_checked() {
     }));
     pair.run();
     assert!(pair.failed().unwrap().contains("StatSN"));
+}
+
+#[test]
+fn other_pdus_during_the_login_end_it() {
+    for rejected in [None, Some(0x43), Some(0x40)] {
+        let mut pair = Pair::plain();
+        pair.peer.intercept = Some(Box::new(move |peer, _, _| {
+            let sn = peer.status();
+            let Some(opcode) = rejected else {
+                peer.echo(RESERVED_TAG);
+                return true;
+            };
+            let mut header = [0; BHS_LEN];
+            header[0] = opcode;
+            let reason = RejectReason::ProtocolError;
+            peer.send(
+                Reject {
+                    reason,
+                    data_len: 0,
+                    sn,
+                    data_sn: 0,
+                },
+                &header,
+            );
+            true
+        }));
+        pair.run();
+        let line = pair.failed().unwrap();
+        assert!(line.contains("during login"), "{line}");
+    }
 }

@@ -1,7 +1,9 @@
 //! How the data of reads and writes goes, and how many commands at a time.
 
 use vcp_iscsi_initiator::Status;
-use vcp_iscsi_proto::pdu::InitiatorPdu;
+use vcp_iscsi_proto::pdu::{DataIn, InitiatorPdu, Residual};
+use vcp_iscsi_proto::scsi::Status as ScsiStatus;
+use vcp_iscsi_proto::{Lun, RESERVED_TAG};
 
 use crate::pair::*;
 use crate::{MIB, opcodes};
@@ -152,4 +154,59 @@ fn closed_window_is_waited_for() {
     assert_eq!(opcodes(&pair).len(), 1);
     pair.run();
     assert!(tags.iter().all(|tag| pair.completed[tag] == Status::Ok));
+}
+
+/// A target is to set them to zero, an initiator not to look at them.
+#[test]
+fn reserved_bits_are_ignored() {
+    for status_in_data in [true, false] {
+        let settings = Settings {
+            status_in_data,
+            ..Settings::default()
+        };
+        let mut pair = Pair::new(config(&[]), settings, Disk::new(512, 1 << 20)).ready();
+        pair.peer.scribble = true;
+        pair.fill(0, 65536, 4);
+        let tag = pair.write(0, 65536, 0);
+        assert_eq!(pair.finish(tag), Status::Ok);
+        let tag = pair.read(0, 65536, MIB);
+        assert_eq!(pair.finish(tag), Status::Ok);
+        assert!(pair.bytes(0, 65536) == pair.bytes(MIB, 65536));
+        // Pings are answered too.
+        pair.run_for(60 * SECOND);
+        assert_eq!(pair.suspended(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn empty_data_in_is_taken() {
+    let mut pair = Pair::plain().ready();
+    pair.peer.intercept = Some(Box::new(|peer, pdu, _| {
+        let InitiatorPdu::ScsiCommand(command) = pdu else {
+            return false;
+        };
+        peer.exp_cmd_sn = peer.exp_cmd_sn.next();
+        for (data_sn, data) in [&[][..], &[7; 512], &[]].into_iter().enumerate() {
+            let last = data_sn == 2;
+            let sn = if last { peer.status() } else { peer.numbers() };
+            let pdu = DataIn {
+                is_final: last,
+                acknowledge: false,
+                status: last.then_some(ScsiStatus::Good),
+                data_len: 0,
+                lun: Lun::default(),
+                itt: command.itt,
+                ttt: RESERVED_TAG,
+                sn,
+                data_sn: data_sn as u32,
+                offset: if last { 512 } else { 0 },
+                residual: Residual::None,
+            };
+            peer.send(pdu, data);
+        }
+        true
+    }));
+    let tag = pair.read(0, 512, 0);
+    assert_eq!(pair.finish(tag), Status::Ok);
+    assert_eq!(pair.bytes(0, 512), [7; 512]);
 }

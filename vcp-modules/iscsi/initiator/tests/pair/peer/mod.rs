@@ -3,14 +3,15 @@
 
 mod answers;
 mod login;
+mod wire;
 mod writes;
 
 use std::collections::{BTreeMap, VecDeque};
 
-use vcp_iscsi_proto::bhs::{BHS_LEN, Bhs, RESERVED_TAG};
+use vcp_iscsi_proto::bhs::RESERVED_TAG;
 use vcp_iscsi_proto::pdu::*;
 use vcp_iscsi_proto::text::{Key, KeyKind, value};
-use vcp_iscsi_proto::{Crc32c, Lun, Serial};
+use vcp_iscsi_proto::{Lun, Serial};
 
 use super::disk::Disk;
 use writes::Writing;
@@ -81,6 +82,10 @@ pub struct Peer {
     pub most_unsolicited: u32,
     /// Overrides ExpCmdSN + window.
     pub max_cmd_sn: Option<Serial>,
+    /// Sets bits that an initiator has to ignore.
+    pub scribble: bool,
+    /// Of the command that came last.
+    last_cmd_sn: Option<Serial>,
     input: Vec<u8>,
     full_feature: bool,
     login_itt: Option<u32>,
@@ -108,6 +113,8 @@ impl Peer {
             longest_burst: 0,
             most_unsolicited: 0,
             max_cmd_sn: None,
+            scribble: false,
+            last_cmd_sn: None,
             input: Vec::new(),
             full_feature: false,
             login_itt: None,
@@ -130,6 +137,7 @@ impl Peer {
         self.early.clear();
         self.unsolicited_of = None;
         self.max_cmd_sn = None;
+        self.last_cmd_sn = None;
         self.stat_sn = self.stat_sn.add(0x100);
     }
 
@@ -152,46 +160,6 @@ impl Peer {
         self.negotiated.get(key.name()).is_none_or(|v| v == "Yes")
     }
 
-    fn digest(&self, key: Key) -> bool {
-        self.full_feature
-            && self
-                .negotiated
-                .get(key.name())
-                .is_some_and(|v| v == "CRC32C")
-    }
-
-    pub fn receive(&mut self, bytes: &[u8]) {
-        self.input.extend_from_slice(bytes);
-        loop {
-            let Some(header) = self.input.first_chunk::<BHS_LEN>().copied() else {
-                return;
-            };
-            let bhs = Bhs::parse(&header);
-            let layout = bhs.layout(self.digest(Key::HeaderDigest), self.digest(Key::DataDigest));
-            if self.input.len() < layout.total {
-                return;
-            }
-            let pdu: Vec<u8> = self.input.drain(..layout.total).collect();
-            if layout.data_start > layout.header_len {
-                let digest = Crc32c::of(&pdu[..layout.header_len]);
-                assert_eq!(
-                    pdu[layout.header_len..layout.data_start],
-                    digest,
-                    "header digest"
-                );
-            }
-            if layout.has_data_digest() {
-                let digest = Crc32c::of(&pdu[layout.data_start..layout.data_end()]);
-                assert_eq!(pdu[layout.data_end()..], digest, "data digest");
-            }
-            let data = &pdu[layout.data_start..layout.data_start + layout.data_len];
-            let padding = &pdu[layout.data_start + layout.data_len..layout.data_end()];
-            assert!(padding.iter().all(|&b| b == 0), "padding");
-            let parsed = InitiatorPdu::parse(&header).expect("a PDU of an initiator");
-            self.take(parsed, data.to_vec());
-        }
-    }
-
     fn take(&mut self, pdu: InitiatorPdu, data: Vec<u8>) {
         self.seen.push(pdu);
         let login = matches!(pdu, InitiatorPdu::LoginRequest(_));
@@ -202,6 +170,14 @@ impl Peer {
             pdu.opcode()
         );
         self.check_expected_status(&pdu);
+        if let InitiatorPdu::ScsiCommand(command) = &pdu {
+            let last = self.last_cmd_sn.replace(command.sn.cmd_sn);
+            assert!(!command.immediate, "commands are delivered in order");
+            assert!(
+                last.is_none_or(|last| last.lt(command.sn.cmd_sn)),
+                "commands in increasing order of CmdSN"
+            );
+        }
         if let Some(mut intercept) = self.intercept.take() {
             let done = intercept(self, &pdu, &data);
             self.intercept.get_or_insert(intercept);
@@ -340,35 +316,6 @@ impl Peer {
             max_cmd_sn: self.max_cmd(),
         }
     }
-
-    pub fn send(&mut self, pdu: impl Into<TargetPdu>, data: &[u8]) {
-        let mut pdu = pdu.into();
-        let mut data = data.to_vec();
-        set_len(&mut pdu, data.len() as u32);
-        if let Some(mangle) = &mut self.mangle
-            && !mangle(&mut pdu, &mut data)
-        {
-            return;
-        }
-        let mut header = [0; BHS_LEN];
-        pdu.emit(&mut header);
-        self.send_raw(&header, &data);
-    }
-
-    /// A header and data segment as they are, with what the connection adds.
-    pub fn send_raw(&mut self, header: &[u8; BHS_LEN], data: &[u8]) {
-        self.out.extend(header);
-        if self.digest(Key::HeaderDigest) {
-            self.out.extend(Crc32c::of(header));
-        }
-        let mut data = data.to_vec();
-        let has_data = !data.is_empty();
-        data.resize(data.len().next_multiple_of(4), 0);
-        self.out.extend(&data);
-        if has_data && self.digest(Key::DataDigest) {
-            self.out.extend(Crc32c::of(&data));
-        }
-    }
 }
 
 fn cmd_sn(pdu: &InitiatorPdu) -> Serial {
@@ -376,20 +323,5 @@ fn cmd_sn(pdu: &InitiatorPdu) -> Serial {
         InitiatorPdu::ScsiCommand(p) => p.sn.cmd_sn,
         InitiatorPdu::NopOut(p) => p.sn.cmd_sn,
         _ => unreachable!("only these are kept"),
-    }
-}
-
-fn set_len(pdu: &mut TargetPdu, length: u32) {
-    match pdu {
-        TargetPdu::NopIn(p) => p.data_len = length,
-        TargetPdu::ScsiResponse(p) => p.data_len = length,
-        TargetPdu::TaskResponse(p) => p.data_len = length,
-        TargetPdu::LoginResponse(p) => p.data_len = length,
-        TargetPdu::TextResponse(p) => p.data_len = length,
-        TargetPdu::DataIn(p) => p.data_len = length,
-        TargetPdu::LogoutResponse(p) => p.data_len = length,
-        TargetPdu::R2t(p) => p.data_len = length,
-        TargetPdu::AsyncMessage(p) => p.data_len = length,
-        TargetPdu::Reject(p) => p.data_len = length,
     }
 }
