@@ -6,6 +6,7 @@ mod generated {
         wasmtime::component::bindgen!({
             path: "../../wit",
             world: "vcp:worlds/processor",
+            imports: { "vcp:io/log": trappable },
             exports: { default: async },
         });
     }

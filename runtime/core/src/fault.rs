@@ -3,6 +3,8 @@
 use vcp_queue::Violation;
 use wasmtime::Trap;
 
+use crate::logging::line;
+
 /// What ended an instance.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
@@ -43,6 +45,12 @@ pub enum Fault {
     /// It said something that its interface forbids.
     #[error("protocol violation: {0}")]
     Protocol(String),
+    /// One call waited too long for what a granted interface was to give.
+    #[error("one call waited for more than {seconds} s")]
+    Stuck {
+        /// The most that a call may wait.
+        seconds: u64,
+    },
     /// An operator asked for it.
     #[error("injected")]
     Injected,
@@ -56,15 +64,24 @@ impl Fault {
         }
         let backtrace = error
             .downcast_ref::<wasmtime::WasmBacktrace>()
-            .map(ToString::to_string)
+            .map(|backtrace| lines(&backtrace.to_string()))
             .unwrap_or_default();
         let message = match error.downcast_ref::<Trap>() {
             Some(trap) => trap
                 .to_string()
                 .trim_start_matches("wasm trap: ")
                 .to_owned(),
-            None => format!("{:#}", error.root_cause()),
+            None => line(&error.root_cause().to_string()),
         };
         Self::Trap { message, backtrace }
     }
 }
+
+/// A backtrace with names that the guest's maker chose.
+fn lines(backtrace: &str) -> String {
+    let lines = backtrace.lines().take(MAX_LINES).map(line);
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Lines of a backtrace that are kept.
+const MAX_LINES: usize = 128;

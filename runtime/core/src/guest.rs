@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
+use std::time::{Duration, Instant};
 
 use wasmtime::component::Linker;
 use wasmtime::{Store, Trap};
@@ -20,6 +21,10 @@ use crate::world::World;
 
 /// Fuel after which a call gives way for a moment, about 0.1 ms.
 const YIELD_INTERVAL: u64 = 1_000_000;
+/// Bytes of entries, lists and text that a call may give or a host function take.
+const MAX_BATCH: usize = 16 << 20;
+/// How long a call may wait for what a granted interface is to give.
+const WAIT_SECONDS: u64 = 10;
 /// The least a data and a receive area may have, as `vcp:io/control` says.
 const MIN_DATA: u32 = 64 << 10;
 const MIN_RECEIVE: u32 = 128 << 10;
@@ -57,6 +62,8 @@ impl Guest {
     ) -> Result<Self, Fault> {
         let mut store = Store::new(&engine.wasmtime, state);
         store.limiter(State::limits);
+        store.set_hostcall_fuel(MAX_BATCH);
+        store.data_mut().refuel(fuel_limit);
         let metered = store.set_fuel(fuel_limit).is_ok();
         if metered {
             store
@@ -75,9 +82,9 @@ impl Guest {
             })
         };
         let (exports, memories) = memory::collect(|| run(instantiate));
-        let exports = exports.map_err(|error| match error.downcast_ref::<Trap>() {
+        let exports = exports?.map_err(|error| match error.downcast_ref::<Trap>() {
             Some(_) => Fault::from_call(error, fuel_limit),
-            None => Fault::Instantiate(format!("{error:#}")),
+            None => Fault::Instantiate(crate::logging::clean(&format!("{error:#}"))),
         })?;
         let memory = only(memories)?;
         let areas = control::Areas {
@@ -120,7 +127,7 @@ impl Guest {
                 }
             };
         self.account();
-        result.map_err(|error| Fault::from_call(error, self.fuel_limit))
+        result?.map_err(|error| Fault::from_call(error, self.fuel_limit))
     }
 
     /// One batch of events in, one batch of effects out.
@@ -133,13 +140,13 @@ impl Guest {
                 &events.commands,
                 &events.requests,
             ))
-            .map(from_device),
+            .map(|result| result.map(from_device)),
             Exports::Processor(world) => run(world
                 .vcp_net_processor()
                 .call_process(&mut self.store, events)),
         };
         self.account();
-        result.map_err(|error| Fault::from_call(error, self.fuel_limit))
+        result?.map_err(|error| Fault::from_call(error, self.fuel_limit))
     }
 
     /// The bytes of a span that the guest named; `what` says where it did.
@@ -157,11 +164,15 @@ impl Guest {
             // It succeeds exactly when metering is on.
             let _ = self.store.set_fuel(self.fuel_limit);
         }
+        self.store.data_mut().refuel(self.fuel_limit);
     }
 
     fn account(&mut self) {
         if self.metered {
-            self.fuel += self.fuel_limit - self.store.get_fuel().unwrap_or(self.fuel_limit);
+            let limit = self.fuel_limit;
+            let left = self.store.get_fuel().unwrap_or(limit);
+            let host = limit - self.store.data_mut().refuel(0);
+            self.fuel += limit - left + host;
         }
     }
 
@@ -242,18 +253,28 @@ thread_local! {
 }
 
 /// Runs a call to its end on this thread. A call is pending when it yields for
-/// fuel, which wakes it at once, or waits for a granted WASI operation.
-fn run<F: Future>(future: F) -> F::Output {
+/// fuel, which wakes it at once, or waits for a granted WASI operation. That may
+/// never end, and is given up in time; the store is of no use afterwards.
+fn run<F: Future>(future: F) -> Result<F::Output, Fault> {
+    let patience = Duration::from_secs(WAIT_SECONDS);
+    let mut waited = Duration::ZERO;
     let unpark = UNPARK.with(Arc::clone);
     let waker = Waker::from(Arc::clone(&unpark));
     let mut context = Context::from_waker(&waker);
     let mut future = pin!(future);
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-            return output;
+            return Ok(output);
         }
         while !unpark.woken.swap(false, Ordering::Acquire) {
-            std::thread::park();
+            let since = Instant::now();
+            std::thread::park_timeout(patience.saturating_sub(waited));
+            waited += since.elapsed();
+            if waited >= patience {
+                return Err(Fault::Stuck {
+                    seconds: WAIT_SECONDS,
+                });
+            }
         }
     }
 }

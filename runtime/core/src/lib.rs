@@ -3,7 +3,7 @@
 //! One VCP is one component instance in a store of its own, on one OS thread
 //! that also polls the VCP's link and its clients' sockets: an I/O crosses no
 //! thread. What a guest says is checked once, where it enters
-//! ([`guest`] for spans, `vcp-queue` for tags); a violation is a fault of that
+//! (`guest.rs` for spans, `vcp-queue` for tags); a violation is a fault of that
 //! VCP and never of the host.
 //!
 //! This crate knows queues, memory, fuel and restarts. It knows nothing of NBD,
@@ -13,6 +13,7 @@
 //! Start reading at [`Vcp::start`] in `vcp.rs`, then `channel/`.
 
 mod bindings;
+mod bucket;
 mod cache;
 mod channel;
 mod engine;

@@ -1,23 +1,23 @@
 //! What a VCP logs, on its way to `tracing`: bounded in length and rate, and
 //! with nothing in it that a terminal would obey.
 
-use std::sync::Arc;
-use std::time::Instant;
-
 use crate::bindings::log;
+use crate::bucket::Bucket;
+use std::sync::Arc;
 
 /// Longest message, in bytes.
 const MAX_LENGTH: usize = 4096;
 /// Messages in a burst, and how many come back each second.
-const BURST: f64 = 256.0;
-const PER_SECOND: f64 = 64.0;
+const BURST: u32 = 256;
+const PER_SECOND: u32 = 64;
+/// Longest line of news or of a backtrace, in bytes.
+const MAX_LINE: usize = 1024;
 
 /// The log of one instance.
 pub(crate) struct Logger {
     name: Arc<str>,
     generation: u32,
-    tokens: f64,
-    refilled: Instant,
+    bucket: Bucket,
     dropped: u64,
 }
 
@@ -26,22 +26,16 @@ impl Logger {
         Self {
             name,
             generation,
-            tokens: BURST,
-            refilled: Instant::now(),
+            bucket: Bucket::new(BURST, PER_SECOND),
             dropped: 0,
         }
     }
 
     fn admit(&mut self) -> bool {
-        let now = Instant::now();
-        let gained = now.duration_since(self.refilled).as_secs_f64() * PER_SECOND;
-        self.tokens = (self.tokens + gained).min(BURST);
-        self.refilled = now;
-        if self.tokens < 1.0 {
+        if !self.bucket.take() {
             self.dropped += 1;
             return false;
         }
-        self.tokens -= 1.0;
         if self.dropped > 0 {
             let dropped = std::mem::take(&mut self.dropped);
             self.emit(
@@ -81,7 +75,16 @@ impl Logger {
 /// At most [`MAX_LENGTH`] bytes, and no control characters. Also for whatever
 /// else a guest says that is shown to people.
 pub(crate) fn clean(message: &str) -> String {
-    let end = message.floor_char_boundary(MAX_LENGTH);
+    cut(message, MAX_LENGTH)
+}
+
+/// As [`clean`], for what is kept until somebody reads it.
+pub(crate) fn line(message: &str) -> String {
+    cut(message, MAX_LINE)
+}
+
+fn cut(message: &str, most: usize) -> String {
+    let end = message.floor_char_boundary(most);
     message[..end]
         .chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })

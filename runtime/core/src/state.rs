@@ -8,7 +8,7 @@ use std::sync::Arc;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
-use wasmtime::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
+use wasmtime::{ResourceLimiter, StoreLimits, StoreLimitsBuilder, Trap};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 
 use crate::bindings::{block, control, frames, log, streams, types};
@@ -56,7 +56,23 @@ pub(crate) struct State {
     resources: ResourceTable,
     limits: StoreLimits,
     logger: Logger,
+    /// Fuel that host functions may still use in this call.
+    fuel: u64,
 }
+
+/// What the host's part of a log message costs, in fuel (about 0.14 ns each): the
+/// guest's own meter stands still meanwhile.
+const MESSAGE_FUEL: u64 = 1000;
+const BYTE_FUEL: u64 = 4;
+
+/// What an instance may have beside its linear memory. A component of these
+/// worlds has a few of each.
+const MAX_TABLE_ELEMENTS: usize = 1 << 20;
+const MAX_PARTS: usize = 64;
+/// Handles to the host's objects that an instance may hold, files among them.
+const MAX_HANDLES: usize = 256;
+/// Random bytes in one call of a granted WASI.
+const MAX_RANDOM: u64 = 1 << 20;
 
 impl State {
     pub(crate) fn new(
@@ -68,6 +84,9 @@ impl State {
         // The channel processor is the VCP's own thread, so file operations may
         // as well run on it.
         wasi.allow_blocking_current_thread(true);
+        // Not even sockets that can't be connected: each is a descriptor.
+        wasi.allow_tcp(false).allow_udp(false);
+        wasi.max_random_size(MAX_RANDOM);
         for grant in grants {
             let permissions = if grant.read_only {
                 FsPerms::ReadOnly
@@ -77,13 +96,33 @@ impl State {
             let path = format!("/proc/self/fd/{}", grant.directory.as_raw_fd());
             wasi.preopened_dir(path, &grant.guest, permissions)?;
         }
-        let limits = StoreLimitsBuilder::new().memory_size(memory).build();
+        let limits = StoreLimitsBuilder::new()
+            .memory_size(memory)
+            .table_elements(MAX_TABLE_ELEMENTS)
+            .instances(MAX_PARTS)
+            .tables(MAX_PARTS)
+            .memories(MAX_PARTS)
+            .build();
+        let mut resources = ResourceTable::new();
+        resources.set_max_capacity(MAX_HANDLES);
         Ok(Self {
             wasi: wasi.build(),
-            resources: ResourceTable::new(),
+            resources,
             limits,
             logger,
+            fuel: 0,
         })
+    }
+
+    /// Gives host functions as much fuel as the guest has for a call; returns
+    /// what was left.
+    pub(crate) fn refuel(&mut self, fuel: u64) -> u64 {
+        std::mem::replace(&mut self.fuel, fuel)
+    }
+
+    fn charge(&mut self, fuel: u64) -> wasmtime::Result<()> {
+        self.fuel = self.fuel.checked_sub(fuel).ok_or(Trap::OutOfFuel)?;
+        Ok(())
     }
 
     pub(crate) fn limits(&mut self) -> &mut dyn ResourceLimiter {
@@ -109,8 +148,10 @@ impl WasiView for State {
 }
 
 impl log::Host for State {
-    fn write(&mut self, level: log::Level, message: String) {
+    fn write(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
+        self.charge(MESSAGE_FUEL + BYTE_FUEL * message.len() as u64)?;
         self.logger.write(level, &message);
+        Ok(())
     }
 }
 

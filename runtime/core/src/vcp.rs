@@ -1,6 +1,7 @@
 //! A VCP as the rest of the host sees it: started, given clients, stopped.
 
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
@@ -258,6 +259,7 @@ impl Vcp {
             let what = format!("VCP {name}: {what}");
             move |error| StartError::System { what, error }
         };
+        let last = setup.events.clone();
         let (channel, waker) = Channel::new(setup, Arc::clone(&counters), mailbox)
             .map_err(system("setting up its channel processor"))?;
         let runtime = tokio::runtime::Handle::try_current().ok();
@@ -269,7 +271,12 @@ impl Vcp {
                 // Granted WASI operations may need tokio's timers.
                 let _runtime = runtime.as_ref().map(|runtime| runtime.enter());
                 pin_to(&pinned, &pin);
-                channel.run();
+                // A mistake of the host's is no reason to leave those waiting who
+                // rely on the last event; nothing of the channel is used after it.
+                if catch_unwind(AssertUnwindSafe(|| channel.run())).is_err() {
+                    let _ = last.send(Event::Failed("its channel processor panicked".to_owned()));
+                    let _ = last.send(Event::Stopped);
+                }
             })
             .map_err(system("starting its thread"))?;
         Ok((
@@ -326,9 +333,11 @@ impl Vcp {
 impl Drop for Vcp {
     fn drop(&mut self) {
         self.stop();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        // Dropped by a client, so by its own thread: that ends by itself.
+        if thread.thread().id() != std::thread::current().id() && thread.join().is_err() {
             tracing::error!("a channel processor panicked");
         }
     }

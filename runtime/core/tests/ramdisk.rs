@@ -1,142 +1,19 @@
 //! A whole VCP in one process: the RAM disk, driven through its queue.
 
-use std::collections::VecDeque;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+mod support;
+
 use std::time::Duration;
 
-use rustix::event::{EventfdFlags, eventfd};
-use tokio::sync::mpsc::UnboundedReceiver;
-use vcp_core::{Cache, Engine, Event, Fault, Module, RestartSettings, Settings, Vcp};
-use vcp_queue::{
-    Answer, Client, ClientError, ClientRequest, Flushed, Modifiers, Operation, Status, Submit,
-};
+use vcp_core::{Cache, Engine, Event, Fault, Module, Settings, Vcp};
+use vcp_queue::{Operation, Status};
 
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A client in memory: an event counter in place of a socket.
-struct TestClient {
-    event: Arc<OwnedFd>,
-    requests: Arc<Mutex<VecDeque<ClientRequest>>>,
-    answers: Sender<(u64, Status, Vec<u8>)>,
-}
-
-impl Client for TestClient {
-    fn fd(&self) -> BorrowedFd<'_> {
-        self.event.as_fd()
-    }
-
-    fn name(&self) -> &str {
-        "test"
-    }
-
-    fn receive(&mut self, queue: &mut dyn Submit) -> Result<bool, ClientError> {
-        let _ = rustix::io::read(&self.event, &mut [0u8; 8]);
-        let mut requests = self.requests.lock().unwrap();
-        while let Some(request) = requests.front() {
-            if !queue.has_room(request.payload.len()) {
-                return Ok(true);
-            }
-            queue.submit(requests.pop_front().unwrap());
-        }
-        Ok(false)
-    }
-
-    fn send(&mut self, answers: &[Answer<'_>]) -> Result<Flushed, ClientError> {
-        for answer in answers {
-            let owned = (answer.cookie, answer.status, answer.data.to_vec());
-            self.answers
-                .send(owned)
-                .map_err(|_| ClientError::Disconnected)?;
-        }
-        Ok(Flushed::All)
-    }
-}
-
-/// The test's side of it.
-struct Driver {
-    event: Arc<OwnedFd>,
-    requests: Arc<Mutex<VecDeque<ClientRequest>>>,
-    answers: Receiver<(u64, Status, Vec<u8>)>,
-}
-
-impl Driver {
-    fn attach(vcp: &Vcp) -> Self {
-        let event = Arc::new(eventfd(0, EventfdFlags::NONBLOCK).unwrap());
-        let requests = Arc::default();
-        let (sender, answers) = channel();
-        vcp.attach(Box::new(TestClient {
-            event: Arc::clone(&event),
-            requests: Arc::clone(&requests),
-            answers: sender,
-        }));
-        Self {
-            event,
-            requests,
-            answers,
-        }
-    }
-
-    fn ask(&self, cookie: u64, operation: Operation, offset: u64, length: u32, payload: Vec<u8>) {
-        let request = ClientRequest {
-            cookie,
-            operation,
-            modifiers: Modifiers::default(),
-            offset,
-            length,
-            payload,
-        };
-        self.requests.lock().unwrap().push_back(request);
-        rustix::io::write(&self.event, &1u64.to_ne_bytes()).unwrap();
-    }
-
-    fn write(&self, cookie: u64, offset: u64, payload: Vec<u8>) {
-        self.ask(
-            cookie,
-            Operation::Write,
-            offset,
-            payload.len() as u32,
-            payload,
-        );
-    }
-
-    fn answer(&self) -> (u64, Status, Vec<u8>) {
-        self.answers
-            .recv_timeout(PATIENCE)
-            .expect("an answer in time")
-    }
-}
+use support::{Driver, next, settings_for};
 
 fn settings(config: &[(&str, &str)]) -> (Engine, Settings) {
     let engine = Engine::new(true).unwrap();
     let bytes = vcp_builtin::find("ramdisk").unwrap().bytes;
     let module = Module::load(&engine, &Cache::of_user(), "ramdisk", bytes).unwrap();
-    let pair = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
-    let settings = Settings {
-        name: "test".to_owned(),
-        module,
-        config: config.iter().map(pair).collect(),
-        memory: 64 << 20,
-        queue_depth: 32,
-        pin: Vec::new(),
-        fuel_per_call: 10_000_000_000,
-        grants: Vec::new(),
-        network: None,
-        restart: RestartSettings::default(),
-    };
-    (engine, settings)
-}
-
-fn next(events: &mut UnboundedReceiver<Event>) -> Event {
-    let began = std::time::Instant::now();
-    loop {
-        if let Ok(event) = events.try_recv() {
-            return event;
-        }
-        assert!(began.elapsed() < PATIENCE, "no event in time");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    (engine, settings_for(module, config))
 }
 
 #[test]

@@ -73,6 +73,11 @@ impl Clients {
         }
     }
 
+    /// Whether a client waits for room in the queue.
+    pub(super) fn is_blocked(&self, id: ClientId) -> bool {
+        self.slots.get(&id).is_some_and(|slot| slot.blocked)
+    }
+
     /// Drops a client whose peer is gone.
     pub(super) fn drop_lost(&mut self, id: ClientId, table: &mut Table, poller: &Poller) {
         let lost = std::io::ErrorKind::ConnectionReset;

@@ -19,6 +19,7 @@ use rustix::time::{ClockId, clock_gettime};
 use vcp_queue::{Area, Client, Status, Table};
 
 use crate::bindings::{block, control, processor};
+use crate::bucket::Bucket;
 use crate::fault::Fault;
 use crate::guest::{Effects, Events, Guest};
 use crate::logging::Logger;
@@ -33,6 +34,11 @@ pub(crate) use poller::Waker;
 
 /// How long a VCP may take to finish what it holds, and then to take its leave.
 const STOP_PATIENCE: u64 = 3_000_000_000;
+
+/// Notices of all instances of a VCP in a burst, and how many it may give each
+/// second beyond: they wait in memory for whoever listens.
+const NOTICE_BURST: u32 = 8192;
+const NOTICES_PER_SECOND: u32 = 256;
 
 /// What other threads tell a channel processor.
 pub(crate) enum Command {
@@ -84,6 +90,9 @@ pub(crate) struct Channel {
     /// Tell the guest this with the next call.
     commands: Vec<control::Command>,
     scratch: Vec<u8>,
+    /// Something was carried out that others may have waited for: turn at once.
+    again: bool,
+    notices: Bucket,
 }
 
 /// Whether the thread goes on.
@@ -130,6 +139,8 @@ impl Channel {
             deadline: None,
             commands: Vec::new(),
             scratch: Vec::new(),
+            again: false,
+            notices: Bucket::new(NOTICE_BURST, NOTICES_PER_SECOND),
         };
         Ok((channel, waker))
     }
@@ -199,25 +210,24 @@ impl Channel {
     /// The instance died. Its memory goes with it; what it had not answered
     /// stays in the table for the next one.
     fn on_fault(&mut self, fault: Fault) {
-        self.guest = None;
-        self.deadline = None;
-        if let Some(streams) = &mut self.streams {
-            streams.reset();
+        self.drop_instance();
+        if matches!(self.phase, Phase::Dead) {
+            // Of one that was given up in the same turn.
+            return;
         }
         self.table.restart();
         self.counters.faults.fetch_add(1, Ordering::Relaxed);
-        let hopeless = !self.served && !matches!(fault, Fault::Injected);
-        if hopeless || !self.setup.restart.always {
-            self.emit(Event::Fault {
-                fault: fault.clone(),
-                generation: self.generation,
-            });
-            self.die(fault.to_string());
+        self.emit(Event::Fault {
+            fault: fault.clone(),
+            generation: self.generation,
+        });
+        if self.leaving() {
+            self.end_leaving();
             return;
         }
-        if matches!(self.phase, Phase::Draining { .. } | Phase::Leaving { .. }) {
-            // It was leaving anyway, and there is nothing it could still do.
-            self.phase = Phase::Leaving { until: 0 };
+        let hopeless = !self.served && !matches!(fault, Fault::Injected);
+        if hopeless || !self.setup.restart.always {
+            self.die(fault.to_string());
             return;
         }
         let Restart {
@@ -236,17 +246,33 @@ impl Channel {
             delay
         };
         self.phase = Phase::Restarting { at: now() + delay };
-        self.emit(Event::Fault {
-            fault,
-            generation: self.generation,
-        });
+    }
+
+    /// What an instance leaves behind in the host ends with it.
+    fn drop_instance(&mut self) {
+        self.guest = None;
+        self.deadline = None;
+        self.commands.clear();
+        if let Some(streams) = &mut self.streams {
+            streams.reset(&self.poller);
+        }
+    }
+
+    /// It was leaving anyway, and there is nothing it could still do.
+    fn end_leaving(&mut self) {
+        self.refuse_all(Status::ShuttingDown);
+        self.phase = Phase::Leaving { until: 0 };
     }
 
     /// It won't serve again: answers everything with an error from now on.
     fn die(&mut self, why: String) {
-        self.guest = None;
-        self.phase = Phase::Dead;
-        self.refuse_all(Status::IoError);
+        self.drop_instance();
+        if self.leaving() {
+            self.end_leaving();
+        } else {
+            self.phase = Phase::Dead;
+            self.refuse_all(Status::IoError);
+        }
         self.emit(Event::Failed(why));
     }
 

@@ -21,6 +21,9 @@ const TOKEN: u64 = 1 << 62;
 const CREDIT: usize = 1 << 20;
 /// Streams of one VCP at a time.
 const MAX_STREAMS: usize = 64;
+/// Sockets of one VCP, with those that it has closed but that still hold bytes
+/// to send.
+const MAX_SOCKETS: usize = 2 * MAX_STREAMS;
 
 struct Slot {
     id: u32,
@@ -55,9 +58,10 @@ impl Streams {
     }
 
     /// The instance is gone, and its streams with it.
-    pub(super) fn reset(&mut self) {
+    pub(super) fn reset(&mut self, poller: &Poller) {
         for slot in self.slots.values() {
             abort(&slot.socket);
+            poller.remove(slot.socket.as_fd());
         }
         self.slots.clear();
         self.events.clear();
@@ -93,6 +97,9 @@ impl Streams {
             .map_err(|_| "not an IP address".to_owned())?;
         if !self.allowed.contains(&ip) {
             return Err(format!("connecting to {ip} is not granted"));
+        }
+        if self.slots.len() >= MAX_SOCKETS {
+            return Err("too many connections that are still being closed".to_owned());
         }
         let address = SocketAddr::new(ip, op.port);
         let socket = start(&address).map_err(|error| describe(&error.into()))?;

@@ -8,15 +8,19 @@ use super::{Channel, Command, Effects, Events, Flow, Phase, STOP_PATIENCE};
 use super::{Streams, empty_events, network, now, request_of, status_of};
 use crate::bindings::{block, control, types};
 use crate::fault::Fault;
-use crate::logging::clean;
+use crate::logging::{clean, line};
 use crate::vcp::Event;
 
-/// More notices than this in one batch are not news but noise.
+/// The most that one batch may hold of what costs the host time to carry out or
+/// memory to pass on. (Completions end with the first that answers nothing.)
 const MAX_NOTICES: usize = 4096;
+const MAX_FRAMES: usize = 1 << 16;
+const MAX_STREAM_OPS: usize = 4096;
 
 impl Channel {
     pub(super) fn turn(&mut self) -> Result<Flow, Fault> {
         let timeout = self.timeout();
+        self.again = false;
         let mut ready = std::mem::take(&mut self.ready);
         let woken = match self.poller.wait(timeout, &mut ready) {
             Ok(woken) => woken,
@@ -40,6 +44,9 @@ impl Channel {
         }
         self.issue(&mut events);
         self.answer_done();
+        self.counters
+            .clients
+            .store(self.clients.len() as u64, Ordering::Relaxed);
         self.call(events)?;
         Ok(Flow::Continue)
     }
@@ -57,7 +64,10 @@ impl Channel {
             .as_ref()
             .filter(|streams| streams.has_events())
             .map(|_| 0);
-        let next = [phase, deadline, news].into_iter().flatten().min()?;
+        // What clients were let go on with after everything was refused.
+        let refuse = matches!(self.phase, Phase::Dead) && !self.table.is_empty();
+        let again = (self.again || refuse).then_some(0);
+        let next = [phase, deadline, news, again].into_iter().flatten().min()?;
         Some(next.saturating_sub(now()))
     }
 
@@ -65,18 +75,17 @@ impl Channel {
         let mut injected = false;
         while let Ok(command) = self.mailbox.try_recv() {
             match command {
+                // Nothing new is taken on, and nobody would read from it.
+                Command::Attach(_) if self.leaving() => {}
                 Command::Attach(client) => match self.clients.add(client, &self.poller) {
                     // It may have sent something before it was handed over.
                     Ok(id) => self.clients.receive(id, &mut self.table, &self.poller),
                     Err(error) => tracing::error!("polling a client: {error}"),
                 },
                 Command::Stop => self.begin_stop(),
-                Command::Inject => injected = self.guest.is_some(),
+                Command::Inject => injected |= self.guest.is_some(),
             }
         }
-        self.counters
-            .clients
-            .store(self.clients.len() as u64, Ordering::Relaxed);
         if injected {
             Err(Fault::Injected)
         } else {
@@ -85,12 +94,12 @@ impl Channel {
     }
 
     /// Whether nothing new is taken on.
-    fn leaving(&self) -> bool {
+    pub(super) fn leaving(&self) -> bool {
         matches!(self.phase, Phase::Draining { .. } | Phase::Leaving { .. })
     }
 
     fn begin_stop(&mut self) {
-        if matches!(self.phase, Phase::Draining { .. } | Phase::Leaving { .. }) {
+        if self.leaving() {
             return;
         }
         self.clients.stop_reading(&self.poller);
@@ -133,6 +142,11 @@ impl Channel {
             }
             if ready.read && !self.leaving() {
                 self.clients.receive(id, &mut self.table, &self.poller);
+                // One that can't be read from and whose peer is gone would be
+                // reported as long as it is there.
+                if ready.broken && self.clients.is_blocked(id) {
+                    self.clients.drop_lost(id, &mut self.table, &self.poller);
+                }
             } else if ready.broken {
                 self.clients.drop_lost(id, &mut self.table, &self.poller);
             }
@@ -247,21 +261,18 @@ impl Channel {
     }
 
     fn carry_out(&mut self, effects: &Effects) -> Result<(), Fault> {
+        check_counts(effects)?;
         self.send_frames(effects)?;
         self.carry_streams(effects)?;
         self.take_completions(&effects.completions)?;
-        if effects.notices.len() > MAX_NOTICES {
-            return Err(Fault::Protocol(format!(
-                "{} notices in one batch",
-                effects.notices.len()
-            )));
-        }
+        // A completion may have made room for what waits, here or with a client.
+        self.again = !effects.completions.is_empty();
         for notice in &effects.notices {
+            // One that was given up has nothing more to say.
+            if self.guest.is_none() {
+                break;
+            }
             self.take_notice(notice)?;
-        }
-        // A completion may have made room for what waits.
-        if self.table.has_waiting() && !effects.completions.is_empty() {
-            self.deadline = Some(0);
         }
         Ok(())
     }
@@ -317,24 +328,34 @@ impl Channel {
 
     /// Checks completions, answers the clients, takes back the room.
     fn take_completions(&mut self, completions: &[block::Completion]) -> Result<(), Fault> {
-        let Some(guest) = self.guest.as_ref().filter(|_| !completions.is_empty()) else {
+        // While it takes its leave, everything has been answered already.
+        let late = matches!(self.phase, Phase::Leaving { .. });
+        let Some(guest) = self
+            .guest
+            .as_ref()
+            .filter(|_| !completions.is_empty() && !late)
+        else {
             return Ok(());
         };
         let mut loans = Vec::with_capacity(completions.len());
         let mut finished: Vec<(Finished, &[u8])> = Vec::with_capacity(completions.len());
         let mut violation = None;
         for completion in completions {
-            let data = guest.bytes("completion", self.read_span(completion))?;
-            match self
-                .table
-                .complete(completion.tag, status_of(completion.status), data)
-            {
+            let taken = guest
+                .bytes("completion", self.read_span(completion))
+                .and_then(|data| {
+                    let status = status_of(completion.status);
+                    let (loan, done) = self.table.complete(completion.tag, status, data)?;
+                    Ok((loan, done.map(|done| (done, data))))
+                });
+            match taken {
                 Ok((loan, done)) => {
                     loans.extend(loan);
-                    finished.extend(done.map(|done| (done, data)));
+                    finished.extend(done);
                 }
-                Err(error) => {
-                    violation = Some(error);
+                // What was right before it is answered all the same.
+                Err(fault) => {
+                    violation = Some(fault);
                     break;
                 }
             }
@@ -353,7 +374,7 @@ impl Channel {
         for loan in loans {
             self.area.give_back(loan);
         }
-        violation.map_or(Ok(()), |violation| Err(violation.into()))
+        violation.map_or(Ok(()), Err)
     }
 
     /// Where the bytes of a completed read are: where it says, or else where it
@@ -380,6 +401,13 @@ impl Channel {
     }
 
     fn take_notice(&mut self, notice: &block::Notice) -> Result<(), Fault> {
+        // The first that an instance has to give is not held against it.
+        let first = matches!(notice, block::Notice::Ready(_)) && !self.ready_now;
+        if !first && !self.notices.take() {
+            return Err(Fault::Protocol(
+                "more notices than anyone can read".to_owned(),
+            ));
+        }
         match notice {
             block::Notice::Ready(geometry) => {
                 let geometry = geometry_of(geometry)?;
@@ -393,15 +421,17 @@ impl Channel {
                 self.table.set_geometry(geometry.clone());
                 self.served = true;
                 self.ready_now = true;
-                self.deadline = Some(0);
+                self.again = true;
                 self.emit(Event::Ready(geometry));
             }
-            block::Notice::Suspended(why) => self.emit(Event::Suspended(clean(why))),
-            block::Notice::Failed(why) => self.die(clean(why)),
-            block::Notice::Found(what) => self.emit(Event::Found(clean(what))),
+            block::Notice::Suspended(why) => self.emit(Event::Suspended(line(why))),
+            block::Notice::Failed(why) => self.die(line(why)),
+            block::Notice::Found(what) => self.emit(Event::Found(line(what))),
             block::Notice::Stopped => {
                 // One that only finds out has nothing to be told to stop.
                 if matches!(self.phase, Phase::Leaving { .. }) || !self.served {
+                    self.drop_instance();
+                    self.refuse_all(Status::ShuttingDown);
                     self.phase = Phase::Leaving { until: 0 };
                 } else {
                     return Err(Fault::Protocol("stopped without being told to".to_owned()));
@@ -412,20 +442,40 @@ impl Channel {
     }
 }
 
+fn check_counts(effects: &Effects) -> Result<(), Fault> {
+    let counts = [
+        ("notices", effects.notices.len(), MAX_NOTICES),
+        ("frames", effects.frames.len(), MAX_FRAMES),
+        ("connects", effects.connects.len(), MAX_STREAM_OPS),
+        ("sends", effects.sends.len(), MAX_STREAM_OPS),
+        ("closes", effects.closes.len(), MAX_STREAM_OPS),
+    ];
+    for (what, count, most) in counts {
+        if count > most {
+            return Err(Fault::Protocol(format!("{count} {what} in one batch")));
+        }
+    }
+    Ok(())
+}
+
 /// Checks what a guest says its device is.
 fn geometry_of(geometry: &block::Geometry) -> Result<Geometry, Fault> {
     let block = geometry.block_size;
     let sound = block.is_power_of_two()
         && (512..=65536).contains(&block)
-        && geometry.size % u64::from(block) == 0
+        && geometry.size.is_multiple_of(u64::from(block))
         && geometry.size <= i64::MAX as u64
         && geometry.preferred_block_size >= block
-        && geometry.preferred_block_size % block == 0
+        && geometry.preferred_block_size.is_multiple_of(block)
         && geometry.max_transfer >= block
-        && geometry.max_transfer % block == 0
+        && geometry.max_transfer.is_multiple_of(block)
         && (geometry.max_discard == 0 || geometry.max_discard >= block)
         && (geometry.max_write_zeroes == 0 || geometry.max_write_zeroes >= block);
     if !sound {
+        let geometry = block::Geometry {
+            identity: clean(&geometry.identity),
+            ..geometry.clone()
+        };
         return Err(Fault::Protocol(format!(
             "impossible geometry: {geometry:?}"
         )));

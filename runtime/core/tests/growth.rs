@@ -1,0 +1,64 @@
+//! What a host has of descriptors, threads and memory does not grow with the
+//! number of instances that died in it. A test of its own process: others would
+//! be counted.
+
+mod support;
+
+use std::time::Duration;
+
+use vcp_core::{Cache, Engine, Event, Module, Vcp};
+use vcp_queue::Operation;
+
+use support::{Driver, next, settings_for};
+
+fn count(directory: &str) -> usize {
+    std::fs::read_dir(directory).unwrap().count()
+}
+
+/// Resident memory in KiB.
+fn resident(field: &str) -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// Runs `generations` instances to their deaths of `fault`.
+fn die(engine: &Engine, module: &Module, fault: &str, generations: u32) {
+    let range = format!("1..{generations}");
+    let config = [("fault", fault), ("generations", range.as_str())];
+    let mut settings = settings_for(module.clone(), &config);
+    settings.fuel_per_call = 500_000_000;
+    settings.restart.min_run = Duration::ZERO;
+    let (vcp, mut events) = Vcp::start(engine, settings).unwrap();
+    let driver = Driver::attach(&vcp);
+    driver.ask(1, Operation::Flush, 0, 0, Vec::new());
+    let mut faults = 0;
+    while faults < generations {
+        if let Event::Fault { generation, .. } = next(&mut events) {
+            faults += 1;
+            assert_eq!(generation, faults);
+        }
+    }
+    driver.answer();
+    assert_eq!(vcp.stats().generation, generations + 1);
+}
+
+#[test]
+fn nothing_grows_with_restarts() {
+    let engine = Engine::new(true).unwrap();
+    let bytes = vcp_test_guests::MISBEHAVE_DEVICE;
+    let module = Module::load(&engine, &Cache::of_user(), "device", bytes).unwrap();
+    die(&engine, &module, "panic", 20);
+    let before = (count("/proc/self/fd"), count("/proc/self/task"));
+    let memory = resident("VmRSS:");
+    die(&engine, &module, "panic", 200);
+    assert_eq!((count("/proc/self/fd"), count("/proc/self/task")), before);
+    assert!(resident("VmRSS:") < memory + (32 << 10));
+
+    // What a guest of 64 MiB makes the host hold for it is of that order too.
+    for fault in ["notices-amplified", "completions-too-many", "log-endless"] {
+        die(&engine, &module, fault, 3);
+    }
+    let peak = resident("VmHWM:");
+    assert!(peak < memory + (256 << 10), "{peak} KiB, {memory} before");
+}

@@ -1,0 +1,106 @@
+//! What it says of itself at the start, true or not.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+
+use vcp_sdk::block::{Completion, Geometry, Status};
+use vcp_sdk::control::{Areas, Start};
+use vcp_sdk::types::Span;
+
+use crate::disk::SIZE;
+use crate::{NOTHING, deep, faults};
+
+pub(crate) const DATA_AREA: u32 = 256 << 10;
+
+/// The fault of this generation, from the configuration; empty for none.
+pub(crate) fn fault(start: &Start) -> Result<String, String> {
+    let (mut fault, mut from, mut to) = (String::new(), 1, 1);
+    for (key, value) in &start.config {
+        match key.as_str() {
+            "fault" => fault.clone_from(value),
+            "generations" => {
+                let number = |text: &str| text.parse::<u32>().map_err(|e| format!("{e}"));
+                let (first, last) = value.split_once("..").ok_or("no range")?;
+                (from, to) = (number(first)?, number(last)?);
+            }
+            other => return Err(format!("config.{other}: unknown key")),
+        }
+    }
+    if !fault.is_empty() && !faults::FAULTS.contains(&fault.as_str()) {
+        return Err(format!(
+            "config.fault: {fault:?} is no fault of this module"
+        ));
+    }
+    let due = (from..=to).contains(&start.generation);
+    Ok(if due { fault } else { String::new() })
+}
+
+/// The areas, after what goes wrong in `init`.
+pub(crate) fn areas(fault: &str, data: Span) -> Result<Areas, String> {
+    let span = |address, length| Span { address, length };
+    let mut areas = Areas {
+        data,
+        receive: NOTHING,
+    };
+    match fault {
+        "init-error" => return Err("config.fault: as you\x1b[31m\nwish".to_string()),
+        "init-error-huge" => return Err("x".repeat(8 << 20)),
+        "init-trap" => panic!("as you wish"),
+        "init-loop" => deep::forever(0),
+        "init-recursion" => {
+            deep::calls(u64::MAX);
+        }
+        "areas-none" => areas.data = NOTHING,
+        "areas-small" => areas.data.length = (64 << 10) - 1,
+        "areas-outside" => areas.data.length = 1 << 31,
+        "areas-near-end" => areas.data = span(u32::MAX - 4095, u32::MAX),
+        "areas-overlap" => areas.receive = span(data.address + data.length - 1, 1 << 17),
+        "receive-outside" => areas.receive = span(u32::MAX, 1 << 17),
+        _ => {}
+    }
+    Ok(areas)
+}
+
+/// What the device is, or rather is not.
+pub(crate) fn geometry(fault: &str) -> Geometry {
+    let mut geometry = Geometry {
+        size: SIZE as u64,
+        block_size: 512,
+        preferred_block_size: 4096,
+        max_transfer: 64 << 10,
+        max_discard: 1 << 20,
+        max_write_zeroes: 1 << 20,
+        read_only: false,
+        write_cache: true,
+        identity: "misbehave".to_string(),
+    };
+    match fault {
+        "block-0" => geometry.block_size = 0,
+        "block-3" => geometry.block_size = 3,
+        "block-256" => geometry.block_size = 256,
+        "block-huge" => geometry.block_size = 1 << 31,
+        "size-unaligned" => geometry.size += 1,
+        "size-huge" => geometry.size = u64::MAX - 511,
+        "preferred-0" => geometry.preferred_block_size = 0,
+        "preferred-unaligned" => geometry.preferred_block_size = 513,
+        "transfer-0" => geometry.max_transfer = 0,
+        "transfer-unaligned" => geometry.max_transfer = 1000,
+        "transfer-small" => geometry.max_transfer = 256,
+        "discard-small" => geometry.max_discard = 511,
+        "zeroes-small" => geometry.max_write_zeroes = 1,
+        "identity-huge" => geometry.identity = "\u{1}".repeat(8 << 20),
+        "shrunk" => geometry.size /= 2,
+        "other-block" => geometry.block_size = 1024,
+        _ => {}
+    }
+    geometry
+}
+
+/// An answer to `tag`, whatever it was.
+pub(crate) fn done(tag: u64) -> Completion {
+    Completion {
+        tag,
+        status: Status::Ok,
+        data: NOTHING,
+    }
+}

@@ -1,0 +1,20 @@
+//! VCPs with deliberate faults, for tests of what contains them: components built
+//! from this directory by the build script, and the names of their faults.
+//!
+//! Each takes `config.fault`, one of its list below, and `config.generations`,
+//! such as `1..1` (the default): which of its instances have the fault. All others
+//! are small well-behaved disks.
+
+pub mod faults;
+
+/// Of the world `device`.
+pub const MISBEHAVE_DEVICE: &[u8] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/vcp_misbehave_device.wasm"));
+
+/// Of the world `processor`.
+pub const MISBEHAVE_PROCESSOR: &[u8] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/vcp_misbehave_processor.wasm"));
+
+/// Of the world `device`, with `std` and so with WASI.
+pub const MISBEHAVE_WASI: &[u8] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/vcp_misbehave_wasi.wasm"));
