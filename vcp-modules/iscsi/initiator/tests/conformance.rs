@@ -1,5 +1,6 @@
 //! `docs/rfc7143.md` speaks the truth as far as a machine can tell: its files and
-//! tests exist, and every row says either which test shows it or why there is none.
+//! tests exist, and every row says which test shows it, why there is none, or that it
+//! is a gap.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ fn every_row_is_covered() {
     let mut files = Vec::new();
     sources(&here.join("src"), &mut files);
     sources(&here.join("tests"), &mut files);
+    sources(&here.join("../proto/src"), &mut files);
     let code: String = files
         .iter()
         .map(|file| fs::read_to_string(file).unwrap())
@@ -57,12 +59,13 @@ fn every_row_is_covered() {
             };
             assert!(path.is_file(), "{file} does not exist: {line}");
         }
-        if !shown.starts_with("not applicable because ") {
+        let excused = ["not applicable because ", "gap: "];
+        if !excused.iter().any(|excuse| shown.starts_with(excuse)) {
             assert!(!quoted(shown).is_empty(), "no test: {line}");
             for name in quoted(shown) {
                 assert!(is_test(name), "no test is called {name}: {line}");
             }
         }
     }
-    assert!(rows > 80, "{rows} rows");
+    assert!(rows > 140, "{rows} rows");
 }

@@ -234,6 +234,7 @@ impl Peer {
             }
             InitiatorPdu::LogoutRequest(p) => {
                 assert!(p.immediate);
+                assert_eq!(p.reason, LogoutReason::CloseSession);
                 let sn = self.status();
                 self.send(
                     LogoutResponse {
