@@ -1,7 +1,8 @@
 //! `docs/rfc7143.md` speaks the truth as far as a machine can tell: its files and
 //! tests exist, and every row says which test shows it, why there is none, or that it
-//! is a gap.
+//! is a gap. So does the page of settings as to which keys there are.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -68,4 +69,27 @@ fn every_row_is_covered() {
         }
     }
     assert!(rows > 140, "{rows} rows");
+}
+
+/// The keys of `docs/src/reference/iscsi.md` are those that there are.
+#[test]
+fn every_setting_is_documented() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(here.join("../../../docs/src/reference/iscsi.md")).unwrap();
+    let documented: BTreeSet<&str> = page
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .flat_map(|line| quoted(line.split('|').nth(1).unwrap()))
+        .collect();
+    let code = fs::read_to_string(here.join("src/config/parse.rs")).unwrap();
+    // The component takes this one before the initiator sees the others.
+    let known: BTreeSet<&str> = ["discover"]
+        .into_iter()
+        .chain(code.lines().filter_map(|line| {
+            let (key, _) = line.trim_start().strip_prefix('"')?.split_once("\" =>")?;
+            Some(key)
+        }))
+        .collect();
+    assert!(known.len() > 20, "{known:?}");
+    assert_eq!(documented, known);
 }

@@ -79,20 +79,22 @@ impl Config {
     /// | `initiator-name` | our iSCSI name | `iqn.2026-11.example.vcp:initiator` |
     /// | `instance` | a name that the ISID is made of: one for each disk | target and LUN |
     /// | `isid` | the ISID itself, 12 hexadecimal digits | made of `instance` |
-    /// | `auth` | `none` or `chap` | `chap` if there is a `user` |
+    /// | `auth` | `none` or `chap` | `chap` if there is a name or password |
     /// | `user`, `password` | what we answer CHAP with | |
     /// | `target-user`, `target-password` | what the target has to answer | one-way CHAP |
     /// | `chap-algorithms` | list of `sha256` and `md5`, the best first | `sha256,md5` |
     /// | `header-digest`, `data-digest` | `none`, `crc32c`, `prefer` | `none` |
-    /// | `max-recv-data-segment-length` | bytes of a PDU that we take | 262144 |
-    /// | `max-burst-length` | bytes offered | 1048576 |
-    /// | `first-burst-length` | bytes offered | 262144 |
+    /// | `max-recv-data-segment-length` | bytes of a PDU that we take, 512 to 16777215 | 262144 |
+    /// | `max-burst-length` | bytes offered, 512 to 16777215 | 1048576 |
+    /// | `first-burst-length` | bytes offered, at most `max-burst-length` | 262144 |
     /// | `initial-r2t`, `immediate-data` | `yes` or `no`, offered | `no`, `yes` |
-    /// | `max-outstanding-r2t` | offered | 8 |
+    /// | `max-outstanding-r2t` | offered, 1 to 65535 | 8 |
     /// | `nop-interval`, `nop-timeout` | silence before a ping, wait for its echo | `5s` |
     /// | `login-timeout` | from connecting to a known logical unit | `15s` |
     /// | `command-timeout` | for one command, before it is aborted | `30s` |
     /// | `read-only` | refuse writes whatever the unit says | `no` |
+    ///
+    /// Of these `docs/src/reference/iscsi.md` tells the operator.
     ///
     /// # Errors
     /// [`ConfigError`], which names the key.
