@@ -160,3 +160,35 @@ impl control::Host for State {}
 impl block::Host for State {}
 impl frames::Host for State {}
 impl streams::Host for State {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_and_handles_have_limits() {
+        let mut state = State::new(&[], 1 << 20, Logger::new("test".into(), 1)).unwrap();
+        let limits = state.limits();
+        assert!(limits.memory_growing(0, 1 << 20, None).unwrap());
+        assert!(!limits.memory_growing(0, (1 << 20) + 1, None).unwrap());
+        assert!(limits.table_growing(0, MAX_TABLE_ELEMENTS, None).unwrap());
+        assert!(
+            !limits
+                .table_growing(0, MAX_TABLE_ELEMENTS + 1, None)
+                .unwrap()
+        );
+        for _ in 0..MAX_HANDLES {
+            state.resources.push(()).unwrap();
+        }
+        assert!(state.resources.push(()).is_err());
+    }
+
+    #[test]
+    fn host_functions_are_paid_for() {
+        let mut state = State::new(&[], 1 << 20, Logger::new("test".into(), 1)).unwrap();
+        state.refuel(2000);
+        state.charge(1500).unwrap();
+        assert!(state.charge(501).is_err());
+        assert_eq!(state.refuel(0), 500);
+    }
+}

@@ -5,6 +5,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod clients;
 mod device;
 mod frames;
 mod neighbours;

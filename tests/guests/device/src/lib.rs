@@ -103,7 +103,7 @@ impl Misbehave {
             "stop-failed" => effects.notices = vec![Notice::Failed(String::from("won't stop"))],
             "stop-loop" => deep::forever(now),
             "stop-late-answer" => {
-                effects.completions = self.kept.drain(..).map(|tag| setup::done(tag)).collect();
+                effects.completions = self.kept.drain(..).map(setup::done).collect();
             }
             _ => {}
         }
