@@ -19,7 +19,7 @@ pub struct Engine {
 impl Engine {
     /// Makes the engine.
     ///
-    /// Memories come from [`crate::memory`], which rules out copy-on-write
+    /// Memories come from `memory.rs`, which rules out copy-on-write
     /// images and moving memories; `metered` counts fuel in guest code, and only
     /// a measurement of what metering costs has a reason to switch it off.
     pub fn new(metered: bool) -> anyhow::Result<Self> {

@@ -73,6 +73,11 @@ impl Clients {
         }
     }
 
+    /// Whether any client waits for room in the queue.
+    pub(super) fn any_blocked(&self) -> bool {
+        self.blocked > 0
+    }
+
     /// Whether a client waits for room in the queue.
     pub(super) fn is_blocked(&self, id: ClientId) -> bool {
         self.slots.get(&id).is_some_and(|slot| slot.blocked)

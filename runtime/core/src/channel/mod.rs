@@ -6,6 +6,7 @@
 //! batch of effects. Nothing here blocks but the wait.
 
 mod clients;
+mod effects;
 mod network;
 mod poller;
 mod streams;
