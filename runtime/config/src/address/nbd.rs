@@ -4,8 +4,6 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-
 use super::{parse_port, split_host};
 use crate::error::Invalid;
 
@@ -28,35 +26,6 @@ const EXPECTED: &str = "an NBD address, \"unix:PATH\" or \"tcp:HOST:PORT\" (IPv6
 
 /// `sun_path` holds 108 bytes with its terminating 0.
 const EXPECTED_UNIX: &str = "\"unix:PATH\" with a path of 1 to 107 bytes";
-
-/// What stays as it is in the path of a URI: unreserved characters and `/`.
-const PATH: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~')
-    .remove(b'/');
-
-impl NbdAddress {
-    /// The NBD URI of an export here, as clients take it:
-    /// `nbd+unix:///NAME?socket=PATH` or `nbd://HOST:PORT/NAME`.
-    pub fn uri(&self, export: &str) -> String {
-        let export = utf8_percent_encode(export, PATH);
-        match self {
-            NbdAddress::Unix(path) => {
-                let path = path.to_string_lossy();
-                format!(
-                    "nbd+unix:///{export}?socket={}",
-                    utf8_percent_encode(&path, PATH)
-                )
-            }
-            NbdAddress::Tcp { host, port } if host.contains(':') => {
-                format!("nbd://[{host}]:{port}/{export}")
-            }
-            NbdAddress::Tcp { host, port } => format!("nbd://{host}:{port}/{export}"),
-        }
-    }
-}
 
 impl FromStr for NbdAddress {
     type Err = Invalid;
@@ -96,14 +65,6 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn uris_are_encoded() {
-        let uri = |text: &str| text.parse::<NbdAddress>().unwrap().uri("a b");
-        assert_eq!(uri("unix:/tmp/x?y"), "nbd+unix:///a%20b?socket=/tmp/x%3Fy");
-        assert_eq!(uri("tcp:localhost:10809"), "nbd://localhost:10809/a%20b");
-        assert_eq!(uri("tcp:[::1]:10809"), "nbd://[::1]:10809/a%20b");
-    }
-
-    #[test]
     fn refuses_what_is_no_address() {
         for bad in [
             "",
@@ -140,7 +101,7 @@ mod tests {
 
         #[test]
         fn never_panics(text: String) {
-            let _ = text.parse::<NbdAddress>().map(|a| (a.to_string(), a.uri(&text)));
+            let _ = text.parse::<NbdAddress>().map(|a| a.to_string());
         }
     }
 }
