@@ -1,0 +1,38 @@
+//! How long a device has not been able to serve, and when its clients are told.
+
+/// The least time that a VCP gets which says nothing because its instances die:
+/// a crash is not an outage of the path, whatever the timeout for one is.
+const GRACE: u64 = 5_000_000_000;
+
+/// From the last instance that was ready to the next.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Outage {
+    /// Since an instance died, with none ready after it.
+    silent: Option<u64>,
+    /// Since one said that it can't serve.
+    suspended: Option<u64>,
+    /// The time is up: nothing waits any more.
+    pub(crate) expired: bool,
+}
+
+impl Outage {
+    pub(crate) fn died(&mut self, now: u64) {
+        self.silent.get_or_insert(now);
+    }
+
+    pub(crate) fn suspended(&mut self, now: u64) {
+        self.suspended.get_or_insert(now);
+    }
+
+    pub(crate) fn over(&mut self) {
+        *self = Self::default();
+    }
+
+    /// When it expires, if it hasn't.
+    pub(crate) fn deadline(&self, timeout: Option<u64>) -> Option<u64> {
+        let timeout = timeout.filter(|_| !self.expired)?;
+        let suspended = self.suspended.map(|at| at.saturating_add(timeout));
+        let silent = self.silent.map(|at| at.saturating_add(timeout.max(GRACE)));
+        [suspended, silent].into_iter().flatten().min()
+    }
+}
