@@ -58,6 +58,12 @@ pub(crate) struct RunArguments {
         help = "Let it use a directory: HOST:GUEST[:ro] (repeatable)"
     )]
     pub(crate) files: Vec<String>,
+    /// How long requests wait while the device is away: a time, seconds, or "never"
+    #[arg(long, value_name = "TIME")]
+    pub(crate) replacement_timeout: Option<String>,
+    /// Keep a second instance ready to take over
+    #[arg(long)]
+    pub(crate) spare: bool,
     /// Name of the VCP and its export
     #[arg(long)]
     pub(crate) name: Option<String>,
@@ -90,6 +96,8 @@ impl RunArguments {
             ("--memory", self.memory.is_some()),
             ("--queue-depth", self.queue_depth.is_some()),
             ("--files", !self.files.is_empty()),
+            ("--replacement-timeout", self.replacement_timeout.is_some()),
+            ("--spare", self.spare),
             ("--name", self.name.is_some()),
             ("--read-only", self.read_only),
         ];
@@ -109,6 +117,8 @@ impl RunArguments {
             memory: self.memory.clone(),
             queue_depth: self.queue_depth,
             files: self.files.clone(),
+            replacement_timeout: self.replacement_timeout.clone(),
+            spare: self.spare,
             name: self.name.clone(),
             read_only: self.read_only,
         }

@@ -6,7 +6,7 @@ use crate::error::{Invalid, did_you_mean};
 use crate::model::{HostConfig, Module, Name, Vcp};
 use crate::net::Net;
 use crate::settings::{ISCSI, LUN, PASSWORD, PORTAL, Setting, TARGET, USER};
-use crate::value::{ByteSize, Interval};
+use crate::value::{ByteSize, Interval, Timeout};
 
 /// The most requests a VCP can be given to hold.
 pub(crate) const DEEPEST_QUEUE: u32 = 4096;
@@ -49,6 +49,32 @@ pub(crate) fn period(period: Interval) -> Result<Interval, Invalid> {
         return Ok(period);
     }
     Err(Invalid::new("a time from 100us to 1s", &period.to_string()))
+}
+
+/// A time in a range, both ends included.
+pub(crate) fn between(
+    time: Interval,
+    least: Interval,
+    most: Interval,
+) -> Result<Interval, Invalid> {
+    if (least..=most).contains(&time) {
+        return Ok(time);
+    }
+    let expected = format!("a time from {least} to {most}");
+    Err(Invalid::new(expected, &time.to_string()))
+}
+
+/// The longest `replacement-timeout` that is not `"never"`: a year. What is added
+/// to a clock in nanoseconds needs a bound.
+pub(crate) fn replacement_timeout(timeout: Timeout) -> Result<Timeout, Invalid> {
+    let longest = Interval::hours(365 * 24);
+    match timeout {
+        Timeout::After(time) if time > longest => {
+            let expected = format!("a time of at most {longest}, or \"never\"");
+            Err(Invalid::new(expected, &time.to_string()))
+        }
+        _ => Ok(timeout),
+    }
 }
 
 /// What an NBD client shows; 4096 bytes is that protocol's limit for a string.

@@ -5,8 +5,9 @@
 
 use std::fmt::{Display, Write};
 
-use crate::model::{Cpu, Export, HostConfig, Restart, Vcp};
+use crate::model::{Cpu, Export, HostConfig, Vcp};
 use crate::net::{Net, Offload};
+use crate::recovery::{CrashReports, Reload, Restart, Watchdog};
 use crate::settings::{self, ISCSI, Setting, Settings};
 use crate::value::Pin;
 
@@ -91,6 +92,15 @@ fn vcp_table(out: &mut String, name: &str, vcp: &Vcp) {
     let memory = (vcp.memory != Vcp::DEFAULT_MEMORY).then(|| string(vcp.memory));
     line(out, "memory", memory);
     line(out, "restart", restart(&vcp.restart));
+    let timeout = vcp.replacement_timeout;
+    line(
+        out,
+        "replacement-timeout",
+        (timeout != Vcp::DEFAULT_REPLACEMENT_TIMEOUT).then(|| string(timeout)),
+    );
+    line(out, "watchdog", watchdog(&vcp.watchdog));
+    line(out, "reload", reload(&vcp.reload));
+    line(out, "crash-reports", crash_reports(&vcp.crash_reports));
     let depth = vcp.queue_depth;
     line(
         out,
@@ -175,6 +185,55 @@ fn restart(restart: &Restart) -> Option<String> {
             "backoff",
             (restart.backoff != default.backoff).then(|| string(restart.backoff)),
         ),
+        ("limit", restart.limit.map(|limit| limit.to_string())),
+        ("spare", restart.spare.then(|| "true".to_owned())),
+    ])
+}
+
+fn watchdog(watchdog: &Watchdog) -> Option<String> {
+    let default = Watchdog::default();
+    inline(vec![
+        (
+            "call",
+            (watchdog.call != default.call).then(|| string(watchdog.call)),
+        ),
+        (
+            "fuel",
+            (watchdog.fuel != default.fuel).then(|| watchdog.fuel.to_string()),
+        ),
+        (
+            "progress",
+            (watchdog.progress != default.progress).then(|| string(watchdog.progress)),
+        ),
+    ])
+}
+
+fn reload(reload: &Reload) -> Option<String> {
+    let default = Reload::default();
+    inline(vec![
+        (
+            "drain",
+            (reload.drain != default.drain).then(|| string(reload.drain)),
+        ),
+        (
+            "ready",
+            (reload.ready != default.ready).then(|| string(reload.ready)),
+        ),
+        (
+            "probation",
+            (reload.probation != default.probation).then(|| string(reload.probation)),
+        ),
+    ])
+}
+
+fn crash_reports(reports: &CrashReports) -> Option<String> {
+    let default = CrashReports::default();
+    inline(vec![
+        (
+            "keep",
+            (reports.keep != default.keep).then(|| reports.keep.to_string()),
+        ),
+        ("core-dumps", reports.core_dumps.then(|| "true".to_owned())),
     ])
 }
 

@@ -19,6 +19,7 @@ mod error;
 mod model;
 pub mod net;
 mod read;
+mod recovery;
 mod secret;
 mod settings;
 mod shorthand;
@@ -26,11 +27,10 @@ pub mod value;
 
 pub use address::{DiscoveryUri, IscsiUri, Login, NbdAddress, Portal, PortalHost, UriError};
 pub use error::{ConfigError, Invalid, Place};
-pub use model::{
-    Cpu, DirectoryGrant, Export, HostConfig, Module, Name, Restart, RestartPolicy, Vcp,
-};
+pub use model::{Cpu, DirectoryGrant, Export, HostConfig, Module, Name, Vcp};
 pub use net::{InterfaceAddress, LinkKind, Mac, Net, Offload};
+pub use recovery::{CrashReports, Reload, Restart, RestartPolicy, Watchdog};
 pub use secret::Secret;
 pub use settings::{Resolved, SecretError, Setting, Settings, Sources};
 pub use shorthand::Shorthand;
-pub use value::{Backoff, ByteSize, CpuSet, Interval, Percent, Pin};
+pub use value::{Backoff, ByteSize, CpuSet, Interval, Percent, Pin, Timeout};

@@ -9,8 +9,9 @@ use std::str::FromStr;
 use crate::address::NbdAddress;
 use crate::error::Invalid;
 use crate::net::Net;
+use crate::recovery::{CrashReports, Reload, Restart, Watchdog};
 use crate::settings::Settings;
-use crate::value::{Backoff, ByteSize, Interval, Percent, Pin};
+use crate::value::{ByteSize, Interval, Percent, Pin, Timeout};
 
 /// All VCPs of a host and what they export.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -33,6 +34,15 @@ pub struct Vcp {
     pub memory: ByteSize,
     /// `restart`: what happens after a fault.
     pub restart: Restart,
+    /// `replacement-timeout`: how long requests wait while the device is away
+    /// before they fail; 0 to a year.
+    pub replacement_timeout: Timeout,
+    /// `watchdog`: what an instance may take before it counts as hung.
+    pub watchdog: Watchdog,
+    /// `reload`: how a new version takes over.
+    pub reload: Reload,
+    /// `crash-reports`: what is kept of instances that died.
+    pub crash_reports: CrashReports,
     /// `config`: what the module is told.
     pub settings: Settings,
     /// `net`: the link, for a module that needs one.
@@ -51,6 +61,10 @@ impl Vcp {
             cpu: Cpu::default(),
             memory: Self::DEFAULT_MEMORY,
             restart: Restart::default(),
+            replacement_timeout: Self::DEFAULT_REPLACEMENT_TIMEOUT,
+            watchdog: Watchdog::default(),
+            reload: Reload::default(),
+            crash_reports: CrashReports::default(),
             settings: Settings::default(),
             net: None,
             files: Vec::new(),
@@ -60,6 +74,9 @@ impl Vcp {
 
     /// What `memory` is when not given.
     pub const DEFAULT_MEMORY: ByteSize = ByteSize::mib(64);
+
+    /// What `replacement-timeout` is when not given: that of open-iscsi.
+    pub const DEFAULT_REPLACEMENT_TIMEOUT: Timeout = Timeout::After(Interval::millis(120_000));
 
     /// What `queue-depth` is when not given.
     pub const DEFAULT_QUEUE_DEPTH: u32 = 128;
@@ -203,59 +220,6 @@ impl Default for Cpu {
             period: Interval::millis(10),
             slack: true,
         }
-    }
-}
-
-/// What happens after a fault.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Restart {
-    /// `policy`.
-    pub policy: RestartPolicy,
-    /// `min-run`: an instance that ran at least this long is replaced at once,
-    /// and the back-off starts over.
-    pub min_run: Interval,
-    /// `backoff`: how long to wait before replacing one that did not.
-    pub backoff: Backoff,
-}
-
-impl Default for Restart {
-    fn default() -> Self {
-        Self {
-            policy: RestartPolicy::Always,
-            min_run: Interval::millis(50),
-            backoff: Backoff::new(Interval::millis(10), Interval::millis(5000))
-                .expect("10 ms is less than 5 s"),
-        }
-    }
-}
-
-/// Whether a faulted VCP comes back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum RestartPolicy {
-    /// It is started anew and given every unanswered request again.
-    Always,
-    /// It stays down; its requests fail.
-    Never,
-}
-
-impl FromStr for RestartPolicy {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        match text {
-            "always" => Ok(Self::Always),
-            "never" => Ok(Self::Never),
-            other => Err(Invalid::new("\"always\" or \"never\"", other)),
-        }
-    }
-}
-
-impl fmt::Display for RestartPolicy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            RestartPolicy::Always => "always",
-            RestartPolicy::Never => "never",
-        })
     }
 }
 

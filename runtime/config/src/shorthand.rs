@@ -6,7 +6,7 @@ use std::fmt::Display;
 use crate::check;
 use crate::error::{ConfigError, Place, did_you_mean, quote};
 use crate::model::{Cpu, DirectoryGrant, Export, HostConfig, Module, Name, Vcp};
-use crate::value::{ByteSize, Pin};
+use crate::value::{ByteSize, Pin, Timeout};
 
 /// The command line's words, as the operator wrote them.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +28,10 @@ pub struct Shorthand {
     pub queue_depth: Option<u32>,
     /// `--files HOST:GUEST[:ro]`, any number of times.
     pub files: Vec<String>,
+    /// `--replacement-timeout`: as in the file; a number alone is seconds.
+    pub replacement_timeout: Option<String>,
+    /// `--spare`: keep a warm spare.
+    pub spare: bool,
     /// `--name`: of the VCP and its export; otherwise made from the module's.
     pub name: Option<String>,
     /// `--read-only`: of the export.
@@ -75,6 +79,14 @@ impl HostConfig {
             }
             vcp.queue_depth = depth;
         }
+        if let Some(timeout) = &words.replacement_timeout {
+            vcp.replacement_timeout = timeout
+                .parse::<Timeout>()
+                .and_then(check::replacement_timeout)
+                .map_err(text)
+                .map_err(at("--replacement-timeout"))?;
+        }
+        vcp.restart.spare = words.spare;
         vcp.files = files(&words.files).map_err(at("--files"))?;
         check::vcp(&mut vcp).map_err(|fault| place(&fault))?;
         let mut export = Export::new(name.clone(), addresses(&words.nbd).map_err(at("--nbd"))?);

@@ -78,11 +78,11 @@ fn text_that_is_no_toml() {
 fn unknown_keys() {
     check(
         with("memroy = \"1MiB\""),
-        "host.toml:3:1: vcp.ram.memroy: unknown key (did you mean \"memory\"?); expected one of: module, cpu, memory, restart, config, net, files, queue-depth",
+        "host.toml:3:1: vcp.ram.memroy: unknown key (did you mean \"memory\"?); expected one of: module, cpu, memory, restart, replacement-timeout, watchdog, reload, crash-reports, config, net, files, queue-depth",
     );
     check(
         with("zzz = 1"),
-        "host.toml:3:1: vcp.ram.zzz: unknown key; expected one of: module, cpu, memory, restart, config, net, files, queue-depth",
+        "host.toml:3:1: vcp.ram.zzz: unknown key; expected one of: module, cpu, memory, restart, replacement-timeout, watchdog, reload, crash-reports, config, net, files, queue-depth",
     );
     check(
         with("cpu = { shares = \"50%\" }"),
@@ -90,7 +90,7 @@ fn unknown_keys() {
     );
     check(
         with("restart = { police = \"always\" }"),
-        "host.toml:3:13: vcp.ram.restart.police: unknown key (did you mean \"policy\"?); expected one of: policy, min-run, backoff",
+        "host.toml:3:13: vcp.ram.restart.police: unknown key (did you mean \"policy\"?); expected one of: policy, min-run, backoff, limit, spare",
     );
     check(
         with("net = { link = \"tap:t\", adress = \"10.0.0.2/24\" }"),
@@ -200,6 +200,90 @@ fn values_of_a_vcp() {
     check(
         with("queue-depth = \"deep\""),
         "host.toml:3:15: vcp.ram.queue-depth: expected a number from 1 to 4096, found a string",
+    );
+}
+
+#[test]
+fn recovery() {
+    check(
+        with("restart = { limit = 0 }"),
+        "host.toml:3:21: vcp.ram.restart.limit: expected a number from 1 to 1000000, found 0",
+    );
+    check(
+        with("restart = { spare = 1 }"),
+        "host.toml:3:21: vcp.ram.restart.spare: expected true or false, found an integer",
+    );
+    check(
+        with("replacement-timeout = \"soon\""),
+        "host.toml:3:23: vcp.ram.replacement-timeout: expected a time such as \"120s\", a number of seconds, or \"never\", found \"soon\"",
+    );
+    check(
+        with("replacement-timeout = -1"),
+        "host.toml:3:23: vcp.ram.replacement-timeout: expected a time such as \"120s\", a number of seconds, or \"never\", found \"-1\"",
+    );
+    check(
+        with("replacement-timeout = []"),
+        "host.toml:3:23: vcp.ram.replacement-timeout: expected a time such as \"120s\", a number of seconds, or \"never\", found an array",
+    );
+    check(
+        with("replacement-timeout = \"8761h\""),
+        "host.toml:3:23: vcp.ram.replacement-timeout: expected a time of at most 8760h, or \"never\", found \"8761h\"",
+    );
+    check(
+        with("crash-reports = { keep = 257 }"),
+        "host.toml:3:26: vcp.ram.crash-reports.keep: expected a number from 0 to 256, found 257",
+    );
+    check(
+        with("crash-reports = { core-dumps = \"yes\" }"),
+        "host.toml:3:32: vcp.ram.crash-reports.core-dumps: expected true or false, found a string",
+    );
+    check(
+        with("crash-reports = { coredumps = true }"),
+        "host.toml:3:19: vcp.ram.crash-reports.coredumps: unknown key (did you mean \"core-dumps\"?); expected one of: keep, core-dumps",
+    );
+}
+
+#[test]
+fn watchdogs_and_reloads() {
+    check(
+        with("watchdog = \"2s\""),
+        "host.toml:3:12: vcp.ram.watchdog: expected a table such as { call = \"2s\", progress = \"60s\" }, found a string",
+    );
+    check(
+        with("watchdog = { calls = \"2s\" }"),
+        "host.toml:3:14: vcp.ram.watchdog.calls: unknown key (did you mean \"call\"?); expected one of: call, fuel, progress",
+    );
+    check(
+        with("watchdog = { call = \"0s\" }"),
+        "host.toml:3:21: vcp.ram.watchdog.call: expected a time from 1ms to 1h, found \"0s\"",
+    );
+    check(
+        with("watchdog = { call = \"never\" }"),
+        "host.toml:3:21: vcp.ram.watchdog.call: expected a time with its unit, such as \"50ms\" or \"5s\", found \"never\"",
+    );
+    check(
+        with("watchdog = { fuel = 10 }"),
+        "host.toml:3:21: vcp.ram.watchdog.fuel: expected a number from 1000000 to 9223372036854775807, found 10",
+    );
+    check(
+        with("watchdog = { progress = 0 }"),
+        "host.toml:3:25: vcp.ram.watchdog.progress: expected a time from 100ms to 24h, found \"0s\"",
+    );
+    check(
+        with("reload = { drain = \"2min\" }"),
+        "host.toml:3:20: vcp.ram.reload.drain: expected a time from 0s to 1min, found \"2min\"",
+    );
+    check(
+        with("reload = { ready = \"1ms\" }"),
+        "host.toml:3:20: vcp.ram.reload.ready: expected a time from 10ms to 10min, found \"1ms\"",
+    );
+    check(
+        with("reload = { probation = 5 }"),
+        "host.toml:3:24: vcp.ram.reload.probation: expected a time with its unit, such as \"50ms\" or \"5s\", found \"5\"",
+    );
+    check(
+        with("reload = { snapshot = true }"),
+        "host.toml:3:12: vcp.ram.reload.snapshot: unknown key; expected one of: drain, ready, probation",
     );
 }
 

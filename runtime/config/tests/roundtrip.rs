@@ -29,13 +29,48 @@ fn some_of(lines: Vec<BoxedStrategy<String>>) -> impl Strategy<Value = String> {
     })
 }
 
+/// The keys that are only about faults, hangs and reloads.
+fn any_recovery() -> Vec<BoxedStrategy<String>> {
+    let timeout = prop_oneof![
+        Just("\"never\"".to_owned()),
+        (0u32..1_000_000).prop_map(|seconds| seconds.to_string()),
+        (0u32..1_000_000).prop_map(|millis| format!("\"{millis}ms\"")),
+    ];
+    let timeout = timeout.prop_map(|timeout| format!("replacement-timeout = {timeout}"));
+    let watchdog = (
+        1u32..=3_600_000,
+        1_000_000..=i64::MAX,
+        "never|100ms|1h|75|60",
+    )
+        .prop_map(|(call, fuel, progress)| {
+            format!(
+                "watchdog = {{ call = \"{call}ms\", fuel = {fuel}, progress = \"{progress}\" }}"
+            )
+        });
+    let reload = (0u32..=60_000, 10u32..=600_000, 0u32..=3600).prop_map(|(drain, ready, probation)| {
+        format!("reload = {{ drain = \"{drain}ms\", ready = \"{ready}ms\", probation = \"{probation}s\" }}")
+    });
+    let reports = (0u32..=256, any::<bool>()).prop_map(|(keep, dumps)| {
+        format!("crash-reports = {{ keep = {keep}, core-dumps = {dumps} }}")
+    });
+    vec![
+        timeout.boxed(),
+        watchdog.boxed(),
+        reload.boxed(),
+        reports.boxed(),
+    ]
+}
+
 fn any_vcp() -> impl Strategy<Value = String> {
     let cpu = (0u32..64, 1u32..=100, 1u32..1000, any::<bool>()).prop_map(|(pin, share, period, slack)| {
         format!("cpu = {{ pin = [{pin}, 70], share = \"{share}%\", period = \"{period}ms\", slack = {slack} }}")
     });
     let memory = (16u64..=65536).prop_map(|pages| format!("memory = {}", pages << 16));
-    let restart = ("(always|never)", 0u32..1000, 1000u32..5000).prop_map(|(policy, low, high)| {
-        format!("restart = {{ policy = \"{policy}\", min-run = \"{low}us\", backoff = \"{low}ms..{high}ms\" }}")
+    let restart = ("(always|never)", 0u32..1000, 1000u32..5000, any::<bool>()).prop_map(|(policy, low, high, spare)| {
+        format!(
+            "restart = {{ policy = \"{policy}\", min-run = \"{low}us\", backoff = \"{low}ms..{high}ms\", \
+             limit = {high}, spare = {spare} }}"
+        )
     });
     let setting =
         (any::<String>(), any::<i64>(), any::<bool>()).prop_map(|(text, number, truth)| {
@@ -59,7 +94,7 @@ fn any_vcp() -> impl Strategy<Value = String> {
         )
     });
     let depth = (1u32..=4096).prop_map(|depth| format!("queue-depth = {depth}"));
-    some_of(vec![
+    let mut lines = vec![
         cpu.boxed(),
         memory.boxed(),
         restart.boxed(),
@@ -67,8 +102,9 @@ fn any_vcp() -> impl Strategy<Value = String> {
         files.boxed(),
         net.boxed(),
         depth.boxed(),
-    ])
-    .prop_map(|lines| format!("module = \"./x.wasm\"\n{lines}"))
+    ];
+    lines.extend(any_recovery());
+    some_of(lines).prop_map(|lines| format!("module = \"./x.wasm\"\n{lines}"))
 }
 
 fn any_export() -> impl Strategy<Value = String> {
@@ -106,6 +142,8 @@ proptest! {
             settings: vec![format!("size={value}")],
             link: Some("pipe:p,address=fd77::2/64".into()),
             cpu: Some(format!("core,share={share}%")),
+            replacement_timeout: Some(share.to_string()),
+            spare: read_only,
             read_only,
             ..Shorthand::default()
         }).unwrap();

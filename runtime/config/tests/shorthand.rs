@@ -115,6 +115,41 @@ fn cpus_have_commas_of_their_own() {
 }
 
 #[test]
+fn recovery_has_options_for_what_is_changed_most() {
+    let line = Shorthand {
+        replacement_timeout: Some("2".into()),
+        spare: true,
+        ..words("ramdisk", &[])
+    };
+    let config = HostConfig::shorthand(&line).unwrap();
+    assert_eq!(
+        config.to_toml(),
+        "[vcp.ramdisk]\n\
+         module = \"ramdisk\"\n\
+         restart = { spare = true }\n\
+         replacement-timeout = \"2s\"\n\
+         \n\
+         [export.ramdisk]\n"
+    );
+}
+
+/// What is written out is what is meant when nothing is written.
+#[test]
+fn the_defaults_of_recovery() {
+    let file = r#"
+        [vcp.ram]
+        module = "ramdisk"
+        restart = { policy = "always", min-run = "50ms", backoff = "10ms..5s", spare = false }
+        replacement-timeout = 120
+        watchdog = { call = "2s", fuel = 10000000000, progress = "60s" }
+        reload = { drain = "250ms", ready = "10s", probation = "5s" }
+        crash-reports = { keep = 16, core-dumps = false }
+    "#;
+    let read = HostConfig::parse(Path::new("host.toml"), file).unwrap();
+    assert_eq!(read.to_toml(), "[vcp.ram]\nmodule = \"ramdisk\"\n");
+}
+
+#[test]
 fn every_refusal_names_the_argument() {
     let ram = || words("ramdisk", &[]);
     let cases = [
@@ -187,6 +222,13 @@ fn every_refusal_names_the_argument() {
                 ..ram()
             },
             "--queue-depth: expected a number from 1 to 4096, found 0",
+        ),
+        (
+            Shorthand {
+                replacement_timeout: Some("2 weeks".into()),
+                ..ram()
+            },
+            "--replacement-timeout: expected a time such as \"120s\", a number of seconds, or \"never\", found \"2 weeks\"",
         ),
         (
             Shorthand {

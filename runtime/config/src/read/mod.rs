@@ -1,6 +1,7 @@
 //! The configuration file.
 
 mod export;
+mod recovery;
 mod table;
 mod vcp;
 

@@ -2,7 +2,7 @@
 //! every refusal is one line that says both.
 
 use std::fmt::Display;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -111,13 +111,19 @@ impl<'a> Node<'a> {
     }
 
     /// A whole number in `range`.
-    pub(super) fn number(&self, range: std::ops::RangeInclusive<u32>) -> Result<u32, ConfigError> {
+    pub(super) fn number(&self, range: RangeInclusive<u32>) -> Result<u32, ConfigError> {
+        let wide = u64::from(*range.start())..=u64::from(*range.end());
+        let number = self.wide_number(wide)?;
+        Ok(u32::try_from(number).expect("both ends of the range are u32"))
+    }
+
+    /// The same for larger ones.
+    pub(super) fn wide_number(&self, range: RangeInclusive<u64>) -> Result<u64, ConfigError> {
         let wanted = format!("a number from {} to {}", range.start(), range.end());
         if self.value.as_integer().is_none() {
             return Err(self.expected(&wanted));
         }
         self.integer()
-            .and_then(|n| u32::try_from(n).ok())
             .filter(|n| range.contains(n))
             .ok_or_else(|| self.error(format!("expected {wanted}, found {}", self.text())))
     }

@@ -1,18 +1,23 @@
 //! `[vcp.NAME]`.
 
+use super::recovery;
 use super::table::{Node, Table};
 use crate::check;
 use crate::error::ConfigError;
-use crate::model::{Cpu, DirectoryGrant, Restart, Vcp};
+use crate::model::{Cpu, DirectoryGrant, Vcp};
 use crate::net::{self, Net};
 use crate::settings::Settings;
 use crate::value::{CpuSet, Pin};
 
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 12] = [
     "module",
     "cpu",
     "memory",
     "restart",
+    "replacement-timeout",
+    "watchdog",
+    "reload",
+    "crash-reports",
     "config",
     "net",
     "files",
@@ -37,9 +42,7 @@ pub(super) fn read(node: &Node<'_>) -> Result<Vcp, ConfigError> {
         })
         .map_err(|message| node.error(message))?;
     }
-    if let Some(node) = table.get("restart") {
-        vcp.restart = restart(node)?;
-    }
+    recovery::read(&table, &mut vcp)?;
     if let Some(node) = table.get("config") {
         vcp.settings = settings(node)?;
     }
@@ -105,22 +108,6 @@ fn pin(node: &Node<'_>) -> Result<Pin, ConfigError> {
     CpuSet::new(cpus)
         .map(Pin::Set)
         .ok_or_else(|| node.error(format!("expected {EXPECTED}, found {}", node.text())))
-}
-
-fn restart(node: &Node<'_>) -> Result<Restart, ConfigError> {
-    let table = node.table_like(" such as { policy = \"always\" }")?;
-    table.only(&["policy", "min-run", "backoff"])?;
-    let mut restart = Restart::default();
-    if let Some(node) = table.get("policy") {
-        restart.policy = node.parse()?;
-    }
-    if let Some(node) = table.get("min-run") {
-        restart.min_run = node.parse()?;
-    }
-    if let Some(node) = table.get("backoff") {
-        restart.backoff = node.parse()?;
-    }
-    Ok(restart)
 }
 
 fn settings(node: &Node<'_>) -> Result<Settings, ConfigError> {

@@ -30,6 +30,11 @@ impl Interval {
         Self(Duration::from_millis(count as u64))
     }
 
+    /// This many hours.
+    pub(crate) const fn hours(count: u32) -> Self {
+        Self(Duration::from_secs(count as u64 * 3600))
+    }
+
     /// For the standard library.
     pub const fn duration(self) -> Duration {
         self.0

@@ -5,11 +5,13 @@ mod cpu;
 mod interval;
 mod percent;
 mod size;
+mod timeout;
 
 pub use cpu::{CpuSet, MAX_CPU, Pin};
 pub use interval::{Backoff, Interval};
 pub use percent::Percent;
 pub use size::ByteSize;
+pub use timeout::Timeout;
 
 /// Splits `text` after its digits (and decimal point): number and unit.
 fn split_unit(text: &str) -> (&str, &str) {
