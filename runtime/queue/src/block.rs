@@ -16,6 +16,13 @@ pub enum Operation {
     WriteZeroes,
 }
 
+impl Operation {
+    /// Whether it changes what the device holds.
+    pub fn changes(self) -> bool {
+        matches!(self, Self::Write | Self::Discard | Self::WriteZeroes)
+    }
+}
+
 /// What else a request asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Modifiers {

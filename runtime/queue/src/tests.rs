@@ -247,6 +247,50 @@ fn flush_needs_no_vcp_where_there_is_no_cache() {
 }
 
 #[test]
+fn a_flush_offered_again_stays_behind_the_writes_before_it() {
+    let mut device = Device::new();
+    let mut table = Table::new(Limits::default());
+    table.set_geometry(geometry());
+    let client = ClientId(1);
+    table.submit(client, request(1, Operation::Write, 0, 512));
+    table.submit(client, request(2, Operation::Flush, 0, 0));
+    table.submit(client, request(3, Operation::Write, 512, 512));
+    device.take_all(&mut table);
+    assert_eq!(device.entries.len(), 3, "a first time, nothing waits");
+    device.crash(&mut table);
+    device.take_all(&mut table);
+    let operations: Vec<_> = device.entries.iter().map(|e| e.operation).collect();
+    assert_eq!(operations, [Operation::Write]);
+    device.complete(0, &mut table).unwrap();
+    device.take_all(&mut table);
+    let operations: Vec<_> = device.entries.iter().map(|e| e.operation).collect();
+    assert_eq!(operations, [Operation::Flush, Operation::Write]);
+}
+
+#[test]
+fn while_draining_only_what_is_half_done_goes_on() {
+    let mut device = Device::new();
+    let mut table = Table::new(Limits::default());
+    table.set_geometry(geometry());
+    let client = ClientId(1);
+    // Less than a block: read, then written.
+    table.submit(client, request(1, Operation::Write, 10, 20));
+    table.submit(client, request(2, Operation::Read, 0, 512));
+    device.take_all(&mut table);
+    table.set_draining(true);
+    assert!(device.complete(0, &mut table).is_none());
+    device.take_all(&mut table);
+    assert_eq!(device.entries.len(), 1, "the block is written");
+    assert!(device.complete(0, &mut table).is_some());
+    device.take_all(&mut table);
+    assert_eq!(table.outstanding(), 0);
+    assert!(table.has_waiting());
+    table.set_draining(false);
+    device.take_all(&mut table);
+    assert_eq!(device.entries.len(), 1);
+}
+
+#[test]
 fn everything_can_be_failed() {
     let mut device = Device::new();
     let mut table = Table::new(Limits::default());

@@ -26,6 +26,7 @@ impl Table {
             request.issued = 0;
             request.outstanding = 0;
             request.status = Status::Ok;
+            request.replayed = true;
             self.waiting.push_back(slot);
         }
         let requests = &self.requests;

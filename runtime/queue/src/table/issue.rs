@@ -17,7 +17,7 @@ impl Table {
         if let Some(slot) = self.rewrite {
             return self.issue_rewrite(slot, area);
         }
-        if self.exclusive {
+        if self.exclusive || self.draining {
             return None;
         }
         let (block, max_transfer) = (geometry.block_size, geometry.max_transfer);
@@ -25,6 +25,9 @@ impl Table {
         let answers_flush = !geometry.write_cache;
         loop {
             let &slot = self.waiting.front()?;
+            if self.must_wait(slot) {
+                return None;
+            }
             let request = &mut self.requests[slot];
             let flushed = request.operation == Operation::Flush && answers_flush;
             let Some(step) = request.plan.step(request.step).filter(|_| !flushed) else {
@@ -59,6 +62,18 @@ impl Table {
     /// Whether [`Table::next`] may have something to do.
     pub fn has_waiting(&self) -> bool {
         !self.waiting.is_empty() || self.rewrite.is_some()
+    }
+
+    /// A flush that is offered again stays behind the writes submitted before it
+    /// that are offered again: some of them may have been carried out already,
+    /// and the flush must find them all.
+    fn must_wait(&self, slot: usize) -> bool {
+        let flush = &self.requests[slot];
+        flush.replayed
+            && flush.operation == Operation::Flush
+            && self.requests.iter().any(|(_, earlier)| {
+                earlier.sequence < flush.sequence && earlier.operation.changes()
+            })
     }
 
     fn issue(

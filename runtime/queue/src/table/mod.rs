@@ -42,6 +42,8 @@ pub struct Table {
     sequence: u64,
     serial: u64,
     exclusive: bool,
+    /// Nothing new goes to the VCP.
+    draining: bool,
     spare: Vec<Vec<u8>>,
     spare_bytes: usize,
 }
@@ -85,6 +87,7 @@ impl Table {
             sequence: 0,
             serial: 0,
             exclusive: false,
+            draining: false,
             spare: Vec::new(),
             spare_bytes: 0,
         }
@@ -138,6 +141,7 @@ impl Table {
             outstanding: 0,
             status: Status::Ok,
             abandoned: false,
+            replayed: false,
         });
         self.waiting.push_back(slot);
     }
@@ -150,6 +154,12 @@ impl Table {
     /// Whether no request is held.
     pub fn is_empty(&self) -> bool {
         self.requests.is_empty()
+    }
+
+    /// While draining, nothing new is issued: only what an entry with the VCP
+    /// needs to be finished.
+    pub fn set_draining(&mut self, draining: bool) {
+        self.draining = draining;
     }
 
     /// Entries with the VCP.

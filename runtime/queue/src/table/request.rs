@@ -26,6 +26,8 @@ pub(super) struct Request {
     pub(super) outstanding: u32,
     pub(super) status: Status,
     pub(super) abandoned: bool,
+    /// Offered to an earlier instance, which may have carried it out.
+    pub(super) replayed: bool,
 }
 
 /// An entry with the VCP.
