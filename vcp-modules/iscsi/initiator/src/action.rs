@@ -45,7 +45,8 @@ pub enum Action {
     },
     /// The logical unit serves requests. A later one replaces the geometry.
     Ready(Geometry),
-    /// Requests wait until the next `Ready`; in one line why.
+    /// Requests wait until the next `Ready`; in one line why. Comes once for each
+    /// outage, and before the first `Ready` only where there was a predecessor.
     Suspended(String),
     /// Over, and not without a change of the configuration; one line that says
     /// what and where. Requests not completed by then are answered with

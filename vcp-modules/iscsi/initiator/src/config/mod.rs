@@ -38,6 +38,8 @@ pub struct Config {
     pub(crate) queue_depth: u16,
     /// Longest read or write, in bytes, of one request.
     pub(crate) max_transfer: u32,
+    /// Somebody was served with this disk before.
+    pub(crate) predecessor: bool,
 }
 
 /// Who we are to the target, and who it must be to us.
@@ -138,6 +140,16 @@ impl Config {
     #[must_use]
     pub fn with_max_transfer(mut self, bytes: u32) -> Self {
         self.max_transfer = bytes.clamp(64 << 10, 1 << 30);
+        self
+    }
+
+    /// As [`Config::parse`] has it, but for the successor of an initiator that has
+    /// served (and died of something): a target that is away, busy or refuses is
+    /// then no reason to give up, for the disk was there before and requests may
+    /// wait for it. What could not be mended by any connection still is.
+    #[must_use]
+    pub fn with_predecessor(mut self, predecessor: bool) -> Self {
+        self.predecessor = predecessor;
         self
     }
 

@@ -150,6 +150,7 @@ impl Config {
             read_only: false,
             queue_depth: 128,
             max_transfer: 1 << 20,
+            predecessor: false,
         }
     }
 }

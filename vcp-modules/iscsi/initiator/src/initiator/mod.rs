@@ -96,6 +96,8 @@ pub struct Initiator {
     portal_group: Option<(SocketAddr, u16)>,
     /// Before the first `Ready`: when to give up on a target that is busy.
     give_up: u64,
+    /// The caller has been told that requests wait.
+    suspended: bool,
     reconnect: Backoff,
     throttle: Backoff,
     last_heard: u64,
@@ -130,6 +132,7 @@ impl Initiator {
             redirections: 0,
             portal_group: None,
             give_up: now.saturating_add(config.timing.login_timeout),
+            suspended: false,
             reconnect: Backoff::new(100 * MS, 5000 * MS),
             throttle: Backoff::new(10 * MS, 1000 * MS),
             last_heard: now,

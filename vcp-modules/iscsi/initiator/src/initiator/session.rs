@@ -38,7 +38,8 @@ pub(super) enum FaultKind {
     /// The target is not able now; it may be later.
     Busy,
     /// The target refuses us, or has not what is asked for. Before the first
-    /// `Ready` that is final; later the target may only be on its way up.
+    /// `Ready` of the first generation that is final; later the target may only be
+    /// on its way up.
     Refusal,
     /// No connection will ever do better.
     Fatal,
@@ -216,6 +217,7 @@ impl Initiator {
         self.reconnect.reset();
         self.throttle.reset();
         self.phase = Phase::Ready;
+        self.suspended = false;
         if let Some(device) = &self.device {
             let geometry = device.geometry(&self.config);
             self.actions.push_back(Action::Ready(geometry));
@@ -268,16 +270,18 @@ impl Initiator {
         }
         self.leave = None;
         let line = format!("{}: {}", self.place(), fault.reason);
+        // What served once will serve again, here or in a predecessor.
+        let serves = self.device.is_some() || self.config.predecessor;
         let again = match fault.kind {
             FaultKind::Fatal => false,
-            FaultKind::Busy | FaultKind::Asked(_) => self.device.is_some() || now < self.give_up,
-            FaultKind::Refusal | FaultKind::Connection => self.device.is_some(),
+            FaultKind::Busy | FaultKind::Asked(_) => serves || now < self.give_up,
+            FaultKind::Refusal | FaultKind::Connection => serves,
         };
         if !again {
             self.fail(line);
             return;
         }
-        if matches!(self.phase, Phase::Ready) {
+        if serves && !core::mem::replace(&mut self.suspended, true) {
             self.actions.push_back(Action::Suspended(line));
         } else {
             self.log(Level::Warn, line);

@@ -40,6 +40,8 @@ pub struct Pair {
     pub completed: BTreeMap<u64, Status>,
     /// Whether the target accepts connections, and whether there is one.
     pub reachable: bool,
+    /// The link is down: whatever is sent is lost, and nobody says so.
+    pub dark: bool,
     pub open: bool,
     pub connects: Vec<core::net::SocketAddr>,
     /// Sizes of the pieces in which bytes arrive, either way.
@@ -73,6 +75,7 @@ impl Pair {
             actions: Vec::new(),
             completed: BTreeMap::new(),
             reachable: true,
+            dark: false,
             open: false,
             connects: Vec::new(),
             to_initiator: usize::MAX,
@@ -214,10 +217,12 @@ impl Pair {
                 if self.spend(count) {
                     return true;
                 }
-                self.peer.receive(&buffer[..count]);
+                if !self.dark {
+                    self.peer.receive(&buffer[..count]);
+                }
             }
         }
-        if self.open && !self.peer.out.is_empty() {
+        if self.open && !self.dark && !self.peer.out.is_empty() {
             progress = true;
             let count = self.peer.out.len().min(self.to_initiator);
             let bytes: Vec<u8> = self.peer.out.drain(..count).collect();
@@ -251,7 +256,9 @@ impl Pair {
                 Action::Connect { address } => {
                     assert!(!self.open, "one connection at a time");
                     self.connects.push(*address);
-                    if self.reachable {
+                    if self.dark {
+                        // No answer at all.
+                    } else if self.reachable {
                         self.open = true;
                         self.peer.accept();
                         self.initiator.connected(self.now);

@@ -5,4 +5,6 @@ mod pair;
 
 mod back;
 mod connecting;
+mod outages;
 mod stop;
+mod successor;
