@@ -2,7 +2,6 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
-use alloc::vec::Vec;
 
 use vcp_sdk::Arena;
 use vcp_sdk::block::{Geometry, Operation, Request, Status};
@@ -11,26 +10,40 @@ use vcp_sdk::types::Span;
 /// Longest transfer of one request, in bytes.
 pub(crate) const MAX_TRANSFER: u32 = 1 << 20;
 
+pub(crate) const BLOCK: u32 = 512;
+
 pub(crate) struct Disk {
-    bytes: Vec<u8>,
+    bytes: Arena,
 }
 
 impl Disk {
     pub(crate) fn new(size: u64) -> Result<Self, String> {
-        let too_big = || format!("config.size: {size} bytes are more than a component can hold");
-        let size = usize::try_from(size).map_err(|_| too_big())?;
-        let mut bytes = Vec::new();
-        bytes.try_reserve_exact(size).map_err(|_| {
+        let size = u32::try_from(size)
+            .map_err(|_| format!("config.size: {size} bytes are more than a component can hold"))?;
+        let bytes = Arena::try_new(size, 0).ok_or_else(|| {
             format!("config.size: {size} bytes do not fit into this VCP's memory; raise `memory`")
         })?;
-        bytes.resize(size, 0);
         Ok(Self { bytes })
+    }
+
+    /// The contents.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        let all = self.bytes.span();
+        self.bytes.get(all).expect("an arena holds its own span")
+    }
+
+    /// The contents, to change.
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        let all = self.bytes.span();
+        self.bytes
+            .get_mut(all)
+            .expect("an arena holds its own span")
     }
 
     pub(crate) fn geometry(&self) -> Geometry {
         Geometry {
-            size: self.bytes.len() as u64,
-            block_size: 512,
+            size: self.bytes().len() as u64,
+            block_size: BLOCK,
             preferred_block_size: 4096,
             max_transfer: MAX_TRANSFER,
             max_discard: 1 << 30,
@@ -52,11 +65,11 @@ impl Disk {
                 if payload.len() != range.len() {
                     return Err(Status::Invalid);
                 }
-                self.bytes[range].copy_from_slice(payload);
+                self.bytes_mut()[range].copy_from_slice(payload);
                 Ok(NOTHING)
             }
             Operation::Discard | Operation::WriteZeroes => {
-                self.bytes[range].fill(0);
+                self.bytes_mut()[range].fill(0);
                 Ok(NOTHING)
             }
             Operation::Flush => Ok(NOTHING),
@@ -72,7 +85,7 @@ impl Disk {
         _data: &mut Arena,
     ) -> Result<Span, Status> {
         Ok(Span {
-            address: self.bytes[range.clone()].as_ptr().addr() as u32,
+            address: self.bytes.span().address + range.start as u32,
             length: range.len() as u32,
         })
     }
@@ -88,7 +101,7 @@ impl Disk {
         if room.len() != range.len() {
             return Err(Status::Invalid);
         }
-        room.copy_from_slice(&self.bytes[range]);
+        room.copy_from_slice(&self.bytes()[range]);
         Ok(request.data)
     }
 
@@ -97,7 +110,7 @@ impl Disk {
         let end = start
             .checked_add(request.length as usize)
             .ok_or(Status::Invalid)?;
-        if end > self.bytes.len() {
+        if end > self.bytes().len() {
             return Err(Status::Invalid);
         }
         Ok(start..end)

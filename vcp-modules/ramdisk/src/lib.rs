@@ -2,12 +2,13 @@
 //!
 //! Configuration: `size` such as `16MiB` (required, a multiple of 512 bytes that fits
 //! into the VCP's memory). The contents live in the VCP's own memory: they are lost
-//! with the instance.
+//! with the instance, unless it hands them to the next version.
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
 extern crate alloc;
 
 mod disk;
+mod handover;
 
 use alloc::format;
 use alloc::string::String;
@@ -17,7 +18,7 @@ use vcp_sdk::block::{Completion, Notice, Request};
 use vcp_sdk::control::{Areas, Command, Start};
 use vcp_sdk::device::Effects;
 use vcp_sdk::types::{Instant, Span};
-use vcp_sdk::{Arena, Device};
+use vcp_sdk::{Arena, Device, Handover};
 
 use disk::Disk;
 
@@ -69,6 +70,16 @@ impl Device for Ramdisk {
     }
 }
 
+impl Handover for Ramdisk {
+    fn snapshot(&mut self, _now: Instant) -> Result<Vec<u8>, String> {
+        handover::save(&self.disk)
+    }
+
+    fn restore(&mut self, _now: Instant, state: &[u8]) -> Result<(), String> {
+        handover::load(&mut self.disk, state)
+    }
+}
+
 impl Ramdisk {
     fn answer(&mut self, request: &Request) -> Completion {
         let result = self.disk.execute(request, &mut self.data);
@@ -106,4 +117,4 @@ fn parse_size(value: &str) -> Result<u64, String> {
     size.ok_or_else(|| format!("config.size: {value:?} is not a size that is a multiple of 512"))
 }
 
-vcp_sdk::export_device!(Ramdisk);
+vcp_sdk::export_device!(Ramdisk, handover);

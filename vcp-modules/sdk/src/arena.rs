@@ -1,21 +1,27 @@
 //! Memory that the host writes into between calls. The only unsafe code of the
 //! SDK.
 
-use alloc::boxed::Box;
-use alloc::vec;
 use core::cell::UnsafeCell;
 
 use crate::types::Span;
 
 /// A fixed block of the VCP's memory set aside for the host (see
-/// `vcp:io/control.areas`).
+/// `vcp:io/control.areas`), or for anything else that is large and lasts.
 ///
 /// Natively an address is the offset in the arena plus its
 /// [`base`](Arena::new); in a component it is the address in linear memory.
+///
+/// In a component the memory is fresh, and so zero without being written to: what
+/// is never used costs nothing but its addresses. It stays with the instance.
 pub struct Arena {
-    bytes: Box<[UnsafeCell<u8>]>,
+    bytes: Block,
     base: u32,
 }
+
+#[cfg(target_arch = "wasm32")]
+type Block = &'static mut [UnsafeCell<u8>];
+#[cfg(not(target_arch = "wasm32"))]
+type Block = alloc::boxed::Box<[UnsafeCell<u8>]>;
 
 // SAFETY: `Arena` owns its bytes; shared access hands out only shared slices,
 // exclusive access only exclusive ones. In a component there is one thread.
@@ -25,17 +31,17 @@ impl Arena {
     /// Sets aside `length` bytes, zeroed. `base` is the address that spans into
     /// the arena count from where there is no linear memory, and ignored in a
     /// component.
+    ///
+    /// # Panics
+    /// If the memory does not hold that much.
     pub fn new(length: u32, base: u32) -> Self {
-        let zeroed = vec![0u8; length as usize].into_boxed_slice();
-        // SAFETY: `UnsafeCell<u8>` has the same memory layout as `u8`, and the
-        // box is the only owner of the bytes.
-        let bytes = unsafe { Box::from_raw(Box::into_raw(zeroed) as *mut [UnsafeCell<u8>]) };
-        #[cfg(target_arch = "wasm32")]
-        let base = {
-            let _ = base;
-            bytes.as_ptr().addr() as u32
-        };
-        Self { bytes, base }
+        Self::try_new(length, base).expect("the VCP's memory holds its areas; raise `memory`")
+    }
+
+    /// As [`Arena::new`]; `None` if the memory does not hold that much.
+    pub fn try_new(length: u32, base: u32) -> Option<Self> {
+        let (bytes, base) = zeroed(length, base)?;
+        Some(Self { bytes, base })
     }
 
     /// The whole arena as a span, for `areas`.
@@ -72,6 +78,34 @@ impl Arena {
     }
 }
 
+/// Whole pages added to the memory, which no allocator knows of.
+#[cfg(target_arch = "wasm32")]
+fn zeroed(length: u32, _base: u32) -> Option<(Block, u32)> {
+    const PAGE: usize = 1 << 16;
+    let length = length as usize;
+    let before = core::arch::wasm32::memory_grow(0, length.div_ceil(PAGE));
+    if before == usize::MAX {
+        return None;
+    }
+    let start = core::ptr::with_exposed_provenance_mut(before * PAGE);
+    // SAFETY: the pages were not there before, so nothing else is in them, and they
+    // hold `length` bytes; memory never shrinks. `UnsafeCell<u8>` has the layout of
+    // `u8`, of which 0 is one. The address is not 0: there was memory before.
+    let bytes = unsafe { core::slice::from_raw_parts_mut(start, length) };
+    Some((bytes, (before * PAGE) as u32))
+}
+
+#[cfg(not(target_arch = "wasm32"))]
+#[expect(clippy::unnecessary_wraps, reason = "same shape as in a component")]
+fn zeroed(length: u32, base: u32) -> Option<(Block, u32)> {
+    use alloc::boxed::Box;
+    let zeroed = alloc::vec![0u8; length as usize].into_boxed_slice();
+    // SAFETY: `UnsafeCell<u8>` has the same memory layout as `u8`, and the box is the
+    // only owner of the bytes.
+    let bytes = unsafe { Box::from_raw(Box::into_raw(zeroed) as *mut [UnsafeCell<u8>]) };
+    Some((bytes, base))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,6 +114,7 @@ mod tests {
     fn spans_resolve_inside_and_not_outside() {
         let mut arena = Arena::new(64, 4096);
         let span = |address, length| Span { address, length };
+        assert_eq!(arena.get(arena.span()), Some(&[0; 64][..]));
         arena
             .get_mut(span(4096, 4))
             .unwrap()

@@ -27,6 +27,19 @@ pub mod device_world {
     });
 }
 
+#[doc(hidden)]
+pub mod handover_world {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "vcp:worlds/handover",
+        pub_export_macro: true,
+        export_macro_name: "__export_handover_world",
+        with: {
+            "vcp:io/types@0.1.0": super::processor_world::vcp::io::types,
+        },
+    });
+}
+
 /// Time and spans (`vcp:io/types`).
 pub mod types {
     pub use super::processor_world::vcp::io::types::*;
@@ -70,6 +83,15 @@ pub mod processor {
     #[doc(hidden)]
     pub use super::processor_world::__export_processor as __export;
     pub use super::processor_world::exports::vcp::net::processor::*;
+}
+
+/// What the worlds `device-handover` and `processor-handover` export besides
+/// (`vcp:io/handover`).
+#[doc(hidden)]
+pub mod handover {
+    pub use super::handover_world as __bindings;
+    pub use super::handover_world::__export_handover_world as __export;
+    pub use super::handover_world::exports::vcp::io::handover::*;
 }
 
 pub(crate) use processor_world::vcp::io::log as raw_log;

@@ -1,6 +1,7 @@
 //! What a VCP implements, and the one place in a component where it lives.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::cell::RefCell;
 
 use crate::block::Request;
@@ -27,6 +28,26 @@ pub trait Processor: Sized {
     fn start(start: Start, network: processor::Network) -> Result<(Self, Areas), String>;
     /// Takes a batch of events, gives a batch of effects.
     fn process(&mut self, events: &processor::Events) -> processor::Effects;
+}
+
+/// A VCP that hands its state to the next version of itself in a hot reload
+/// (`vcp:io/handover`).
+pub trait Handover {
+    /// The state, in a form between this VCP's versions alone; it should begin
+    /// with what it is and of which version. Called between two calls of
+    /// `process` with no request outstanding, and never again after a success.
+    ///
+    /// # Errors
+    /// Why there is nothing to hand over just now, in one line; the VCP goes on.
+    fn snapshot(&mut self, now: Instant) -> Result<Vec<u8>, String>;
+
+    /// Takes over what another instance's `snapshot` gave, after `start` and
+    /// before the first `process`, which gives `ready`. The state may come from
+    /// anywhere and must be checked as anything from outside.
+    ///
+    /// # Errors
+    /// What is wrong with it, in one line; this instance is then dropped.
+    fn restore(&mut self, now: Instant, state: &[u8]) -> Result<(), String>;
 }
 
 /// The VCP of a component, set by `init` and used by every call after it.

@@ -2,7 +2,8 @@
 //! Rust types, the memory areas, the log.
 //!
 //! A VCP implements [`Device`] or [`Processor`] and names its type in
-//! [`export_device!`] or [`export_processor!`]. Everything here also compiles
+//! [`export_device!`] or [`export_processor!`]; one that hands its state to the next
+//! version of itself implements [`Handover`] too. Everything here also compiles
 //! natively, so that a VCP's logic can be tested and measured without the box.
 //!
 //! With the feature `standalone` the crate brings an allocator and a panic
@@ -15,6 +16,7 @@ extern crate alloc;
 
 mod arena;
 mod bindings;
+mod export;
 mod instance;
 mod log;
 mod size;
@@ -23,7 +25,7 @@ mod standalone;
 
 pub use arena::Arena;
 pub use bindings::{block, control, device, net, processor, types};
-pub use instance::{Device, Processor};
+pub use instance::{Device, Handover, Processor};
 pub use log::{Level, write as log};
 pub use size::parse_size;
 
@@ -40,65 +42,7 @@ pub use alloc::format as __format;
 
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::bindings::handover;
     pub use crate::instance::Instance;
     pub use alloc::{string::String, vec::Vec};
-}
-
-/// Exports a [`Device`] as a component of the world `device`.
-#[macro_export]
-macro_rules! export_device {
-    ($ty:ty) => {
-        #[cfg(target_arch = "wasm32")]
-        const _: () = {
-            use $crate::__private::{Instance, String, Vec};
-            use $crate::{Device, block, control, device, types};
-
-            static INSTANCE: Instance<$ty> = Instance::new();
-            struct Export;
-            impl device::Guest for Export {
-                fn init(start: control::Start) -> Result<control::Areas, String> {
-                    let (vcp, areas) = <$ty as Device>::start(start)?;
-                    INSTANCE.set(vcp);
-                    Ok(areas)
-                }
-                fn process(
-                    now: types::Instant,
-                    commands: Vec<control::Command>,
-                    requests: Vec<block::Request>,
-                ) -> device::Effects {
-                    INSTANCE.with(|vcp| vcp.process(now, &commands, &requests))
-                }
-            }
-    device::__export!(Export with_types_in device::__bindings);
-        };
-    };
-}
-
-/// Exports a [`Processor`] as a component of the world `processor`.
-#[macro_export]
-macro_rules! export_processor {
-    ($ty:ty) => {
-        #[cfg(target_arch = "wasm32")]
-        const _: () = {
-            use $crate::__private::{Instance, String};
-            use $crate::{Processor, control, processor};
-
-            static INSTANCE: Instance<$ty> = Instance::new();
-            struct Export;
-            impl processor::Guest for Export {
-                fn init(
-                    start: control::Start,
-                    network: processor::Network,
-                ) -> Result<control::Areas, String> {
-                    let (vcp, areas) = <$ty as Processor>::start(start, network)?;
-                    INSTANCE.set(vcp);
-                    Ok(areas)
-                }
-                fn process(events: processor::Events) -> processor::Effects {
-                    INSTANCE.with(|vcp| vcp.process(&events))
-                }
-            }
-    processor::__export!(Export with_types_in processor::__bindings);
-        };
-    };
 }
