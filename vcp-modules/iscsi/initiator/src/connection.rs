@@ -115,6 +115,11 @@ impl Connection {
         self.tx.is_busy() || !self.controls.is_empty() || !self.bursts.is_empty()
     }
 
+    /// Whether no PDU is partly received, or is still to be sent.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.rx.is_between_pdus() && !self.has_output()
+    }
+
     pub(crate) fn is_busy(&self) -> bool {
         self.tx.is_busy()
     }

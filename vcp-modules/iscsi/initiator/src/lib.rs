@@ -17,6 +17,7 @@
 //! | `connection`, `control`, `wire` | one connection: framing, digests, numbers |
 //! | `task` | the slab of commands under way |
 //! | `scsi` | the logical unit: survey, commands, sense |
+//! | `snapshot` | a session in a form that can be handed over |
 //! | `timer`, `backoff`, `random` | deadlines, delays, unpredictable bytes |
 //!
 //! Memory is bounded: tasks by the queue depth, a PDU's kept data by 256 KiB,
@@ -40,6 +41,7 @@ mod initiator;
 mod login;
 mod random;
 mod scsi;
+mod snapshot;
 mod task;
 mod timer;
 mod wire;
@@ -49,3 +51,4 @@ pub use block::{Geometry, Memory, Operation, Request, Span, Status};
 pub use config::{Config, ConfigError};
 pub use discovery::{Discovery, DiscoveryAction, FoundPortal, FoundTarget};
 pub use initiator::Initiator;
+pub use snapshot::Snapshot;

@@ -4,7 +4,7 @@
 mod pair;
 
 use pair::*;
-use vcp_iscsi_initiator::Status;
+use vcp_iscsi_initiator::{Initiator, Status};
 use vcp_iscsi_proto::chap::{self, Algorithm};
 use vcp_iscsi_proto::login::{LoginStatus, Stage};
 use vcp_iscsi_proto::pdu::{InitiatorPdu, LoginRequest, LoginResponse};
@@ -138,4 +138,30 @@ fn sha256_is_not_given_up_where_nothing_else_is_allowed() {
             .contains("login refused: initiator error")
     );
     assert_eq!(pair.connects.len(), 1);
+}
+
+/// A session with CHAP is handed over without its secrets, and with what was found
+/// out about the target.
+#[test]
+fn secrets_are_not_handed_over() {
+    let mut pair = pair(&[], &[Algorithm::Md5]).ready();
+    let snapshot = pair.initiator.snapshot(pair.now).unwrap();
+    let text = serde_json::to_string(&snapshot).unwrap();
+    assert!(!text.contains("secret-of") && !format!("{snapshot:?}").contains("secret-of"));
+    let config = |password| config(&[("user", "me"), ("password", password)]);
+    pair.initiator = Initiator::resume(
+        config("secret-of-mine"),
+        [9; 32],
+        pair.now,
+        snapshot.clone(),
+    )
+    .unwrap();
+    let tag = pair.read(0, 512, 0);
+    assert_eq!(pair.finish(tag), Status::Ok);
+    // MD5 from the first attempt on.
+    pair.cut("reset by peer");
+    pair.run_for(SECOND);
+    assert_eq!((pair.readies(), pair.connects.len()), (3, 3));
+    // The secret is the new version's own, and tried when there is a login.
+    Initiator::resume(config("another-secret"), [9; 32], pair.now, snapshot).unwrap();
 }

@@ -313,10 +313,7 @@ impl Initiator {
 
     /// Everything is known, for the first time or once more.
     fn adopt(&mut self, mut device: Device) -> Result<(), Fault> {
-        let block = device.block_size;
-        device.max_transfer = device
-            .max_transfer
-            .min(self.config.max_transfer / block * block);
+        device.limit_transfer(&self.config);
         let changed = match &self.device {
             None => true,
             Some(known) => {

@@ -11,10 +11,12 @@
 //! | `completion` | ends of commands, and what becomes of their tasks |
 //! | `control` | pings, asynchronous messages, rejects, aborts |
 //! | `leave` | logout |
+//! | `handover` | a session that the next version goes on with |
 //! | `timeout` | what happens when a timer runs out |
 
 mod completion;
 mod control;
+mod handover;
 mod incoming;
 mod leave;
 mod outgoing;
@@ -112,9 +114,21 @@ impl Initiator {
     /// An initiator that begins to connect at once: the first action is there.
     /// `seed` is the only source of randomness; `now` in nanoseconds.
     pub fn new(config: Config, seed: [u8; 32], now: u64) -> Self {
+        let mut initiator = Self::idle(config, seed, now);
+        let chap = initiator.config.chap.as_ref();
+        if chap.is_some_and(|chap| chap.is_short()) {
+            let line = "a CHAP secret has less than 12 bytes and can be guessed (RFC 7143 §9.2.1)";
+            initiator.log(Level::Warn, line.into());
+        }
+        initiator.connect(now);
+        initiator
+    }
+
+    /// An initiator that does nothing yet.
+    fn idle(config: Config, seed: [u8; 32], now: u64) -> Self {
         let depth = usize::from(config.queue_depth) + 1;
         let portal = config.portal;
-        let mut initiator = Self {
+        Self {
             random: Random::new(seed),
             phase: Phase::Waiting,
             connection: None,
@@ -140,18 +154,7 @@ impl Initiator {
             spent: None,
             time2wait: 0,
             config,
-        };
-        if initiator
-            .config
-            .chap
-            .as_ref()
-            .is_some_and(|chap| chap.is_short())
-        {
-            let line = "a CHAP secret has less than 12 bytes and can be guessed (RFC 7143 §9.2.1)";
-            initiator.log(Level::Warn, line.into());
         }
-        initiator.connect(now);
-        initiator
     }
 
     /// Takes a request. To be called only after the first `Ready`; while suspended

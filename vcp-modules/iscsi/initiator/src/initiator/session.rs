@@ -101,7 +101,7 @@ impl Initiator {
         self.send_login();
     }
 
-    fn max_recv(&self) -> u32 {
+    pub(super) fn max_recv(&self) -> u32 {
         self.config.offer.max_recv_data_segment_length
     }
 

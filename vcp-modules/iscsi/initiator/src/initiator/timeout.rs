@@ -19,7 +19,7 @@ impl Initiator {
                 };
                 return Err(format!("{what} within {time} ms").into());
             }
-            Timer::Idle => self.idle(now),
+            Timer::Idle => self.silent(now),
             Timer::Ping => return self.ping_expired(now),
             Timer::Reconnect => self.connect(now),
             // What waits in the queue may go on.
@@ -33,7 +33,7 @@ impl Initiator {
     }
 
     /// Pings a target that has been silent.
-    fn idle(&mut self, now: u64) {
+    fn silent(&mut self, now: u64) {
         if !self.is_serving() {
             return;
         }

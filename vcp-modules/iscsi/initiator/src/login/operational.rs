@@ -4,13 +4,14 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 
+use serde::{Deserialize, Serialize};
 use vcp_iscsi_proto::text::{self, Key, KeyKind, Pair, Use, Writer};
 
 use super::text::shown;
 use crate::config::{DigestPolicy, Offer};
 
 /// What was agreed on. Lengths in bytes, times in seconds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Params {
     pub(crate) header_digest: bool,
     pub(crate) data_digest: bool,

@@ -2,6 +2,8 @@
 
 use alloc::string::String;
 
+use serde::{Deserialize, Serialize};
+
 use crate::block::{Geometry, Operation, Request, Status};
 use crate::config::Config;
 
@@ -11,7 +13,7 @@ const LONGEST_DISCARD: u64 = 1 << 30;
 const LONGEST_WRITE_ZEROES: u64 = 128 << 20;
 
 /// A logical unit. Counts are blocks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Device {
     /// Bytes in a block: a power of two, 512 to 65536.
     pub(crate) block_size: u32,
@@ -64,6 +66,12 @@ impl Device {
         let block = u64::from(self.block_size);
         let bytes = (u64::from(blocks) * block).min(longest / block * block);
         bytes as u32 // at most `longest`
+    }
+
+    /// No request is to be longer than the configuration has it either.
+    pub(crate) fn limit_transfer(&mut self, config: &Config) {
+        let longest = config.max_transfer / self.block_size * self.block_size;
+        self.max_transfer = self.max_transfer.min(longest);
     }
 
     /// What the caller has to know.

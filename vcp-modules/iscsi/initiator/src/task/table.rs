@@ -117,6 +117,15 @@ impl Tasks {
         u32::from(self.commands) << 16 | u32::from(place)
     }
 
+    /// How many tags were given out, to go on from there in another table.
+    pub(crate) fn tags(&self) -> u16 {
+        self.commands
+    }
+
+    pub(crate) fn set_tags(&mut self, tags: u16) {
+        self.commands = tags;
+    }
+
     /// Puts an active task back in the queue, in front of what waits.
     pub(crate) fn requeue(&mut self, id: TaskId) {
         let task = &mut self.tasks[usize::from(id.0)];

@@ -1,5 +1,6 @@
 //! The sequence numbers of a session with one connection (RFC 7143 §4.2.2).
 
+use serde::{Deserialize, Serialize};
 use vcp_iscsi_proto::Serial;
 use vcp_iscsi_proto::pdu::{InitiatorSn, TargetSn};
 
@@ -16,6 +17,15 @@ pub(crate) struct Numbers {
     exp_stat_sn: Serial,
 }
 
+/// The numbers as plain data, to be handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NumbersState {
+    cmd_sn: u32,
+    exp_cmd_sn: u32,
+    max_cmd_sn: u32,
+    exp_stat_sn: u32,
+}
+
 impl Numbers {
     /// At the start of a session. Until the target speaks, only immediate
     /// commands (a login is one) can be sent.
@@ -27,6 +37,31 @@ impl Numbers {
             max_cmd_sn: cmd_sn.sub(1),
             exp_stat_sn: Serial(0),
         }
+    }
+
+    pub(crate) fn state(&self) -> NumbersState {
+        NumbersState {
+            cmd_sn: self.cmd_sn.0,
+            exp_cmd_sn: self.exp_cmd_sn.0,
+            max_cmd_sn: self.max_cmd_sn.0,
+            exp_stat_sn: self.exp_stat_sn.0,
+        }
+    }
+
+    /// In the middle of a session; `None` for numbers that no session can have: the
+    /// target knows no more than was sent, and its window has an end behind its
+    /// beginning.
+    pub(crate) fn restore(state: NumbersState) -> Option<Self> {
+        let numbers = Self {
+            cmd_sn: Serial(state.cmd_sn),
+            exp_cmd_sn: Serial(state.exp_cmd_sn),
+            max_cmd_sn: Serial(state.max_cmd_sn),
+            exp_stat_sn: Serial(state.exp_stat_sn),
+        };
+        let before = numbers.exp_cmd_sn.sub(1);
+        let taken = numbers.exp_cmd_sn.le(numbers.cmd_sn);
+        let window = before.le(numbers.max_cmd_sn);
+        (taken && window).then_some(numbers)
     }
 
     /// What an immediate request carries.

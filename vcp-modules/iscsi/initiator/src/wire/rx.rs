@@ -77,6 +77,11 @@ impl Receiver {
         self.max_data = max_data;
     }
 
+    /// Whether the last PDU is complete and nothing of the next one is there.
+    pub(crate) fn is_between_pdus(&self) -> bool {
+        self.part == Part::Header && self.filled == 0
+    }
+
     /// The header of the PDU under way.
     pub(crate) fn header(&self) -> &BhsBytes {
         &self.header

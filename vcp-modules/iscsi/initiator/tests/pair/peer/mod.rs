@@ -85,7 +85,7 @@ pub struct Peer {
     /// Sets bits that an initiator has to ignore.
     pub scribble: bool,
     /// Of the command that came last.
-    last_cmd_sn: Option<Serial>,
+    pub last_cmd_sn: Option<Serial>,
     input: Vec<u8>,
     full_feature: bool,
     login_itt: Option<u32>,
