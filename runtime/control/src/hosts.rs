@@ -1,0 +1,181 @@
+//! Finds the host that runs a VCP among those of this user.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use tokio::task::JoinSet;
+
+use crate::client::{Client, ClientError};
+use crate::place;
+use crate::protocol::Request;
+use crate::report::Host;
+
+/// A VCP as an operator names it: `NAME`, or `PID/NAME`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// Which host.
+    pub pid: Option<u32>,
+    /// Which of its VCPs.
+    pub name: String,
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (pid, name) = match text.split_once('/') {
+            None => (None, text),
+            Some((pid, name)) => {
+                let pid = pid.parse().map_err(|_| {
+                    "expected NAME or PID/NAME, with the process id of a host".to_owned()
+                })?;
+                (Some(pid), name)
+            }
+        };
+        if name.is_empty() {
+            return Err("expected the name of a VCP".to_owned());
+        }
+        Ok(Self {
+            pid,
+            name: name.to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.pid {
+            Some(pid) => write!(f, "{pid}/{}", self.name),
+            None => f.write_str(&self.name),
+        }
+    }
+}
+
+/// One host that answered.
+#[derive(Debug)]
+pub struct Found {
+    /// Its socket.
+    pub path: PathBuf,
+    /// What it said of itself.
+    pub host: Host,
+    /// To ask more.
+    pub client: Client,
+}
+
+/// The hosts there are.
+#[derive(Debug, Default)]
+pub struct Hosts {
+    /// Those that answered, by process id.
+    pub found: Vec<Found>,
+    /// Those that did not, and why.
+    pub silent: Vec<(PathBuf, ClientError)>,
+}
+
+/// Why there is no telling which VCP is meant.
+#[derive(Debug, thiserror::Error)]
+pub enum NotFound {
+    /// No host has one of this name.
+    #[error("no VCP {address} is running{}", there_are(.known))]
+    None {
+        /// What was looked for.
+        address: Address,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// Several have.
+    #[error("VCP {name} runs in several hosts; say which: {}", .addresses.join(", "))]
+    Several {
+        /// The name.
+        name: String,
+        /// `PID/NAME` of each.
+        addresses: Vec<String>,
+    },
+}
+
+fn there_are(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        names => format!("; there are: {}", names.join(", ")),
+    }
+}
+
+impl Hosts {
+    /// Asks every host of this user.
+    pub async fn of_user() -> std::io::Result<Self> {
+        Self::in_directory(&place::directory()).await
+    }
+
+    /// Asks every host whose socket is in `directory`, all at once.
+    pub async fn in_directory(directory: &Path) -> std::io::Result<Self> {
+        let sockets = place::sockets(directory)?;
+        let mut asked: JoinSet<_> = sockets.into_iter().map(|(_, path)| ask(path)).collect();
+        let mut hosts = Self::default();
+        while let Some(answer) = asked.join_next().await {
+            match answer {
+                Ok(Ok(found)) => hosts.found.push(found),
+                Ok(Err(silent)) => hosts.silent.push(silent),
+                Err(error) => tracing::error!("asking a host: {error}"),
+            }
+        }
+        hosts.found.sort_by_key(|found| found.host.pid);
+        hosts.silent.sort_by(|one, other| one.0.cmp(&other.0));
+        Ok(hosts)
+    }
+
+    /// Asks the host at `socket` only.
+    pub async fn only(socket: &Path) -> Result<Self, ClientError> {
+        Ok(Self {
+            found: vec![ask(socket.to_owned()).await.map_err(|(_, error)| error)?],
+            silent: Vec::new(),
+        })
+    }
+
+    /// The one host that runs this VCP.
+    pub fn with(mut self, address: &Address) -> Result<Found, NotFound> {
+        let has = |found: &Found| {
+            address.pid.is_none_or(|pid| pid == found.host.pid)
+                && found.host.vcps.iter().any(|vcp| vcp.name == address.name)
+        };
+        let matching: Vec<usize> = (0..self.found.len())
+            .filter(|&index| has(&self.found[index]))
+            .collect();
+        match matching[..] {
+            [one] => Ok(self.found.swap_remove(one)),
+            [] => Err(NotFound::None {
+                address: address.clone(),
+                known: self.names(),
+            }),
+            _ => Err(NotFound::Several {
+                name: address.name.clone(),
+                addresses: matching
+                    .iter()
+                    .map(|&index| format!("{}/{}", self.found[index].host.pid, address.name))
+                    .collect(),
+            }),
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self
+            .found
+            .iter()
+            .flat_map(|found| found.host.vcps.iter().map(|vcp| vcp.name.clone()))
+            .collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+}
+
+async fn ask(path: PathBuf) -> Result<Found, (PathBuf, ClientError)> {
+    let answered = async {
+        let mut client = Client::connect(&path).await?;
+        let host: Host = client.ask(&Request::Ps {}).await?;
+        Ok((client, host))
+    };
+    match answered.await {
+        Ok((client, host)) => Ok(Found { path, host, client }),
+        Err(error) => Err((path, error)),
+    }
+}

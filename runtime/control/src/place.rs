@@ -1,0 +1,165 @@
+//! Where control sockets are: one for each host, named by its process id, in a
+//! directory that only its user can enter.
+
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _,
+};
+use std::path::{Path, PathBuf};
+
+/// The environment variable that names another directory.
+pub const VARIABLE: &str = "VCP_CONTROL_DIR";
+
+/// The directory of this user's control sockets: what [`VARIABLE`] says;
+/// `/run/vcp/control` for root; `$XDG_RUNTIME_DIR/vcp/control`; or a directory
+/// among the temporary files, named by the user's id.
+pub fn directory() -> PathBuf {
+    let user = rustix::process::geteuid();
+    let named = |variable| {
+        std::env::var_os(variable)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    if let Some(directory) = named(VARIABLE) {
+        directory
+    } else if user.is_root() {
+        PathBuf::from("/run/vcp/control")
+    } else if let Some(directory) = named("XDG_RUNTIME_DIR").filter(|path| path.is_dir()) {
+        directory.join("vcp/control")
+    } else {
+        std::env::temp_dir().join(format!("vcp-{}", user.as_raw()))
+    }
+}
+
+/// The socket of this process in `directory`.
+pub fn own(directory: &Path) -> PathBuf {
+    directory.join(format!("{}.sock", std::process::id()))
+}
+
+/// Makes the directory if it is not there, and closes it to others. One that
+/// belongs to somebody else is refused: they could put their sockets in it.
+pub fn make(directory: &Path) -> io::Result<()> {
+    if let Some(parent) = directory.parent() {
+        DirBuilder::new().recursive(true).create(parent)?;
+    }
+    match DirBuilder::new().mode(0o700).create(directory) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    check(directory)?;
+    fs::set_permissions(directory, Permissions::from_mode(0o700))
+}
+
+/// That it is a directory, not a link to one, and this user's.
+fn check(directory: &Path) -> io::Result<()> {
+    let found = fs::symlink_metadata(directory)?;
+    let refuse = |why: &str| Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+    if !found.is_dir() {
+        return refuse("not a directory");
+    }
+    if found.uid() != rustix::process::geteuid().as_raw() {
+        return refuse("belongs to another user");
+    }
+    Ok(())
+}
+
+/// The sockets of hosts that may be alive, with their process ids, by these. What
+/// dead ones left is removed.
+pub fn sockets(directory: &Path) -> io::Result<Vec<(u32, PathBuf)>> {
+    let entries = match check(directory).and_then(|()| fs::read_dir(directory)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut sockets = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        let Some(pid) = pid(&path) else { continue };
+        if is_stale(&path) {
+            // Somebody else may have been faster.
+            let _ = fs::remove_file(&path);
+        } else {
+            sockets.push((pid, path));
+        }
+    }
+    sockets.sort();
+    Ok(sockets)
+}
+
+/// `PID.sock`; nothing else in the directory is touched.
+fn pid(path: &Path) -> Option<u32> {
+    if path.extension() != Some(OsStr::new("sock")) {
+        return None;
+    }
+    path.file_stem()?.to_str()?.parse().ok()
+}
+
+/// Whether this is a socket that nobody listens on. A host's socket gets its name
+/// only when the host listens, so that it is never taken for one of these.
+pub(crate) fn is_stale(path: &Path) -> bool {
+    let socket = fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+    socket && refuses(path)
+}
+
+fn refuses(path: &Path) -> bool {
+    // A listener that is there answers at once, or its queue is full and this
+    // waits: so not without a limit.
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+    let connect = || -> rustix::io::Result<()> {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let socket =
+            rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)
+    };
+    connect() == Err(rustix::io::Errno::CONNREFUSED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn only_what_is_dead_is_removed() {
+        let scratch = tempfile::tempdir().unwrap();
+        let directory = scratch.path().join("a/b");
+        make(&directory).unwrap();
+        let mode = fs::metadata(&directory).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        let live = directory.join("7.sock");
+        let _listener = UnixListener::bind(&live).unwrap();
+        let dead = directory.join("8.sock");
+        drop(UnixListener::bind(&dead).unwrap());
+        let other = directory.join("nbd.sock");
+        drop(UnixListener::bind(&other).unwrap());
+        fs::write(directory.join("9.sock"), "a file").unwrap();
+        let found = sockets(&directory).unwrap();
+        assert_eq!(
+            found.iter().map(|(pid, _)| *pid).collect::<Vec<_>>(),
+            [7, 9]
+        );
+        assert!(!dead.exists() && live.exists() && other.exists());
+    }
+
+    #[test]
+    fn a_directory_that_is_none() {
+        let scratch = tempfile::tempdir().unwrap();
+        assert_eq!(sockets(&scratch.path().join("none")).unwrap(), []);
+        let link = scratch.path().join("link");
+        std::os::unix::fs::symlink(scratch.path(), &link).unwrap();
+        assert!(make(&link).is_err());
+        assert!(sockets(&link).is_err());
+    }
+
+    #[test]
+    fn open_directories_are_closed() {
+        let scratch = tempfile::tempdir().unwrap();
+        let directory = scratch.path().join("open");
+        fs::create_dir(&directory).unwrap();
+        fs::set_permissions(&directory, Permissions::from_mode(0o755)).unwrap();
+        make(&directory).unwrap();
+        let mode = fs::metadata(&directory).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+}

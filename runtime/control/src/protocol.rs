@@ -1,0 +1,296 @@
+//! What is said over a control socket: one request a line, one answer a line,
+//! each an object of JSON with the protocol's version `v`.
+//!
+//! ```text
+//! {"v":1,"verb":"inspect","vcp":"disk0"}
+//! {"v":1,"ok":{…}}
+//! {"v":1,"error":{"kind":"no-such-vcp","message":"…"}}
+//! {"v":1,"ok":{…},"bytes":65536}      and then so many bytes, as they are
+//! ```
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// The version of the protocol, `v` in every line.
+pub const VERSION: u64 = 1;
+
+/// The longest request, in bytes: a path is at most 4096.
+pub(crate) const LONGEST_REQUEST: usize = 16 << 10;
+
+/// The longest answer, in bytes. Its parts are bounded by the host: the longest
+/// is a crash report, with 256 queue entries and a backtrace of 128 lines.
+pub(crate) const LONGEST_ANSWER: usize = 4 << 20;
+
+/// What a client can ask for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// The host and all its VCPs: [`crate::report::Host`].
+    Ps {},
+    /// Everything about one VCP: [`crate::report::Inspection`].
+    Inspect {
+        /// Its name, here and below.
+        vcp: String,
+    },
+    /// The crash reports there are: [`crate::report::Logs`].
+    Logs {
+        /// Of which.
+        vcp: String,
+    },
+    /// One crash report: [`crate::report::Crash`]; with `core`, the core dump's
+    /// bytes follow.
+    Crash {
+        /// Of which.
+        vcp: String,
+        /// Which report; without it, the newest.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        number: Option<u64>,
+        /// The core dump too; refused if the report has none.
+        #[serde(default)]
+        core: bool,
+    },
+    /// A new version in the place of the running one: [`crate::report::Reload`].
+    Reload {
+        /// Of which.
+        vcp: String,
+        /// An absolute path of the host to the component's file, or the name of a
+        /// built-in module; without it, what it runs is read again.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        module: Option<String>,
+    },
+    /// A fresh instance of the same module: [`crate::report::Done`]. Revives a
+    /// VCP that is held.
+    Restart {
+        /// Which.
+        vcp: String,
+    },
+    /// Takes leave of the device for good: [`crate::report::Done`].
+    Stop {
+        /// Which.
+        vcp: String,
+    },
+    /// Makes it fail: [`crate::report::Done`].
+    Inject {
+        /// Which.
+        vcp: String,
+        /// How: a word that the host knows.
+        fault: String,
+    },
+}
+
+impl Request {
+    /// The line to send.
+    pub(crate) fn to_line(&self) -> Vec<u8> {
+        let value = serde_json::to_value(self).expect("requests are strings and numbers");
+        envelope(value.as_object().cloned().unwrap_or_default())
+    }
+
+    /// Reads a line that a client sent.
+    pub fn parse(line: &[u8]) -> Result<Self, Refusal> {
+        let bad = |why: String| Refusal::new(RefusalKind::BadRequest, why);
+        let value: Value = serde_json::from_slice(line)
+            .map_err(|error| bad(format!("expected one JSON object in one line: {error}")))?;
+        let Value::Object(mut object) = value else {
+            return Err(bad("expected a JSON object".to_owned()));
+        };
+        match object.remove("v") {
+            Some(version) if version.as_u64() == Some(VERSION) => {}
+            Some(_) => {
+                let why = format!("this host speaks version {VERSION} of the protocol only");
+                return Err(Refusal::new(RefusalKind::Version, why));
+            }
+            None => return Err(bad("\"v\": missing; expected the protocol's version".into())),
+        }
+        serde_json::from_value(Value::Object(object)).map_err(|error| bad(error.to_string()))
+    }
+
+    /// How long the answer may take before the host counts as stuck. Those that
+    /// wait for something are bounded by the host's own limits.
+    pub(crate) fn patience(&self) -> Duration {
+        match self {
+            Request::Ps {} | Request::Inspect { .. } | Request::Logs { .. } => {
+                Duration::from_secs(5)
+            }
+            Request::Crash { .. } | Request::Inject { .. } => Duration::from_secs(30),
+            Request::Restart { .. } | Request::Stop { .. } => Duration::from_secs(60),
+            // A minute to drain, ten to be ready, and the time to compile.
+            Request::Reload { .. } => Duration::from_secs(15 * 60),
+        }
+    }
+}
+
+/// What a host answers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    pub(crate) value: Value,
+    pub(crate) bytes: Option<Vec<u8>>,
+}
+
+impl Answer {
+    /// One of [`crate::report`].
+    pub fn new(report: &impl Serialize) -> Self {
+        Self {
+            value: serde_json::to_value(report).expect("reports are strings, numbers and lists"),
+            bytes: None,
+        }
+    }
+
+    /// With bytes after the line.
+    #[must_use]
+    pub fn with_bytes(mut self, bytes: Vec<u8>) -> Self {
+        self.bytes = Some(bytes);
+        self
+    }
+
+    /// The line to send; the bytes are sent after it.
+    pub(crate) fn to_line(&self) -> Vec<u8> {
+        let mut object = Map::new();
+        object.insert("ok".to_owned(), self.value.clone());
+        if let Some(bytes) = &self.bytes {
+            object.insert("bytes".to_owned(), bytes.len().into());
+        }
+        envelope(object)
+    }
+}
+
+/// Why a host did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// For programs.
+    pub kind: RefusalKind,
+    /// For people; one line.
+    pub message: String,
+}
+
+impl Refusal {
+    /// `message` is one line.
+    pub fn new(kind: RefusalKind, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { kind, message }
+    }
+
+    pub(crate) fn to_line(&self) -> Vec<u8> {
+        let value = serde_json::to_value(self).expect("two strings");
+        envelope(Map::from_iter([("error".to_owned(), value)]))
+    }
+}
+
+/// Sorts of refusals.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RefusalKind {
+    /// The line makes no sense.
+    BadRequest,
+    /// Another version of the protocol.
+    Version,
+    /// Not for this user.
+    Denied,
+    /// Too many connections.
+    Busy,
+    /// The host has no VCP of this name.
+    NoSuchVcp,
+    /// There is no such crash report, or no core dump in it.
+    NoSuchReport,
+    /// It was tried and failed.
+    Failed,
+    /// One that this version does not know.
+    #[serde(other)]
+    Other,
+}
+
+/// The answer's line, as a client reads it.
+#[derive(Deserialize)]
+pub(crate) struct Reply {
+    pub(crate) v: u64,
+    pub(crate) ok: Option<Value>,
+    pub(crate) error: Option<Refusal>,
+    #[serde(default)]
+    pub(crate) bytes: u64,
+}
+
+fn envelope(mut object: Map<String, Value>) -> Vec<u8> {
+    object.insert("v".to_owned(), VERSION.into());
+    let mut line = Value::Object(object).to_string().into_bytes();
+    line.push(b'\n');
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn requests_on_the_wire() {
+        let crash = Request::Crash {
+            vcp: "disk0".into(),
+            number: None,
+            core: false,
+        };
+        let line = String::from_utf8(crash.to_line()).unwrap();
+        assert_eq!(
+            line,
+            "{\"core\":false,\"v\":1,\"vcp\":\"disk0\",\"verb\":\"crash\"}\n"
+        );
+        assert_eq!(Request::parse(line.trim_end().as_bytes()), Ok(crash));
+        let short = br#"{"v":1,"verb":"reload","vcp":"a"}"#;
+        let reload = Request::Reload {
+            vcp: "a".into(),
+            module: None,
+        };
+        assert_eq!(Request::parse(short), Ok(reload));
+        assert_eq!(
+            Request::parse(br#"{"verb":"ps","v":1}"#),
+            Ok(Request::Ps {})
+        );
+    }
+
+    #[test]
+    fn refusals_name_what_is_wrong() {
+        let refused = |line: &str| Request::parse(line.as_bytes()).unwrap_err();
+        for (line, named) in [
+            ("", "JSON"),
+            ("[]", "object"),
+            ("{}", "\"v\""),
+            (r#"{"v":1}"#, "verb"),
+            (r#"{"v":1,"verb":"dance"}"#, "dance"),
+            (r#"{"v":1,"verb":"ps","vcp":"a"}"#, "vcp"),
+            (r#"{"v":1,"verb":"inspect"}"#, "vcp"),
+            (r#"{"v":1,"verb":"inspect","vcp":"a","x":1}"#, "x"),
+            (r#"{"v":1,"verb":"inspect","vcp":1}"#, "string"),
+            (r#"{"v":1,"verb":"crash","vcp":"a","number":-1}"#, "-1"),
+        ] {
+            let refusal = refused(line);
+            assert_eq!(refusal.kind, RefusalKind::BadRequest, "{line}");
+            assert!(refusal.message.contains(named), "{line}: {refusal}");
+        }
+        let version = refused(r#"{"v":2,"verb":"ps"}"#);
+        assert_eq!(version.kind, RefusalKind::Version);
+    }
+
+    proptest! {
+        #[test]
+        fn no_line_panics(line: Vec<u8>, text in "[\\[\\]{}\",:a-z0-9]{0,60}") {
+            let _ = Request::parse(&line);
+            let _ = Request::parse(format!("{{\"v\":1,{text}}}").as_bytes());
+        }
+
+        #[test]
+        fn requests_come_through(vcp: String, fault: String, path: String, number: u64) {
+            for request in [
+                Request::Inject { vcp: vcp.clone(), fault },
+                Request::Crash { vcp: vcp.clone(), number: Some(number), core: true },
+                Request::Reload { vcp, module: Some(path) },
+            ] {
+                let line = request.to_line();
+                let (end, line) = line.split_last().unwrap();
+                prop_assert_eq!(*end, b'\n');
+                prop_assert!(!line.contains(&b'\n'));
+                prop_assert_eq!(Request::parse(line), Ok(request));
+            }
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! What a host tells of itself and its VCPs. Names in JSON are those of the
+//! fields, with `-` for `_`. Times that are lengths are in milliseconds unless
+//! the name says otherwise. No secret is ever part of a report.
+//!
+//! A client takes what it knows and lets be what it does not, so that a newer
+//! host can say more.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// One process and its VCPs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Host {
+    /// Process id.
+    pub pid: u32,
+    /// Of the program.
+    pub version: String,
+    /// Since it started.
+    pub uptime_ms: u64,
+    /// By name.
+    pub vcps: Vec<Summary>,
+}
+
+/// One VCP in one line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Summary {
+    /// Its name.
+    pub name: String,
+    /// `starting`, `ready`, `suspended`, `restarting`, `reloading`, `held` or
+    /// `stopped`.
+    pub state: String,
+    /// Why it is in that state, where that needs saying; one line.
+    pub reason: Option<String>,
+    /// Instances so far; the number of the current one.
+    pub generation: u32,
+    /// What it runs: the name of a built-in module, or a path.
+    pub module: String,
+    /// Instances that died.
+    pub faults: u64,
+    /// Since the VCP was started.
+    pub uptime_ms: u64,
+    /// Clients attached now.
+    pub clients: u64,
+    /// Requests that are not answered yet.
+    pub waiting: u64,
+    /// Where its device is served.
+    pub exports: Vec<Export>,
+}
+
+/// An export of a VCP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Export {
+    /// NBD export name.
+    pub name: String,
+    /// One URI for each address.
+    pub uris: Vec<String>,
+}
+
+/// Everything about one VCP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Inspection {
+    /// As in the list.
+    #[serde(flatten)]
+    pub summary: Summary,
+    /// The host's process id.
+    pub pid: u32,
+    /// How long the current instance has run; `null` if there is none.
+    pub instance_ms: Option<u64>,
+    /// The device's size in bytes, once it is known.
+    pub size: Option<u64>,
+    /// Linear memory of the current instance, and the most it may have; bytes.
+    pub memory: Option<u64>,
+    /// See `memory`.
+    pub memory_limit: u64,
+    /// Whether a warm spare is there: `off`, `preparing` or `ready`.
+    pub spare: String,
+    /// While requests are held for a device that is away: until they fail;
+    /// `null` if they don't.
+    pub replacement_ms: Option<u64>,
+    /// While a reloaded module has to prove itself: for how much longer.
+    pub probation_ms: Option<u64>,
+    /// The module that would come back meanwhile.
+    pub previous_module: Option<String>,
+    /// The newest crash report.
+    pub last_fault: Option<CrashLine>,
+    /// What was counted since the VCP was started, by name.
+    pub counters: BTreeMap<String, u64>,
+    /// Its configuration as the file would say it: TOML, without secrets.
+    pub config: String,
+}
+
+/// The crash reports of a VCP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Logs {
+    /// Of which VCP.
+    pub vcp: String,
+    /// Oldest first.
+    pub crashes: Vec<CrashLine>,
+}
+
+/// One crash report in one line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct CrashLine {
+    /// Counts all faults of the VCP, from 1.
+    pub number: u64,
+    /// When, in milliseconds since 1970 (UTC).
+    pub unix_ms: u64,
+    /// Which instance.
+    pub generation: u32,
+    /// What ended it; one line.
+    pub fault: String,
+}
+
+/// A whole crash report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Crash {
+    /// As in the list.
+    #[serde(flatten)]
+    pub line: CrashLine,
+    /// What it ran.
+    pub module: String,
+    /// Guest frames, innermost first; empty where no guest code was running.
+    pub backtrace: Vec<String>,
+    /// How long it had run, in microseconds.
+    pub ran_us: u64,
+    /// Fuel that it had used.
+    pub fuel: u64,
+    /// Its linear memory, in bytes.
+    pub memory: u64,
+    /// What last went through its queues, oldest first, one entry a line.
+    pub entries: Vec<String>,
+    /// The length of its core dump, if there is one; bytes.
+    pub core: Option<u64>,
+}
+
+/// How a reload went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Reload {
+    /// Of which VCP.
+    pub vcp: String,
+    /// Whether the new version is in place; otherwise the old one goes on.
+    pub replaced: bool,
+    /// The number of the instance that serves now.
+    pub generation: u32,
+    /// Whether the old version's state was handed over; otherwise the new one
+    /// started anew.
+    pub handed_over: bool,
+    /// How long the device stood still, in microseconds.
+    pub stalled_us: u64,
+    /// Why the state was not handed over, or why the old version goes on; one
+    /// line.
+    pub reason: Option<String>,
+}
+
+/// Something was done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Done {
+    /// To which VCP.
+    pub vcp: String,
+    /// The number of its instance when it was done.
+    pub generation: u32,
+}
