@@ -6,7 +6,10 @@ use core::net::SocketAddr;
 
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp;
+use smoltcp::wire::IpEndpoint;
 use thiserror::Error;
+
+use crate::observed::Observed;
 
 /// Names a connection of one stack. A handle whose connection was released names
 /// nothing: it reads as closed, and nothing can be done through it.
@@ -106,6 +109,7 @@ pub(crate) struct Connection {
     pub(crate) aborted: bool,
     /// A SYN went out on the link.
     pub(crate) syn_sent: bool,
+    pub(crate) observed: Observed,
 }
 
 /// The connections of a stack, by handle.
@@ -151,6 +155,25 @@ impl Table {
         slot.as_mut().filter(|_| *generation == handle.generation)
     }
 
+    /// The connection between two endpoints, if it is not over, and its state.
+    pub(crate) fn find(
+        &mut self,
+        sockets: &SocketSet<'static>,
+        local: IpEndpoint,
+        remote: IpEndpoint,
+    ) -> Option<(&mut Connection, tcp::State)> {
+        self.iter_mut().find_map(|connection| {
+            if connection.local_port != local.port {
+                return None;
+            }
+            let socket = sockets.get::<tcp::Socket>(connection.socket);
+            let ours =
+                socket.remote_endpoint() == Some(remote) && socket.local_endpoint() == Some(local);
+            let over = matches!(socket.state(), tcp::State::Closed | tcp::State::TimeWait);
+            (ours && !over).then(|| (connection, socket.state()))
+        })
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Handle, &Connection)> {
         self.slots
             .iter()
@@ -166,6 +189,14 @@ impl Table {
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Connection> {
         self.slots.iter_mut().filter_map(|(_, slot)| slot.as_mut())
+    }
+
+    /// Takes a connection out; its handle names nothing from then on.
+    pub(crate) fn take(&mut self, handle: Handle) -> Option<Connection> {
+        self.get(handle)?;
+        let (generation, slot) = &mut self.slots[handle.index as usize];
+        *generation = generation.wrapping_add(1);
+        slot.take()
     }
 
     /// Removes the connections for which `gone` holds, with their sockets.
@@ -200,6 +231,7 @@ impl Connection {
             end: None,
             aborted: false,
             syn_sent: false,
+            observed: Observed::default(),
         }
     }
 

@@ -1,7 +1,10 @@
 //! Finds the TCP segment in an Ethernet frame, and tells which frames smoltcp may
 //! see at all. Looks at headers only and changes nothing.
 
+use core::net::IpAddr;
 use core::ops::Range;
+
+use smoltcp::wire::IpEndpoint;
 
 const ETHERNET: usize = 14;
 const TCP: u8 = 6;
@@ -116,7 +119,76 @@ fn be16(bytes: &[u8], at: usize) -> u16 {
     u16::from_be_bytes([bytes[at], bytes[at + 1]])
 }
 
+fn be32(bytes: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+/// What the options of a SYN say; of several of a kind the last holds, as with
+/// smoltcp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Options {
+    pub(crate) mss: Option<u16>,
+    pub(crate) window_scale: Option<u8>,
+    pub(crate) sack_permitted: bool,
+}
+
 impl Tcp {
+    /// Source and destination. `frame` is the one that was parsed, here and below.
+    pub(crate) fn endpoints(&self, frame: &[u8]) -> (IpEndpoint, IpEndpoint) {
+        let half = self.addresses.len() / 2;
+        let at = |start: usize| {
+            let bytes = &frame[start..start + half];
+            match <[u8; 4]>::try_from(bytes) {
+                Ok(v4) => IpAddr::from(v4),
+                Err(_) => {
+                    IpAddr::from(<[u8; 16]>::try_from(bytes).expect("an address is 4 or 16 bytes"))
+                }
+            }
+        };
+        let start = self.addresses.start;
+        (
+            IpEndpoint::new(at(start).into(), self.source_port),
+            IpEndpoint::new(at(start + half).into(), self.destination_port),
+        )
+    }
+
+    pub(crate) fn sequence(&self, frame: &[u8]) -> u32 {
+        be32(frame, self.segment.start + 4)
+    }
+
+    pub(crate) fn acknowledgement(&self, frame: &[u8]) -> u32 {
+        be32(frame, self.segment.start + 8)
+    }
+
+    /// As in the header, not scaled.
+    pub(crate) fn window(&self, frame: &[u8]) -> u16 {
+        be16(frame, self.segment.start + 14)
+    }
+
+    pub(crate) fn options(&self, frame: &[u8]) -> Options {
+        let mut options = Options::default();
+        let mut rest = &frame[self.segment.start + 20..self.segment.start + self.header];
+        loop {
+            rest = match *rest {
+                [] | [0, ..] => return options,
+                [1, ref next @ ..] => next,
+                [_, length, ..] if length < 2 || usize::from(length) > rest.len() => {
+                    return options;
+                }
+                [_, length, ..] => {
+                    match rest[..usize::from(length)] {
+                        [2, _, high, low] => options.mss = Some(u16::from_be_bytes([high, low])),
+                        [3, _, shift] => options.window_scale = Some(shift),
+                        [4, _] => options.sack_permitted = true,
+                        _ => {}
+                    }
+                    &rest[usize::from(length)..]
+                }
+                [_] => return options,
+            };
+        }
+    }
+
     pub(crate) fn payload(&self) -> usize {
         self.segment.len() - self.header
     }

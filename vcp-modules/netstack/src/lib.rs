@@ -4,7 +4,9 @@
 //! wants sent in an arena of its own, each with the checksum and segmentation
 //! work that the link is to do. The protocols are smoltcp's; this crate adds what
 //! lies between smoltcp and an offloading link (`headers`, `checksum`, `mss`,
-//! `transmit`) and the book-keeping of connections (`connection`, `stack`).
+//! `transmit`), the book-keeping of connections (`connection`, `stack`), and the
+//! hand-over of a connection from one stack to another (`handover`, which stands
+//! on `observed` and `rehearsal`).
 //!
 //! It runs in a guest and natively, so it may use no `std`, and it holds no
 //! `unsafe`. Received frames are hostile: nothing in them may panic, loop or
@@ -17,15 +19,20 @@ extern crate alloc;
 mod checksum;
 mod config;
 mod connection;
+mod handover;
 mod headers;
+mod interface;
 mod listener;
 mod mss;
+mod observed;
+mod rehearsal;
 mod stack;
 mod streams;
 mod transmit;
 
 pub use config::{Config, ConfigError, Congestion};
 pub use connection::{ConnectError, End, Handle, ListenError, State};
+pub use handover::{ConnectionState, ExportError, ImportError, Scales};
 pub use stack::{Counters, Stack};
 pub use transmit::{Frame, MAX_FRAME};
 

@@ -3,7 +3,6 @@
 
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp;
-use smoltcp::wire::IpEndpoint;
 
 use crate::connection::{Connection, Owner, Table};
 
@@ -43,22 +42,4 @@ impl Listener {
             self.socket = Some(sockets.add(socket));
         }
     }
-}
-
-/// Whether a SYN between these endpoints repeats one that a connection is
-/// already answering. smoltcp gives a SYN to the first socket that would have
-/// it, which may be a listener: two sockets would then answer one peer. Such a
-/// SYN is dropped; the connection repeats its answer by itself.
-pub(crate) fn repeats(
-    table: &Table,
-    sockets: &SocketSet<'static>,
-    local: IpEndpoint,
-    remote: IpEndpoint,
-) -> bool {
-    table.iter().any(|(_, connection)| {
-        let socket = sockets.get::<tcp::Socket>(connection.socket);
-        socket.local_endpoint() == Some(local)
-            && socket.remote_endpoint() == Some(remote)
-            && !matches!(socket.state(), tcp::State::Closed | tcp::State::TimeWait)
-    })
 }

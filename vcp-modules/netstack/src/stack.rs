@@ -1,20 +1,21 @@
 //! The stack: frames and time in, frames and connections out.
 
-use alloc::vec;
 use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
 use smoltcp::iface::{Interface, SocketSet};
+use smoltcp::phy::PacketMeta;
 use smoltcp::socket::tcp;
-use smoltcp::time::{Duration, Instant};
-use smoltcp::wire::{EthernetAddress, IpAddress, IpEndpoint};
+use smoltcp::wire::{IpAddress, IpEndpoint};
 
 use crate::Checksum;
 use crate::checksum;
-use crate::config::{Config, ConfigError, Congestion};
+use crate::config::{Config, ConfigError};
 use crate::connection::{ConnectError, Connection, Handle, ListenError, Owner, Table};
 use crate::headers::{self, Contents, RST, SYN, Tcp};
-use crate::listener::{self, Listener};
+use crate::interface::{duration, instant, open_interface, open_socket};
+use crate::listener::Listener;
+use crate::observed::Opening;
 use crate::transmit::{Frame, Port, Transmit};
 
 /// How long an aborted connection may wait for its RST to go out.
@@ -43,7 +44,9 @@ pub struct Stack {
     pub(crate) sockets: SocketSet<'static>,
     pub(crate) table: Table,
     listeners: Vec<Listener>,
-    transmit: Transmit,
+    pub(crate) transmit: Transmit,
+    /// First frames of connections that were taken over, until the next poll.
+    pub(crate) greetings: Vec<Vec<u8>>,
     counters: Counters,
     random: u64,
 }
@@ -53,26 +56,11 @@ impl Stack {
     pub fn new(config: Config, now: u64) -> Result<Self, ConfigError> {
         config.check()?;
         let mut transmit = Transmit::new(&config);
-        let mut hardware = smoltcp::iface::Config::new(EthernetAddress(config.mac).into());
-        hardware.random_seed = config.seed;
         let mut port = Port {
             transmit: &mut transmit,
             received: None,
         };
-        let mut interface = Interface::new(hardware, &mut port, instant(now));
-        interface.update_ip_addrs(|addresses| {
-            for cidr in config.cidrs() {
-                addresses.push(cidr).expect("the count was checked");
-            }
-        });
-        for &gateway in &config.gateways {
-            let routes = interface.routes_mut();
-            let added = match gateway {
-                IpAddr::V4(v4) => routes.add_default_ipv4_route(v4),
-                IpAddr::V6(v6) => routes.add_default_ipv6_route(v6),
-            };
-            added.expect("one a family is what the table holds");
-        }
+        let interface = open_interface(&config, config.seed, &mut port, now);
         Ok(Stack {
             table: Table::new(config.max_connections),
             random: config.seed ^ 0x9e37_79b9_7f4a_7c15,
@@ -81,6 +69,7 @@ impl Stack {
             sockets: SocketSet::new(Vec::new()),
             listeners: Vec::new(),
             transmit,
+            greetings: Vec::new(),
             counters: Counters::default(),
         })
     }
@@ -105,12 +94,16 @@ impl Stack {
             return;
         }
         if tcp.flags & SYN != 0 {
-            self.receive_syn(now, frame, &tcp);
-        } else {
-            self.ingress(now, frame);
+            return self.receive_syn(now, frame, &tcp);
         }
-        if tcp.flags & (SYN | RST) != 0 {
-            self.observe(tcp.flags & RST != 0);
+        let (remote, local) = tcp.endpoints(frame);
+        if let Some((connection, _)) = self.table.find(&self.sockets, local, remote) {
+            let buffer = self.config.receive_buffer;
+            connection.observed.received(frame, &tcp, buffer);
+        }
+        self.ingress(now, frame);
+        if tcp.flags & RST != 0 {
+            self.observe(true);
             self.replenish();
         }
     }
@@ -122,18 +115,32 @@ impl Stack {
             self.counters.refused += 1;
             return;
         };
-        let (remote, local) = endpoints(frame, tcp);
-        if tcp.opens() && listener::repeats(&self.table, &self.sockets, local, remote) {
+        let (remote, local) = tcp.endpoints(frame);
+        let before = self.table.find(&self.sockets, local, remote);
+        let before = before.map(|(_, state)| state);
+        // smoltcp gives a SYN to the first socket that would have it, which may be
+        // a listener: two sockets would then answer one peer. The connection that
+        // already answers this one repeats its answer by itself.
+        if tcp.opens() && before.is_some() {
             return;
         }
         copy.copy_from_slice(frame);
         if let Some(sizes) = &mut self.transmit.sizes {
             sizes.received(copy, tcp);
         }
+        let opening = Opening::of(copy, tcp);
         self.ingress(now, copy);
+        self.observe(tcp.flags & RST != 0);
+        self.replenish();
+        let after = self.table.find(&self.sockets, local, remote);
+        if let (None | Some(tcp::State::SynSent), Some((connection, state))) = (before, after)
+            && matches!(state, tcp::State::SynReceived | tcp::State::Established)
+        {
+            connection.observed.opened(opening);
+        }
     }
 
-    fn ingress(&mut self, now: u64, frame: &[u8]) {
+    pub(crate) fn ingress(&mut self, now: u64, frame: &[u8]) {
         let mut port = Port {
             transmit: &mut self.transmit,
             received: Some(frame),
@@ -147,6 +154,7 @@ impl Stack {
     pub fn poll(&mut self, now: u64) {
         let time = instant(now);
         self.interface.poll_maintenance(time);
+        self.greet();
         let mut port = Port {
             transmit: &mut self.transmit,
             received: None,
@@ -159,16 +167,28 @@ impl Stack {
                 break;
             }
         }
-        for port in self.transmit.syn_ports.drain(..) {
-            let sent = self
-                .table
-                .iter_mut()
-                .filter(|connection| connection.local_port == port);
-            sent.for_each(|connection| connection.syn_sent = true);
+        for syn in self.transmit.syns.drain(..) {
+            if let Some((connection, _)) = self.table.find(&self.sockets, syn.local, syn.remote) {
+                connection.syn_sent = true;
+                connection.observed.began(syn.sequence);
+            }
         }
         self.observe(false);
         self.reap(now);
         self.replenish();
+    }
+
+    fn greet(&mut self) {
+        let transmit = &mut self.transmit;
+        self.greetings.retain(|frame| {
+            let room = transmit.fits(frame.len());
+            if room {
+                transmit.emit(frame.len(), PacketMeta::default(), |bytes| {
+                    bytes.copy_from_slice(frame);
+                });
+            }
+            !room
+        });
     }
 
     /// The arena, and the frames in it in the order they are to be sent. They
@@ -185,6 +205,9 @@ impl Stack {
     /// When to call [`Stack::poll`] again if nothing arrives before; `now` or
     /// earlier means at once, for which the arena may have to be cleared first.
     pub fn next_deadline(&mut self, now: u64) -> Option<u64> {
+        if !self.greetings.is_empty() {
+            return Some(now);
+        }
         let at = self.interface.poll_at(instant(now), &self.sockets)?;
         Some(
             u64::try_from(at.total_micros())
@@ -250,6 +273,7 @@ impl Stack {
     /// is dropped, so that no session stays behind at a peer. The RSTs go out
     /// with the next [`Stack::poll`].
     pub fn abort_all(&mut self, now: u64) {
+        self.greetings.clear();
         for listener in self.listeners.drain(..) {
             listener.socket.map(|socket| self.sockets.remove(socket));
         }
@@ -307,14 +331,13 @@ impl Stack {
             connection.observe(socket.state(), reset);
             if opening && connection.last != tcp::State::SynSent {
                 socket.set_timeout(Some(duration(self.config.timeout)));
-                socket.set_keep_alive(Some(duration(self.config.keep_alive)));
             }
         }
     }
 
     /// Drops connections that are nobody's and have said their last, and those
     /// that went before they were accepted.
-    fn reap(&mut self, now: u64) {
+    pub(crate) fn reap(&mut self, now: u64) {
         self.table
             .remove_if(&mut self.sockets, |connection, socket| {
                 let over = socket.state() == tcp::State::Closed;
@@ -334,45 +357,4 @@ impl Stack {
             listener.replenish(&mut self.table, &mut self.sockets, || open_socket(config));
         }
     }
-}
-
-fn open_socket(config: &Config) -> tcp::Socket<'static> {
-    let receive = tcp::SocketBuffer::new(vec![0; config.receive_buffer]);
-    let send = tcp::SocketBuffer::new(vec![0; config.send_buffer]);
-    let mut socket = tcp::Socket::new(receive, send);
-    socket.set_nagle_enabled(false);
-    socket.set_ack_delay((config.ack_delay > 0).then(|| duration(config.ack_delay)));
-    socket.set_congestion_control(match config.congestion {
-        Congestion::None => tcp::CongestionControl::None,
-        Congestion::Reno => tcp::CongestionControl::Reno,
-    });
-    socket.set_timeout(Some(duration(config.connect_timeout)));
-    socket
-}
-
-/// Source and destination of a segment.
-fn endpoints(frame: &[u8], tcp: &Tcp) -> (IpEndpoint, IpEndpoint) {
-    let half = tcp.addresses.len() / 2;
-    let at = |start: usize| {
-        let bytes = &frame[start..start + half];
-        match <[u8; 4]>::try_from(bytes) {
-            Ok(v4) => IpAddr::from(v4),
-            Err(_) => {
-                IpAddr::from(<[u8; 16]>::try_from(bytes).expect("an address is 4 or 16 bytes"))
-            }
-        }
-    };
-    let start = tcp.addresses.start;
-    (
-        IpEndpoint::new(at(start).into(), tcp.source_port),
-        IpEndpoint::new(at(start + half).into(), tcp.destination_port),
-    )
-}
-
-fn instant(now: u64) -> Instant {
-    Instant::from_micros(i64::try_from(now / 1000).unwrap_or(i64::MAX))
-}
-
-fn duration(nanoseconds: u64) -> Duration {
-    Duration::from_micros(nanoseconds / 1000)
 }

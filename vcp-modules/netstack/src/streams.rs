@@ -40,6 +40,15 @@ impl Stack {
         }
     }
 
+    /// Drops the connection and the handle without a word to the peer: for one
+    /// that goes on elsewhere (see [`Stack::export`]). Segments of it that still
+    /// arrive here are answered with RST, so none should.
+    pub fn forget(&mut self, handle: Handle) {
+        if let Some(connection) = self.table.take(handle) {
+            self.sockets.remove(connection.socket);
+        }
+    }
+
     /// Where a connection is in its life.
     pub fn state(&self, handle: Handle) -> State {
         match self.table.get(handle) {
@@ -85,7 +94,7 @@ impl Stack {
     /// it returns. Not called when there is none; the rest of a run that wraps
     /// around the buffer's end comes with the next call. Returns what was taken.
     pub fn recv(&mut self, handle: Handle, take: impl FnOnce(&[u8]) -> usize) -> usize {
-        let Some(connection) = self.table.get(handle) else {
+        let Some(connection) = self.table.get_mut(handle) else {
             return 0;
         };
         let socket = self.sockets.get_mut::<tcp::Socket>(connection.socket);
@@ -96,13 +105,15 @@ impl Stack {
             let taken = take(bytes).min(bytes.len());
             (taken, taken)
         });
-        taken.unwrap_or(0)
+        let taken = taken.unwrap_or(0);
+        connection.observed.taken(taken);
+        taken
     }
 
     /// Has `fill` write at the start of a free run of the send buffer and say how
     /// much it wrote. Not called when there is no room. Returns what was written.
     pub fn send(&mut self, handle: Handle, fill: impl FnOnce(&mut [u8]) -> usize) -> usize {
-        let Some(connection) = self.table.get(handle) else {
+        let Some(connection) = self.table.get_mut(handle) else {
             return 0;
         };
         let socket = self.sockets.get_mut::<tcp::Socket>(connection.socket);
@@ -113,10 +124,12 @@ impl Stack {
             let written = fill(bytes).min(bytes.len());
             (written, written)
         });
-        written.unwrap_or(0)
+        let written = written.unwrap_or(0);
+        connection.observed.written(written);
+        written
     }
 
-    fn socket(&self, connection: &Connection) -> &tcp::Socket<'static> {
+    pub(crate) fn socket(&self, connection: &Connection) -> &tcp::Socket<'static> {
         self.sockets.get(connection.socket)
     }
 }

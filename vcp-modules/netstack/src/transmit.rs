@@ -9,6 +9,7 @@ use core::num::NonZeroUsize;
 
 use smoltcp::phy::{self, Device, DeviceCapabilities, PacketMeta};
 use smoltcp::time::Instant;
+use smoltcp::wire::IpEndpoint;
 
 use crate::checksum;
 use crate::config::Config;
@@ -39,6 +40,13 @@ pub struct Frame {
     pub segment_size: u16,
 }
 
+/// A SYN that went out.
+pub(crate) struct Syn {
+    pub(crate) local: IpEndpoint,
+    pub(crate) remote: IpEndpoint,
+    pub(crate) sequence: u32,
+}
+
 /// Frames on their way out.
 pub(crate) struct Transmit {
     /// The arena, and room behind it for one frame that does not fit.
@@ -51,8 +59,8 @@ pub(crate) struct Transmit {
     mtu: usize,
     /// Only on a segmenting link.
     pub(crate) sizes: Option<SegmentSizes>,
-    /// Local ports of the SYNs sent since someone looked.
-    pub(crate) syn_ports: Vec<u16>,
+    /// The SYNs sent since someone looked.
+    pub(crate) syns: Vec<Syn>,
     /// Replies that found the arena full.
     pub(crate) dropped: u64,
 }
@@ -70,7 +78,7 @@ impl Transmit {
             sizes: config
                 .segmentation_offload
                 .then(|| SegmentSizes::new(config.mtu as u16)),
-            syn_ports: Vec::with_capacity(config.max_connections),
+            syns: Vec::with_capacity(config.max_connections),
             dropped: 0,
         }
     }
@@ -84,12 +92,17 @@ impl Transmit {
         self.frames.clear();
     }
 
-    fn fits(&self, length: usize) -> bool {
+    pub(crate) fn fits(&self, length: usize) -> bool {
         self.used + length <= self.capacity && self.frames.len() < MAX_FRAMES
     }
 
     /// Has `fill` write a frame; one that does not fit is written and forgotten.
-    fn emit<R>(&mut self, length: usize, meta: PacketMeta, fill: impl FnOnce(&mut [u8]) -> R) -> R {
+    pub(crate) fn emit<R>(
+        &mut self,
+        length: usize,
+        meta: PacketMeta,
+        fill: impl FnOnce(&mut [u8]) -> R,
+    ) -> R {
         if !self.fits(length) {
             self.dropped += 1;
             return match self.memory.get_mut(self.capacity..self.capacity + length) {
@@ -117,8 +130,13 @@ impl Transmit {
 
     fn finish(&mut self, frame: &mut Frame, tcp: &Tcp, meta: PacketMeta) {
         let bytes = &mut self.memory[frame.offset..frame.offset + frame.length];
-        if tcp.flags & SYN != 0 && self.syn_ports.len() < self.syn_ports.capacity() {
-            self.syn_ports.push(tcp.source_port);
+        if tcp.flags & SYN != 0 && self.syns.len() < self.syns.capacity() {
+            let (local, remote) = tcp.endpoints(bytes);
+            self.syns.push(Syn {
+                local,
+                remote,
+                sequence: tcp.sequence(bytes),
+            });
         }
         if let Some(sizes) = &mut self.sizes {
             if tcp.flags & SYN != 0 {
@@ -149,7 +167,7 @@ impl Transmit {
 
 /// What smoltcp is told of the link. TCP checksums are this crate's business, in
 /// both directions. With segmentation offload its MTU is a fiction (see `mss`).
-fn capabilities(config: &Config) -> DeviceCapabilities {
+pub(crate) fn capabilities(config: &Config) -> DeviceCapabilities {
     const ETHERNET: usize = 14;
     let mut capabilities = DeviceCapabilities::default();
     capabilities.medium = phy::Medium::Ethernet;

@@ -48,6 +48,8 @@ pub(crate) struct Wire {
     pub(crate) now: u64,
     pub(crate) crossing: Crossing,
     pub(crate) latency: u64,
+    /// Up to so much later, so that frames overtake one another.
+    pub(crate) jitter: u64,
     pub(crate) loss_per_mille: u64,
     pub(crate) duplicate_per_mille: u64,
     /// Every frame that crossed, for those who want to look.
@@ -86,6 +88,7 @@ impl Wire {
             now: 0,
             crossing,
             latency: 50 * MICROSECOND,
+            jitter: 0,
             loss_per_mille: 0,
             duplicate_per_mille: 0,
             frames: 0,
@@ -154,8 +157,9 @@ impl Wire {
             let copies = 1 + u64::from(self.random.chance(self.duplicate_per_mille));
             for _ in 0..copies {
                 self.sequence += 1;
+                let late = self.random.next() % (self.jitter + 1);
                 self.flights.push(Flight {
-                    arrives: std::cmp::Reverse((self.now + self.latency, self.sequence)),
+                    arrives: std::cmp::Reverse((self.now + self.latency + late, self.sequence)),
                     to: 1 - from,
                     frame: frame.clone(),
                     partial,
