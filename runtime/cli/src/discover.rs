@@ -10,7 +10,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use vcp_config::{
     DiscoveryUri, Module as Named, Net, Settings as Given, Sources, Vcp as Description,
 };
-use vcp_core::{Cache, Engine, Event, RestartSettings, Settings, Vcp};
+use vcp_core::{Cache, Engine, Event, Settings, Vcp};
 
 use crate::args::{DiscoverArguments, Usage};
 use crate::link::Pipes;
@@ -58,17 +58,13 @@ async fn ask(uri: &DiscoveryUri, net: Net) -> Result<Vec<String>> {
     description.net = Some(net);
     let config = settings(uri, portal, &named)?;
     let engine = Engine::new(true)?;
+    let module = module::load(&engine, &Cache::of_user(), &named)?;
     let settings = Settings {
-        name: NAME.to_owned(),
-        module: module::load(&engine, &Cache::of_user(), &named)?,
         network: host::network(&description, &config, &mut Pipes::default())?,
         config,
         memory: usize::try_from(description.memory.bytes())?,
         queue_depth: 1,
-        pin: Vec::new(),
-        fuel_per_call: host::FUEL_PER_CALL,
-        grants: Vec::new(),
-        restart: RestartSettings::default(),
+        ..Settings::new(NAME, module)
     };
     let (_vcp, mut events) = Vcp::start(&engine, settings)?;
     gather(&mut events).await
@@ -120,7 +116,12 @@ async fn gather(events: &mut UnboundedReceiver<Event>) -> Result<Vec<String>> {
             Event::Found(line) => found.push(line),
             Event::Failed(why) => bail!("{why}"),
             Event::Stopped => return Ok(found),
-            Event::Ready(_) | Event::Suspended(_) | Event::Fault { .. } => {}
+            Event::Ready(_)
+            | Event::Suspended(_)
+            | Event::Fault { .. }
+            | Event::Expired
+            | Event::Reloaded(_)
+            | Event::RolledBack(_) => {}
         }
     }
 }

@@ -10,15 +10,14 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail};
 use tokio::sync::{mpsc, watch};
 use vcp_config::{Cpu, HostConfig, LinkKind, NbdAddress, Pin, RestartPolicy};
-use vcp_core::{Cache, DirectoryGrant, Engine, Event, Network, RestartSettings, Settings, Vcp};
+use vcp_core::{
+    Cache, DirectoryGrant, Engine, Event, Network, Next, ReloadSettings, ReportSettings,
+    RestartSettings, Settings, Vcp, WatchdogSettings,
+};
 use vcp_nbd::{Address, Server, ServerOptions};
 
 use crate::exports::{Device, Export, Exports, State};
 use crate::{link, module};
-
-/// Fuel for one call of a guest: about a second and a half of this class of
-/// machine.
-pub(crate) const FUEL_PER_CALL: u64 = 10_000_000_000;
 
 /// How long VCPs may take to take their leave before the process ends anyway.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
@@ -163,22 +162,45 @@ fn prepare(
     let config = module::settings(name, vcp, nbd)?;
     let network = network(vcp, &config, links).with_context(|| format!("VCP {name}"))?;
     Ok(Settings {
-        name: name.to_owned(),
-        module,
         config,
         memory: usize::try_from(vcp.memory.bytes()).context("memory")?,
         queue_depth: vcp.queue_depth as usize,
         pin: pin(name, vcp)?,
-        fuel_per_call: FUEL_PER_CALL,
         grants,
         network,
-        restart: RestartSettings {
-            always: vcp.restart.policy == RestartPolicy::Always,
-            min_run: vcp.restart.min_run.duration(),
-            backoff_min: vcp.restart.backoff.first().duration(),
-            backoff_max: vcp.restart.backoff.most().duration(),
-        },
+        ..recovery(vcp, Settings::new(name, module))
     })
+}
+
+/// What the configuration says about faults and what follows them.
+fn recovery(vcp: &vcp_config::Vcp, settings: Settings) -> Settings {
+    let restart = &vcp.restart;
+    Settings {
+        watchdog: WatchdogSettings {
+            fuel: vcp.watchdog.fuel,
+            call: vcp.watchdog.call.duration(),
+            progress: vcp.watchdog.progress.duration(),
+        },
+        restart: RestartSettings {
+            always: restart.policy == RestartPolicy::Always,
+            min_run: restart.min_run.duration(),
+            backoff_min: restart.backoff.first().duration(),
+            backoff_max: restart.backoff.most().duration(),
+            limit: restart.limit,
+            spare: restart.spare,
+            replacement_timeout: vcp.replacement_timeout.duration(),
+        },
+        reload: ReloadSettings {
+            drain: vcp.reload.drain.duration(),
+            ready: vcp.reload.ready.duration(),
+            probation: vcp.reload.probation.duration(),
+        },
+        reports: ReportSettings {
+            keep: vcp.crash_reports.keep as usize,
+            core_dumps: vcp.crash_reports.core_dumps,
+        },
+        ..settings
+    }
 }
 
 pub(crate) fn network(
@@ -283,15 +305,36 @@ async fn follow(
                 state.send_replace(State::Ready(geometry));
             }
             Event::Suspended(why) => tracing::warn!(vcp = name, "waiting: {why}"),
-            Event::Fault { fault, generation } => {
+            Event::Fault {
+                fault,
+                generation,
+                next,
+            } => {
                 let first = *state.borrow() == State::Starting;
+                let then = match next {
+                    Next::Restart(Duration::ZERO) => "; starting anew".to_owned(),
+                    Next::Restart(delay) => format!("; starting anew in {delay:.0?}"),
+                    Next::RollBack => "; going back to the module before".to_owned(),
+                    Next::Hold | Next::Stop => String::new(),
+                };
                 // A fault before the device was ever ready is told by what follows.
                 if first {
                     tracing::debug!(vcp = name, generation, ?fault, "fault");
                 } else {
-                    tracing::warn!(vcp = name, generation, "{fault}; starting anew");
+                    tracing::warn!(vcp = name, generation, "{fault}{then}");
                 }
             }
+            Event::Expired => {
+                tracing::error!(
+                    vcp = name,
+                    "waited too long: requests fail until it is ready"
+                );
+            }
+            Event::Reloaded(reloaded) => {
+                let (generation, pause) = (reloaded.generation, reloaded.pause);
+                tracing::info!(vcp = name, generation, ?pause, "reloaded");
+            }
+            Event::RolledBack(why) => tracing::warn!(vcp = name, "rolled back: {why}"),
             Event::Failed(why) => {
                 if *state.borrow() != State::Starting {
                     tracing::error!(vcp = name, "failed: {why}");

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use wasmtime::{Config, OptLevel};
 
+use crate::guest::Saboteur;
 use crate::memory::Creator;
 
 /// Bytes of a fiber's stack: the Wasm stack and the host functions above it.
@@ -14,6 +15,7 @@ const WASM_STACK: usize = 1 << 20;
 #[derive(Clone)]
 pub struct Engine {
     pub(crate) wasmtime: wasmtime::Engine,
+    pub(crate) saboteur: Saboteur,
 }
 
 impl Engine {
@@ -30,11 +32,15 @@ impl Engine {
             .cranelift_opt_level(OptLevel::Speed)
             .memory_init_cow(false)
             .memory_may_move(false)
+            .coredump_on_trap(true)
             .with_host_memory(Arc::new(Creator))
             .async_stack_size(ASYNC_STACK)
             .max_wasm_stack(WASM_STACK);
         let wasmtime = wasmtime::Engine::new(&config)
             .map_err(|error| anyhow::anyhow!("setting up the WebAssembly engine: {error:#}"))?;
-        Ok(Self { wasmtime })
+        Ok(Self {
+            wasmtime,
+            saboteur: Saboteur::default(),
+        })
     }
 }

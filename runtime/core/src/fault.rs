@@ -1,5 +1,7 @@
 //! Every way a VCP can fail, as one structured value.
 
+use std::time::Duration;
+
 use vcp_queue::Violation;
 use wasmtime::Trap;
 
@@ -16,18 +18,44 @@ pub enum Fault {
     #[error("{0}")]
     Init(String),
     /// Wasm code trapped.
-    #[error("trap: {message}")]
-    Trap {
-        /// What kind of trap.
-        message: String,
-        /// Guest frames, innermost first, one a line.
-        backtrace: String,
+    #[error("trap: {0}")]
+    Trap(String),
+    /// It ran out of stack.
+    #[error("stack overflow{}", if *.shadow { " (in the linear memory)" } else { "" })]
+    Stack {
+        /// Not the engine's stack but the one that compiled languages keep in
+        /// linear memory.
+        shadow: bool,
+    },
+    /// It asked for more linear memory than it may have, and could not do
+    /// without.
+    #[error("out of memory: it may have {limit} bytes and asked for {wanted}")]
+    Memory {
+        /// The limit, in bytes.
+        limit: usize,
+        /// What it wanted to grow to, in bytes.
+        wanted: usize,
     },
     /// One call used up the fuel limit for one call.
     #[error("one call used all of its {limit} units of fuel")]
     Fuel {
         /// The limit, in units of fuel.
         limit: u64,
+    },
+    /// One call took too long by the clock, running or waiting for what a granted
+    /// interface was to give.
+    #[error("one call took more than {limit:?}")]
+    Watchdog {
+        /// The most that a call may take.
+        limit: Duration,
+    },
+    /// It answers its calls but no requests, and does not say why.
+    #[error("no request answered in {limit:?}, {held} held")]
+    Stalled {
+        /// The longest time without an answer.
+        limit: Duration,
+        /// Queue entries that it held.
+        held: usize,
     },
     /// An entry names bytes outside the VCP's memory.
     #[error("{what}: span at {address:#x}, {length} bytes long, reaches outside the memory")]
@@ -45,41 +73,50 @@ pub enum Fault {
     /// It said something that its interface forbids.
     #[error("protocol violation: {0}")]
     Protocol(String),
-    /// One call waited too long for what a granted interface was to give.
-    #[error("one call waited for more than {seconds} s")]
-    Stuck {
-        /// The most that a call may wait.
-        seconds: u64,
-    },
     /// An operator asked for it.
     #[error("injected")]
     Injected,
 }
 
 impl Fault {
-    /// Sorts an error of a call into the guest.
-    pub(crate) fn from_call(error: wasmtime::Error, limit: u64) -> Self {
-        if let Some(Trap::OutOfFuel) = error.downcast_ref::<Trap>() {
-            return Self::Fuel { limit };
+    /// One word for tables and statistics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Instantiate(_) => "instantiate",
+            Self::Init(_) => "init",
+            Self::Trap(_) => "trap",
+            Self::Stack { .. } => "stack",
+            Self::Memory { .. } => "memory",
+            Self::Fuel { .. } => "fuel",
+            Self::Watchdog { .. } => "watchdog",
+            Self::Stalled { .. } => "stalled",
+            Self::Span { .. } => "span",
+            Self::Completion(_) => "completion",
+            Self::Protocol(_) => "protocol",
+            Self::Injected => "injected",
         }
-        let backtrace = error
-            .downcast_ref::<wasmtime::WasmBacktrace>()
-            .map(|backtrace| lines(&backtrace.to_string()))
-            .unwrap_or_default();
-        let message = match error.downcast_ref::<Trap>() {
-            Some(trap) => trap
-                .to_string()
-                .trim_start_matches("wasm trap: ")
-                .to_owned(),
-            None => line(&error.root_cause().to_string()),
-        };
-        Self::Trap { message, backtrace }
     }
 }
 
-/// A backtrace with names that the guest's maker chose.
-fn lines(backtrace: &str) -> String {
-    let lines = backtrace.lines().take(MAX_LINES).map(line);
+/// What a call into the guest ended with, in words.
+pub(crate) fn describe(error: &wasmtime::Error) -> String {
+    match error.downcast_ref::<Trap>() {
+        Some(trap) => trap
+            .to_string()
+            .trim_start_matches("wasm trap: ")
+            .to_owned(),
+        None => line(&error.root_cause().to_string()),
+    }
+}
+
+/// The guest frames of an error, innermost first, one a line, with names that
+/// the guest's maker chose.
+pub(crate) fn backtrace(error: &wasmtime::Error) -> String {
+    let Some(backtrace) = error.downcast_ref::<wasmtime::WasmBacktrace>() else {
+        return String::new();
+    };
+    let text = backtrace.to_string();
+    let lines = text.lines().take(MAX_LINES).map(line);
     lines.collect::<Vec<_>>().join("\n")
 }
 

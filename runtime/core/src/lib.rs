@@ -17,20 +17,31 @@ mod bucket;
 mod cache;
 mod channel;
 mod engine;
+mod event;
 mod fault;
 mod guest;
+mod journal;
 mod logging;
 mod memory;
 mod module;
+mod report;
+mod settings;
 mod state;
+mod status;
 mod vcp;
 mod world;
 
 pub use cache::Cache;
 pub use engine::Engine;
+pub use event::{Event, Next, ReloadError, Reloaded};
 pub use fault::Fault;
+pub use guest::{Injection, UnknownInjection};
 pub use module::{Module, ModuleError};
+pub use report::{CrashReport, Entry, What};
+pub use settings::{
+    Network, ReloadSettings, ReportSettings, RestartSettings, Settings, WatchdogSettings,
+};
 pub use state::{DirectoryGrant, GrantError};
-pub use vcp::{Event, Network, RestartSettings, Settings, StartError, Stats, Vcp};
-
+pub use status::{ReloadState, State, Stats, Status};
+pub use vcp::{StartError, Vcp};
 pub use world::World;

@@ -9,7 +9,9 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect, munmap};
+use rustix::mm::{
+    Advice, MapFlags, MprotectFlags, ProtFlags, madvise, mmap_anonymous, mprotect, munmap,
+};
 use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
 
 thread_local! {
@@ -190,6 +192,23 @@ impl GuestMemory {
         let start = self.check(address, length)?;
         // SAFETY: as in `slice`, and `&mut self` makes it exclusive.
         Ok(unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), length as usize) })
+    }
+
+    /// Has the kernel provide the pages of a span now, so that nobody waits for
+    /// them later. Where it can't, they come when they are needed.
+    pub(crate) fn populate(&self, address: u32, length: u32) {
+        let page = rustix::param::page_size();
+        let start = address as usize / page * page;
+        let end = (address as usize + length as usize).min(self.size()) / page * page;
+        if start >= end {
+            return;
+        }
+        // SAFETY: the range lies in accessible memory of ours, and populating it
+        // changes no byte of it.
+        let _ = unsafe {
+            let base = self.mapping.base.add(start).as_ptr().cast();
+            madvise(base, end - start, Advice::LinuxPopulateWrite)
+        };
     }
 
     fn check(&self, address: u32, length: u32) -> Result<NonNull<u8>, OutOfBounds> {

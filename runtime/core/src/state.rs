@@ -54,7 +54,7 @@ impl DirectoryGrant {
 pub(crate) struct State {
     wasi: WasiCtx,
     resources: ResourceTable,
-    limits: StoreLimits,
+    limits: Allowance,
     logger: Logger,
     /// Fuel that host functions may still use in this call.
     fuel: u64,
@@ -108,7 +108,10 @@ impl State {
         Ok(Self {
             wasi: wasi.build(),
             resources,
-            limits,
+            limits: Allowance {
+                limits,
+                refused: None,
+            },
             logger,
             fuel: 0,
         })
@@ -127,6 +130,57 @@ impl State {
 
     pub(crate) fn limits(&mut self) -> &mut dyn ResourceLimiter {
         &mut self.limits
+    }
+
+    /// The size of linear memory that it was last refused, in bytes.
+    pub(crate) fn refused(&self) -> Option<usize> {
+        self.limits.refused
+    }
+
+    pub(crate) fn forget_refusal(&mut self) {
+        self.limits.refused = None;
+    }
+}
+
+/// What a store may have, and what it wanted beyond that.
+struct Allowance {
+    limits: StoreLimits,
+    refused: Option<usize>,
+}
+
+impl ResourceLimiter for Allowance {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let granted = self.limits.memory_growing(current, desired, maximum)?;
+        if !granted {
+            self.refused = Some(desired);
+        }
+        Ok(granted)
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        self.limits.table_growing(current, desired, maximum)
+    }
+
+    fn instances(&self) -> usize {
+        self.limits.instances()
+    }
+
+    fn tables(&self) -> usize {
+        self.limits.tables()
+    }
+
+    fn memories(&self) -> usize {
+        self.limits.memories()
     }
 }
 

@@ -1,111 +1,26 @@
-//! A VCP as the rest of the host sees it: started, given clients, stopped.
+//! A VCP as the rest of the host sees it: started, given clients, looked at,
+//! reloaded, stopped.
 
-use std::net::IpAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use vcp_queue::{Client, Geometry, Limits, Link};
-use wasmtime::component::Linker;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::oneshot;
+use vcp_queue::Client;
 
 use crate::bindings::processor;
-use crate::channel::{Channel, Command, Waker, network_of};
+use crate::channel::{Channel, Command, Setup, Waker, network_of};
 use crate::engine::Engine;
+use crate::event::{Event, ReloadError, Reloaded};
 use crate::fault::Fault;
+use crate::guest::{Blueprint, Injection, Limits, Plan};
 use crate::module::Module;
-use crate::state::{self, DirectoryGrant, State};
-
-/// Everything a VCP is started with.
-pub struct Settings {
-    /// Its name, for logs.
-    pub name: String,
-    /// What it runs.
-    pub module: Module,
-    /// Its configuration, handed to it as it is.
-    pub config: Vec<(String, String)>,
-    /// The most linear memory it may have, in bytes.
-    pub memory: usize,
-    /// The most requests it is given at a time.
-    pub queue_depth: usize,
-    /// CPUs that its thread may run on; empty for all.
-    pub pin: Vec<usize>,
-    /// Fuel that one call may use.
-    pub fuel_per_call: u64,
-    /// Directories it may use.
-    pub grants: Vec<DirectoryGrant>,
-    /// Its network, if it needs one.
-    pub network: Option<Network>,
-    /// What happens when its instance dies.
-    pub restart: RestartSettings,
-}
-
-/// When a VCP whose instance died gets a new one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RestartSettings {
-    /// Restart at all. Otherwise the first fault is the last.
-    pub always: bool,
-    /// An instance that ran this long is replaced at once.
-    pub min_run: Duration,
-    /// Otherwise after this delay, which doubles each time
-    pub backoff_min: Duration,
-    /// up to this.
-    pub backoff_max: Duration,
-}
-
-impl Default for RestartSettings {
-    fn default() -> Self {
-        Self {
-            always: true,
-            min_run: Duration::from_millis(50),
-            backoff_min: Duration::from_millis(10),
-            backoff_max: Duration::from_secs(5),
-        }
-    }
-}
-
-/// A VCP's way to the network.
-pub enum Network {
-    /// Frames over a link.
-    Frames {
-        /// Carries them.
-        link: Box<dyn Link>,
-        /// `address/prefix` of the VCP.
-        addresses: Vec<String>,
-        /// Default gateways.
-        gateways: Vec<String>,
-    },
-    /// Streams over the host's own TCP.
-    Streams {
-        /// The only addresses that it may connect to.
-        peers: Vec<IpAddr>,
-    },
-}
-
-/// What happens to a VCP.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// It serves requests.
-    Ready(Geometry),
-    /// It can't for the time being; why, in one line.
-    Suspended(String),
-    /// Its instance died. It is started again unless `Failed` follows.
-    Fault {
-        /// Of what.
-        fault: Fault,
-        /// Which instance.
-        generation: u32,
-    },
-    /// It found out something that it was configured to; one line.
-    Found(String),
-    /// It won't serve again; why, in one line.
-    Failed(String),
-    /// Its thread has ended. The last event.
-    Stopped,
-}
+use crate::report::CrashReport;
+use crate::settings::{Network, Settings, nanoseconds};
+use crate::state;
+use crate::status::{Shared, State, Stats, Status};
 
 /// Why a VCP could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -123,90 +38,11 @@ pub enum StartError {
     Link(String),
 }
 
-/// What the thread keeps of [`Settings`].
-pub(crate) struct Setup {
-    pub(crate) name: Arc<str>,
-    pub(crate) engine: Engine,
-    pub(crate) linker: Linker<State>,
-    pub(crate) module: Module,
-    pub(crate) config: Vec<(String, String)>,
-    pub(crate) memory: usize,
-    pub(crate) limits: Limits,
-    pub(crate) fuel_per_call: u64,
-    pub(crate) grants: Vec<DirectoryGrant>,
-    pub(crate) link: Option<Box<dyn Link>>,
-    pub(crate) peers: Option<Vec<IpAddr>>,
-    pub(crate) network: Option<processor::Network>,
-    pub(crate) restart: Restart,
-    pub(crate) events: UnboundedSender<Event>,
-}
-
-/// [`RestartSettings`] in nanoseconds.
-#[derive(Clone, Copy)]
-pub(crate) struct Restart {
-    pub(crate) always: bool,
-    pub(crate) min_run: u64,
-    pub(crate) backoff_min: u64,
-    pub(crate) backoff_max: u64,
-}
-
-impl From<RestartSettings> for Restart {
-    fn from(settings: RestartSettings) -> Self {
-        let nanoseconds = |d: Duration| u64::try_from(d.as_nanos()).unwrap_or(u64::MAX / 4);
-        Self {
-            always: settings.always,
-            min_run: nanoseconds(settings.min_run),
-            backoff_min: nanoseconds(settings.backoff_min),
-            backoff_max: nanoseconds(settings.backoff_max),
-        }
-    }
-}
-
-/// Counted by the thread, read by anyone.
-#[derive(Default)]
-pub(crate) struct Counters {
-    pub(crate) generation: AtomicU32,
-    pub(crate) faults: AtomicU64,
-    pub(crate) clients: AtomicU64,
-    pub(crate) calls: AtomicU64,
-    pub(crate) fuel: AtomicU64,
-    pub(crate) requests: AtomicU64,
-    pub(crate) completed: AtomicU64,
-    pub(crate) frames_in: AtomicU64,
-    pub(crate) frames_out: AtomicU64,
-    pub(crate) frames_dropped: AtomicU64,
-}
-
-/// What a VCP has done so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Stats {
-    /// Instances so far.
-    pub generation: u32,
-    /// Instances that died.
-    pub faults: u64,
-    /// Clients attached now.
-    pub clients: u64,
-    /// Calls of `process`.
-    pub calls: u64,
-    /// Fuel used in them.
-    pub fuel: u64,
-    /// Queue entries given to it.
-    pub requests: u64,
-    /// Client requests answered.
-    pub completed: u64,
-    /// Frames received and sent, and those dropped for want of room.
-    pub frames_in: u64,
-    /// See `frames_in`.
-    pub frames_out: u64,
-    /// See `frames_in`.
-    pub frames_dropped: u64,
-}
-
 /// A running VCP. Dropping it stops it and waits for its thread.
 pub struct Vcp {
     commands: Sender<Command>,
     waker: Waker,
-    counters: Arc<Counters>,
+    shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -218,53 +54,22 @@ impl Vcp {
         settings: Settings,
     ) -> Result<(Self, UnboundedReceiver<Event>), StartError> {
         let (events, received) = unbounded_channel();
-        let linker = state::linker(engine).map_err(|e| StartError::Link(format!("{e:#}")))?;
-        let (link, peers, network) = match settings.network {
-            Some(Network::Frames {
-                link,
-                addresses,
-                gateways,
-            }) => {
-                let network = network_of(&*link, &addresses, &gateways);
-                (Some(link), None, Some(network))
-            }
-            Some(Network::Streams { peers }) => {
-                (None, Some(peers), Some(processor::Network::Streams))
-            }
-            None => (None, None, None),
-        };
-        let name: Arc<str> = settings.name.into();
-        let setup = Setup {
-            name: Arc::clone(&name),
-            engine: engine.clone(),
-            linker,
-            module: settings.module,
-            config: settings.config,
-            memory: settings.memory,
-            limits: Limits {
-                depth: settings.queue_depth.clamp(1, 65536),
-                ..Limits::default()
-            },
-            fuel_per_call: settings.fuel_per_call,
-            grants: settings.grants,
-            link,
-            peers,
-            network,
-            restart: settings.restart.into(),
-            events,
-        };
-        let counters = Arc::new(Counters::default());
-        let (commands, mailbox) = channel();
+        let name: Arc<str> = settings.name.as_str().into();
+        let pin = settings.pin.clone();
+        let shared = Arc::new(Shared::new(settings.module.name()));
+        let last = events.clone();
+        let setup = set_up(engine, settings, events)?;
         let system = |what: &str| {
             let what = format!("VCP {name}: {what}");
             move |error| StartError::System { what, error }
         };
-        let last = setup.events.clone();
-        let (channel, waker) = Channel::new(setup, Arc::clone(&counters), mailbox)
+        let (commands, mailbox) = channel();
+        let own = commands.clone();
+        let (channel, waker) = Channel::new(setup, Arc::clone(&shared), own, mailbox)
             .map_err(system("setting up its channel processor"))?;
         let runtime = tokio::runtime::Handle::try_current().ok();
-        let pin = settings.pin;
-        let pinned = name.clone();
+        let pinned = Arc::clone(&name);
+        let ending = Arc::clone(&shared);
         let thread = std::thread::Builder::new()
             .name(format!("vcp-{name}"))
             .spawn(move || {
@@ -277,13 +82,14 @@ impl Vcp {
                     let _ = last.send(Event::Failed("its channel processor panicked".to_owned()));
                     let _ = last.send(Event::Stopped);
                 }
+                ending.status().state = State::Stopped;
             })
             .map_err(system("starting its thread"))?;
         Ok((
             Self {
                 commands,
                 waker,
-                counters,
+                shared,
                 thread: Some(thread),
             },
             received,
@@ -300,27 +106,40 @@ impl Vcp {
         self.tell(Command::Stop);
     }
 
-    /// Kills the instance, as a fault would.
-    pub fn inject(&self) {
-        self.tell(Command::Inject);
+    /// Has the instance fail in a certain way. Nothing happens while there is
+    /// none.
+    pub fn inject(&self, what: Injection) {
+        self.tell(Command::Inject(what));
+    }
+
+    /// Puts a fresh instance in the place of the one that is there, if there is
+    /// one; also of a VCP that is held.
+    pub fn restart(&self) {
+        self.tell(Command::Restart);
+    }
+
+    /// Puts another module, or another version of the same, in the place of the
+    /// one that runs, while clients wait for as short as can be. Answered once it
+    /// is ready, or when it is certain that it won't be.
+    pub fn reload(&self, module: Module) -> oneshot::Receiver<Result<Reloaded, ReloadError>> {
+        let (answer, outcome) = oneshot::channel();
+        self.tell(Command::Reload { module, answer });
+        outcome
+    }
+
+    /// How it is.
+    pub fn status(&self) -> Status {
+        self.shared.status().clone()
+    }
+
+    /// Reports of its last crashes, the oldest first.
+    pub fn reports(&self) -> Vec<Arc<CrashReport>> {
+        self.shared.reports()
     }
 
     /// What it has done so far.
     pub fn stats(&self) -> Stats {
-        let counters = &self.counters;
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Stats {
-            generation: counters.generation.load(Ordering::Relaxed),
-            faults: get(&counters.faults),
-            clients: get(&counters.clients),
-            calls: get(&counters.calls),
-            fuel: get(&counters.fuel),
-            requests: get(&counters.requests),
-            completed: get(&counters.completed),
-            frames_in: get(&counters.frames_in),
-            frames_out: get(&counters.frames_out),
-            frames_dropped: get(&counters.frames_dropped),
-        }
+        self.shared.counters.read()
     }
 
     fn tell(&self, command: Command) {
@@ -341,6 +160,63 @@ impl Drop for Vcp {
             tracing::error!("a channel processor panicked");
         }
     }
+}
+
+/// What the thread keeps of the settings.
+fn set_up(
+    engine: &Engine,
+    settings: Settings,
+    events: tokio::sync::mpsc::UnboundedSender<Event>,
+) -> Result<Setup, StartError> {
+    let linker = state::linker(engine).map_err(|e| StartError::Link(format!("{e:#}")))?;
+    let policy = settings.policy();
+    let (link, peers, network) = match settings.network {
+        Some(Network::Frames {
+            link,
+            addresses,
+            gateways,
+        }) => {
+            let network = network_of(&*link, &addresses, &gateways);
+            (Some(link), None, Some(network))
+        }
+        Some(Network::Streams { peers }) => (None, Some(peers), Some(processor::Network::Streams)),
+        None => (None, None, None),
+    };
+    let depth = settings.queue_depth.clamp(1, 65536);
+    let plan = Arc::new(Plan {
+        name: settings.name.as_str().into(),
+        linker,
+        config: settings.config,
+        queue_depth: depth as u32,
+        limits: Limits {
+            fuel: settings.watchdog.fuel,
+            time: settings.watchdog.call,
+            memory: settings.memory,
+            core_dumps: settings.reports.core_dumps,
+        },
+        grants: settings.grants,
+        network,
+        saboteur: Arc::clone(&engine.saboteur),
+    });
+    let blueprint = Blueprint::new(Arc::clone(&plan), settings.module);
+    let blueprint = blueprint.map_err(|fault: Fault| StartError::Link(fault.to_string()))?;
+    Ok(Setup {
+        plan,
+        blueprint,
+        limits: vcp_queue::Limits {
+            depth,
+            ..vcp_queue::Limits::default()
+        },
+        link,
+        peers,
+        policy,
+        spare: settings.restart.spare,
+        drain: nanoseconds(settings.reload.drain),
+        progress: settings.watchdog.progress,
+        keep: settings.reports.keep,
+        affinity: rustix::thread::sched_getaffinity(None).ok(),
+        events,
+    })
 }
 
 /// Pins this thread; without the right to, it runs anywhere.

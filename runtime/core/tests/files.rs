@@ -47,7 +47,7 @@ fn a_granted_directory_holds_the_disk() {
     assert!(contents[..4096].iter().all(|byte| *byte == 0));
 
     // The next instance finds what this one wrote.
-    vcp.inject();
+    vcp.restart();
     driver.ask(3, Operation::Read, 4096, 8192, Vec::new());
     assert_eq!(driver.answer(), (3, Status::Ok, vec![7; 8192]));
     drop(vcp);

@@ -70,14 +70,17 @@ fn a_killed_vcp_comes_back_and_answers_everything() {
         for n in 0..20 {
             driver.write(round * 20 + n, n * 4096, vec![round as u8; 4096]);
         }
-        vcp.inject();
+        vcp.restart();
         for _ in 0..20 {
             assert_eq!(driver.answer().1, Status::Ok);
         }
     }
     let mut generations = Vec::new();
     while generations.len() < 50 {
-        if let Event::Fault { fault, generation } = next(&mut events) {
+        if let Event::Fault {
+            fault, generation, ..
+        } = next(&mut events)
+        {
             assert_eq!(fault, Fault::Injected);
             generations.push(generation);
         }
@@ -125,7 +128,7 @@ fn memory_and_fuel_have_limits() {
     );
 
     let (engine, mut slow) = settings(&[("size", "1048576")]);
-    slow.fuel_per_call = 50;
+    slow.watchdog.fuel = 50;
     let (_vcp, mut events) = Vcp::start(&engine, slow).unwrap();
     let Event::Fault { fault, .. } = next(&mut events) else {
         panic!("no fault")

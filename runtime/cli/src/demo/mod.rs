@@ -173,7 +173,7 @@ impl Crashes<'_> {
         self.passed += bytes;
         if self.left > 0 && self.passed / self.every.max(1) > before {
             self.left -= 1;
-            self.vcp.inject();
+            self.vcp.inject(vcp_core::Injection::Trap);
         }
     }
 }

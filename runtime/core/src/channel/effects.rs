@@ -4,11 +4,14 @@ use std::sync::atomic::Ordering;
 
 use vcp_queue::{Data, Finished, Geometry, Loan, Status};
 
-use super::{Channel, Effects, Phase, network, status_of};
+use super::convert::status_of;
+use super::stop::Leave;
+use super::{Channel, Effects, network, now};
 use crate::bindings::{block, types};
+use crate::event::Event;
 use crate::fault::Fault;
 use crate::logging::{clean, line};
-use crate::vcp::Event;
+use crate::report::What;
 
 /// The most that one batch may hold of what costs the host time to carry out or
 /// memory to pass on. (Completions end with the first that answers nothing.)
@@ -43,7 +46,8 @@ impl Channel {
             return Err(Fault::Protocol("frames to send, but no link".to_owned()));
         };
         let sent = network.send(guest, &effects.frames);
-        self.counters
+        self.shared
+            .counters
             .frames_dropped
             .store(network.dropped, Ordering::Relaxed);
         let result = match sent {
@@ -87,7 +91,7 @@ impl Channel {
     /// Checks completions, answers the clients, takes back the room.
     fn take_completions(&mut self, completions: &[block::Completion]) -> Result<(), Fault> {
         // While it takes its leave, everything has been answered already.
-        let late = matches!(self.phase, Phase::Leaving { .. });
+        let late = self.taking_leave();
         let Some(guest) = self
             .guest
             .as_ref()
@@ -98,12 +102,17 @@ impl Channel {
         let mut loans = Vec::with_capacity(completions.len());
         let mut finished: Vec<(Finished, &[u8])> = Vec::with_capacity(completions.len());
         let mut violation = None;
+        let (at, generation) = (now(), self.supervisor.generation());
+        self.progress_at = at;
         for completion in completions {
             let taken = guest
                 .bytes("completion", self.read_span(completion))
                 .and_then(|data| {
                     let status = status_of(completion.status);
                     let (loan, done) = self.table.complete(completion.tag, status, data)?;
+                    let tag = completion.tag;
+                    self.journal
+                        .note(at, generation, What::Completion { tag, status });
                     Ok((loan, done.map(|done| (done, data))))
                 });
             match taken {
@@ -119,7 +128,8 @@ impl Channel {
             }
         }
         let completed = finished.len() as u64;
-        self.counters
+        self.shared
+            .counters
             .completed
             .fetch_add(completed, Ordering::Relaxed);
         self.clients
@@ -167,26 +177,52 @@ impl Channel {
                     return Ok(());
                 }
                 self.table.set_geometry(geometry.clone());
-                self.served = true;
-                self.ready_now = true;
-                self.again = true;
+                self.on_ready(first);
                 self.emit(Event::Ready(geometry));
+                self.reload_ready();
             }
-            block::Notice::Suspended(why) => self.emit(Event::Suspended(line(why))),
+            block::Notice::Suspended(why) => {
+                let why = line(why);
+                self.supervisor.suspended(now());
+                self.why.clone_from(&why);
+                self.note(What::Suspended);
+                self.publish();
+                self.emit(Event::Suspended(why));
+            }
             block::Notice::Failed(why) => self.die(line(why)),
             block::Notice::Found(what) => self.emit(Event::Found(line(what))),
             block::Notice::Stopped => {
                 // One that only finds out has nothing to be told to stop.
-                if matches!(self.phase, Phase::Leaving { .. }) || !self.served {
+                if self.taking_leave() || !self.supervisor.served() {
                     self.drop_instance();
                     self.refuse_all(Status::ShuttingDown);
-                    self.phase = Phase::Leaving { until: 0 };
+                    self.leave = Leave::Leaving { until: 0 };
                 } else {
                     return Err(Fault::Protocol("stopped without being told to".to_owned()));
                 }
             }
         }
         Ok(())
+    }
+}
+
+impl Channel {
+    fn on_ready(&mut self, first: bool) {
+        let time = now();
+        self.supervisor.ready(time);
+        self.ready_now = true;
+        self.again = true;
+        self.progress_at = time;
+        self.note(What::Ready);
+        if first {
+            self.want_spare();
+        }
+        self.publish();
+    }
+
+    fn note(&mut self, what: What) {
+        let generation = self.supervisor.generation();
+        self.journal.note(now(), generation, what);
     }
 }
 

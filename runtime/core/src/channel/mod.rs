@@ -4,42 +4,84 @@
 //! A turn of the loop waits for something to happen, gathers all that has
 //! happened into one batch of events, calls the guest once, and carries out the
 //! batch of effects. Nothing here blocks but the wait.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `mod` | the state of the thread, and its loop |
+//! | `turn` | one turn: wait, gather, call |
+//! | `effects` | carrying out what the guest wants |
+//! | `life` | instances: their start, their death, what follows |
+//! | `reload`, `prepare` | another module in the place of one that runs; spares |
+//! | `stop` | the end of it all |
+//! | `clients`, `network`, `streams`, `poller` | what the queues end in |
+//! | `convert` | between the queue's words and the table's |
 
 mod clients;
+mod convert;
 mod effects;
+mod life;
 mod network;
 mod poller;
+mod prepare;
+mod reload;
+mod stop;
 mod streams;
 mod turn;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::Duration;
 
+use rustix::thread::CpuSet;
 use rustix::time::{ClockId, clock_gettime};
-use vcp_queue::{Area, Client, Status, Table};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
+use vcp_queue::{Area, Client, Link, Status, Table};
+use vcp_supervisor::{Policy, Supervisor};
 
-use crate::bindings::{block, control, processor};
+use crate::bindings::control;
 use crate::bucket::Bucket;
-use crate::fault::Fault;
-use crate::guest::{Effects, Events, Guest};
-use crate::logging::Logger;
-use crate::state::State;
-use crate::vcp::{Counters, Event, Restart, Setup};
+use crate::event::{Event, ReloadError, Reloaded};
+use crate::guest::{Blueprint, Effects, Events, Guest, Injection, Plan};
+use crate::journal::Journal;
+use crate::module::Module;
+use crate::status::Shared;
 use clients::Clients;
 use network::Network;
 use poller::{Poller, Ready};
+use prepare::{Prepared, Spare};
+use reload::Reload;
+use stop::Leave;
 use streams::Streams;
 
+pub(crate) use convert::network_of;
 pub(crate) use poller::Waker;
-
-/// How long a VCP may take to finish what it holds, and then to take its leave.
-const STOP_PATIENCE: u64 = 3_000_000_000;
 
 /// Notices of all instances of a VCP in a burst, and how many it may give each
 /// second beyond: they wait in memory for whoever listens.
 const NOTICE_BURST: u32 = 8192;
 const NOTICES_PER_SECOND: u32 = 256;
+
+/// What the thread is started with.
+pub(crate) struct Setup {
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) blueprint: Blueprint,
+    pub(crate) limits: vcp_queue::Limits,
+    pub(crate) link: Option<Box<dyn Link>>,
+    pub(crate) peers: Option<Vec<std::net::IpAddr>>,
+    pub(crate) policy: Policy,
+    /// Keep a spare instance.
+    pub(crate) spare: bool,
+    /// How long an instance may take to finish before a reload, in nanoseconds.
+    pub(crate) drain: u64,
+    /// How long requests may be held without an answer.
+    pub(crate) progress: Option<Duration>,
+    /// Crash reports to keep.
+    pub(crate) keep: usize,
+    /// Where threads that help this one may run.
+    pub(crate) affinity: Option<CpuSet>,
+    pub(crate) events: UnboundedSender<Event>,
+}
 
 /// What other threads tell a channel processor.
 pub(crate) enum Command {
@@ -47,29 +89,25 @@ pub(crate) enum Command {
     Attach(Box<dyn Client>),
     /// Finish and end.
     Stop,
-    /// Kill the instance, for tests of recovery.
-    Inject,
-}
-
-/// Where a VCP is in its life.
-enum Phase {
-    /// Serving, or about to.
-    Running,
-    /// Its instance died; the next is due at this time.
-    Restarting { at: u64 },
-    /// Told to stop; until this time what it holds may be finished, then it may
-    /// take its leave.
-    Draining { until: u64 },
-    /// Taking its leave, until this time.
-    Leaving { until: u64 },
-    /// It won't serve again: everything is refused.
-    Dead,
+    /// Have the instance fail.
+    Inject(Injection),
+    /// A fresh instance, also of a VCP that is held.
+    Restart,
+    /// Another module.
+    Reload {
+        module: Module,
+        answer: oneshot::Sender<Result<Reloaded, ReloadError>>,
+    },
+    /// An instance that was asked for is there, or could not be made.
+    Prepared(Prepared),
 }
 
 /// The state of the thread.
 pub(crate) struct Channel {
     setup: Setup,
-    counters: Arc<Counters>,
+    shared: Arc<Shared>,
+    /// For helping threads, with the waker.
+    own: Sender<Command>,
     mailbox: Receiver<Command>,
     poller: Poller,
     ready: Vec<Ready>,
@@ -78,14 +116,25 @@ pub(crate) struct Channel {
     streams: Option<Streams>,
     table: Table,
     area: Area,
+    supervisor: Supervisor,
     guest: Option<Guest>,
-    phase: Phase,
-    generation: u32,
-    started_at: u64,
-    backoff: u64,
-    /// Whether it was ever ready, and whether this instance was.
-    served: bool,
+    leave: Leave,
+    reload: Option<Reload>,
+    spare: Spare,
+    /// What comes back if the module on trial is no good.
+    previous: Option<Blueprint>,
+    /// Whether this instance was ready, so that it may be given requests.
     ready_now: bool,
+    /// Why it is held or suspended.
+    why: String,
+    /// The instance answers no more requests, because someone asked for that.
+    stalling: bool,
+    /// The next batch of effects has a bad descriptor in it, for the same reason.
+    corrupting: bool,
+    /// The fault that comes was asked for.
+    injected: bool,
+    /// When a request was last answered, or began to wait for an answer.
+    progress_at: u64,
     /// When the guest wants to be called again.
     deadline: Option<u64>,
     /// Tell the guest this with the next call.
@@ -94,6 +143,9 @@ pub(crate) struct Channel {
     /// Something was carried out that others may have waited for: turn at once.
     again: bool,
     notices: Bucket,
+    journal: Journal,
+    crashes: u64,
+    runtime: Option<tokio::runtime::Handle>,
 }
 
 /// Whether the thread goes on.
@@ -107,7 +159,8 @@ impl Channel {
     /// Makes the thread's state; the waker is for those who send commands.
     pub(crate) fn new(
         mut setup: Setup,
-        counters: Arc<Counters>,
+        shared: Arc<Shared>,
+        own: Sender<Command>,
         mailbox: Receiver<Command>,
     ) -> std::io::Result<(Self, Waker)> {
         let poller = Poller::new()?;
@@ -117,38 +170,44 @@ impl Channel {
             None => None,
         };
         let streams = setup.peers.take().map(Streams::new);
-        let table = Table::new(setup.limits);
-        let backoff = setup.restart.backoff_min;
         let channel = Self {
+            table: Table::new(setup.limits),
+            supervisor: Supervisor::new(setup.policy),
             setup,
-            counters,
+            shared,
+            own,
             mailbox,
             poller,
             ready: Vec::new(),
             clients: Clients::default(),
             network,
             streams,
-            table,
             area: Area::new(0, 0),
             guest: None,
-            phase: Phase::Running,
-            generation: 0,
-            started_at: 0,
-            backoff,
-            served: false,
+            leave: Leave::No,
+            reload: None,
+            spare: Spare::default(),
+            previous: None,
             ready_now: false,
+            why: String::new(),
+            stalling: false,
+            corrupting: false,
+            injected: false,
+            progress_at: 0,
             deadline: None,
             commands: Vec::new(),
             scratch: Vec::new(),
             again: false,
             notices: Bucket::new(NOTICE_BURST, NOTICES_PER_SECOND),
+            journal: Journal::default(),
+            crashes: 0,
+            runtime: tokio::runtime::Handle::try_current().ok(),
         };
         Ok((channel, waker))
     }
 
     /// Runs until the VCP has stopped.
     pub(crate) fn run(mut self) {
-        self.start_instance();
         loop {
             match self.turn() {
                 Ok(Flow::Continue) => {}
@@ -159,122 +218,6 @@ impl Channel {
         // Clients see their connections close; nothing of the guest is left.
         self.guest = None;
         self.emit(Event::Stopped);
-    }
-
-    /// Starts the next generation.
-    fn start_instance(&mut self) {
-        self.generation += 1;
-        self.counters
-            .generation
-            .store(self.generation, Ordering::Relaxed);
-        self.started_at = now();
-        self.ready_now = false;
-        match self.instantiate() {
-            Ok(guest) => {
-                let data = guest.areas.data;
-                self.area = Area::new(data.address, data.length);
-                self.guest = Some(guest);
-                self.phase = Phase::Running;
-                // The first call is due at once.
-                self.deadline = Some(0);
-            }
-            Err(fault) => self.on_fault(fault),
-        }
-    }
-
-    fn instantiate(&self) -> Result<Guest, Fault> {
-        let setup = &self.setup;
-        let logger = Logger::new(Arc::clone(&setup.name), self.generation);
-        let state = State::new(&setup.grants, setup.memory, logger)
-            .map_err(|e| Fault::Instantiate(format!("{e:#}")))?;
-        let mut seed = vec![0; 32];
-        rustix::rand::getrandom(&mut seed[..], rustix::rand::GetRandomFlags::empty())
-            .map_err(|e| Fault::Instantiate(format!("reading random bytes: {e}")))?;
-        let start = control::Start {
-            generation: self.generation,
-            now: now(),
-            seed,
-            config: setup.config.clone(),
-            queue_depth: setup.limits.depth as u32,
-        };
-        Guest::start(
-            &setup.engine,
-            &setup.linker,
-            &setup.module,
-            state,
-            &start,
-            setup.network.as_ref(),
-            setup.fuel_per_call,
-        )
-    }
-
-    /// The instance died. Its memory goes with it; what it had not answered
-    /// stays in the table for the next one.
-    fn on_fault(&mut self, fault: Fault) {
-        self.drop_instance();
-        if matches!(self.phase, Phase::Dead) {
-            // Of one that was given up in the same turn.
-            return;
-        }
-        self.table.restart();
-        self.counters.faults.fetch_add(1, Ordering::Relaxed);
-        self.emit(Event::Fault {
-            fault: fault.clone(),
-            generation: self.generation,
-        });
-        if self.leaving() {
-            self.end_leaving();
-            return;
-        }
-        let hopeless = !self.served && !matches!(fault, Fault::Injected);
-        if hopeless || !self.setup.restart.always {
-            self.die(fault.to_string());
-            return;
-        }
-        let Restart {
-            min_run,
-            backoff_min,
-            backoff_max,
-            ..
-        } = self.setup.restart;
-        let ran = now().saturating_sub(self.started_at);
-        let delay = if ran >= min_run {
-            self.backoff = backoff_min;
-            0
-        } else {
-            let delay = self.backoff;
-            self.backoff = (self.backoff * 2).min(backoff_max);
-            delay
-        };
-        self.phase = Phase::Restarting { at: now() + delay };
-    }
-
-    /// What an instance leaves behind in the host ends with it.
-    fn drop_instance(&mut self) {
-        self.guest = None;
-        self.deadline = None;
-        self.commands.clear();
-        if let Some(streams) = &mut self.streams {
-            streams.reset(&self.poller);
-        }
-    }
-
-    /// It was leaving anyway, and there is nothing it could still do.
-    fn end_leaving(&mut self) {
-        self.refuse_all(Status::ShuttingDown);
-        self.phase = Phase::Leaving { until: 0 };
-    }
-
-    /// It won't serve again: answers everything with an error from now on.
-    fn die(&mut self, why: String) {
-        self.drop_instance();
-        if self.leaving() {
-            self.end_leaving();
-        } else {
-            self.phase = Phase::Dead;
-            self.refuse_all(Status::IoError);
-        }
-        self.emit(Event::Failed(why));
     }
 
     fn refuse_all(&mut self, status: Status) {
@@ -304,63 +247,5 @@ fn empty_events() -> Events {
         frames: Vec::new(),
         stream_data: Vec::new(),
         stream_events: Vec::new(),
-    }
-}
-
-/// The VCP's view of the network, from what the link is.
-pub(crate) fn network_of(
-    link: &dyn vcp_queue::Link,
-    addresses: &[String],
-    gateways: &[String],
-) -> processor::Network {
-    let properties = link.properties();
-    processor::Network::Frames(crate::bindings::frames::Link {
-        mac: properties.mac.to_vec(),
-        mtu: properties.mtu,
-        addresses: addresses.to_vec(),
-        gateways: gateways.to_vec(),
-        checksum_offload: properties.checksum_offload,
-        segmentation_offload: properties.segmentation_offload,
-    })
-}
-
-/// From the table's words to the queue's.
-fn request_of(entry: &vcp_queue::Entry) -> block::Request {
-    use vcp_queue::Operation as Op;
-    let mut modifiers = block::Modifiers::empty();
-    if entry.modifiers.fua {
-        modifiers |= block::Modifiers::FUA;
-    }
-    if entry.modifiers.no_unmap {
-        modifiers |= block::Modifiers::NO_UNMAP;
-    }
-    let (address, length) = entry
-        .loan
-        .map_or((0, 0), |loan| (loan.address, loan.length));
-    block::Request {
-        tag: entry.tag,
-        operation: match entry.operation {
-            Op::Read => block::Operation::Read,
-            Op::Write => block::Operation::Write,
-            Op::Flush => block::Operation::Flush,
-            Op::Discard => block::Operation::Discard,
-            Op::WriteZeroes => block::Operation::WriteZeroes,
-        },
-        modifiers,
-        offset: entry.offset,
-        length: entry.length,
-        data: crate::bindings::types::Span { address, length },
-    }
-}
-
-fn status_of(status: block::Status) -> Status {
-    match status {
-        block::Status::Ok => Status::Ok,
-        block::Status::IoError => Status::IoError,
-        block::Status::Invalid => Status::Invalid,
-        block::Status::NoSpace => Status::NoSpace,
-        block::Status::NotPermitted => Status::NotPermitted,
-        block::Status::NotSupported => Status::NotSupported,
-        block::Status::ShuttingDown => Status::ShuttingDown,
     }
 }

@@ -1,13 +1,16 @@
 //! One turn of the loop: wait, gather, call; `effects` carries out.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use vcp_queue::{ClientId, Loan, Source, Status};
+use vcp_queue::{ClientId, Loan, Source};
+use vcp_supervisor::Phase;
 
-use super::{Channel, Command, Events, Flow, Phase, STOP_PATIENCE};
-use super::{Streams, empty_events, network, now, request_of};
-use crate::bindings::control;
+use super::convert::request_of;
+use super::{Channel, Command, Events, Flow, Leave, Streams, empty_events, network, now};
+use crate::bindings::{block, types};
 use crate::fault::Fault;
+use crate::report::What;
+use crate::settings::nanoseconds;
 
 impl Channel {
     pub(super) fn turn(&mut self) -> Result<Flow, Fault> {
@@ -22,7 +25,7 @@ impl Channel {
             }
         };
         if woken {
-            self.read_mailbox()?;
+            self.read_mailbox();
         }
         let mut events = empty_events();
         let listened = self.listen(&ready, &mut events);
@@ -36,20 +39,14 @@ impl Channel {
         }
         self.issue(&mut events);
         self.answer_done();
-        self.counters
-            .clients
-            .store(self.clients.len() as u64, Ordering::Relaxed);
         self.call(events)?;
+        self.count();
+        self.check_progress()?;
         Ok(Flow::Continue)
     }
 
     /// How long there is nothing to do but wait.
     fn timeout(&self) -> Option<u64> {
-        let phase = match self.phase {
-            Phase::Restarting { at } => Some(at),
-            Phase::Draining { until } | Phase::Leaving { until } => Some(until),
-            Phase::Running | Phase::Dead => None,
-        };
         let deadline = self.deadline.filter(|_| self.guest.is_some());
         let news = self
             .streams
@@ -57,14 +54,22 @@ impl Channel {
             .filter(|streams| streams.has_events())
             .map(|_| 0);
         // What clients were let go on with after everything was refused.
-        let refuse = matches!(self.phase, Phase::Dead) && !self.table.is_empty();
+        let refuse = self.supervisor.refuses() && !self.table.is_empty();
         let again = (self.again || refuse).then_some(0);
-        let next = [phase, deadline, news, again].into_iter().flatten().min()?;
-        Some(next.saturating_sub(now()))
+        // One that leaves is not restarted.
+        let supervisor = self.supervisor.next_deadline();
+        let supervisor = supervisor.filter(|_| !self.leaving());
+        let others = [
+            self.leave_deadline(),
+            supervisor,
+            self.reload_deadline(),
+            self.progress_deadline(),
+        ];
+        let next = [deadline, news, again].into_iter().chain(others);
+        Some(next.flatten().min()?.saturating_sub(now()))
     }
 
-    fn read_mailbox(&mut self) -> Result<(), Fault> {
-        let mut injected = false;
+    fn read_mailbox(&mut self) {
         while let Ok(command) = self.mailbox.try_recv() {
             match command {
                 // Nothing new is taken on, and nobody would read from it.
@@ -75,34 +80,20 @@ impl Channel {
                     Err(error) => tracing::error!("polling a client: {error}"),
                 },
                 Command::Stop => self.begin_stop(),
-                Command::Inject => injected |= self.guest.is_some(),
+                Command::Inject(what) => self.or_fault(|channel| channel.inject(what)),
+                Command::Restart => self.or_fault(Self::restart),
+                Command::Reload { module, answer } => self.begin_reload(module, answer),
+                Command::Prepared(prepared) => self.on_prepared(prepared),
             }
         }
-        if injected {
-            Err(Fault::Injected)
-        } else {
-            Ok(())
-        }
     }
 
-    /// Whether nothing new is taken on.
-    pub(super) fn leaving(&self) -> bool {
-        matches!(self.phase, Phase::Draining { .. } | Phase::Leaving { .. })
-    }
-
-    fn begin_stop(&mut self) {
-        if self.leaving() {
-            return;
+    /// A fault that a command brings about does not hold up the commands behind
+    /// it.
+    fn or_fault(&mut self, command: impl FnOnce(&mut Self) -> Result<(), Fault>) {
+        if let Err(fault) = command(self) {
+            self.on_fault(fault);
         }
-        self.clients.stop_reading(&self.poller);
-        let patience = if self.served && self.guest.is_some() {
-            STOP_PATIENCE
-        } else {
-            0
-        };
-        self.phase = Phase::Draining {
-            until: now() + patience,
-        };
     }
 
     /// Takes in what the descriptors have.
@@ -167,38 +158,32 @@ impl Channel {
 
     pub(super) fn lose_link(&mut self, error: &std::io::Error) {
         self.network = None;
-        self.die(format!("the link is gone: {error}"));
+        self.cancel_reload();
+        self.drop_instance();
+        self.hold(format!("the link is gone: {error}"));
     }
 
-    /// Moves on to the next phase when its time has come.
+    /// Moves on with what has its time.
     fn advance(&mut self) -> Flow {
         let time = now();
-        match self.phase {
-            Phase::Restarting { at } if time >= at => self.start_instance(),
-            Phase::Draining { until } if self.table.is_empty() || time >= until => {
-                self.refuse_all(Status::ShuttingDown);
-                self.table.restart();
-                if self.guest.is_none() {
-                    return Flow::End;
-                }
-                self.commands.push(control::Command::Stop);
-                self.phase = Phase::Leaving {
-                    until: time + STOP_PATIENCE,
-                };
-            }
-            Phase::Leaving { until } if time >= until => return Flow::End,
-            Phase::Dead if !self.table.is_empty() => self.refuse_all(Status::IoError),
-            _ => {}
+        if self.leaving() {
+            return self.advance_leave(time);
         }
+        self.try_switch();
+        self.supervise(time);
         Flow::Continue
     }
 
     /// Takes entries from the table and places their data with the guest.
     fn issue(&mut self, events: &mut Events) {
         let Some(guest) = &mut self.guest else { return };
-        if !self.ready_now || matches!(self.phase, Phase::Leaving { .. }) {
+        if !self.ready_now || matches!(self.leave, Leave::Leaving { .. }) {
             return;
         }
+        if self.table.outstanding() == 0 {
+            self.progress_at = now();
+        }
+        let (at, generation) = (self.progress_at, self.supervisor.generation());
         while let Some((entry, source)) = self.table.next(&mut self.area) {
             if let Some(Loan { address, length }) = entry.loan
                 && let Ok(room) = guest.memory.slice_mut(address, length)
@@ -209,6 +194,13 @@ impl Channel {
                     Source::Nothing => {}
                 }
             }
+            let what = What::Request {
+                tag: entry.tag,
+                operation: entry.operation,
+                offset: entry.offset,
+                length: entry.length,
+            };
+            self.journal.note(at, generation, what);
             events.requests.push(request_of(&entry));
         }
     }
@@ -232,9 +224,13 @@ impl Channel {
         if quiet && !due {
             return Ok(());
         }
+        if self.stalling {
+            self.deadline = None;
+            return Ok(());
+        }
         let fuel_before = guest.fuel;
-        let effects = guest.process(&events)?;
-        let counters = &self.counters;
+        let mut effects = guest.process(&events)?;
+        let counters = &self.shared.counters;
         counters.calls.fetch_add(1, Ordering::Relaxed);
         counters
             .fuel
@@ -249,7 +245,38 @@ impl Channel {
             .frames_out
             .fetch_add(effects.frames.len() as u64, Ordering::Relaxed);
         self.deadline = effects.deadline;
+        if std::mem::take(&mut self.corrupting) {
+            effects.completions.push(beyond_memory());
+        }
         self.carry_out(&effects)
+    }
+
+    /// How long requests may still be held without any being answered.
+    fn progress_deadline(&self) -> Option<u64> {
+        let limit = self.setup.progress?;
+        let serves = self.ready_now && self.supervisor.phase() == Phase::Ready;
+        let owes = serves && self.table.outstanding() > 0;
+        owes.then(|| self.progress_at.saturating_add(nanoseconds(limit)))
+    }
+
+    fn check_progress(&mut self) -> Result<(), Fault> {
+        if self.progress_deadline().is_none_or(|at| now() < at) {
+            return Ok(());
+        }
+        Err(Fault::Stalled {
+            limit: self.setup.progress.unwrap_or_default(),
+            held: self.table.outstanding(),
+        })
+    }
+
+    fn count(&self) {
+        let counters = &self.shared.counters;
+        let set = |counter: &AtomicU64, value: usize| {
+            counter.store(value as u64, Ordering::Relaxed);
+        };
+        set(&counters.clients, self.clients.len());
+        set(&counters.unanswered, self.table.len());
+        set(&counters.held, self.table.outstanding());
     }
 
     /// Answers what the table finished by itself.
@@ -260,5 +287,17 @@ impl Channel {
             self.clients
                 .answer(&mut finished, &mut self.table, &self.poller);
         }
+    }
+}
+
+/// A completion with data outside of any memory.
+fn beyond_memory() -> block::Completion {
+    block::Completion {
+        tag: 0,
+        status: block::Status::Ok,
+        data: types::Span {
+            address: u32::MAX,
+            length: 4096,
+        },
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vcp_core::{Event, Fault};
+use vcp_core::{Event, Fault, Next};
 use vcp_queue::{Operation, Status, Violation};
 
 use crate::cases;
@@ -25,7 +25,7 @@ fn start(expected: Check) -> impl Fn(&str) {
         let mut second = Scenario::device(fault, "2..2");
         second.expect_ready();
         second.check_io();
-        second.vcp.inject();
+        second.vcp.restart();
         assert_eq!(second.expect_fault(1), Fault::Injected);
         second.strike();
         let found = second.expect_fault(2);
@@ -49,6 +49,7 @@ fn strike(expected: Check) -> impl Fn(&str) {
                 Event::Fault {
                     fault,
                     generation: 1,
+                    ..
                 } => break fault,
                 event => panic!("{event:?}"),
             }
@@ -106,7 +107,7 @@ fn changed(fault: &str) {
     let mut scenario = Scenario::device(fault, "2..2");
     scenario.expect_ready();
     scenario.check_io();
-    scenario.vcp.inject();
+    scenario.vcp.restart();
     assert_eq!(scenario.expect_fault(1), Fault::Injected);
     scenario.strike();
     assert_eq!(scenario.expect_failed(), CHANGED);
@@ -147,7 +148,7 @@ fn protocol(fault: &Fault, text: &str) -> bool {
 }
 
 fn trap(fault: &Fault, text: &str) -> bool {
-    matches!(fault, Fault::Trap { message, .. } if message.contains(text))
+    matches!(fault, Fault::Trap(message) if message.contains(text))
 }
 
 fn geometry(fault: &Fault) -> bool {
@@ -214,7 +215,7 @@ cases! { vcp_test_guests::faults::device::FAULTS,
     init_error_huge => start(|f| *f == Fault::Init("x".repeat(4096)));
     init_trap => start(unreachable);
     init_loop => start(fuel);
-    init_recursion => start(|f| trap(f, "call stack exhausted"));
+    init_recursion => start(|f| *f == Fault::Stack { shadow: false });
     areas_none => start(|f| protocol(f, "data area of 0 bytes"));
     areas_small => start(|f| protocol(f, "data area of 65535 bytes"));
     areas_outside => start(|f| span(f, "data area"));
@@ -265,16 +266,16 @@ cases! { vcp_test_guests::faults::device::FAULTS,
     log_control => unheard;
     panic => strike(unreachable);
     endless => strike(fuel);
-    shadow_stack => strike(|f| trap(f, "out of bounds memory access"));
-    call_stack => strike(|f| trap(f, "call stack exhausted"));
-    allocate => strike(unreachable);
+    shadow_stack => strike(|f| *f == Fault::Stack { shadow: true });
+    call_stack => strike(|f| *f == Fault::Stack { shadow: false });
+    allocate => strike(|f| matches!(f, Fault::Memory { limit, wanted } if wanted > limit));
     busy => unheard;
     silent => stop(false, nothing, 5);
     every_status => every_status_is_passed_on;
     stop_ignored => stop(true, nothing, 5);
     stop_trap => stop_faulty;
     stop_failed => stop(true, |_| vec![Event::Failed("won't stop".to_owned())], 3);
-    stop_loop => stop(true, |_| vec![Event::Fault { fault: Fault::Fuel { limit: FUEL }, generation: 1 }], 5);
+    stop_loop => stop(true, |_| vec![Event::Fault { fault: Fault::Fuel { limit: FUEL }, generation: 1, next: Next::Stop }], 5);
     stop_late_answer => stop(false, nothing, 5);
 }
 

@@ -31,7 +31,7 @@ pub(crate) struct Scenario {
 
 pub(crate) fn settings(module: &Module, config: &[(&str, &str)]) -> Settings {
     let mut settings = settings_for(module.clone(), config);
-    settings.fuel_per_call = FUEL;
+    settings.watchdog.fuel = FUEL;
     settings.restart.backoff_min = Duration::from_millis(1);
     settings
 }
@@ -63,7 +63,9 @@ impl Scenario {
 
     pub(crate) fn expect_fault(&mut self, expected: u32) -> Fault {
         match self.event() {
-            Event::Fault { fault, generation } => {
+            Event::Fault {
+                fault, generation, ..
+            } => {
                 assert_eq!(generation, expected);
                 // Whatever the guest said, it is short and has no control characters.
                 let text = fault.to_string();

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
 use tokio::sync::mpsc::UnboundedReceiver;
-use vcp_core::{Event, Module, RestartSettings, Settings, Vcp};
+use vcp_core::{Event, Module, Settings, Vcp};
 use vcp_queue::{
     Answer, Client, ClientError, ClientRequest, Flushed, Modifiers, Operation, Status, Submit,
 };
@@ -134,16 +134,9 @@ pub(crate) fn request(
 pub(crate) fn settings_for(module: Module, config: &[(&str, &str)]) -> Settings {
     let pair = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
     Settings {
-        name: "test".to_owned(),
-        module,
         config: config.iter().map(pair).collect(),
-        memory: 64 << 20,
         queue_depth: 32,
-        pin: Vec::new(),
-        fuel_per_call: 10_000_000_000,
-        grants: Vec::new(),
-        network: None,
-        restart: RestartSettings::default(),
+        ..Settings::new("test", module)
     }
 }
 

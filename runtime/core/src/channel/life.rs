@@ -1,0 +1,283 @@
+//! Instances of a VCP: their start, their death, and what follows. What follows
+//! is decided by `vcp-supervisor`; it is done here.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
+
+use vcp_queue::{Area, Status};
+use vcp_supervisor::{Cause, Decision, Phase};
+
+use super::{Channel, now};
+use crate::event::{Event, Next};
+use crate::fault::Fault;
+use crate::guest::{Autopsy, Death, Guest, Injection};
+use crate::report::CrashReport;
+use crate::status::State;
+
+impl Channel {
+    /// Does what is due.
+    pub(super) fn supervise(&mut self, time: u64) {
+        loop {
+            match self.supervisor.due(time) {
+                Decision::Wait => break,
+                // One a turn: whoever wants it to stop is to be heard.
+                Decision::Start => {
+                    self.start_instance();
+                    break;
+                }
+                Decision::Hold => self.hold("it was held".to_owned()),
+                Decision::RollBack => {
+                    let within = Duration::from_nanos(self.setup.policy.ready_within);
+                    self.drop_instance();
+                    self.table.restart();
+                    self.roll_back(&format!("it was not ready within {within:?}"));
+                }
+                Decision::Settle => self.settle(),
+                Decision::Expire => self.expire(),
+            }
+        }
+        if self.supervisor.refuses() && !self.table.is_empty() {
+            self.refuse_all(Status::IoError);
+        }
+    }
+
+    /// Starts the next instance of the module: the spare, if there is one.
+    pub(super) fn start_instance(&mut self) {
+        let generation = self.supervisor.started(now());
+        match self.take_spare(generation) {
+            Some(guest) => self.install(guest),
+            None => match self.setup.blueprint.build(generation, now()) {
+                Ok(guest) => self.install(guest),
+                Err(death) => self.bury(death),
+            },
+        }
+    }
+
+    /// This instance is the VCP from now on.
+    pub(super) fn install(&mut self, guest: Guest) {
+        let data = guest.areas.data;
+        self.area = Area::new(data.address, data.length);
+        self.guest = Some(guest);
+        self.ready_now = false;
+        self.stalling = false;
+        self.corrupting = false;
+        let generation = self.supervisor.generation();
+        let counters = &self.shared.counters;
+        counters.generation.store(generation, Ordering::Relaxed);
+        // The first call is due at once.
+        self.deadline = Some(0);
+        self.publish();
+    }
+
+    /// The instance died, or someone wants it to have died.
+    pub(super) fn on_fault(&mut self, fault: Fault) {
+        let autopsy = match &mut self.guest {
+            Some(guest) => guest.autopsy(),
+            None => Autopsy::default(),
+        };
+        self.bury(Death { fault, autopsy });
+    }
+
+    /// The instance is gone. Its memory goes with it; what it had not answered
+    /// stays in the table for the next one.
+    pub(super) fn bury(&mut self, death: Death) {
+        let fault = death.fault.clone();
+        let held = self.table.outstanding();
+        self.drop_instance();
+        if self.supervisor.phase() == Phase::Held {
+            // Of one that was given up in the same turn.
+            return;
+        }
+        self.keep_report(death, held);
+        self.table.restart();
+        let counters = &self.shared.counters;
+        counters.faults.fetch_add(1, Ordering::Relaxed);
+        let generation = self.supervisor.generation();
+        if self.leaving() {
+            let next = Next::Stop;
+            self.emit(Event::Fault {
+                fault,
+                generation,
+                next,
+            });
+            self.end_leaving();
+            return;
+        }
+        let injected = std::mem::take(&mut self.injected) || fault == Fault::Injected;
+        let cause = if injected {
+            Cause::Injected
+        } else {
+            Cause::Fault
+        };
+        let decision = self.supervisor.ended(now(), cause);
+        self.emit(Event::Fault {
+            fault: fault.clone(),
+            generation,
+            next: self.next_after(decision),
+        });
+        match decision {
+            Decision::Hold => self.hold(fault.to_string()),
+            Decision::RollBack => self.roll_back(&fault.to_string()),
+            _ => self.overtake(),
+        }
+        self.publish();
+    }
+
+    fn next_after(&self, decision: Decision) -> Next {
+        match (decision, self.supervisor.phase()) {
+            (Decision::RollBack, _) => Next::RollBack,
+            (_, Phase::Restarting { at }) => {
+                Next::Restart(Duration::from_nanos(at.saturating_sub(now())))
+            }
+            _ => Next::Hold,
+        }
+    }
+
+    /// What an instance leaves behind in the host ends with it.
+    pub(super) fn drop_instance(&mut self) {
+        self.guest = None;
+        self.ready_now = false;
+        self.stalling = false;
+        self.corrupting = false;
+        self.deadline = None;
+        self.commands.clear();
+        if let Some(streams) = &mut self.streams {
+            streams.reset(&self.poller);
+        }
+    }
+
+    /// It won't serve again by itself: answers everything with an error from now
+    /// on.
+    pub(super) fn die(&mut self, why: String) {
+        self.drop_instance();
+        self.table.restart();
+        if self.leaving() {
+            self.end_leaving();
+            self.emit(Event::Failed(why));
+            return;
+        }
+        match self.supervisor.ended(now(), Cause::GaveUp) {
+            Decision::RollBack => self.roll_back(&why),
+            _ => self.hold(why),
+        }
+        self.publish();
+    }
+
+    /// No instance, and an error for everyone.
+    pub(super) fn hold(&mut self, why: String) {
+        self.supervisor.hold();
+        self.refuse_all(Status::IoError);
+        self.why.clone_from(&why);
+        self.emit(Event::Failed(why));
+        self.publish();
+    }
+
+    /// The path has been gone for too long. An instance that still holds some of
+    /// what is answered now makes way for a fresh one, so that none of it can
+    /// reach the device later.
+    fn expire(&mut self) {
+        self.refuse_all(Status::IoError);
+        self.emit(Event::Expired);
+        if self.guest.is_some() {
+            self.drop_instance();
+            self.start_instance();
+        }
+        self.publish();
+    }
+
+    /// An operator wants a fresh instance.
+    pub(super) fn restart(&mut self) -> Result<(), Fault> {
+        if self.leaving() || self.link_is_gone() {
+            return Ok(());
+        }
+        if self.guest.is_some() {
+            return Err(Fault::Injected);
+        }
+        self.supervisor.revive(now());
+        self.publish();
+        Ok(())
+    }
+
+    /// An operator wants a fault.
+    pub(super) fn inject(&mut self, what: Injection) -> Result<(), Fault> {
+        let Some(guest) = &mut self.guest else {
+            return Ok(());
+        };
+        self.injected = true;
+        match what {
+            Injection::Cut(fuel) => guest.cut(fuel),
+            Injection::Stall => self.stalling = true,
+            // What it answers next has one more; it is asked at once.
+            Injection::BadDescriptor => {
+                self.corrupting = true;
+                self.deadline = Some(0);
+            }
+            _ => return Err(guest.sabotage(what)),
+        }
+        Ok(())
+    }
+
+    pub(super) fn link_is_gone(&self) -> bool {
+        let wants_frames = matches!(
+            self.setup.plan.network,
+            Some(crate::bindings::processor::Network::Frames(_))
+        );
+        wants_frames && self.network.is_none()
+    }
+
+    fn keep_report(&mut self, death: Death, held: usize) {
+        self.crashes += 1;
+        let Death { fault, autopsy } = death;
+        let at = now();
+        self.shared.status().last_fault = Some(fault.to_string());
+        let started = self.supervisor.started_at();
+        let report = CrashReport {
+            number: self.crashes,
+            time: SystemTime::now(),
+            generation: self.supervisor.generation(),
+            module: self.setup.blueprint.module.name().to_owned(),
+            injected: self.injected || fault == Fault::Injected,
+            fault,
+            backtrace: autopsy.backtrace,
+            ran: Duration::from_nanos(at.saturating_sub(started)),
+            ready: matches!(self.supervisor.phase(), Phase::Ready | Phase::Suspended),
+            fuel: autopsy.fuel,
+            memory: autopsy.memory,
+            held,
+            unanswered: self.table.len(),
+            at,
+            recent: self.journal.all(),
+            core: autopsy.core,
+        };
+        self.shared.add_report(report, self.setup.keep);
+    }
+
+    /// Tells those who ask how it is.
+    pub(super) fn publish(&self) {
+        let mut status = self.shared.status();
+        let generation = self.supervisor.generation();
+        if status.generation != generation {
+            status.generation = generation;
+            status.since = SystemTime::now();
+        }
+        status.state = if self.leaving() {
+            State::Stopping
+        } else {
+            match self.supervisor.phase() {
+                Phase::Starting => State::Starting,
+                Phase::Ready => State::Ready,
+                Phase::Suspended => State::Suspended(self.why.clone()),
+                Phase::Restarting { .. } => State::Restarting,
+                Phase::Held => State::Held(self.why.clone()),
+            }
+        };
+        status.refusing = self.supervisor.refuses();
+        status.module = self.setup.blueprint.module.name().to_owned();
+        status.spare = self.spare.is_ready();
+        status.reload = self.reload_state();
+        status.previous = self
+            .previous
+            .as_ref()
+            .map(|blueprint| blueprint.module.name().to_owned());
+    }
+}

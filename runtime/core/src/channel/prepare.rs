@@ -1,0 +1,139 @@
+//! Instances made on another thread while this one serves: spares, and those of
+//! a module that is about to take over.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::{Channel, Command, now};
+use crate::fault::Fault;
+use crate::guest::{Blueprint, Death, Guest};
+
+/// What an instance is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To wait until the one that runs dies.
+    Spare,
+    /// To take its place.
+    Reload,
+}
+
+/// An instance that was made on another thread, or why it was not.
+pub(crate) struct Prepared {
+    pub(super) purpose: Purpose,
+    pub(super) generation: u32,
+    /// Which round of preparations it belongs to: those before are of no use.
+    pub(super) round: u64,
+    pub(super) result: Result<Box<Guest>, Death>,
+}
+
+/// The instance in waiting.
+#[derive(Default)]
+pub(super) struct Spare {
+    guest: Option<(u32, Box<Guest>)>,
+    /// One is being made.
+    pending: bool,
+    /// Counts up whenever what was prepared before is of no use any more.
+    round: u64,
+}
+
+impl Spare {
+    pub(super) fn is_ready(&self) -> bool {
+        self.guest.is_some()
+    }
+}
+
+/// Bytes at the start of the data area that are touched beforehand: what small
+/// requests at some depth use.
+const TOUCHED: u32 = 4 << 20;
+
+impl Channel {
+    /// Has an instance made by another thread; it arrives as a command.
+    pub(super) fn prepare(&mut self, purpose: Purpose, blueprint: Blueprint) {
+        let generation = self.supervisor.generation() + 1;
+        let round = self.spare.round;
+        let (own, waker) = (self.own.clone(), self.poller.waker());
+        let runtime = self.runtime.clone();
+        let affinity = self.setup.affinity;
+        let name = format!("{}-prepare", self.setup.plan.name);
+        let work = move || {
+            let _runtime = runtime.as_ref().map(|runtime| runtime.enter());
+            // Not where the VCP that is to be left in peace runs.
+            if let Some(set) = affinity {
+                let _ = rustix::thread::sched_setaffinity(None, &set);
+            }
+            let made = catch_unwind(AssertUnwindSafe(|| make(&blueprint, generation)));
+            let panicked = || Fault::Instantiate("the host panicked".to_owned()).into();
+            let result = made.unwrap_or_else(|_| Err(panicked()));
+            let prepared = Prepared {
+                purpose,
+                generation,
+                round,
+                result,
+            };
+            // A VCP that has ended meanwhile needs no instance.
+            let _ = own.send(Command::Prepared(prepared));
+            waker.wake();
+        };
+        if let Err(error) = std::thread::Builder::new().name(name).spawn(work) {
+            let why = format!("starting a thread: {error}");
+            let prepared = Prepared {
+                purpose,
+                generation,
+                round,
+                result: Err(Fault::Instantiate(why).into()),
+            };
+            let _ = self.own.send(Command::Prepared(prepared));
+            self.poller.waker().wake();
+        }
+    }
+
+    /// Sees to it that there is a spare while the VCP serves.
+    pub(super) fn want_spare(&mut self) {
+        let wanted = self.setup.spare && self.ready_now && self.reload.is_none();
+        if !wanted || self.leaving() || self.spare.pending || self.spare.guest.is_some() {
+            return;
+        }
+        self.spare.pending = true;
+        self.prepare(Purpose::Spare, self.setup.blueprint.clone());
+    }
+
+    /// The spare of this generation, if there is one.
+    pub(super) fn take_spare(&mut self, generation: u32) -> Option<Guest> {
+        let (of, guest) = self.spare.guest.take()?;
+        (of == generation).then_some(*guest)
+    }
+
+    /// What is being made, or waits, is of no use any more.
+    pub(super) fn forget_spare(&mut self) {
+        self.spare.guest = None;
+        self.spare.pending = false;
+        self.spare.round += 1;
+    }
+
+    pub(super) fn on_prepared(&mut self, prepared: Prepared) {
+        if prepared.purpose == Purpose::Reload {
+            return self.reload_prepared(prepared);
+        }
+        if prepared.round != self.spare.round {
+            return;
+        }
+        self.spare.pending = false;
+        match prepared.result {
+            Ok(guest) if prepared.generation == self.supervisor.generation() + 1 => {
+                self.spare.guest = Some((prepared.generation, guest));
+                self.publish();
+            }
+            // The one it was to succeed is gone already.
+            Ok(_) => self.want_spare(),
+            Err(death) => {
+                let vcp = &*self.setup.plan.name;
+                tracing::warn!(vcp, "no spare: {}", death.fault);
+            }
+        }
+    }
+}
+
+fn make(blueprint: &Blueprint, generation: u32) -> Result<Box<Guest>, Death> {
+    let guest = blueprint.build(generation, now())?;
+    guest.touch(TOUCHED);
+    Ok(Box::new(guest))
+}

@@ -1,0 +1,296 @@
+//! Another module in the place of the one that runs, while clients wait for as
+//! short as can be: the new instance is made beside the old one, the old one
+//! finishes what it holds, hands over its state if both can, and the new one
+//! goes on. If that dies within its time of trial, the old module comes back.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use vcp_supervisor::Phase;
+
+use super::prepare::{Prepared, Purpose};
+use super::{Channel, now};
+use crate::event::{Event, ReloadError, Reloaded};
+use crate::guest::{Blueprint, Guest};
+use crate::module::Module;
+use crate::status::ReloadState;
+
+/// How soon an instance is asked again that has nothing to hand over just now.
+const ASK_AGAIN: u64 = 1_000_000;
+
+type Answer = oneshot::Sender<Result<Reloaded, ReloadError>>;
+
+/// A reload under way.
+pub(super) struct Reload {
+    blueprint: Blueprint,
+    answer: Answer,
+    stage: Stage,
+}
+
+enum Stage {
+    /// The new instance is being made.
+    Preparing,
+    /// It is there; the old one finishes.
+    Draining(Box<Draining>),
+    /// It has taken over, and is not ready yet.
+    Taking {
+        began: u64,
+        handed_over: bool,
+        replayed: usize,
+    },
+}
+
+struct Draining {
+    guest: Guest,
+    generation: u32,
+    began: u64,
+    /// After this time what is left is replayed.
+    until: u64,
+    /// When the old one is asked for its state next.
+    ask_at: u64,
+}
+
+impl Channel {
+    pub(super) fn begin_reload(&mut self, module: Module, answer: Answer) {
+        let refused = if self.leaving() {
+            Some(ReloadError::NotNow("is stopping"))
+        } else if self.link_is_gone() {
+            Some(ReloadError::NotNow("has lost its link"))
+        } else if self.reload.is_some() {
+            Some(ReloadError::Busy)
+        } else {
+            None
+        };
+        if let Some(error) = refused {
+            let _ = answer.send(Err(error));
+            return;
+        }
+        let blueprint = match Blueprint::new(self.setup.plan.clone(), module) {
+            Ok(blueprint) => blueprint,
+            Err(fault) => {
+                let _ = answer.send(Err(ReloadError::NotStarted(fault)));
+                return;
+            }
+        };
+        self.forget_spare();
+        self.reload = Some(Reload {
+            blueprint: blueprint.clone(),
+            answer,
+            stage: Stage::Preparing,
+        });
+        self.prepare(Purpose::Reload, blueprint);
+        self.publish();
+    }
+
+    pub(super) fn reload_prepared(&mut self, prepared: Prepared) {
+        let Some(mut reload) = self.reload.take() else {
+            return;
+        };
+        match prepared.result {
+            Err(death) => {
+                // The one that runs goes on as if nothing had been.
+                let _ = reload
+                    .answer
+                    .send(Err(ReloadError::NotStarted(death.fault)));
+                self.want_spare();
+            }
+            Ok(_) if prepared.generation != self.supervisor.generation() + 1 => {
+                // The old one died meanwhile, and its successor has that number.
+                self.prepare(Purpose::Reload, reload.blueprint.clone());
+                self.reload = Some(reload);
+            }
+            Ok(guest) => {
+                let began = now();
+                reload.stage = Stage::Draining(Box::new(Draining {
+                    guest: *guest,
+                    generation: prepared.generation,
+                    began,
+                    until: began + self.setup.drain,
+                    ask_at: began,
+                }));
+                self.reload = Some(reload);
+                self.table.set_draining(true);
+                self.try_switch();
+            }
+        }
+        self.publish();
+    }
+
+    pub(super) fn reload_deadline(&self) -> Option<u64> {
+        match &self.reload.as_ref()?.stage {
+            Stage::Draining(draining) if self.table.outstanding() == 0 => Some(draining.ask_at),
+            Stage::Draining(draining) => Some(draining.until),
+            _ => None,
+        }
+    }
+
+    /// Switches, if the old instance is done or its time is up.
+    pub(super) fn try_switch(&mut self) {
+        let time = now();
+        let Some(Reload {
+            stage: Stage::Draining(draining),
+            ..
+        }) = &mut self.reload
+        else {
+            return;
+        };
+        let running = self.guest.is_some() && self.supervisor.phase() != Phase::Held;
+        let over = time >= draining.until || !running;
+        if !over && (self.table.outstanding() > 0 || time < draining.ask_at) {
+            return;
+        }
+        draining.ask_at = time + ASK_AGAIN;
+        let both = self.ready_now
+            && self.supervisor.phase() == Phase::Ready
+            && self.table.outstanding() == 0
+            && draining.generation == self.supervisor.generation() + 1
+            && draining.guest.hands_over();
+        let old = self.guest.as_mut().filter(|old| both && old.hands_over());
+        let state = match old.map(|old| old.snapshot(time)) {
+            Some(Ok(Ok(state))) => Some(state),
+            // It will have something in a moment.
+            Some(Ok(Err(why))) if !over => {
+                let vcp = &*self.setup.plan.name;
+                tracing::debug!(vcp, "nothing to hand over yet: {why}");
+                return;
+            }
+            // Then there is nothing, and its successor starts anew. What a trap
+            // of the old one would be reported for is over anyway.
+            _ => None,
+        };
+        self.switch(time, state);
+    }
+
+    /// The new instance takes over.
+    fn switch(&mut self, time: u64, state: Option<Vec<u8>>) {
+        let Some(Reload {
+            blueprint,
+            answer,
+            stage: Stage::Draining(draining),
+        }) = self.reload.take()
+        else {
+            return;
+        };
+        let Draining {
+            mut guest,
+            generation,
+            began,
+            ..
+        } = *draining;
+        let held = self.table.outstanding();
+        // A state that the new one does not take leaves it half made.
+        let restored = state.map(|state| match guest.restore(time, state) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(why)) => Err(why),
+            Err(fault) => Err(fault.to_string()),
+        });
+        let handed_over = matches!(restored, Some(Ok(())));
+        let next = self.supervisor.generation() + 1;
+        let successor = match restored {
+            Some(Err(why)) => {
+                let vcp = &*self.setup.plan.name;
+                tracing::warn!(vcp, "the state was not taken over: {why}");
+                blueprint.build(next, time)
+            }
+            // Another instance was started meanwhile, and has its number.
+            None if generation != next => blueprint.build(next, time),
+            _ => Ok(guest),
+        };
+        if handed_over {
+            // Its streams are the successor's.
+            self.guest = None;
+        } else {
+            self.drop_instance();
+            self.table.restart();
+        }
+        self.table.set_draining(false);
+        let before = std::mem::replace(&mut self.setup.blueprint, blueprint.clone());
+        // One on trial is not what to go back to.
+        self.previous.get_or_insert(before);
+        self.supervisor.started_on_trial(time);
+        let replayed = if handed_over { 0 } else { held };
+        self.reload = Some(Reload {
+            blueprint,
+            answer,
+            stage: Stage::Taking {
+                began,
+                handed_over,
+                replayed,
+            },
+        });
+        match successor {
+            Ok(guest) => self.install(guest),
+            Err(death) => self.bury(death),
+        }
+    }
+
+    /// The instance that took over serves.
+    pub(super) fn reload_ready(&mut self) {
+        let Some(reload) = self.reload.take() else {
+            return;
+        };
+        let Stage::Taking {
+            began,
+            handed_over,
+            replayed,
+        } = reload.stage
+        else {
+            self.reload = Some(reload);
+            return;
+        };
+        let reloaded = Reloaded {
+            generation: self.supervisor.generation(),
+            handed_over,
+            pause: Duration::from_nanos(now().saturating_sub(began)),
+            replayed,
+        };
+        let _ = reload.answer.send(Ok(reloaded));
+        self.emit(Event::Reloaded(reloaded));
+    }
+
+    /// The module on trial is no good: the one before it comes back. Its instance
+    /// is gone already, and the supervisor has the next one due.
+    pub(super) fn roll_back(&mut self, why: &str) {
+        self.forget_spare();
+        self.table.set_draining(false);
+        if let Some(reload) = self.reload.take() {
+            let error = ReloadError::RolledBack(why.to_owned());
+            let _ = reload.answer.send(Err(error));
+        }
+        if let Some(previous) = self.previous.take() {
+            self.setup.blueprint = previous;
+        }
+        self.emit(Event::RolledBack(why.to_owned()));
+        self.publish();
+    }
+
+    /// The module on trial has proved itself.
+    pub(super) fn settle(&mut self) {
+        self.previous = None;
+        self.publish();
+    }
+
+    /// The old instance died while it was to finish: the new one takes over now,
+    /// and gets what is left.
+    pub(super) fn overtake(&mut self) {
+        self.try_switch();
+    }
+
+    pub(super) fn cancel_reload(&mut self) {
+        self.forget_spare();
+        self.table.set_draining(false);
+        if let Some(reload) = self.reload.take() {
+            let _ = reload.answer.send(Err(ReloadError::NotNow("is stopping")));
+        }
+    }
+
+    pub(super) fn reload_state(&self) -> ReloadState {
+        match self.reload.as_ref().map(|reload| &reload.stage) {
+            Some(Stage::Preparing) => ReloadState::Preparing,
+            Some(Stage::Draining(_)) => ReloadState::Draining,
+            Some(Stage::Taking { .. }) => ReloadState::Trial,
+            None if self.supervisor.on_trial() => ReloadState::Trial,
+            None => ReloadState::None,
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! The end of a VCP: it finishes what it holds, takes its leave, and is gone.
+
+use vcp_queue::Status;
+use vcp_supervisor::Phase;
+
+use super::{Channel, Flow, now};
+use crate::bindings::control;
+
+/// How long a VCP may take to finish what it holds, and then to take its leave.
+/// Together they keep to the 5 seconds within which a host is to be gone.
+const PATIENCE: u64 = 2_000_000_000;
+
+/// Whether and how far it is on its way out.
+pub(super) enum Leave {
+    /// It isn't.
+    No,
+    /// Told to stop; until this time what it holds may be finished.
+    Draining { until: u64 },
+    /// Taking its leave, until this time.
+    Leaving { until: u64 },
+}
+
+impl Channel {
+    /// Whether nothing new is taken on.
+    pub(super) fn leaving(&self) -> bool {
+        !matches!(self.leave, Leave::No)
+    }
+
+    /// Whether everything has been answered and only leave is to be taken.
+    pub(super) fn taking_leave(&self) -> bool {
+        matches!(self.leave, Leave::Leaving { .. })
+    }
+
+    pub(super) fn begin_stop(&mut self) {
+        if self.leaving() {
+            return;
+        }
+        self.cancel_reload();
+        self.clients.stop_reading(&self.poller);
+        // One that can't serve now has nothing that it could finish.
+        let serving = self.guest.is_some() && self.supervisor.phase() == Phase::Ready;
+        let patience = if serving { PATIENCE } else { 0 };
+        self.leave = Leave::Draining {
+            until: now() + patience,
+        };
+    }
+
+    /// It was leaving anyway, and there is nothing it could still do.
+    pub(super) fn end_leaving(&mut self) {
+        self.refuse_all(Status::ShuttingDown);
+        self.leave = Leave::Leaving { until: 0 };
+    }
+
+    pub(super) fn leave_deadline(&self) -> Option<u64> {
+        match self.leave {
+            Leave::No => None,
+            Leave::Draining { until } | Leave::Leaving { until } => Some(until),
+        }
+    }
+
+    /// Goes on to the next step when its time has come.
+    pub(super) fn advance_leave(&mut self, time: u64) -> Flow {
+        match self.leave {
+            Leave::Draining { until } if self.table.is_empty() || time >= until => {
+                self.refuse_all(Status::ShuttingDown);
+                self.table.restart();
+                if self.guest.is_none() {
+                    return Flow::End;
+                }
+                self.commands.push(control::Command::Stop);
+                self.leave = Leave::Leaving {
+                    until: time + PATIENCE,
+                };
+            }
+            Leave::Leaving { until } if time >= until => return Flow::End,
+            _ => {}
+        }
+        Flow::Continue
+    }
+}

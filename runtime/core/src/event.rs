@@ -1,0 +1,81 @@
+//! What happens to a VCP, for those who watch it.
+
+use std::time::Duration;
+
+use vcp_queue::Geometry;
+
+use crate::fault::Fault;
+
+/// What happens to a VCP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// It serves requests.
+    Ready(Geometry),
+    /// It can't for the time being; why, in one line.
+    Suspended(String),
+    /// Its instance died.
+    Fault {
+        /// Of what.
+        fault: Fault,
+        /// Which instance.
+        generation: u32,
+        /// What comes next.
+        next: Next,
+    },
+    /// The path to its device has been gone for too long: what waited was
+    /// answered with an error, and so is everything until it is ready again.
+    Expired,
+    /// Another module has taken its place.
+    Reloaded(Reloaded),
+    /// That one was no good, and the module before it is back; why, in one line.
+    RolledBack(String),
+    /// It found out something that it was configured to; one line.
+    Found(String),
+    /// It won't serve again unless it is restarted or reloaded; why, in one line.
+    Failed(String),
+    /// Its thread has ended. The last event.
+    Stopped,
+}
+
+/// What follows a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Another instance, after this delay.
+    Restart(Duration),
+    /// An instance of the module before, which is back.
+    RollBack,
+    /// Nothing: it is held, as `Failed` will say.
+    Hold,
+    /// Nothing: it was stopping anyway.
+    Stop,
+}
+
+/// How a reload went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reloaded {
+    /// The new instance.
+    pub generation: u32,
+    /// Whether it has the state of the one before, or started anew.
+    pub handed_over: bool,
+    /// How long no request was given to any instance.
+    pub pause: Duration,
+    /// How many requests were replayed.
+    pub replayed: usize,
+}
+
+/// Why a reload did not happen, or was taken back. One line each.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReloadError {
+    /// The module could not be started; the one before runs on undisturbed.
+    #[error("the new module could not be started: {0}")]
+    NotStarted(Fault),
+    /// It could, but died or was not ready in time, and the one before is back.
+    #[error("rolled back: {0}")]
+    RolledBack(String),
+    /// There is a reload under way.
+    #[error("another reload is under way")]
+    Busy,
+    /// The VCP is stopping, or its link is gone.
+    #[error("the VCP {0}")]
+    NotNow(&'static str),
+}

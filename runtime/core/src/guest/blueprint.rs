@@ -1,0 +1,176 @@
+//! Everything an instance is made from. It may be made on any thread.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::component::{Instance, InstancePre, Linker};
+use wasmtime::{Store, Trap};
+
+use super::run::run;
+use super::{Death, Exports, Guest, Limits, NOTHING, Saboteur};
+use crate::bindings::{DeviceWorld, ProcessorWorld, control, processor};
+use crate::fault::{self, Fault};
+use crate::logging::{Logger, clean};
+use crate::memory::{self, GuestMemory};
+use crate::module::Module;
+use crate::state::{DirectoryGrant, State};
+use crate::world::World;
+
+/// Fuel after which a call gives way for a moment, about 0.1 ms.
+const YIELD_INTERVAL: u64 = 1_000_000;
+/// Bytes of entries, lists and text that a call may give or a host function take.
+const MAX_BATCH: usize = 16 << 20;
+
+/// What all instances of a VCP have in common.
+pub(crate) struct Plan {
+    pub(crate) name: Arc<str>,
+    pub(crate) linker: Linker<State>,
+    pub(crate) config: Vec<(String, String)>,
+    pub(crate) queue_depth: u32,
+    pub(crate) limits: Limits,
+    pub(crate) grants: Vec<DirectoryGrant>,
+    pub(crate) network: Option<processor::Network>,
+    pub(crate) saboteur: Saboteur,
+}
+
+/// A module that is ready to be instantiated. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Blueprint {
+    plan: Arc<Plan>,
+    pub(crate) module: Module,
+    /// Its imports, resolved once.
+    linked: InstancePre<State>,
+}
+
+impl Blueprint {
+    pub(crate) fn new(plan: Arc<Plan>, module: Module) -> Result<Self, Fault> {
+        let linked = plan
+            .linker
+            .instantiate_pre(&module.component)
+            .map_err(|e| Fault::Instantiate(clean(&format!("{e:#}"))))?;
+        Ok(Self {
+            plan,
+            module,
+            linked,
+        })
+    }
+
+    /// Makes an instance, and calls its `init`.
+    pub(crate) fn build(&self, generation: u32, now: u64) -> Result<Guest, Death> {
+        let plan = &*self.plan;
+        let start = self.start(generation, now)?;
+        let mut store = self.store(generation)?;
+        let metered = store.set_fuel(plan.limits.fuel).is_ok();
+        if metered {
+            store
+                .fuel_async_yield_interval(Some(YIELD_INTERVAL))
+                .map_err(|e| Fault::Instantiate(format!("{e:#}")))?;
+        }
+        let instantiate = self.linked.instantiate_async(&mut store);
+        let (instance, memories) = memory::collect(|| run(instantiate, plan.limits.time));
+        let instance = instance
+            .map_err(|_late| too_late(plan.limits.time))?
+            .map_err(|error| failed(&error, plan.limits.fuel))?;
+        let exports = self.exports(&mut store, instance)?;
+        let mut guest = Guest {
+            name: Arc::clone(&plan.name),
+            store,
+            exports,
+            handover: None,
+            memory: only(memories)?,
+            areas: control::Areas {
+                data: NOTHING,
+                receive: NOTHING,
+            },
+            limits: plan.limits,
+            metered,
+            fuel: 0,
+            cut: None,
+            saboteur: Arc::clone(&plan.saboteur),
+            backtrace: String::new(),
+            core: None,
+            lost: false,
+        };
+        guest.find_handover(instance);
+        match guest.prepare(&start, plan.network.as_ref()) {
+            Ok(()) => Ok(guest),
+            Err(fault) => Err(Death {
+                fault,
+                autopsy: guest.autopsy(),
+            }),
+        }
+    }
+
+    fn start(&self, generation: u32, now: u64) -> Result<control::Start, Fault> {
+        let mut seed = vec![0; 32];
+        rustix::rand::getrandom(&mut seed[..], rustix::rand::GetRandomFlags::empty())
+            .map_err(|e| Fault::Instantiate(format!("reading random bytes: {e}")))?;
+        Ok(control::Start {
+            generation,
+            now,
+            seed,
+            config: self.plan.config.clone(),
+            queue_depth: self.plan.queue_depth,
+        })
+    }
+
+    fn store(&self, generation: u32) -> Result<Store<State>, Fault> {
+        let plan = &*self.plan;
+        let logger = Logger::new(Arc::clone(&plan.name), generation);
+        let state = State::new(&plan.grants, plan.limits.memory, logger)
+            .map_err(|e| Fault::Instantiate(format!("{e:#}")))?;
+        let mut store = Store::new(self.linked.engine(), state);
+        store.limiter(State::limits);
+        store.set_hostcall_fuel(MAX_BATCH);
+        store.data_mut().refuel(plan.limits.fuel);
+        Ok(store)
+    }
+
+    fn exports(&self, store: &mut Store<State>, instance: Instance) -> Result<Exports, Fault> {
+        let exports = match self.module.world {
+            World::Device => DeviceWorld::new(store, &instance).map(Exports::Device),
+            World::Processor => ProcessorWorld::new(store, &instance).map(Exports::Processor),
+        };
+        exports.map_err(|e| Fault::Instantiate(clean(&format!("{e:#}"))))
+    }
+}
+
+impl Guest {
+    fn prepare(
+        &mut self,
+        start: &control::Start,
+        network: Option<&processor::Network>,
+    ) -> Result<(), Fault> {
+        let areas = self
+            .init(start, network)?
+            .map_err(|why| Fault::Init(clean(&why)))?;
+        self.check_areas(&areas, network.is_some())?;
+        self.areas = areas;
+        Ok(())
+    }
+}
+
+fn too_late(limit: Duration) -> Fault {
+    Fault::Watchdog { limit }
+}
+
+/// Why an instance was not made: code of its own ran, or it could not be.
+fn failed(error: &wasmtime::Error, fuel: u64) -> Fault {
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => Fault::Fuel { limit: fuel },
+        Some(Trap::StackOverflow) => Fault::Stack { shadow: false },
+        Some(_) => Fault::Trap(fault::describe(error)),
+        None => Fault::Instantiate(clean(&format!("{error:#}"))),
+    }
+}
+
+fn only(mut memories: Vec<GuestMemory>) -> Result<GuestMemory, Fault> {
+    match (memories.pop(), memories.len()) {
+        (Some(memory), 0) => Ok(memory),
+        (None, _) => Err(Fault::Instantiate("has no linear memory".to_owned())),
+        (Some(_), more) => Err(Fault::Instantiate(format!(
+            "has {} linear memories, a VCP has one",
+            more + 1
+        ))),
+    }
+}

@@ -1,0 +1,97 @@
+//! What is found out about an instance that died, before it is gone.
+
+use wasmtime::{AsContextMut as _, Trap, Val, WasmCoreDump};
+
+use super::{Guest, Injection};
+use crate::fault::{self, Fault};
+
+/// What an instance leaves for a crash report.
+#[derive(Debug, Default)]
+pub(crate) struct Autopsy {
+    /// Guest frames, innermost first, one a line. Empty if it died between calls.
+    pub(crate) backtrace: String,
+    /// Fuel used in all its calls.
+    pub(crate) fuel: u64,
+    /// Bytes of its linear memory.
+    pub(crate) memory: usize,
+    /// In the Wasm core dump format, if that was asked for.
+    pub(crate) core: Option<Vec<u8>>,
+}
+
+/// A fault of an instance that never came to be.
+#[derive(Debug)]
+pub(crate) struct Death {
+    pub(crate) fault: Fault,
+    pub(crate) autopsy: Autopsy,
+}
+
+impl From<Fault> for Death {
+    fn from(fault: Fault) -> Self {
+        let autopsy = Autopsy::default();
+        Self { fault, autopsy }
+    }
+}
+
+impl Guest {
+    /// Sorts an error of a call, and keeps what only it knows.
+    pub(super) fn died(&mut self, error: &wasmtime::Error) -> Fault {
+        self.backtrace = fault::backtrace(error);
+        if self.limits.core_dumps
+            && let Some(dump) = error.downcast_ref::<WasmCoreDump>()
+        {
+            self.core = Some(dump.serialize(&mut self.store, &self.name));
+        }
+        self.classify(error)
+    }
+
+    fn classify(&mut self, error: &wasmtime::Error) -> Fault {
+        let trap = error.downcast_ref::<Trap>().copied();
+        let refused = self.store.data().refused();
+        match trap {
+            Some(Trap::OutOfFuel) => Fault::Fuel {
+                limit: self.allowance(),
+            },
+            Some(Trap::StackOverflow) => Fault::Stack { shadow: false },
+            // What a language does when its allocator gets nothing.
+            Some(Trap::UnreachableCodeReached) if refused.is_some() => Fault::Memory {
+                limit: self.limits.memory,
+                wanted: refused.unwrap_or_default(),
+            },
+            Some(Trap::MemoryOutOfBounds) if self.shadow_stack_is_gone(error) => {
+                Fault::Stack { shadow: true }
+            }
+            _ => Fault::Trap(fault::describe(error)),
+        }
+    }
+
+    /// LLVM's stack begins low in linear memory, below all data, and grows
+    /// towards 0: a stack pointer that has gone past it is negative. No other
+    /// global of a compiled language is.
+    fn shadow_stack_is_gone(&mut self, error: &wasmtime::Error) -> bool {
+        let Some(dump) = error.downcast_ref::<WasmCoreDump>() else {
+            return false;
+        };
+        let mut store = self.store.as_context_mut();
+        dump.globals().iter().any(|global| {
+            let mutable = global.ty(&store).mutability() == wasmtime::Mutability::Var;
+            mutable && matches!(global.get(&mut store), Val::I32(value) if value < 0)
+        })
+    }
+
+    /// Everything there is to find out, before the instance is dropped.
+    pub(crate) fn autopsy(&mut self) -> Autopsy {
+        let backtrace = std::mem::take(&mut self.backtrace);
+        if self.limits.core_dumps && self.core.is_none() && !self.lost {
+            // One that did not trap has left no dump: a trap beside it gives one.
+            let before = std::mem::take(&mut self.backtrace);
+            let _ = self.sabotage(Injection::Trap);
+            self.backtrace = before;
+        }
+        Autopsy {
+            backtrace,
+            fuel: self.fuel,
+            memory: self.memory.size(),
+            core: self.core.take(),
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! `vcp:io/handover`: what one version hands to the next.
+
+use wasmtime::component::TypedFunc;
+
+use super::Guest;
+use super::run::run;
+use crate::fault::Fault;
+
+/// The optional exports of a module.
+#[derive(Clone, Copy)]
+pub(super) struct Handover {
+    snapshot: TypedFunc<(u64,), (Result<Vec<u8>, String>,)>,
+    restore: TypedFunc<(u64, Vec<u8>), (Result<(), String>,)>,
+}
+
+/// The interface's name.
+const INTERFACE: &str = "vcp:io/handover@0.1.0";
+
+impl Guest {
+    pub(super) fn find_handover(&mut self, instance: wasmtime::component::Instance) {
+        let store = &mut self.store;
+        let mut find = || {
+            let interface = instance.get_export_index(&mut *store, None, INTERFACE)?;
+            let snapshot = instance.get_export_index(&mut *store, Some(&interface), "snapshot")?;
+            let restore = instance.get_export_index(&mut *store, Some(&interface), "restore")?;
+            // A module whose functions are of other types has none of these.
+            Some(Handover {
+                snapshot: instance.get_typed_func(&mut *store, snapshot).ok()?,
+                restore: instance.get_typed_func(&mut *store, restore).ok()?,
+            })
+        };
+        self.handover = find();
+    }
+
+    /// Whether it can hand over and be handed over to.
+    pub(crate) fn hands_over(&self) -> bool {
+        self.handover.is_some()
+    }
+
+    /// The state of the device. The inner error is the guest's word that there is
+    /// none just now.
+    pub(crate) fn snapshot(&mut self, now: u64) -> Result<Result<Vec<u8>, String>, Fault> {
+        let Some(handover) = self.handover else {
+            return Ok(Err("the module hands nothing over".to_owned()));
+        };
+        self.refuel();
+        let call = handover.snapshot.call_async(&mut self.store, (now,));
+        let result = run(call, self.limits.time);
+        self.conclude(result).map(|(state,)| state)
+    }
+
+    /// Gives it the state of its predecessor.
+    pub(crate) fn restore(
+        &mut self,
+        now: u64,
+        state: Vec<u8>,
+    ) -> Result<Result<(), String>, Fault> {
+        let Some(handover) = self.handover else {
+            return Ok(Err("the module takes nothing over".to_owned()));
+        };
+        self.refuel();
+        let call = handover.restore.call_async(&mut self.store, (now, state));
+        let result = run(call, self.limits.time);
+        self.conclude(result).map(|(done,)| done)
+    }
+}

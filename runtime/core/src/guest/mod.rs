@@ -1,0 +1,225 @@
+//! One instance of a VCP, and the calls into it.
+//!
+//! `blueprint` makes one, `run` runs a call within its time, `death` finds out
+//! what it died of, `handover` moves its state to another, `sabotage` kills it
+//! on request.
+
+mod blueprint;
+mod death;
+mod handover;
+mod run;
+mod sabotage;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use wasmtime::Store;
+
+use crate::bindings::{DeviceWorld, ProcessorWorld, control, device, processor, types};
+use crate::fault::Fault;
+use crate::memory::GuestMemory;
+use crate::state::State;
+use handover::Handover;
+use run::{Late, run};
+
+pub(crate) use blueprint::{Blueprint, Plan};
+pub(crate) use death::{Autopsy, Death};
+pub(crate) use sabotage::Saboteur;
+pub use sabotage::{Injection, UnknownInjection};
+
+/// The least a data and a receive area may have, as `vcp:io/control` says.
+const MIN_DATA: u32 = 64 << 10;
+const MIN_RECEIVE: u32 = 128 << 10;
+
+pub(crate) use processor::{Effects, Events};
+
+enum Exports {
+    Device(DeviceWorld),
+    Processor(ProcessorWorld),
+}
+
+/// What an instance may use.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Fuel in one call.
+    pub(crate) fuel: u64,
+    /// Time by the clock in one call.
+    pub(crate) time: Duration,
+    /// Linear memory, in bytes.
+    pub(crate) memory: usize,
+    /// Write core dumps.
+    pub(crate) core_dumps: bool,
+}
+
+/// A running instance. It can be made on one thread and used on another.
+pub(crate) struct Guest {
+    name: Arc<str>,
+    store: Store<State>,
+    exports: Exports,
+    handover: Option<Handover>,
+    pub(crate) memory: GuestMemory,
+    pub(crate) areas: control::Areas,
+    limits: Limits,
+    metered: bool,
+    /// Fuel used in all calls so far.
+    pub(crate) fuel: u64,
+    /// The next call gets no more fuel than this.
+    cut: Option<u64>,
+    saboteur: Saboteur,
+    /// What is left of a call that failed.
+    backtrace: String,
+    core: Option<Vec<u8>>,
+    /// A call was given up in the middle: the store can't be entered again.
+    lost: bool,
+}
+
+impl Guest {
+    fn init(
+        &mut self,
+        start: &control::Start,
+        network: Option<&processor::Network>,
+    ) -> Result<Result<control::Areas, String>, Fault> {
+        self.refuel();
+        let (store, limit) = (&mut self.store, self.limits.time);
+        let result = match (&self.exports, network) {
+            (Exports::Device(world), _) => {
+                run(world.vcp_block_device().call_init(store, start), limit)
+            }
+            (Exports::Processor(world), Some(network)) => {
+                let processor = world.vcp_net_processor();
+                run(processor.call_init(store, start, network), limit)
+            }
+            (Exports::Processor(_), None) => {
+                return Err(Fault::Init("needs a network: give it a link".to_owned()));
+            }
+        };
+        self.conclude(result)
+    }
+
+    /// One batch of events in, one batch of effects out.
+    pub(crate) fn process(&mut self, events: &Events) -> Result<Effects, Fault> {
+        self.refuel();
+        let (store, limit) = (&mut self.store, self.limits.time);
+        let result = match &self.exports {
+            Exports::Device(world) => {
+                let device = world.vcp_block_device();
+                let (now, commands) = (events.now, &events.commands);
+                let call = device.call_process(store, now, commands, &events.requests);
+                run(call, limit).map(|result| result.map(from_device))
+            }
+            Exports::Processor(world) => {
+                run(world.vcp_net_processor().call_process(store, events), limit)
+            }
+        };
+        self.conclude(result)
+    }
+
+    /// The end of a call: what it cost, and what it died of if it did.
+    fn conclude<T>(&mut self, result: Result<wasmtime::Result<T>, Late>) -> Result<T, Fault> {
+        self.account();
+        let result = match result {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => Err(self.died(&error)),
+            Err(late) => Err(self.late(late)),
+        };
+        self.cut = None;
+        result
+    }
+
+    fn late(&mut self, _: Late) -> Fault {
+        self.lost = true;
+        Fault::Watchdog {
+            limit: self.limits.time,
+        }
+    }
+
+    /// The next call dies after so much fuel.
+    pub(crate) fn cut(&mut self, fuel: u64) {
+        self.cut = Some(fuel);
+    }
+
+    /// Has its memory provided: all but the data area beyond its first bytes.
+    pub(crate) fn touch(&self, data: u32) {
+        let areas = self.areas.data;
+        let after = areas.address.saturating_add(areas.length);
+        let size = u32::try_from(self.memory.size()).unwrap_or(u32::MAX);
+        let before = areas.address.saturating_add(data.min(areas.length));
+        self.memory.populate(0, before);
+        self.memory.populate(after, size.saturating_sub(after));
+    }
+
+    /// The bytes of a span that the guest named; `what` says where it did.
+    pub(crate) fn bytes(&self, what: &'static str, span: types::Span) -> Result<&[u8], Fault> {
+        let types::Span { address, length } = span;
+        self.memory.slice(address, length).map_err(|_| Fault::Span {
+            what,
+            address,
+            length,
+        })
+    }
+
+    fn refuel(&mut self) {
+        let fuel = self.allowance();
+        if self.metered {
+            // It succeeds exactly when metering is on.
+            let _ = self.store.set_fuel(fuel);
+        }
+        self.store.data_mut().refuel(fuel);
+        self.store.data_mut().forget_refusal();
+    }
+
+    fn allowance(&self) -> u64 {
+        self.cut.unwrap_or(u64::MAX).min(self.limits.fuel)
+    }
+
+    fn account(&mut self) {
+        if self.metered {
+            let given = self.allowance();
+            let left = self.store.get_fuel().unwrap_or(given);
+            let host = given - self.store.data_mut().refuel(0);
+            self.fuel += given - left + host;
+        }
+    }
+
+    fn check_areas(&self, areas: &control::Areas, networked: bool) -> Result<(), Fault> {
+        let control::Areas { data, receive } = areas;
+        self.bytes("data area", *data)?;
+        self.bytes("receive area", *receive)?;
+        if data.length < MIN_DATA {
+            return Err(Fault::Protocol(format!(
+                "data area of {} bytes, which is less than {MIN_DATA}",
+                data.length
+            )));
+        }
+        if networked && receive.length < MIN_RECEIVE {
+            return Err(Fault::Protocol(format!(
+                "receive area of {} bytes, which is less than {MIN_RECEIVE}",
+                receive.length
+            )));
+        }
+        let end = |span: &types::Span| u64::from(span.address) + u64::from(span.length);
+        let apart =
+            end(data) <= u64::from(receive.address) || end(receive) <= u64::from(data.address);
+        if receive.length > 0 && !apart {
+            return Err(Fault::Protocol("data and receive areas overlap".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+const NOTHING: types::Span = types::Span {
+    address: 0,
+    length: 0,
+};
+
+fn from_device(effects: device::Effects) -> Effects {
+    Effects {
+        completions: effects.completions,
+        notices: effects.notices,
+        frames: Vec::new(),
+        connects: Vec::new(),
+        sends: Vec::new(),
+        closes: Vec::new(),
+        deadline: effects.deadline,
+    }
+}

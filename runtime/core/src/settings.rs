@@ -1,0 +1,195 @@
+//! Everything a VCP is started with.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use vcp_queue::Link;
+use vcp_supervisor::Policy;
+
+use crate::module::Module;
+use crate::state::DirectoryGrant;
+
+/// Everything a VCP is started with.
+pub struct Settings {
+    /// Its name, for logs.
+    pub name: String,
+    /// What it runs.
+    pub module: Module,
+    /// Its configuration, handed to it as it is.
+    pub config: Vec<(String, String)>,
+    /// The most linear memory it may have, in bytes.
+    pub memory: usize,
+    /// The most requests it is given at a time.
+    pub queue_depth: usize,
+    /// CPUs that its thread may run on; empty for all.
+    pub pin: Vec<usize>,
+    /// What a call and a request may take.
+    pub watchdog: WatchdogSettings,
+    /// Directories it may use.
+    pub grants: Vec<DirectoryGrant>,
+    /// Its network, if it needs one.
+    pub network: Option<Network>,
+    /// What happens when its instance dies.
+    pub restart: RestartSettings,
+    /// How another module takes its place.
+    pub reload: ReloadSettings,
+    /// What is kept of its crashes.
+    pub reports: ReportSettings,
+}
+
+impl Settings {
+    /// A VCP with every default, of this name and module.
+    pub fn new(name: &str, module: Module) -> Self {
+        Self {
+            name: name.to_owned(),
+            module,
+            config: Vec::new(),
+            memory: 64 << 20,
+            queue_depth: 256,
+            pin: Vec::new(),
+            watchdog: WatchdogSettings::default(),
+            grants: Vec::new(),
+            network: None,
+            restart: RestartSettings::default(),
+            reload: ReloadSettings::default(),
+            reports: ReportSettings::default(),
+        }
+    }
+
+    pub(crate) fn policy(&self) -> Policy {
+        let restart = &self.restart;
+        Policy {
+            restart: restart.always,
+            min_run: nanoseconds(restart.min_run),
+            backoff_min: nanoseconds(restart.backoff_min),
+            backoff_max: nanoseconds(restart.backoff_max),
+            limit: restart.limit,
+            replacement_timeout: restart.replacement_timeout.map(nanoseconds),
+            ready_within: nanoseconds(self.reload.ready),
+            probation: nanoseconds(self.reload.probation),
+        }
+    }
+}
+
+/// What a call and a request may take, before it is a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WatchdogSettings {
+    /// Fuel that one call may use.
+    pub fuel: u64,
+    /// How long one call may take by the clock.
+    pub call: Duration,
+    /// How long requests may be held without any being answered, unless it said
+    /// that it is suspended. `None`: for ever.
+    pub progress: Option<Duration>,
+}
+
+impl Default for WatchdogSettings {
+    /// About a second and a half of this class of machine; two seconds; one
+    /// minute.
+    fn default() -> Self {
+        Self {
+            fuel: 10_000_000_000,
+            call: Duration::from_secs(2),
+            progress: Some(Duration::from_secs(60)),
+        }
+    }
+}
+
+/// When a VCP whose instance died gets a new one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RestartSettings {
+    /// Restart at all. Otherwise the first fault is the last.
+    pub always: bool,
+    /// An instance that ran this long is replaced at once.
+    pub min_run: Duration,
+    /// Otherwise after this delay, which doubles each time
+    pub backoff_min: Duration,
+    /// up to this.
+    pub backoff_max: Duration,
+    /// After so many restarts in a row of what did not run for `min_run`, the VCP
+    /// is held.
+    pub limit: Option<u32>,
+    /// Keep an instance ready to take over: started, its memory touched.
+    pub spare: bool,
+    /// How long requests wait for a device whose path is gone before they fail.
+    /// `None`: for ever.
+    pub replacement_timeout: Option<Duration>,
+}
+
+impl Default for RestartSettings {
+    fn default() -> Self {
+        Self {
+            always: true,
+            min_run: Duration::from_millis(50),
+            backoff_min: Duration::from_millis(10),
+            backoff_max: Duration::from_secs(5),
+            limit: None,
+            spare: false,
+            replacement_timeout: Some(Duration::from_secs(120)),
+        }
+    }
+}
+
+/// How a module takes the place of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReloadSettings {
+    /// How long the old may take to finish what it holds; what is left then is
+    /// replayed to the new.
+    pub drain: Duration,
+    /// How long the new may take to be ready, before the old comes back.
+    pub ready: Duration,
+    /// How long after that a fault brings the old back.
+    pub probation: Duration,
+}
+
+impl Default for ReloadSettings {
+    fn default() -> Self {
+        Self {
+            drain: Duration::from_millis(250),
+            ready: Duration::from_secs(10),
+            probation: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What is kept of crashes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReportSettings {
+    /// The most reports; the oldest go first.
+    pub keep: usize,
+    /// Whether reports hold core dumps. They are as large as what the instance
+    /// has written in its memory, and writing one delays the restart.
+    pub core_dumps: bool,
+}
+
+impl Default for ReportSettings {
+    fn default() -> Self {
+        Self {
+            keep: 16,
+            core_dumps: false,
+        }
+    }
+}
+
+/// A VCP's way to the network.
+pub enum Network {
+    /// Frames over a link.
+    Frames {
+        /// Carries them.
+        link: Box<dyn Link>,
+        /// `address/prefix` of the VCP.
+        addresses: Vec<String>,
+        /// Default gateways.
+        gateways: Vec<String>,
+    },
+    /// Streams over the host's own TCP.
+    Streams {
+        /// The only addresses that it may connect to.
+        peers: Vec<IpAddr>,
+    },
+}
+
+/// The clock's unit. Longer than this host will run is as good as for ever.
+pub(crate) fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX / 4)
+}

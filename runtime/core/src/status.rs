@@ -1,0 +1,192 @@
+//! How a VCP is, for those who ask.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use crate::report::CrashReport;
+
+/// Where a VCP is in its life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// An instance is there that has not been ready yet.
+    Starting,
+    /// It serves.
+    Ready,
+    /// It is there and can't serve; why.
+    Suspended(String),
+    /// The last instance died; the next is on its way.
+    Restarting,
+    /// It won't serve unless it is restarted or reloaded; why.
+    Held(String),
+    /// It is finishing.
+    Stopping,
+    /// It has ended.
+    Stopped,
+}
+
+impl State {
+    /// One word for it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Suspended(_) => "suspended",
+            Self::Restarting => "restarting",
+            Self::Held(_) => "held",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// Whether a module is being put in the place of another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReloadState {
+    /// None is.
+    None,
+    /// The new one is being started beside the old.
+    Preparing,
+    /// The old one finishes what it holds.
+    Draining,
+    /// The new one is there and has to prove itself.
+    Trial,
+}
+
+/// How a VCP is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// Where it is in its life.
+    pub state: State,
+    /// Requests are refused because the path has been gone for too long.
+    pub refusing: bool,
+    /// The instance that is there, or was last.
+    pub generation: u32,
+    /// What it runs.
+    pub module: String,
+    /// When that instance was started.
+    pub since: SystemTime,
+    /// A spare instance is ready.
+    pub spare: bool,
+    /// Whether a module is being put in the place of another.
+    pub reload: ReloadState,
+    /// The module that comes back if the one on trial is no good.
+    pub previous: Option<String>,
+    /// What it died of last, in one line.
+    pub last_fault: Option<String>,
+}
+
+/// What a VCP has done so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stats {
+    /// Instances so far.
+    pub generation: u32,
+    /// Instances that died.
+    pub faults: u64,
+    /// Clients attached now.
+    pub clients: u64,
+    /// Calls of `process`.
+    pub calls: u64,
+    /// Fuel used in them.
+    pub fuel: u64,
+    /// Queue entries given to it.
+    pub requests: u64,
+    /// Client requests answered.
+    pub completed: u64,
+    /// Client requests not answered yet.
+    pub unanswered: u64,
+    /// Queue entries that it holds now.
+    pub held: u64,
+    /// Frames received and sent, and those dropped for want of room.
+    pub frames_in: u64,
+    /// See `frames_in`.
+    pub frames_out: u64,
+    /// See `frames_in`.
+    pub frames_dropped: u64,
+}
+
+/// Counted by the thread, read by anyone.
+#[derive(Default)]
+pub(crate) struct Counters {
+    pub(crate) generation: AtomicU32,
+    pub(crate) faults: AtomicU64,
+    pub(crate) clients: AtomicU64,
+    pub(crate) calls: AtomicU64,
+    pub(crate) fuel: AtomicU64,
+    pub(crate) requests: AtomicU64,
+    pub(crate) completed: AtomicU64,
+    pub(crate) unanswered: AtomicU64,
+    pub(crate) held: AtomicU64,
+    pub(crate) frames_in: AtomicU64,
+    pub(crate) frames_out: AtomicU64,
+    pub(crate) frames_dropped: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn read(&self) -> Stats {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Stats {
+            generation: self.generation.load(Ordering::Relaxed),
+            faults: get(&self.faults),
+            clients: get(&self.clients),
+            calls: get(&self.calls),
+            fuel: get(&self.fuel),
+            requests: get(&self.requests),
+            completed: get(&self.completed),
+            unanswered: get(&self.unanswered),
+            held: get(&self.held),
+            frames_in: get(&self.frames_in),
+            frames_out: get(&self.frames_out),
+            frames_dropped: get(&self.frames_dropped),
+        }
+    }
+}
+
+/// What the thread tells and others read.
+pub(crate) struct Shared {
+    pub(crate) counters: Counters,
+    status: Mutex<Status>,
+    reports: Mutex<VecDeque<Arc<CrashReport>>>,
+}
+
+impl Shared {
+    pub(crate) fn new(module: &str) -> Self {
+        Self {
+            counters: Counters::default(),
+            status: Mutex::new(Status {
+                state: State::Starting,
+                refusing: false,
+                generation: 0,
+                module: module.to_owned(),
+                since: SystemTime::now(),
+                spare: false,
+                reload: ReloadState::None,
+                previous: None,
+                last_fault: None,
+            }),
+            reports: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn status(&self) -> MutexGuard<'_, Status> {
+        lock(&self.status)
+    }
+
+    pub(crate) fn reports(&self) -> Vec<Arc<CrashReport>> {
+        lock(&self.reports).iter().cloned().collect()
+    }
+
+    pub(crate) fn add_report(&self, report: CrashReport, keep: usize) {
+        let mut reports = lock(&self.reports);
+        reports.push_back(Arc::new(report));
+        while reports.len() > keep {
+            reports.pop_front();
+        }
+    }
+}
+
+/// What is behind these locks is whole after any panic: it is only ever replaced.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
