@@ -40,8 +40,8 @@ struct Burst {
 pub(crate) enum Sink {
     /// Into the memory of a request.
     Memory(Span),
-    /// Into the scratch buffer, from this offset on.
-    Scratch(u32),
+    /// Into the answer to a question of the survey, from this offset on.
+    Answer(u8, u32),
     /// Kept whole until its end.
     Collect,
 }

@@ -5,7 +5,7 @@ mod pair;
 
 use pair::*;
 use vcp_iscsi_initiator::{Config, Status};
-use vcp_iscsi_proto::pdu::InitiatorPdu;
+use vcp_iscsi_proto::pdu::{InitiatorPdu, TargetPdu};
 use vcp_iscsi_proto::scsi::{Asc, Command, SenseKey, page};
 
 fn with(disk: Disk) -> Pair {
@@ -35,7 +35,11 @@ fn asks_what_it_has_to_know() {
             .iter()
             .any(|c| matches!(c, Command::Inquiry { vpd: Some(page), .. } if *page == code))
     };
-    assert!(matches!(asked[0], Command::ReportLuns { .. }));
+    assert!(
+        asked
+            .iter()
+            .any(|c| matches!(c, Command::ReportLuns { .. }))
+    );
     assert!(
         asked
             .iter()
@@ -182,6 +186,36 @@ fn identity_by_designator_serial_or_not_at_all() {
     let mut nothing = disk();
     (nothing.naa, nothing.serial) = (None, "  ".into());
     assert_eq!(with(nothing).geometry().identity, "");
+}
+
+/// All pages are asked for at once; what a unit answers about one that it does not
+/// list is not about that page.
+#[test]
+fn pages_that_are_not_listed_do_not_count() {
+    let mut pair = Pair::new(config(&[]), Settings::default(), disk());
+    pair.peer.mangle = Some(Box::new(|pdu, data| {
+        // In the list of pages the one of designators is another.
+        if matches!(pdu, TargetPdu::DataIn(_)) && data.starts_with(&[0, 0, 0]) {
+            for page in data[4..]
+                .iter_mut()
+                .filter(|p| **p == page::DEVICE_IDENTIFICATION)
+            {
+                *page = 0x8f;
+            }
+        }
+        true
+    }));
+    assert_eq!(pair.ready().geometry().identity, "serial-1");
+}
+
+/// The first of several errors is the one that says what is wrong.
+#[test]
+fn cause_is_told_and_not_what_follows_from_it() {
+    let mut asleep = disk();
+    asleep.luns = vec![0];
+    asleep.attention = vec![(SenseKey::NotReady, Asc::MEDIUM_NOT_PRESENT); 99];
+    let line = with(asleep).failed().unwrap();
+    assert!(line.ends_with("does not exist; the target has 0"), "{line}");
 }
 
 #[test]

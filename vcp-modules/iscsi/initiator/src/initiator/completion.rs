@@ -5,13 +5,13 @@ use alloc::format;
 use alloc::string::ToString;
 
 use vcp_iscsi_proto::pdu::{Residual, ResponseCode, ScsiResponse, split_sense};
-use vcp_iscsi_proto::scsi::{Sense, Status as ScsiStatus};
+use vcp_iscsi_proto::scsi::{Sense, SenseKey, Status as ScsiStatus};
 
 use super::session::{Fault, FaultKind};
 use super::{Initiator, Phase};
 use crate::action::{Action, Level};
 use crate::block::{Operation, Request, Status};
-use crate::scsi::{Answer, Device, Next, Survey, Verdict, judge, needs_sync};
+use crate::scsi::{Device, Next, Survey, Verdict, judge, needs_sync};
 use crate::task::{Owner, Step, TaskId};
 use crate::timer::Timer;
 
@@ -109,9 +109,14 @@ impl Initiator {
             self.abort_overtaken();
         }
         match (verdict, owner) {
-            (Verdict::Again, _) | (Verdict::Changed, Owner::Survey) => self.again(id)?,
+            (Verdict::Again | Verdict::Changed, Owner::Survey(place))
+                if self.takes_attention(place, sense) =>
+            {
+                self.survey_answer(id, place, Verdict::Good, None)?;
+            }
+            (Verdict::Again, _) | (Verdict::Changed, Owner::Survey(_)) => self.again(id)?,
             (Verdict::Later, _) => self.later(now, id)?,
-            (_, Owner::Survey) => self.survey_answer(id, verdict, sense)?,
+            (_, Owner::Survey(place)) => self.survey_answer(id, place, verdict, sense)?,
             (Verdict::Changed, _) => {
                 self.again(id)?;
                 self.look_again();
@@ -203,7 +208,10 @@ impl Initiator {
                 self.finish(id, request.tag, Status::IoError);
                 Ok(())
             }
-            _ => self.survey_answer(id, Verdict::Failed(Status::IoError), None),
+            Owner::Survey(place) => {
+                self.survey_answer(id, place, Verdict::Failed(Status::IoError), None)
+            }
+            Owner::Free => Ok(()),
         }
     }
 
@@ -260,9 +268,20 @@ impl Initiator {
         );
     }
 
+    /// Asks all questions at once, before whatever waits.
     pub(super) fn begin_survey(&mut self, survey: Survey) {
         self.survey = Some(Box::new(survey));
-        self.tasks.add_front(Owner::Survey);
+        for place in Survey::places().rev() {
+            self.tasks.add_front(Owner::Survey(place));
+        }
+    }
+
+    fn takes_attention(&self, place: u8, sense: Option<Sense>) -> bool {
+        sense.is_some_and(|sense| sense.key == SenseKey::UnitAttention)
+            && self
+                .survey
+                .as_ref()
+                .is_some_and(|s| s.takes_attention(place))
     }
 
     /// The logical unit says that it has changed: asks again, beside the requests.
@@ -279,24 +298,24 @@ impl Initiator {
     fn survey_answer(
         &mut self,
         id: TaskId,
+        place: u8,
         verdict: Verdict,
         sense: Option<Sense>,
     ) -> Result<(), Fault> {
-        let received = self.tasks.get(id).progress.received as usize;
+        let received = self.tasks.get(id).progress.received;
         let Some(survey) = &mut self.survey else {
             return Ok(());
         };
-        let answer = match verdict {
-            Verdict::Good => Answer::Data(&self.scratch[..received]),
-            Verdict::Unsupported => Answer::Unsupported,
-            _ => Answer::Error(sense),
-        };
-        match survey.answer(answer) {
+        match survey.answer(place, verdict, received, sense) {
             Ok(Next::Question) => {
                 let task = self.tasks.get_mut(id);
                 task.retries = 0;
                 task.waiting_since = None;
                 self.tasks.requeue(id);
+                Ok(())
+            }
+            Ok(Next::Answers) => {
+                self.tasks.remove(id);
                 Ok(())
             }
             Ok(Next::Known(device)) => {

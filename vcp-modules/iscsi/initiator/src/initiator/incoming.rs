@@ -70,9 +70,10 @@ impl Initiator {
             Sink::Memory(span) => memory
                 .bytes_mut(span.part(connection.filled, length))
                 .copy_from_slice(chunk),
-            Sink::Scratch(offset) => {
-                let start = (offset + connection.filled) as usize;
-                self.scratch[start..start + chunk.len()].copy_from_slice(chunk);
+            Sink::Answer(place, offset) => {
+                if let Some(survey) = &mut self.survey {
+                    survey.store(place, offset + connection.filled, chunk);
+                }
             }
             Sink::Collect => connection.collect(chunk)?,
         }

@@ -36,7 +36,7 @@ use crate::config::Config;
 use crate::connection::Connection;
 use crate::login::Login;
 use crate::random::Random;
-use crate::scsi::{Device, Survey};
+use crate::scsi::{Device, SURVEY_DEPTH, Survey};
 use crate::task::{Owner, Tasks};
 use crate::timer::Timers;
 
@@ -83,8 +83,6 @@ pub struct Initiator {
     timers: Timers,
     /// What is being found out about the logical unit, now or once more.
     survey: Option<Box<Survey>>,
-    /// Data of the survey's commands.
-    scratch: alloc::vec::Vec<u8>,
     /// What is known of the logical unit. `None` before the first `Ready`.
     device: Option<Device>,
     leave: Option<Leave>,
@@ -126,7 +124,7 @@ impl Initiator {
 
     /// An initiator that does nothing yet.
     fn idle(config: Config, seed: [u8; 32], now: u64) -> Self {
-        let depth = usize::from(config.queue_depth) + 1;
+        let depth = usize::from(config.queue_depth) + SURVEY_DEPTH;
         let portal = config.portal;
         Self {
             random: Random::new(seed),
@@ -136,7 +134,6 @@ impl Initiator {
             actions: VecDeque::with_capacity(depth + 8),
             timers: Timers::default(),
             survey: None,
-            scratch: alloc::vec::Vec::new(),
             device: None,
             leave: None,
             abort: None,

@@ -69,7 +69,7 @@ impl Initiator {
         let task = self.tasks.get(id);
         let may = match &task.owner {
             Owner::Free => false,
-            Owner::Survey => true,
+            Owner::Survey(_) => true,
             Owner::Request(request) => {
                 matches!(self.phase, Phase::Ready)
                     && !self.is_draining()
@@ -134,13 +134,8 @@ impl Initiator {
     /// The command that a task needs now.
     fn prepare(&mut self, id: TaskId) -> Option<Command> {
         let task = self.tasks.get(id);
-        match (&task.owner, &self.survey, &self.device) {
-            (Owner::Survey, Some(survey), _) => {
-                let command = survey.command();
-                self.scratch.clear();
-                self.scratch.resize(command.length as usize, 0);
-                Some(command)
-            }
+        match (&task.owner, &mut self.survey, &self.device) {
+            (Owner::Survey(place), Some(survey), _) => Some(survey.ask(*place)),
             (Owner::Request(request), _, Some(device)) => {
                 Some(plan(device, request, task.step, task.done))
             }

@@ -155,6 +155,16 @@ impl Initiator {
                 );
                 self.connect_anew(now, self.address);
             }
+            Err(error) if login.is_first() && may_miss_security(&error) => {
+                if !self.config.take_security_stage() {
+                    return Err(login_fault(error));
+                }
+                self.log(
+                    Level::Info,
+                    format!("{}: wants a security stage, trying that", self.place()),
+                );
+                self.connect_anew(now, self.address);
+            }
             Err(error) => return Err(login_fault(error)),
         }
         Ok(())
@@ -325,6 +335,22 @@ impl Initiator {
     /// The time for an answer to a logout or an abort.
     pub(super) fn short_timeout(&self) -> u64 {
         (2000 * MS).min(self.config.timing.command_timeout)
+    }
+}
+
+/// Whether an answer to the first request of a login may be due to its stage. Targets
+/// that want a security stage say so in many ways.
+fn may_miss_security(error: &LoginError) -> bool {
+    match error {
+        LoginError::Refused(status) => matches!(
+            status,
+            LoginStatus::InitiatorError
+                | LoginStatus::AuthenticationFailure
+                | LoginStatus::MissingParameter
+                | LoginStatus::InvalidDuringLogin
+        ),
+        LoginError::Protocol(_) => true,
+        LoginError::Authentication(_) => false,
     }
 }
 

@@ -10,7 +10,7 @@ use vcp_iscsi_proto::pdu::{DataIn, R2t};
 use super::Initiator;
 use super::session::Fault;
 use crate::connection::Sink;
-use crate::task::Data;
+use crate::task::{Data, Owner};
 
 impl Initiator {
     /// The header of a Data-In: checks it against its command and says where the
@@ -51,9 +51,10 @@ impl Initiator {
         // A sequence may be longer than MaxBurstLength: common targets take no
         // heed of it, and every byte has its place all the same.
         progress.received += data.data_len;
-        Ok(match task.command.data {
-            Data::In(span) => Sink::Memory(span.part(data.offset, data.data_len)),
-            _ => Sink::Scratch(data.offset),
+        Ok(match (task.command.data, task.owner) {
+            (Data::In(span), _) => Sink::Memory(span.part(data.offset, data.data_len)),
+            (_, Owner::Survey(place)) => Sink::Answer(place, data.offset),
+            _ => Sink::Collect,
         })
     }
 

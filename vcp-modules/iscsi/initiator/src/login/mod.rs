@@ -83,7 +83,8 @@ pub(crate) struct Login {
 
 impl Login {
     /// For a normal session, or one of discovery. `spent` is the challenge of the
-    /// login before.
+    /// login before. A normal session without authentication goes to the operational
+    /// stage at once: all that there is to say is in the first request then.
     pub(crate) fn new(
         config: &Config,
         discovery: bool,
@@ -91,6 +92,8 @@ impl Login {
         spent: Option<[u8; 32]>,
     ) -> Self {
         let security = Security::new(config.chap.clone(), challenge, spent);
+        let mut operational = Operational::new(&config.offer, discovery);
+        let at_once = config.skips_security() && !discovery;
         let mut outgoing = Outgoing::default();
         let text = outgoing.pairs();
         text.put(Key::InitiatorName.name(), &config.initiator_name);
@@ -100,12 +103,20 @@ impl Login {
             text.put(Key::TargetName.name(), &config.target);
             text.put(Key::SessionType.name(), "Normal");
         }
-        security.offer(text);
+        if at_once {
+            operational.offer(text);
+        } else {
+            security.offer(text);
+        }
         Self {
-            stage: Stage::Security,
+            stage: if at_once {
+                Stage::Operational
+            } else {
+                Stage::Security
+            },
             asked: None,
             security,
-            operational: Operational::new(&config.offer, discovery),
+            operational,
             outgoing,
             incoming: Accumulator::new(MAX_TEXT),
             listening: false,
@@ -134,6 +145,11 @@ impl Login {
             is_continued,
             text,
         }
+    }
+
+    /// Whether there was only one request so far.
+    pub(crate) fn is_first(&self) -> bool {
+        self.requests == 1
     }
 
     /// Whether the target chose SHA-256 for CHAP.

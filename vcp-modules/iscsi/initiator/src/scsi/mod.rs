@@ -9,5 +9,5 @@ mod verdict;
 
 pub(crate) use device::Device;
 pub(crate) use plan::{needs_sync, plan};
-pub(crate) use survey::{Answer, Next, Survey};
+pub(crate) use survey::{Next, SURVEY_DEPTH, Survey};
 pub(crate) use verdict::{Verdict, judge};

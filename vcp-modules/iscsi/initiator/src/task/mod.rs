@@ -18,8 +18,8 @@ pub(crate) enum Owner {
     Free,
     /// A request of the caller's.
     Request(Request),
-    /// The initiator's own, reading into its scratch buffer.
-    Survey,
+    /// The initiator's own, for the survey's question in this place.
+    Survey(u8),
 }
 
 /// Where a task stands.
@@ -49,7 +49,7 @@ pub(crate) enum Data {
     None,
     /// To the memory of the request.
     In(Span),
-    /// To the initiator's scratch buffer.
+    /// To the survey.
     Scratch,
     /// From the memory of the request.
     Out(Span),
@@ -205,7 +205,7 @@ impl Task {
     pub(crate) fn request(&self) -> Option<&Request> {
         match &self.owner {
             Owner::Request(request) => Some(request),
-            Owner::Free | Owner::Survey => None,
+            Owner::Free | Owner::Survey(_) => None,
         }
     }
 }

@@ -142,7 +142,7 @@ impl Tasks {
         for (place, task) in self.tasks.iter_mut().enumerate() {
             match task.owner {
                 Owner::Free => {}
-                Owner::Survey => {
+                Owner::Survey(_) => {
                     task.owner = Owner::Free;
                     self.free.push(place as u16);
                 }

@@ -172,14 +172,17 @@ fn nothing_is_handed_over_that_is_under_way() {
     pair.peer.disk.attention = vec![(SenseKey::UnitAttention, Asc::MODE_PARAMETERS_CHANGED)];
     pair.peer.disk.write_protected = true;
     let tag = pair.read(0, 4096, 0);
-    while !pair.completed.contains_key(&tag) {
-        pair.step();
-    }
+    let mut buffer = [0; 4096];
+    let count = pair.initiator.transmit(pair.now, &mut buffer, &pair.memory);
+    pair.peer.receive(&buffer[..count]);
+    let bytes: Vec<u8> = pair.peer.out.drain(..).collect();
+    pair.initiator.receive(pair.now, &bytes, &mut pair.memory);
+    while pair.initiator.poll_action().is_some() {}
     assert_eq!(
         pair.initiator.snapshot(pair.now),
         Err("commands are under way")
     );
-    pair.run();
+    assert_eq!(pair.finish(tag), Status::Ok);
     assert!(pair.geometry().read_only);
     hand_over(&mut pair, config(&[]));
 

@@ -8,7 +8,8 @@ use super::Peer;
 
 impl Peer {
     pub(super) fn login(&mut self, request: &LoginRequest, data: &[u8]) {
-        if self.negotiated.is_empty() && request.stage == Stage::Security {
+        let first = self.login_itt.is_none();
+        if first {
             self.exp_cmd_sn = request.sn.cmd_sn;
             self.logins += 1;
         }
@@ -41,7 +42,7 @@ impl Peer {
                 answer.put(key.name(), result);
             }
         }
-        if let (Some(group), Stage::Security) = (self.settings.portal_group, request.stage) {
+        if let (Some(group), true) = (self.settings.portal_group, first) {
             answer.put("TargetPortalGroupTag", group);
         }
         if request.stage == Stage::Operational && self.negotiated.len() > 4 {

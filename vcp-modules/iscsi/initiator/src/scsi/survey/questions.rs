@@ -1,0 +1,109 @@
+//! The questions of a survey as commands, and names out of what is answered.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+
+use vcp_iscsi_proto::scsi::{
+    Command as Cdb, Designator, LunSelection, ModeForm, PageControl, Vpd, page,
+};
+use vcp_iscsi_proto::text::value::hex;
+
+use crate::task::{Command, Data};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Question {
+    /// With room for so many bytes: the answer grows with the number of units.
+    Luns(u32),
+    Inquiry,
+    Ready,
+    Capacity16,
+    Capacity10,
+    Pages,
+    Page(u8),
+    Mode(ModeForm, u8),
+}
+
+/// Room for an answer.
+const ROOM: u32 = 512;
+
+impl Question {
+    pub(super) fn command(self) -> Command {
+        let (cdb, length) = match self {
+            Self::Luns(alloc_len) => {
+                let select = LunSelection::Addressed;
+                (Cdb::ReportLuns { select, alloc_len }, alloc_len)
+            }
+            Self::Inquiry => (inquiry(None), ROOM),
+            Self::Ready => (Cdb::TestUnitReady, 0),
+            Self::Pages => (inquiry(Some(page::SUPPORTED_PAGES)), ROOM),
+            Self::Page(page) => (inquiry(Some(page)), ROOM),
+            Self::Capacity16 => (Cdb::ReadCapacity16 { alloc_len: 32 }, 32),
+            Self::Capacity10 => (Cdb::ReadCapacity10, 8),
+            Self::Mode(form, page) => (mode_sense(form, page), 252),
+        };
+        Command {
+            cdb: cdb.emit(),
+            data: if length > 0 {
+                Data::Scratch
+            } else {
+                Data::None
+            },
+            length,
+            covers: 0,
+            other_lun: matches!(self, Self::Luns(_)),
+        }
+    }
+}
+
+fn inquiry(vpd: Option<u8>) -> Cdb {
+    Cdb::Inquiry {
+        vpd,
+        alloc_len: ROOM as u16,
+    }
+}
+
+fn mode_sense(form: ModeForm, page: u8) -> Cdb {
+    Cdb::ModeSense {
+        form,
+        no_block_descriptors: true,
+        control: PageControl::Current,
+        page,
+        subpage: 0,
+        alloc_len: 252,
+    }
+}
+
+/// The designator of the logical unit that is most likely to be the only one of
+/// its kind: NAA, EUI-64, a SCSI name, the vendor's own.
+pub(super) fn best_designator(vpd: &Vpd<'_>) -> Option<String> {
+    let rank = |designator: &Designator<'_>| match designator.kind {
+        3 => Some(0),
+        2 => Some(1),
+        8 => Some(2),
+        1 => Some(3),
+        _ => None,
+    };
+    let best = vpd
+        .designators()
+        .filter(|d| d.association == 0 && !d.id.is_empty() && rank(d).is_some())
+        .min_by_key(rank)?;
+    let digits = || hex(best.id)[2..].to_string();
+    match best.kind {
+        3 => Some(format!("naa.{}", digits())),
+        2 => Some(format!("eui.{}", digits())),
+        8 => printable(best.id),
+        _ => Some(match printable(best.id) {
+            Some(text) => format!("t10.{text}"),
+            None => format!("t10.{}", digits()),
+        }),
+    }
+}
+
+/// ASCII without what surrounds it; `None` when nothing is left or it is none.
+pub(super) fn printable(bytes: &[u8]) -> Option<String> {
+    let text = core::str::from_utf8(bytes)
+        .ok()?
+        .trim_matches(|c| c == ' ' || c == '\0');
+    let shown = !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic() || c == ' ');
+    shown.then(|| text.to_string())
+}
