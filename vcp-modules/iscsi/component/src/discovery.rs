@@ -12,6 +12,7 @@ use vcp_sdk::processor::{Effects, Events};
 use crate::disk::empty;
 use crate::memory::Memories;
 use crate::transport::{Change, Transport};
+use crate::vcp::Parts;
 
 /// Rounds within one call, as a bound.
 const ROUNDS: usize = 16;
@@ -26,21 +27,21 @@ pub(crate) struct Discoverer {
 }
 
 impl Discoverer {
-    pub(crate) fn start(
-        start: &Start,
-        seed: [u8; 32],
-        transport: Transport,
-        memories: Memories,
-    ) -> Result<Self, String> {
+    /// What the operator says about whom to ask.
+    pub(crate) fn parse(start: &Start) -> Result<Config, String> {
         let pairs = start.config.iter().map(|(k, v)| (k.as_str(), v.as_str()));
-        let config = Config::parse_discovery(pairs).map_err(|error| format!("config.{error}"))?;
-        Ok(Self {
-            discovery: Discovery::new(config, seed, start.now),
-            transport,
-            memories,
+        Config::parse_discovery(pairs).map_err(|error| format!("config.{error}"))
+    }
+
+    /// A look that begins.
+    pub(crate) fn begin(now: u64, config: Config, parts: Parts) -> Self {
+        Self {
+            discovery: Discovery::new(config, parts.seed, now),
+            transport: parts.transport,
+            memories: parts.memories,
             told: false,
             over: false,
-        })
+        }
     }
 
     pub(crate) fn process(&mut self, events: &Events) -> Effects {

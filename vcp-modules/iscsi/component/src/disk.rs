@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use vcp_iscsi_initiator::{Action, Config, Initiator};
+use vcp_iscsi_initiator::{Action, Config, Initiator, Snapshot};
 use vcp_sdk::block::{Completion, Notice};
 use vcp_sdk::control::{Command, Start};
 use vcp_sdk::processor::{Effects, Events};
@@ -12,7 +12,8 @@ use vcp_sdk::types::Span;
 
 use crate::convert;
 use crate::memory::Memories;
-use crate::transport::{Change, Transport};
+use crate::transport::{Change, Held, Transport};
+use crate::vcp::Parts;
 
 /// Rounds within one call; what is left then is for the next call, at once.
 const ROUNDS: usize = 16;
@@ -22,27 +23,49 @@ const MAX_TRANSFER: u32 = 1 << 20;
 /// An iSCSI disk.
 pub(crate) struct Disk {
     initiator: Initiator,
-    transport: Transport,
-    memories: Memories,
+    pub(crate) transport: Transport,
+    pub(crate) memories: Memories,
 }
 
 impl Disk {
-    pub(crate) fn start(
-        start: &Start,
-        seed: [u8; 32],
-        transport: Transport,
-        memories: Memories,
-    ) -> Result<Self, String> {
+    /// What the operator says about a disk.
+    pub(crate) fn parse(start: &Start) -> Result<Config, String> {
         let pairs = start.config.iter().map(|(k, v)| (k.as_str(), v.as_str()));
-        let config = Config::parse(pairs)
-            .map_err(|error| format!("config.{error}"))?
+        let config = Config::parse(pairs).map_err(|error| format!("config.{error}"))?;
+        Ok(config
             .with_queue_depth(start.queue_depth)
-            .with_max_transfer(MAX_TRANSFER);
+            .with_max_transfer(MAX_TRANSFER)
+            .with_predecessor(start.generation > 1))
+    }
+
+    /// A disk that begins to connect.
+    pub(crate) fn begin(now: u64, config: Config, parts: Parts) -> Self {
+        Self {
+            initiator: Initiator::new(config, parts.seed, now),
+            transport: parts.transport,
+            memories: parts.memories,
+        }
+    }
+
+    /// A disk that goes on with a session and its connection.
+    pub(crate) fn resume(
+        now: u64,
+        config: Config,
+        mut parts: Parts,
+        (session, held): (Snapshot, Held),
+    ) -> Result<Self, String> {
+        let initiator = Initiator::resume(config, parts.seed, now, session)?;
+        parts.transport.resume(now, &held)?;
         Ok(Self {
-            initiator: Initiator::new(config, seed, start.now),
-            transport,
-            memories,
+            initiator,
+            transport: parts.transport,
+            memories: parts.memories,
         })
+    }
+
+    /// The session and its connection, for the next version to go on with.
+    pub(crate) fn snapshot(&self, now: u64) -> Result<(Snapshot, Held), String> {
+        Ok((self.initiator.snapshot(now)?, self.transport.hold()?))
     }
 
     pub(crate) fn process(&mut self, events: &Events) -> Effects {

@@ -2,9 +2,10 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
-use vcp_netstack::{Checksum, Config, Handle, Stack, State};
+use vcp_netstack::{Checksum, Config, ConnectionState, Handle, Stack, State};
 use vcp_sdk::Arena;
 use vcp_sdk::net::frames::{self, Link};
 use vcp_sdk::processor::{Effects, Events};
@@ -16,12 +17,14 @@ use crate::transport::Change;
 const CONNECTIONS: usize = 4;
 
 pub(crate) struct Frames {
-    stack: Stack,
+    pub(crate) stack: Stack,
     connection: Option<Connection>,
     /// Why the connection that was asked for could not even be begun.
     refused: Option<String>,
     /// Where the arena lies in memory, natively 0.
     arena: u32,
+    /// The arena holds frames from before the first call.
+    early: bool,
 }
 
 struct Connection {
@@ -44,6 +47,7 @@ impl Frames {
         config.checksum_offload = link.checksum_offload;
         config.segmentation_offload = link.segmentation_offload;
         config.max_connections = CONNECTIONS;
+        set_aside(config.receive_buffer + config.send_buffer);
         let stack = Stack::new(config, now).map_err(|error| format!("net: {error}"))?;
         let arena = address_of(stack.outgoing().0);
         Ok(Self {
@@ -51,11 +55,14 @@ impl Frames {
             connection: None,
             refused: None,
             arena,
+            early: false,
         })
     }
 
     pub(crate) fn begin(&mut self, events: &Events, receive: &Arena) {
-        self.stack.clear_outgoing();
+        if !core::mem::take(&mut self.early) {
+            self.stack.clear_outgoing();
+        }
         for frame in &events.frames {
             let checksum = match frame.checksum {
                 frames::Checksum::Unverified => Checksum::Unverified,
@@ -66,6 +73,22 @@ impl Frames {
                 self.stack.receive(events.now, bytes, checksum);
             }
         }
+    }
+
+    pub(crate) fn hold(&self) -> Result<ConnectionState, String> {
+        let connection = self.connection.as_ref().ok_or("there is no connection")?;
+        let state = self.stack.export(connection.handle);
+        state.map_err(|error| error.to_string())
+    }
+
+    pub(crate) fn resume(&mut self, now: u64, state: &ConnectionState) -> Result<(), String> {
+        let handle = self.stack.import(now, state);
+        let handle = handle.map_err(|error| error.to_string())?;
+        self.connection = Some(Connection { handle, open: true });
+        // The peer is told before it is listened to.
+        self.stack.poll(now);
+        self.early = true;
+        Ok(())
     }
 
     pub(crate) fn connect(&mut self, now: u64, address: SocketAddr) {
@@ -153,6 +176,13 @@ impl Frames {
             .collect();
         self.stack.next_deadline(now)
     }
+}
+
+/// Makes the memory large enough for the first connection, so that a spare that
+/// gets its memory touched has all it will need.
+fn set_aside(bytes: usize) {
+    // An allocator keeps what it is given back.
+    drop(core::hint::black_box(Vec::<u8>::with_capacity(bytes)));
 }
 
 #[cfg(target_arch = "wasm32")]

@@ -14,11 +14,14 @@ mod convert;
 mod discovery;
 mod disk;
 mod frames;
+mod handover;
 mod memory;
 mod streams;
+#[cfg(test)]
+mod tests;
 mod transport;
 mod vcp;
 
 pub use vcp::Iscsi;
 
-vcp_sdk::export_processor!(Iscsi);
+vcp_sdk::export_processor!(Iscsi, handover);

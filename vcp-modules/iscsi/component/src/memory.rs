@@ -19,7 +19,7 @@ pub(crate) struct Memories {
     pub(crate) receive: Arena,
 }
 
-pub(crate) struct DataArea(Arena);
+pub(crate) struct DataArea(pub(crate) Arena);
 
 impl Memories {
     pub(crate) fn new() -> Self {

@@ -1,7 +1,7 @@
 //! The connection over the host's TCP.
 
-use alloc::string::ToString;
-use alloc::vec;
+use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 
@@ -16,6 +16,9 @@ use crate::transport::Change;
 /// most that is ever unsent.
 const CREDIT: usize = 1 << 20;
 
+/// Natively, where there is no linear memory, the buffer begins here.
+const BUFFER_BASE: u32 = 0x3000_0000;
+
 pub(crate) struct Streams {
     /// The stream in use.
     current: Option<u32>,
@@ -23,7 +26,7 @@ pub(crate) struct Streams {
     open: bool,
     credit: usize,
     /// Bytes of this call, and how many.
-    buffer: Vec<u8>,
+    pub(crate) buffer: Arena,
     used: usize,
     /// The next entry of `stream-data` to look at.
     next: usize,
@@ -39,7 +42,7 @@ impl Streams {
             last: 0,
             open: false,
             credit: 0,
-            buffer: vec![0; CREDIT],
+            buffer: Arena::new(CREDIT as u32, BUFFER_BASE),
             used: 0,
             next: 0,
             connect: None,
@@ -72,8 +75,30 @@ impl Streams {
         }
     }
 
+    /// The stream that is open, and its credit.
+    pub(crate) fn hold(&self) -> Result<(u32, u32), String> {
+        match self.current {
+            Some(stream) if self.open && self.changes.is_empty() => {
+                Ok((stream, self.credit as u32))
+            }
+            _ => Err("there is no open stream".into()),
+        }
+    }
+
+    /// Goes on with a stream that is open.
+    pub(crate) fn resume(&mut self, stream: u32, credit: u32) -> Result<(), String> {
+        if credit as usize > CREDIT || stream == 0 {
+            return Err(format!("a stream {stream} with a credit of {credit} bytes"));
+        }
+        self.current = Some(stream);
+        self.last = stream;
+        self.open = true;
+        self.credit = credit as usize;
+        Ok(())
+    }
+
     pub(crate) fn connect(&mut self, address: SocketAddr) {
-        self.last += 1;
+        self.last = self.last.wrapping_add(1);
         self.current = Some(self.last);
         self.connect = Some(ConnectOp {
             stream: self.last,
@@ -117,11 +142,13 @@ impl Streams {
     }
 
     pub(crate) fn send(&mut self, fill: impl FnOnce(&mut [u8]) -> usize) -> usize {
-        let room = self.credit.min(self.buffer.len() - self.used);
+        let room = self.credit.min(CREDIT - self.used);
         if !self.open || room == 0 {
             return 0;
         }
-        let written = fill(&mut self.buffer[self.used..self.used + room]).min(room);
+        let free = self.part(self.used, room);
+        let free = self.buffer.get_mut(free).expect("a part of the buffer");
+        let written = fill(free).min(room);
         self.used += written;
         self.credit -= written;
         written
@@ -134,22 +161,16 @@ impl Streams {
         {
             effects.sends.push(SendOp {
                 stream,
-                data: Span {
-                    address: address_of(&self.buffer),
-                    length: self.used as u32,
-                },
+                data: self.part(0, self.used),
             });
         }
         effects.closes.append(&mut self.closes);
     }
-}
 
-#[cfg(target_arch = "wasm32")]
-fn address_of(bytes: &[u8]) -> u32 {
-    bytes.as_ptr().addr() as u32
-}
-
-#[cfg(not(target_arch = "wasm32"))]
-fn address_of(_: &[u8]) -> u32 {
-    0
+    fn part(&self, start: usize, length: usize) -> Span {
+        Span {
+            address: self.buffer.span().address + start as u32,
+            length: length as u32,
+        }
+    }
 }

@@ -4,6 +4,8 @@
 use alloc::string::String;
 use core::net::SocketAddr;
 
+use serde::{Deserialize, Serialize};
+use vcp_netstack::ConnectionState;
 use vcp_sdk::Arena;
 use vcp_sdk::processor::{Effects, Events};
 
@@ -14,6 +16,20 @@ use crate::streams::Streams;
 pub(crate) enum Change {
     Connected,
     Disconnected(String),
+}
+
+/// A connection that is handed over: what its bytes go through from there on.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Held {
+    /// A connection of the VCP's own stack. The link keeps what arrives meanwhile.
+    Frames(ConnectionState),
+    /// A stream of the host's, which stays open.
+    Streams {
+        /// Which.
+        stream: u32,
+        /// What may still be sent on it, in bytes.
+        credit: u32,
+    },
 }
 
 pub(crate) enum Transport {
@@ -29,6 +45,28 @@ impl Transport {
         match self {
             Self::Frames(frames) => frames.begin(events, receive),
             Self::Streams(streams) => streams.begin(events),
+        }
+    }
+
+    /// The connection, if it can be handed over as it stands.
+    pub(crate) fn hold(&self) -> Result<Held, String> {
+        match self {
+            Self::Frames(frames) => frames.hold().map(Held::Frames),
+            Self::Streams(streams) => {
+                let (stream, credit) = streams.hold()?;
+                Ok(Held::Streams { stream, credit })
+            }
+        }
+    }
+
+    /// Goes on with a connection that is open; there is none now.
+    pub(crate) fn resume(&mut self, now: u64, held: &Held) -> Result<(), String> {
+        match (self, held) {
+            (Self::Frames(frames), Held::Frames(state)) => frames.resume(now, state),
+            (Self::Streams(streams), &Held::Streams { stream, credit }) => {
+                streams.resume(stream, credit)
+            }
+            _ => Err("the connection is over another kind of network".into()),
         }
     }
 

@@ -3,14 +3,18 @@
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
-use vcp_sdk::Processor;
+use vcp_iscsi_initiator::Config;
 use vcp_sdk::control::{Areas, Start};
 use vcp_sdk::processor::{Effects, Events, Network};
+use vcp_sdk::types::Instant;
+use vcp_sdk::{Handover, Processor};
 
 use crate::discovery::Discoverer;
-use crate::disk::Disk;
+use crate::disk::{self, Disk};
 use crate::frames::Frames;
+use crate::handover;
 use crate::memory::Memories;
 use crate::streams::Streams;
 use crate::transport::Transport;
@@ -22,14 +26,38 @@ const DISCOVER: &str = "discover";
 pub struct Iscsi(Role);
 
 enum Role {
+    /// Made and not called yet, which a spare may never be: nothing is sent and
+    /// nothing has a deadline. All that is large is there already.
+    Waiting(Box<Plan>),
     Disk(Box<Disk>),
     Discoverer(Box<Discoverer>),
+    /// The state it was to take over made no sense.
+    Unfit,
+}
+
+/// What it is going to be.
+struct Plan {
+    config: Config,
+    discover: bool,
+    parts: Parts,
+}
+
+/// What disks and looks for disks are made of, beside their configuration.
+pub(crate) struct Parts {
+    pub(crate) seed: [u8; 32],
+    pub(crate) transport: Transport,
+    pub(crate) memories: Memories,
 }
 
 impl Processor for Iscsi {
     fn start(mut start: Start, network: Network) -> Result<(Self, Areas), String> {
         let seed = <[u8; 32]>::try_from(&start.seed[..])
             .map_err(|_| format!("a seed of {} bytes, not 32", start.seed.len()))?;
+        let discover = take_discover(&mut start)?;
+        let config = match discover {
+            true => Discoverer::parse(&start)?,
+            false => Disk::parse(&start)?,
+        };
         let transport = match network {
             Network::Frames(link) => {
                 let frames = Frames::new(&link, stack_seed(&seed), start.now)?;
@@ -39,20 +67,82 @@ impl Processor for Iscsi {
         };
         let memories = Memories::new();
         let areas = memories.areas();
-        let discover = take_discover(&mut start)?;
-        let role = if discover {
-            let discoverer = Discoverer::start(&start, seed, transport, memories)?;
-            Role::Discoverer(Box::new(discoverer))
-        } else {
-            Role::Disk(Box::new(Disk::start(&start, seed, transport, memories)?))
+        let parts = Parts {
+            seed,
+            transport,
+            memories,
         };
-        Ok((Self(role), areas))
+        let plan = Plan {
+            config,
+            discover,
+            parts,
+        };
+        Ok((Self(Role::Waiting(Box::new(plan))), areas))
     }
 
     fn process(&mut self, events: &Events) -> Effects {
+        if let Some(plan) = self.take_plan() {
+            self.0 = plan.begin(events.now);
+        }
         match &mut self.0 {
             Role::Disk(disk) => disk.process(events),
             Role::Discoverer(discoverer) => discoverer.process(events),
+            Role::Waiting(_) | Role::Unfit => disk::empty(),
+        }
+    }
+}
+
+impl Handover for Iscsi {
+    fn snapshot(&mut self, now: Instant) -> Result<Vec<u8>, String> {
+        match &self.0 {
+            Role::Disk(disk) => handover::encode(&disk.snapshot(now)?),
+            Role::Discoverer(_) => Err("a look for targets has nothing to hand over".into()),
+            Role::Waiting(_) | Role::Unfit => Err("there is no session".into()),
+        }
+    }
+
+    fn restore(&mut self, now: Instant, state: &[u8]) -> Result<(), String> {
+        let state = handover::decode(state)?;
+        let plan = self.take_plan().ok_or("it has begun by itself already")?;
+        if plan.discover {
+            return Err("a look for targets takes nothing over".into());
+        }
+        let disk = Disk::resume(now, plan.config, plan.parts, state)?;
+        self.0 = Role::Disk(Box::new(disk));
+        Ok(())
+    }
+}
+
+impl Iscsi {
+    /// What it is going to be, once.
+    fn take_plan(&mut self) -> Option<Plan> {
+        match core::mem::replace(&mut self.0, Role::Unfit) {
+            Role::Waiting(plan) => Some(*plan),
+            role => {
+                self.0 = role;
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+impl Iscsi {
+    /// The host's view of its memory, natively.
+    pub(crate) fn inside(&mut self) -> (&mut Transport, &mut Memories) {
+        match &mut self.0 {
+            Role::Waiting(plan) => (&mut plan.parts.transport, &mut plan.parts.memories),
+            Role::Disk(disk) => (&mut disk.transport, &mut disk.memories),
+            Role::Discoverer(_) | Role::Unfit => unreachable!("no test of the queues has these"),
+        }
+    }
+}
+
+impl Plan {
+    fn begin(self, now: u64) -> Role {
+        match self.discover {
+            true => Role::Discoverer(Box::new(Discoverer::begin(now, self.config, self.parts))),
+            false => Role::Disk(Box::new(Disk::begin(now, self.config, self.parts))),
         }
     }
 }

@@ -1,0 +1,15 @@
+//! The VCP natively, against the embedded target, in virtual time.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `lab` | a VCP, a target, and the host between them |
+//! | `network` | how the two reach each other: frames, or streams of the host's |
+//! | `load` | requests, and whether what is read is what was written |
+//! | `handover` | one version after another on one session |
+//! | `spare` | what is made and not called |
+
+mod handover;
+mod lab;
+mod load;
+mod network;
+mod spare;
