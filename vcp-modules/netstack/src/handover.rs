@@ -162,6 +162,7 @@ impl Stack {
         let hop = self
             .next_hop(state.remote.ip())
             .ok_or(ImportError::Unreachable(state.remote))?;
+        let socket = self.socket_to_open();
         let mut rehearsal = Rehearsal::new(&self.config, state, hop);
         if let (Some(sizes), headers::Contents::Tcp(tcp)) = (
             &mut self.transmit.sizes,
@@ -169,7 +170,7 @@ impl Stack {
         ) {
             sizes.received(&mut rehearsal.acceptance, &tcp);
         }
-        let (socket, greeting) = rehearsal.run(now).ok_or(ImportError::Refused)?;
+        let (socket, greeting) = rehearsal.run(now, socket).ok_or(ImportError::Refused)?;
         let introduction = rehearsal.introduction;
         self.ingress(now, &introduction);
         self.greetings.push(greeting);

@@ -84,16 +84,26 @@ impl<'a> Rehearsal<'a> {
     }
 
     /// The socket, and the acknowledgement that tells the true peer of its window.
-    pub(crate) fn run(&self, now: u64) -> Option<(Socket<'static>, Vec<u8>)> {
+    pub(crate) fn run(
+        &self,
+        now: u64,
+        socket: tcp::Socket<'static>,
+    ) -> Option<(Socket<'static>, Vec<u8>)> {
+        let mut first = Some(socket);
         (0..=DRAWS_BEFORE).find_map(|draws| {
             let wanted = self.state.send_next.wrapping_sub(1);
             let mut stage = Stage::new(self.config, seed(wanted, draws), now);
-            self.play(&mut stage, now)
+            let socket = first.take().unwrap_or_else(|| open_socket(self.config));
+            self.play(&mut stage, now, socket)
         })
     }
 
-    fn play(&self, stage: &mut Stage, now: u64) -> Option<(Socket<'static>, Vec<u8>)> {
-        let mut socket = open_socket(self.config);
+    fn play(
+        &self,
+        stage: &mut Stage,
+        now: u64,
+        mut socket: tcp::Socket<'static>,
+    ) -> Option<(Socket<'static>, Vec<u8>)> {
         let (remote, local) = (self.state.remote, self.state.local);
         socket
             .connect(stage.interface.context(), remote, local)

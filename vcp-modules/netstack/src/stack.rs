@@ -49,6 +49,9 @@ pub struct Stack {
     pub(crate) greetings: Vec<Vec<u8>>,
     counters: Counters,
     random: u64,
+    /// The first socket, made in advance: clearing its buffers takes longer than
+    /// to find the peer and to connect.
+    spare: Option<tcp::Socket<'static>>,
 }
 
 impl Stack {
@@ -64,6 +67,7 @@ impl Stack {
         Ok(Stack {
             table: Table::new(config.max_connections),
             random: config.seed ^ 0x9e37_79b9_7f4a_7c15,
+            spare: Some(open_socket(&config)),
             config,
             interface,
             sockets: SocketSet::new(Vec::new()),
@@ -230,7 +234,7 @@ impl Stack {
             return Err(ConnectError::Exhausted(self.config.max_connections));
         }
         let local = self.local_port();
-        let mut socket = open_socket(&self.config);
+        let mut socket = self.socket_to_open();
         socket
             .connect(self.interface.context(), IpEndpoint::from(remote), local)
             .map_err(|_| ConnectError::NoRoute(remote))?;
@@ -352,9 +356,16 @@ impl Stack {
     }
 
     fn replenish(&mut self) {
+        let (spare, config) = (&mut self.spare, &self.config);
         for listener in &mut self.listeners {
-            let config = &self.config;
-            listener.replenish(&mut self.table, &mut self.sockets, || open_socket(config));
+            listener.replenish(&mut self.table, &mut self.sockets, || {
+                spare.take().unwrap_or_else(|| open_socket(config))
+            });
         }
+    }
+
+    pub(crate) fn socket_to_open(&mut self) -> tcp::Socket<'static> {
+        let spare = self.spare.take();
+        spare.unwrap_or_else(|| open_socket(&self.config))
     }
 }
