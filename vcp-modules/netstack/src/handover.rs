@@ -152,9 +152,9 @@ impl Stack {
     }
 
     /// Goes on with a connection of another stack, which must be silent by now.
-    /// The peer is told of our window with the next [`Stack::poll`], which must
-    /// come before frames of the connection are awaited; nothing else is sent.
-    /// On an error the stack is as before.
+    /// One acknowledgement, which tells the peer of our window, goes out with the
+    /// next [`Stack::poll`], for which [`Stack::next_deadline`] then asks at once.
+    /// On an error the stack is as before, and nothing is sent.
     pub fn import(&mut self, now: u64, state: &ConnectionState) -> Result<Handle, ImportError> {
         self.reap(now);
         state.check()?;
@@ -173,7 +173,7 @@ impl Stack {
         let (socket, greeting) = rehearsal.run(now, socket).ok_or(ImportError::Refused)?;
         let introduction = rehearsal.introduction;
         self.ingress(now, &introduction);
-        self.greetings.push(greeting);
+        self.ready.push(greeting);
         let mut connection = Connection::new(
             self.sockets.add(socket),
             Owner::User,
@@ -223,20 +223,6 @@ impl Stack {
     /// The most payload of an unsegmented frame without TCP options.
     fn carried(&self, ip: IpAddr) -> usize {
         self.config.mtu - if ip.is_ipv4() { 40 } else { 60 }
-    }
-
-    /// The host on the link that frames for `remote` go to.
-    fn next_hop(&self, remote: IpAddr) -> Option<IpAddr> {
-        let on_link = |ip: IpAddr| {
-            self.config
-                .cidrs()
-                .any(|cidr| cidr.contains_addr(&ip.into()))
-        };
-        if on_link(remote) {
-            return Some(remote);
-        }
-        let mut gateways = self.config.gateways.iter().copied();
-        gateways.find(|gateway| gateway.is_ipv4() == remote.is_ipv4())
     }
 }
 

@@ -26,6 +26,7 @@ mod listener;
 mod mss;
 mod observed;
 mod rehearsal;
+mod resolution;
 mod stack;
 mod streams;
 mod transmit;

@@ -12,7 +12,6 @@
 //! Nothing rests on that generator staying as it is: a socket that drew another
 //! number refuses the SYN-ACK, and the rehearsal fails.
 
-use alloc::vec;
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
@@ -20,16 +19,13 @@ use smoltcp::iface::{Interface, SocketHandle, SocketSet};
 use smoltcp::phy::{self, Checksum, ChecksumCapabilities, Device, DeviceCapabilities};
 use smoltcp::socket::{Socket, tcp};
 use smoltcp::time::Instant;
-use smoltcp::wire::{
-    ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol,
-    Icmpv6Packet, Icmpv6Repr, IpProtocol, IpRepr, Ipv6Repr, NdiscNeighborFlags, NdiscRepr,
-    TcpControl, TcpPacket, TcpRepr, TcpSeqNumber,
-};
+use smoltcp::wire::{IpProtocol, IpRepr, TcpControl, TcpPacket, TcpRepr, TcpSeqNumber};
 
 use crate::config::Config;
 use crate::handover::ConnectionState;
 use crate::headers::{self, ACK, Contents};
 use crate::interface::{duration, instant, open_interface, open_socket};
+use crate::resolution::{answer, ip_frame};
 use crate::transmit::capabilities;
 
 /// Numbers that smoltcp may draw before the one that matters. It draws none with
@@ -75,7 +71,7 @@ impl<'a> Rehearsal<'a> {
         (segment.window_scale, segment.max_seg_size) = (None, None);
         segment.sack_permitted = false;
         Rehearsal {
-            introduction: introduction(config, state, hop),
+            introduction: answer(config.mac, state.local.ip(), state.neighbor, hop),
             acceptance,
             window: frame(&segment),
             config,
@@ -244,29 +240,10 @@ impl phy::TxToken for Said<'_> {
     }
 }
 
-/// An empty frame from the neighbor to us.
-fn ethernet(config: &Config, state: &ConnectionState, payload: usize) -> EthernetFrame<Vec<u8>> {
-    let buffer = vec![0; EthernetFrame::<&[u8]>::buffer_len(payload)];
-    let mut frame = EthernetFrame::new_unchecked(buffer);
-    frame.set_src_addr(EthernetAddress(state.neighbor));
-    frame.set_dst_addr(EthernetAddress(config.mac));
-    frame
-}
-
-fn ip_frame(config: &Config, state: &ConnectionState, ip: &IpRepr) -> EthernetFrame<Vec<u8>> {
-    let mut frame = ethernet(config, state, ip.buffer_len());
-    frame.set_ethertype(match ip {
-        IpRepr::Ipv4(_) => EthernetProtocol::Ipv4,
-        IpRepr::Ipv6(_) => EthernetProtocol::Ipv6,
-    });
-    ip.emit(frame.payload_mut(), &ChecksumCapabilities::default());
-    frame
-}
-
 fn tcp_frame(config: &Config, state: &ConnectionState, segment: &TcpRepr<'_>) -> Vec<u8> {
     let (from, to) = (state.remote.ip().into(), state.local.ip().into());
     let ip = IpRepr::new(from, to, IpProtocol::Tcp, segment.buffer_len(), 64);
-    let mut frame = ip_frame(config, state, &ip);
+    let mut frame = ip_frame(state.neighbor, config.mac, &ip);
     let payload = &mut frame.payload_mut()[ip.header_len()..];
     // Nobody on the stage looks at it.
     let mut checksums = ChecksumCapabilities::default();
@@ -278,46 +255,4 @@ fn tcp_frame(config: &Config, state: &ConnectionState, segment: &TcpRepr<'_>) ->
         &checksums,
     );
     frame.into_inner()
-}
-
-fn introduction(config: &Config, state: &ConnectionState, hop: IpAddr) -> Vec<u8> {
-    let (neighbor, own) = (EthernetAddress(state.neighbor), EthernetAddress(config.mac));
-    match (hop, state.local.ip()) {
-        (IpAddr::V4(hop), IpAddr::V4(local)) => {
-            let reply = ArpRepr::EthernetIpv4 {
-                operation: ArpOperation::Reply,
-                source_hardware_addr: neighbor,
-                source_protocol_addr: hop,
-                target_hardware_addr: own,
-                target_protocol_addr: local,
-            };
-            let mut frame = ethernet(config, state, reply.buffer_len());
-            frame.set_ethertype(EthernetProtocol::Arp);
-            reply.emit(&mut ArpPacket::new_unchecked(frame.payload_mut()));
-            frame.into_inner()
-        }
-        (IpAddr::V6(hop), IpAddr::V6(local)) => {
-            let advertisement = Icmpv6Repr::Ndisc(NdiscRepr::NeighborAdvert {
-                flags: NdiscNeighborFlags::SOLICITED | NdiscNeighborFlags::OVERRIDE,
-                target_addr: hop,
-                lladdr: Some(neighbor.into()),
-            });
-            let ip = IpRepr::Ipv6(Ipv6Repr {
-                src_addr: hop,
-                dst_addr: local,
-                next_header: IpProtocol::Icmpv6,
-                payload_len: advertisement.buffer_len(),
-                hop_limit: 255,
-            });
-            let mut frame = ip_frame(config, state, &ip);
-            let payload = &mut frame.payload_mut()[ip.header_len()..];
-            let mut packet = Icmpv6Packet::new_unchecked(payload);
-            let checksums = ChecksumCapabilities::default();
-            advertisement.emit(&hop, &local, &mut packet, &checksums);
-            frame.into_inner()
-        }
-        // The ends and the hop are of one family; without an introduction the
-        // rehearsal fails.
-        _ => Vec::new(),
-    }
 }

@@ -16,6 +16,7 @@ use crate::headers::{self, Contents, RST, SYN, Tcp};
 use crate::interface::{duration, instant, open_interface, open_socket};
 use crate::listener::Listener;
 use crate::observed::Opening;
+use crate::resolution::question;
 use crate::transmit::{Frame, Port, Transmit};
 
 /// How long an aborted connection may wait for its RST to go out.
@@ -45,8 +46,10 @@ pub struct Stack {
     pub(crate) table: Table,
     listeners: Vec<Listener>,
     pub(crate) transmit: Transmit,
-    /// First frames of connections that were taken over, until the next poll.
-    pub(crate) greetings: Vec<Vec<u8>>,
+    /// Frames of our own making, until the next poll.
+    pub(crate) ready: Vec<Vec<u8>>,
+    /// The host on the link that the last connection was begun through.
+    last_hop: Option<IpAddr>,
     counters: Counters,
     random: u64,
     /// The first socket, made in advance: clearing its buffers takes longer than
@@ -73,7 +76,8 @@ impl Stack {
             sockets: SocketSet::new(Vec::new()),
             listeners: Vec::new(),
             transmit,
-            greetings: Vec::new(),
+            ready: Vec::new(),
+            last_hop: None,
             counters: Counters::default(),
         })
     }
@@ -158,7 +162,7 @@ impl Stack {
     pub fn poll(&mut self, now: u64) {
         let time = instant(now);
         self.interface.poll_maintenance(time);
-        self.greet();
+        self.send_ready();
         let mut port = Port {
             transmit: &mut self.transmit,
             received: None,
@@ -182,9 +186,9 @@ impl Stack {
         self.replenish();
     }
 
-    fn greet(&mut self) {
+    fn send_ready(&mut self) {
         let transmit = &mut self.transmit;
-        self.greetings.retain(|frame| {
+        self.ready.retain(|frame| {
             let room = transmit.fits(frame.len());
             if room {
                 transmit.emit(frame.len(), PacketMeta::default(), |bytes| {
@@ -209,7 +213,7 @@ impl Stack {
     /// When to call [`Stack::poll`] again if nothing arrives before; `now` or
     /// earlier means at once, for which the arena may have to be cleared first.
     pub fn next_deadline(&mut self, now: u64) -> Option<u64> {
-        if !self.greetings.is_empty() {
+        if !self.ready.is_empty() {
             return Some(now);
         }
         let at = self.interface.poll_at(instant(now), &self.sockets)?;
@@ -226,9 +230,8 @@ impl Stack {
         if !IpAddress::from(remote.ip()).is_unicast() || remote.port() == 0 {
             return Err(ConnectError::Unaddressable(remote));
         }
-        if !self.has_route(remote.ip()) {
-            return Err(ConnectError::NoRoute(remote));
-        }
+        let hop = self.next_hop(remote.ip());
+        let hop = hop.ok_or(ConnectError::NoRoute(remote))?;
         self.reap(now);
         if self.table.is_full() {
             return Err(ConnectError::Exhausted(self.config.max_connections));
@@ -238,6 +241,14 @@ impl Stack {
         socket
             .connect(self.interface.context(), IpEndpoint::from(remote), local)
             .map_err(|_| ConnectError::NoRoute(remote))?;
+        // smoltcp asks for the first host at once, for another a second later.
+        if let (Some(last), Some(end)) = (self.last_hop, socket.local_endpoint())
+            && last != hop
+        {
+            let question = question(self.config.mac, end.addr.into(), hop);
+            self.ready.push(question);
+        }
+        self.last_hop = Some(hop);
         let state = socket.state();
         let socket = self.sockets.add(socket);
         Ok(self
@@ -277,7 +288,7 @@ impl Stack {
     /// is dropped, so that no session stays behind at a peer. The RSTs go out
     /// with the next [`Stack::poll`].
     pub fn abort_all(&mut self, now: u64) {
-        self.greetings.clear();
+        self.ready.clear();
         for listener in self.listeners.drain(..) {
             listener.socket.map(|socket| self.sockets.remove(socket));
         }
@@ -298,15 +309,18 @@ impl Stack {
         }
     }
 
-    fn has_route(&self, remote: IpAddr) -> bool {
-        self.config
-            .cidrs()
-            .any(|cidr| cidr.contains_addr(&remote.into()))
-            || self
-                .config
-                .gateways
-                .iter()
-                .any(|gateway| gateway.is_ipv4() == remote.is_ipv4())
+    /// The host on the link that frames for `remote` go to.
+    pub(crate) fn next_hop(&self, remote: IpAddr) -> Option<IpAddr> {
+        let on_link = |ip: IpAddr| {
+            self.config
+                .cidrs()
+                .any(|cidr| cidr.contains_addr(&ip.into()))
+        };
+        if on_link(remote) {
+            return Some(remote);
+        }
+        let mut gateways = self.config.gateways.iter().copied();
+        gateways.find(|gateway| gateway.is_ipv4() == remote.is_ipv4())
     }
 
     /// A local port that no connection uses (RFC 6335 §6, dynamic ports).

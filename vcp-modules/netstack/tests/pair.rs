@@ -146,6 +146,21 @@ fn connecting_to_nobody() {
 }
 
 #[test]
+fn an_absent_host_does_not_hold_up_another() {
+    for ipv6 in [false, true] {
+        let mut wire = Wire::new([config(0, false), config(1, false)], Crossing::Wire, 9);
+        let absent = if ipv6 { "[fd07::99]:1" } else { "10.7.0.99:1" };
+        wire.ends[0].connect(absent.parse().unwrap(), 0).unwrap();
+        for _ in 0..3 {
+            wire.step();
+        }
+        let begin = wire.now;
+        open(&mut wire, ipv6);
+        assert!(wire.now - begin < SECOND / 100, "{} ns", wire.now - begin);
+    }
+}
+
+#[test]
 fn connections_have_a_limit_and_give_their_place_back() {
     let mut server = config(1, false);
     server.max_connections = 2;
