@@ -135,7 +135,9 @@ impl Channel {
 
     /// What an instance leaves behind in the host ends with it.
     pub(super) fn drop_instance(&mut self) {
-        self.guest = None;
+        if let Some(guest) = self.guest.take() {
+            self.bury_later(guest);
+        }
         self.ready_now = false;
         self.stalling = false;
         self.corrupting = false;

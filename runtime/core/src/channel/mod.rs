@@ -12,6 +12,7 @@
 //! | `effects` | carrying out what the guest wants |
 //! | `life` | instances: their start, their death, what follows |
 //! | `reload`, `prepare` | another module in the place of one that runs; spares |
+//! | `hands` | a thread for what would hold up the data path |
 //! | `stop` | the end of it all |
 //! | `clients`, `network`, `streams`, `poller` | what the queues end in |
 //! | `convert` | between the queue's words and the table's |
@@ -19,6 +20,7 @@
 mod clients;
 mod convert;
 mod effects;
+mod hands;
 mod life;
 mod network;
 mod poller;
@@ -47,6 +49,7 @@ use crate::journal::Journal;
 use crate::module::Module;
 use crate::status::Shared;
 use clients::Clients;
+use hands::Hands;
 use network::Network;
 use poller::{Poller, Ready};
 use prepare::{Prepared, Spare};
@@ -145,7 +148,7 @@ pub(crate) struct Channel {
     notices: Bucket,
     journal: Journal,
     crashes: u64,
-    runtime: Option<tokio::runtime::Handle>,
+    hands: Hands,
 }
 
 /// Whether the thread goes on.
@@ -169,6 +172,7 @@ impl Channel {
             Some(link) => Some(Network::new(link, &poller)?),
             None => None,
         };
+        let hands = Hands::new(&setup.plan.name, setup.affinity);
         let streams = setup.peers.take().map(Streams::new);
         let channel = Self {
             table: Table::new(setup.limits),
@@ -186,6 +190,7 @@ impl Channel {
             guest: None,
             leave: Leave::No,
             reload: None,
+            hands,
             spare: Spare::default(),
             previous: None,
             ready_now: false,
@@ -201,7 +206,6 @@ impl Channel {
             notices: Bucket::new(NOTICE_BURST, NOTICES_PER_SECOND),
             journal: Journal::default(),
             crashes: 0,
-            runtime: tokio::runtime::Handle::try_current().ok(),
         };
         Ok((channel, waker))
     }
@@ -217,7 +221,13 @@ impl Channel {
         }
         // Clients see their connections close; nothing of the guest is left.
         self.guest = None;
-        self.emit(Event::Stopped);
+        self.forget_spare();
+        let events = self.setup.events.clone();
+        // What was still to be taken apart is gone when the last event comes.
+        let Self { hands, .. } = self;
+        hands.finish();
+        // Nobody listening is nobody to tell.
+        let _ = events.send(Event::Stopped);
     }
 
     fn refuse_all(&mut self, status: Status) {

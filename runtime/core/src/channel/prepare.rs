@@ -51,39 +51,19 @@ impl Channel {
         let generation = self.supervisor.generation() + 1;
         let round = self.spare.round;
         let (own, waker) = (self.own.clone(), self.poller.waker());
-        let runtime = self.runtime.clone();
-        let affinity = self.setup.affinity;
-        let name = format!("{}-prepare", self.setup.plan.name);
-        let work = move || {
-            let _runtime = runtime.as_ref().map(|runtime| runtime.enter());
-            // Not where the VCP that is to be left in peace runs.
-            if let Some(set) = affinity {
-                let _ = rustix::thread::sched_setaffinity(None, &set);
-            }
+        self.hands.give(move || {
             let made = catch_unwind(AssertUnwindSafe(|| make(&blueprint, generation)));
             let panicked = || Fault::Instantiate("the host panicked".to_owned()).into();
-            let result = made.unwrap_or_else(|_| Err(panicked()));
             let prepared = Prepared {
                 purpose,
                 generation,
                 round,
-                result,
+                result: made.unwrap_or_else(|_| Err(panicked())),
             };
             // A VCP that has ended meanwhile needs no instance.
             let _ = own.send(Command::Prepared(prepared));
             waker.wake();
-        };
-        if let Err(error) = std::thread::Builder::new().name(name).spawn(work) {
-            let why = format!("starting a thread: {error}");
-            let prepared = Prepared {
-                purpose,
-                generation,
-                round,
-                result: Err(Fault::Instantiate(why).into()),
-            };
-            let _ = self.own.send(Command::Prepared(prepared));
-            self.poller.waker().wake();
-        }
+        });
     }
 
     /// Sees to it that there is a spare while the VCP serves.
@@ -99,12 +79,24 @@ impl Channel {
     /// The spare of this generation, if there is one.
     pub(super) fn take_spare(&mut self, generation: u32) -> Option<Guest> {
         let (of, guest) = self.spare.guest.take()?;
-        (of == generation).then_some(*guest)
+        if of == generation {
+            return Some(*guest);
+        }
+        self.bury_later(*guest);
+        None
+    }
+
+    /// Taking an instance apart means giving back its memory, which takes longer
+    /// than making one: not on the data path.
+    pub(super) fn bury_later(&mut self, guest: Guest) {
+        self.hands.give(move || drop(guest));
     }
 
     /// What is being made, or waits, is of no use any more.
     pub(super) fn forget_spare(&mut self) {
-        self.spare.guest = None;
+        if let Some((_, guest)) = self.spare.guest.take() {
+            self.bury_later(*guest);
+        }
         self.spare.pending = false;
         self.spare.round += 1;
     }

@@ -198,7 +198,9 @@ impl Channel {
         };
         if handed_over {
             // Its streams are the successor's.
-            self.guest = None;
+            if let Some(old) = self.guest.take() {
+                self.bury_later(old);
+            }
         } else {
             self.drop_instance();
             self.table.restart();

@@ -1,0 +1,74 @@
+//! A thread that helps a channel processor: what takes long and need not be done
+//! on the data path is done there, one thing after the other.
+
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
+
+use rustix::thread::CpuSet;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// The thread, started when there is something for it to do.
+pub(super) struct Hands {
+    name: String,
+    /// Where it may run: not where the VCP that is to be left in peace is pinned.
+    affinity: Option<CpuSet>,
+    runtime: Option<tokio::runtime::Handle>,
+    thread: Option<(Sender<Job>, JoinHandle<()>)>,
+}
+
+impl Hands {
+    pub(super) fn new(vcp: &str, affinity: Option<CpuSet>) -> Self {
+        Self {
+            name: format!("{vcp}-helper"),
+            affinity,
+            runtime: tokio::runtime::Handle::try_current().ok(),
+            thread: None,
+        }
+    }
+
+    /// Has something done. Where no thread is to be had it is done here and now.
+    pub(super) fn give(&mut self, job: impl FnOnce() + Send + 'static) {
+        let job: Job = Box::new(job);
+        match self.start() {
+            Some(jobs) => {
+                if let Err(returned) = jobs.send(job) {
+                    (returned.0)();
+                }
+            }
+            None => job(),
+        }
+    }
+
+    fn start(&mut self) -> Option<&Sender<Job>> {
+        if self.thread.is_none() {
+            let (jobs, todo) = channel::<Job>();
+            let (affinity, runtime) = (self.affinity, self.runtime.clone());
+            let work = move || {
+                // Granted WASI operations may need tokio's timers.
+                let _runtime = runtime.as_ref().map(|runtime| runtime.enter());
+                if let Some(set) = affinity {
+                    // Where this can't be had, it runs where its VCP does.
+                    let _ = rustix::thread::sched_setaffinity(None, &set);
+                }
+                todo.into_iter().for_each(|job| job());
+            };
+            let builder = std::thread::Builder::new().name(self.name.clone());
+            match builder.spawn(work) {
+                Ok(thread) => self.thread = Some((jobs, thread)),
+                Err(error) => tracing::warn!("starting {}: {error}", self.name),
+            }
+        }
+        self.thread.as_ref().map(|(jobs, _)| jobs)
+    }
+
+    /// Waits until everything is done.
+    pub(super) fn finish(self) {
+        if let Some((jobs, thread)) = self.thread {
+            drop(jobs);
+            if thread.join().is_err() {
+                tracing::error!("{} panicked", self.name);
+            }
+        }
+    }
+}
