@@ -54,7 +54,7 @@ pub(crate) fn areas(fault: &str, data: Span) -> Result<Areas, String> {
         "areas-small" => areas.data.length = (64 << 10) - 1,
         "areas-outside" => areas.data.length = 1 << 31,
         "areas-near-end" => areas.data = span(u32::MAX - 4095, u32::MAX),
-        "areas-overlap" => areas.receive = span(data.address + data.length - 1, 1 << 17),
+        "areas-overlap" => areas.receive = span(data.address + data.length - 1, 1),
         "receive-outside" => areas.receive = span(u32::MAX, 1 << 17),
         _ => {}
     }
