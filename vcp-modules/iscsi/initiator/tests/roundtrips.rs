@@ -160,3 +160,13 @@ fn other_refusals_are_final() {
         assert_eq!(pair.connects.len(), 1);
     }
 }
+
+/// Nor is a negotiation that fails, whatever the stage.
+#[test]
+fn failed_negotiation_is_final() {
+    let config = config(&[("header-digest", "crc32c")]);
+    let mut pair = Pair::new(config, Settings::default(), disk());
+    pair.run();
+    assert!(pair.failed().unwrap().contains("HeaderDigest"));
+    assert_eq!(pair.connects.len(), 1);
+}

@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::String;
 use core::net::SocketAddr;
 
-use vcp_iscsi_proto::login::{LoginClass, LoginStatus};
+use vcp_iscsi_proto::login::{LoginClass, LoginStatus, Stage};
 use vcp_iscsi_proto::pdu::LoginResponse;
 
 use super::{Initiator, MS, Phase};
@@ -155,7 +155,7 @@ impl Initiator {
                 );
                 self.connect_anew(now, self.address);
             }
-            Err(error) if login.is_first() && may_miss_security(&error) => {
+            Err(error) if login.is_first() && may_miss_security(&error, response) => {
                 if !self.config.take_security_stage() {
                     return Err(login_fault(error));
                 }
@@ -340,7 +340,7 @@ impl Initiator {
 
 /// Whether an answer to the first request of a login may be due to its stage. Targets
 /// that want a security stage say so in many ways.
-fn may_miss_security(error: &LoginError) -> bool {
+fn may_miss_security(error: &LoginError, response: &LoginResponse) -> bool {
     match error {
         LoginError::Refused(status) => matches!(
             status,
@@ -349,7 +349,7 @@ fn may_miss_security(error: &LoginError) -> bool {
                 | LoginStatus::MissingParameter
                 | LoginStatus::InvalidDuringLogin
         ),
-        LoginError::Protocol(_) => true,
+        LoginError::Protocol(_) => response.stage == Stage::Security,
         LoginError::Authentication(_) => false,
     }
 }
