@@ -4,6 +4,7 @@
 //! What a unit does not answer it does not have; only size, block size and being a
 //! disk are indispensable.
 
+mod findings;
 mod questions;
 
 use alloc::format;
@@ -333,80 +334,6 @@ impl Survey {
             (ModeForm::Ten, CACHING_PAGE) => Some(Question::Mode(ModeForm::Six, ALL_PAGES)),
             _ => None,
         }
-    }
-
-    /// Of a page that the unit lists, what it says there.
-    fn listed<T>(&self, page: u8, value: Option<T>) -> Option<T> {
-        value.filter(|_| self.pages.contains(&page))
-    }
-
-    fn device(&self) -> Result<Device, SurveyError> {
-        let capacity = self
-            .capacity
-            .ok_or_else(|| self.error("does not tell its capacity"))?;
-        let block = capacity.block_len;
-        if !block.is_power_of_two() || !(512..=65536).contains(&block) {
-            return Err(self.error(&format!(
-                "has blocks of {block} bytes, which nobody can use"
-            )));
-        }
-        if capacity.byte_len().is_none() {
-            return Err(self.error("has a capacity beyond all reason"));
-        }
-        let mode = self.mode.unwrap_or_default();
-        let cache = mode.caching.map(|page| page.write_cache);
-        let provisioning = self.provisioning();
-        let limits = self
-            .listed(page::BLOCK_LIMITS, self.limits)
-            .unwrap_or_default();
-        let (max_unmap, max_write_same) = self.provisioning_limits(&capacity, &limits);
-        Ok(Device {
-            block_size: block,
-            blocks: capacity.last_lba + 1,
-            physical_block_size: (block << capacity.physical_exponent.min(15)).min(1 << 20),
-            identity: self.identity(),
-            read_only: mode.write_protected,
-            write_cache: cache.unwrap_or(true),
-            write_cache_known: cache == Some(true),
-            fua: mode.fua,
-            synchronize: true,
-            max_transfer: match limits.max_transfer {
-                0 => u32::MAX / block * block,
-                blocks => blocks.min(u32::MAX / block) * block,
-            },
-            max_unmap,
-            max_write_same,
-            write_same_unmaps: provisioning.is_some_and(|p| p.write_same_16),
-            unmapped_is_zero: provisioning.is_some_and(|p| p.reads_zeros) || capacity.reads_zeros,
-        })
-    }
-
-    /// Most blocks of one UNMAP and one WRITE SAME (SBC-3 §6.5.3). There is no sure
-    /// sign that a unit has WRITE SAME; it is tried, and given up when refused.
-    fn provisioning_limits(&self, capacity: &Capacity16, limits: &BlockLimits) -> (u32, u32) {
-        let has_unmap = self
-            .provisioning()
-            .map_or(capacity.provisioning, |p| p.unmap);
-        let max_unmap = if has_unmap && limits.max_unmap_descriptors > 0 {
-            limits.max_unmap_blocks
-        } else {
-            0
-        };
-        let max_write_same = match limits.max_write_same {
-            0 => u32::MAX,
-            blocks => u32::try_from(blocks).unwrap_or(u32::MAX),
-        };
-        (max_unmap, max_write_same)
-    }
-
-    fn provisioning(&self) -> Option<LogicalBlockProvisioning> {
-        self.listed(page::LOGICAL_BLOCK_PROVISIONING, self.provisioning)
-    }
-
-    fn identity(&self) -> String {
-        self.listed(page::DEVICE_IDENTIFICATION, self.designator.clone())
-            .or_else(|| self.listed(page::SERIAL_NUMBER, self.serial.clone()))
-            .unwrap_or_default()
     }
 
     fn error(&self, what: &str) -> SurveyError {
