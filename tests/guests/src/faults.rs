@@ -3,5 +3,7 @@
 //! for each, and a test that finds out if not.
 
 pub mod device;
+pub mod handover;
 pub mod processor;
+pub mod recovery;
 pub mod wasi;

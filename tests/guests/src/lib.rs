@@ -1,9 +1,17 @@
 //! VCPs with deliberate faults, for tests of what contains them: components built
 //! from this directory by the build script, and the names of their faults.
 //!
-//! Each takes `config.fault`, one of its list below, and `config.generations`,
-//! such as `1..1` (the default): which of its instances have the fault. All others
-//! are small well-behaved disks.
+//! Each takes `config.fault`, one of its lists below, and is otherwise a small
+//! well-behaved disk. Those with an allocator of their own also take
+//!
+//! - `config.generations`, such as `1..1` (the default): which of its instances have
+//!   the fault;
+//! - `config.call`, such as `7`: a fault that would strike when it is asked to flush
+//!   strikes in that call of `process` instead;
+//!
+//! and hand their state over: the device its contents, the processor a stream. The
+//! device's fault `suspend` takes `config.resume`, after how many milliseconds it is
+//! over.
 
 pub mod faults;
 

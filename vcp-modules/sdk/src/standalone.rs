@@ -3,15 +3,23 @@
 
 use core::alloc::Layout;
 use core::panic::PanicInfo;
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::log::{Level, write};
 
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
+/// A panic is being told of. One more comes from the telling, for want of memory.
+static TELLING: AtomicBool = AtomicBool::new(false);
+
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
-    write(Level::Error, &alloc::format!("{info}"));
+    if TELLING.swap(true, Relaxed) {
+        write(Level::Error, "no memory left to say why");
+    } else {
+        write(Level::Error, &alloc::format!("{info}"));
+    }
     core::arch::wasm32::unreachable()
 }
 

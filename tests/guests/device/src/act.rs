@@ -60,6 +60,7 @@ impl Misbehave {
                 black_box(deep::calls(u64::MAX));
             }
             "allocate" => allocate(),
+            "grow" if first => grow(),
             _ if fault.starts_with("log-") => talk(fault, first),
             _ => tell(fault, first, effects),
         }
@@ -104,6 +105,12 @@ fn allocate() {
     loop {
         held.push(black_box(vec![1u8; 1 << 20]));
     }
+}
+
+/// Takes all the memory there is, and goes on.
+fn grow() {
+    #[cfg(target_arch = "wasm32")]
+    while core::arch::wasm32::memory_grow(0, 16) != usize::MAX {}
 }
 
 fn talk(fault: &str, first: bool) {

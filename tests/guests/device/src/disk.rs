@@ -22,6 +22,16 @@ impl Disk {
         }
     }
 
+    /// The contents.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Takes over the contents of another.
+    pub(crate) fn fill(&mut self, bytes: &[u8]) {
+        self.bytes.copy_from_slice(bytes);
+    }
+
     /// Does what a request asks and returns where the data of a read lies. The
     /// host keeps requests inside the device.
     pub(crate) fn execute(&mut self, request: &Request, data: &Arena) -> Span {

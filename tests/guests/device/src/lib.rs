@@ -9,7 +9,14 @@ mod deep;
 mod disk;
 #[path = "../../src/faults/device.rs"]
 pub mod faults;
+#[path = "../../common/handover.rs"]
+mod handover;
+#[path = "../../src/faults/handover.rs"]
+pub mod handover_faults;
+#[path = "../../src/faults/recovery.rs"]
+pub mod recovery_faults;
 mod setup;
+mod suspend;
 
 use alloc::string::{String, ToString};
 use alloc::vec;
@@ -19,9 +26,11 @@ use vcp_sdk::block::{Completion, Notice, Operation, Request, Status};
 use vcp_sdk::control::{Areas, Command, Start};
 use vcp_sdk::device::Effects;
 use vcp_sdk::types::{Instant, Span};
-use vcp_sdk::{Arena, Device};
+use vcp_sdk::{Arena, Device, Handover};
 
 use disk::Disk;
+use setup::Setup;
+use suspend::Suspension;
 
 pub(crate) const NOTHING: Span = Span {
     address: 0,
@@ -34,23 +43,30 @@ pub struct Misbehave {
     data: Arena,
     /// The fault, if this generation has it; or else empty.
     fault: String,
-    announced: bool,
+    setup: Setup,
+    handover: handover::Handover,
+    /// Calls of `process`.
+    calls: u32,
     /// The flush that set it off has come.
     struck: bool,
     /// Tags that it has answered, or kept to answer when it should not.
     kept: Vec<u64>,
+    suspension: Suspension,
 }
 
 impl Device for Misbehave {
     fn start(start: Start) -> Result<(Self, Areas), String> {
-        let fault = setup::fault(&start)?;
+        let setup = Setup::read(&start)?;
         let vcp = Self {
             disk: Disk::new(),
             data: Arena::new(setup::DATA_AREA, 0),
-            fault,
-            announced: false,
+            fault: setup.fault.clone(),
+            handover: handover::Handover::new(&setup.fault),
+            setup,
+            calls: 0,
             struck: false,
             kept: Vec::new(),
+            suspension: Suspension::default(),
         };
         let areas = setup::areas(&vcp.fault, vcp.data.span())?;
         Ok((vcp, areas))
@@ -62,26 +78,52 @@ impl Device for Misbehave {
             notices: Vec::new(),
             deadline: None,
         };
-        if !self.announced {
-            self.announced = true;
-            let geometry = setup::geometry(&self.fault);
-            effects.notices.push(Notice::Ready(geometry));
+        self.calls = self.calls.saturating_add(1);
+        if self.calls == 1 {
+            self.announce(&mut effects);
         }
-        let asked = requests
-            .iter()
-            .any(|request| request.operation == Operation::Flush);
-        if (asked || self.struck) && !self.fault.is_empty() {
-            let first = !self.struck;
-            self.struck = true;
-            let fault = self.fault.to_string();
-            self.act(&fault, first, requests, &mut effects);
-        } else {
-            effects.completions = requests.iter().map(|r| self.answer(r)).collect();
+        let first = !self.struck;
+        self.struck = self.is_struck(requests);
+        match self.fault.clone().as_str() {
+            _ if self.handover.is_silent() => {}
+            "suspend" if self.struck => self.suspend(now, requests, &mut effects),
+            fault if self.struck => self.act(fault, first, requests, &mut effects),
+            _ => effects.completions = requests.iter().map(|r| self.answer(r)).collect(),
         }
         if !commands.is_empty() {
             self.leave(now, &mut effects);
         }
         effects
+    }
+}
+
+impl Handover for Misbehave {
+    fn snapshot(&mut self, _now: Instant) -> Result<Vec<u8>, String> {
+        self.handover.snapshot(self.disk.bytes().to_vec())
+    }
+
+    fn restore(&mut self, _now: Instant, state: &[u8]) -> Result<(), String> {
+        self.disk.fill(self.handover.restore(state, disk::SIZE)?);
+        Ok(())
+    }
+}
+
+impl Misbehave {
+    /// Whether the fault has struck, or does in this call.
+    fn is_struck(&self, requests: &[Request]) -> bool {
+        let asked = || requests.iter().any(|r| r.operation == Operation::Flush);
+        let now = self.setup.call.map_or_else(asked, |n| self.calls == n);
+        !self.fault.is_empty() && (self.struck || now)
+    }
+
+    fn announce(&self, effects: &mut Effects) {
+        let notice = match self.fault.as_str() {
+            "never-ready" => None,
+            "suspended-first" => Some(Notice::Suspended("not yet".into())),
+            "failed-first" => Some(Notice::Failed("not like this".into())),
+            _ => self.handover.announce(setup::geometry(&self.fault)),
+        };
+        effects.notices.extend(notice);
     }
 }
 
@@ -111,4 +153,4 @@ impl Misbehave {
     }
 }
 
-vcp_sdk::export_device!(Misbehave);
+vcp_sdk::export_device!(Misbehave, handover);

@@ -8,31 +8,53 @@ use vcp_sdk::control::{Areas, Start};
 use vcp_sdk::types::Span;
 
 use crate::disk::SIZE;
-use crate::{NOTHING, deep, faults};
+use crate::{NOTHING, deep, faults, handover_faults, recovery_faults};
 
 pub(crate) const DATA_AREA: u32 = 256 << 10;
 
-/// The fault of this generation, from the configuration; empty for none.
-pub(crate) fn fault(start: &Start) -> Result<String, String> {
-    let (mut fault, mut from, mut to) = (String::new(), 1, 1);
-    for (key, value) in &start.config {
-        match key.as_str() {
-            "fault" => fault.clone_from(value),
-            "generations" => {
-                let number = |text: &str| text.parse::<u32>().map_err(|e| format!("{e}"));
-                let (first, last) = value.split_once("..").ok_or("no range")?;
-                (from, to) = (number(first)?, number(last)?);
+/// The configuration.
+#[derive(Default)]
+pub(crate) struct Setup {
+    /// The fault of this generation; empty for none.
+    pub(crate) fault: String,
+    /// The call in which it strikes; without, the first with a flush.
+    pub(crate) call: Option<u32>,
+    /// Nanoseconds after which a suspension ends.
+    pub(crate) resume: Option<u64>,
+}
+
+impl Setup {
+    pub(crate) fn read(start: &Start) -> Result<Self, String> {
+        let (mut setup, mut from, mut to) = (Self::default(), 1, 1);
+        let number = |text: &str| text.parse::<u32>().map_err(|e| format!("{e}"));
+        for (key, value) in &start.config {
+            match key.as_str() {
+                "fault" => setup.fault.clone_from(value),
+                "generations" => {
+                    let (first, last) = value.split_once("..").ok_or("no range")?;
+                    (from, to) = (number(first)?, number(last)?);
+                }
+                "call" => setup.call = Some(number(value)?),
+                "resume" => setup.resume = Some(u64::from(number(value)?) * 1_000_000),
+                other => return Err(format!("config.{other}: unknown key")),
             }
-            other => return Err(format!("config.{other}: unknown key")),
         }
+        let fault = setup.fault.as_str();
+        let lists = [
+            faults::FAULTS,
+            handover_faults::FAULTS,
+            recovery_faults::FAULTS,
+        ];
+        if !fault.is_empty() && !lists.concat().contains(&fault) {
+            return Err(format!(
+                "config.fault: {fault:?} is no fault of this module"
+            ));
+        }
+        if !(from..=to).contains(&start.generation) {
+            setup.fault.clear();
+        }
+        Ok(setup)
     }
-    if !fault.is_empty() && !faults::FAULTS.contains(&fault.as_str()) {
-        return Err(format!(
-            "config.fault: {fault:?} is no fault of this module"
-        ));
-    }
-    let due = (from..=to).contains(&start.generation);
-    Ok(if due { fault } else { String::new() })
 }
 
 /// The areas, after what goes wrong in `init`.

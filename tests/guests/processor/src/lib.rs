@@ -7,6 +7,11 @@ extern crate alloc;
 #[path = "../../src/faults/processor.rs"]
 pub mod faults;
 mod frames;
+#[path = "../../common/handover.rs"]
+mod handover;
+#[path = "../../src/faults/handover.rs"]
+pub mod handover_faults;
+mod kept;
 mod setup;
 mod streams;
 
@@ -19,16 +24,22 @@ use vcp_sdk::block::{Completion, Geometry, Notice, Operation, Request, Status};
 use vcp_sdk::control::{Areas, Start};
 use vcp_sdk::net::streams::Event;
 use vcp_sdk::processor::{Effects, Events, Network};
-use vcp_sdk::types::Span;
-use vcp_sdk::{Arena, Processor};
+use vcp_sdk::types::{Instant, Span};
+use vcp_sdk::{Arena, Handover, Processor};
+
+use kept::Kept;
+use setup::Setup;
 
 /// The VCP.
 pub struct Misbehave {
     data: Arena,
     zeroes: Arena,
     fault: String,
-    peer: (String, u16),
-    announced: bool,
+    setup: Setup,
+    handover: handover::Handover,
+    kept: Kept,
+    /// Calls of `process`.
+    calls: u32,
     struck: bool,
     /// Identifier of the stream that is open or being opened.
     stream: u32,
@@ -36,14 +47,16 @@ pub struct Misbehave {
 
 impl Processor for Misbehave {
     fn start(start: Start, network: Network) -> Result<(Self, Areas), String> {
-        let (fault, peer) = setup::fault(&start)?;
+        let setup = Setup::read(&start)?;
         let receive = Arena::new(128 << 10, 0);
         let vcp = Self {
             data: Arena::new(256 << 10, 0),
             zeroes: Arena::new(2 << 20, 0),
-            fault,
-            peer,
-            announced: false,
+            fault: setup.fault.clone(),
+            handover: handover::Handover::new(&setup.fault),
+            setup,
+            kept: Kept::default(),
+            calls: 0,
             struck: false,
             stream: 0,
         };
@@ -74,9 +87,9 @@ impl Processor for Misbehave {
             closes: Vec::new(),
             deadline: None,
         };
-        if !self.announced {
-            self.announced = true;
-            effects.notices.push(Notice::Ready(geometry()));
+        self.calls = self.calls.saturating_add(1);
+        if self.calls == 1 {
+            effects.notices.extend(self.handover.announce(geometry()));
         }
         for event in &events.stream_events {
             if let Event::Closed((_, why)) = event {
@@ -85,13 +98,16 @@ impl Processor for Misbehave {
                     .push(Notice::Found(format!("closed: {why}")));
             }
         }
-        effects.completions = events.requests.iter().map(|r| self.answer(r)).collect();
-        let asked = events
-            .requests
-            .iter()
-            .any(|request| request.operation == Operation::Flush);
+        if !self.handover.is_silent() {
+            effects.completions = events.requests.iter().map(|r| self.answer(r)).collect();
+        }
+        let flush = |request: &Request| request.operation == Operation::Flush;
+        let asked = || events.requests.iter().any(flush);
+        let due = self.setup.call.map_or_else(asked, |n| self.calls == n);
         let fault = self.fault.clone();
-        if asked && !fault.is_empty() {
+        if fault.starts_with("stream-") && faults::HANDOVER.contains(&&*fault) {
+            self.keep(&fault, due, &events.stream_events, &mut effects);
+        } else if due && !fault.is_empty() {
             self.struck = true;
             self.send_frames(&fault, &mut effects);
             self.strike_streams(&fault, &mut effects);
@@ -102,6 +118,18 @@ impl Processor for Misbehave {
             effects.notices.push(Notice::Stopped);
         }
         effects
+    }
+}
+
+impl Handover for Misbehave {
+    fn snapshot(&mut self, _now: Instant) -> Result<Vec<u8>, String> {
+        self.handover.snapshot(self.kept.state().to_vec())
+    }
+
+    fn restore(&mut self, _now: Instant, state: &[u8]) -> Result<(), String> {
+        let state = self.handover.restore(state, kept::STATE)?;
+        self.kept = Kept::resumed(state);
+        Ok(())
     }
 }
 
@@ -147,4 +175,4 @@ pub(crate) fn many<T: Clone>(count: usize, one: T) -> Vec<T> {
     vec![one; count]
 }
 
-vcp_sdk::export_processor!(Misbehave);
+vcp_sdk::export_processor!(Misbehave, handover);

@@ -77,15 +77,15 @@ impl Misbehave {
         }
     }
 
-    fn connect(&self, stream: u32) -> ConnectOp {
+    pub(crate) fn connect(&self, stream: u32) -> ConnectOp {
         ConnectOp {
             stream,
-            address: self.peer.0.clone(),
-            port: self.peer.1,
+            address: self.setup.peer.0.clone(),
+            port: self.setup.peer.1,
         }
     }
 
-    fn send(&self, stream: u32, length: u32) -> SendOp {
+    pub(crate) fn send(&self, stream: u32, length: u32) -> SendOp {
         let data = Span {
             length,
             ..self.zeroes.span()

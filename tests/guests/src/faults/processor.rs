@@ -35,3 +35,6 @@ pub const FAULTS: &[&str] = &[
     "close-unsent",
     "failed-with-stream",
 ];
+
+/// With a stream that is handed over.
+pub const HANDOVER: &[&str] = &["stream-kept", "stream-reused"];

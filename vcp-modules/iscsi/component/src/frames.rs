@@ -2,7 +2,6 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
-use alloc::vec::Vec;
 use core::net::{IpAddr, SocketAddr};
 
 use vcp_netstack::{Checksum, Config, ConnectionState, Handle, Stack, State};
@@ -47,7 +46,6 @@ impl Frames {
         config.checksum_offload = link.checksum_offload;
         config.segmentation_offload = link.segmentation_offload;
         config.max_connections = CONNECTIONS;
-        set_aside(config.receive_buffer + config.send_buffer);
         let stack = Stack::new(config, now).map_err(|error| format!("net: {error}"))?;
         let arena = address_of(stack.outgoing().0);
         Ok(Self {
@@ -176,13 +174,6 @@ impl Frames {
             .collect();
         self.stack.next_deadline(now)
     }
-}
-
-/// Makes the memory large enough for the first connection, so that a spare that
-/// gets its memory touched has all it will need.
-fn set_aside(bytes: usize) {
-    // An allocator keeps what it is given back.
-    drop(core::hint::black_box(Vec::<u8>::with_capacity(bytes)));
 }
 
 #[cfg(target_arch = "wasm32")]
