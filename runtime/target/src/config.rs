@@ -95,6 +95,10 @@ pub struct Policy {
     pub delay_transit: bool,
     /// StatSN of the first response.
     pub initial_stat_sn: u32,
+    /// Ends the session that a login reinstates, and its tasks with it
+    /// (RFC 7143 §6.3.5). A target that does not is broken: the old session lives
+    /// on beside the new one.
+    pub reinstate: bool,
 }
 
 impl Default for Policy {
@@ -119,6 +123,7 @@ impl Default for Policy {
             extra_keys: Vec::new(),
             delay_transit: false,
             initial_stat_sn: 1,
+            reinstate: true,
         }
     }
 }

@@ -201,11 +201,19 @@ impl Target {
         control: &Arc<Control>,
     ) -> Option<u16> {
         let mut sessions = lock(&self.sessions);
-        let node = node.map(|node| node.name.clone());
+        let name = node.map(|node| node.name.clone());
         let same = |s: &Session| {
-            s.info.initiator == initiator && s.info.isid == isid && s.info.node == node
+            let reinstated =
+                s.info.initiator == initiator && s.info.isid == isid && s.info.node == name;
+            reinstated && self.config.policy.reinstate
         };
-        for (_, old) in sessions.by_handle.extract_if(|_, session| same(session)) {
+        for (tsih, old) in sessions.by_handle.extract_if(|_, session| same(session)) {
+            // At once, whatever thread drives the old connection and whatever it
+            // is doing: its writes that were held back don't land any more.
+            if let Some(node) = node {
+                let units = node.units.units();
+                units.for_each(|(_, unit)| unit.detach(tsih.into()));
+            }
             old.control.tell(Order::Reinstated);
         }
         let from = sessions.last;
@@ -217,7 +225,7 @@ impl Target {
             tsih,
             initiator: initiator.to_owned(),
             isid,
-            node,
+            node: name,
         };
         sessions.by_handle.insert(
             tsih,

@@ -103,6 +103,7 @@ impl Connection {
     /// So many bytes were put at the start of [`spare`](Self::spare).
     pub fn received(&mut self, now: Duration, count: usize) {
         self.wire.now = now;
+        self.obey_orders();
         self.input.filled_by(count);
         self.drain_input();
         self.pump();
@@ -112,6 +113,7 @@ impl Connection {
     /// copied.
     pub fn receive(&mut self, now: Duration, mut bytes: &[u8]) {
         self.wire.now = now;
+        self.obey_orders();
         // First the rest of a PDU that began earlier, and no more.
         while !self.input.is_empty() && !bytes.is_empty() && self.end.is_none() {
             let missing = self.need.saturating_sub(self.input.filled().len()).max(1);
@@ -240,14 +242,7 @@ impl Connection {
     /// Does what time, or another thread, asks for.
     pub fn tick(&mut self, now: Duration) {
         self.wire.now = now;
-        for order in self.wire.control.take() {
-            let done = self.obey(order);
-            if let Err(end) = done
-                && self.end.is_none()
-            {
-                self.finish(end);
-            }
-        }
+        self.obey_orders();
         let late = match &mut self.phase {
             Phase::Login(login) if login.deadline() <= now => Err(End::TimedOut("login")),
             Phase::Full(full) => full.tick(&mut self.wire),
@@ -257,6 +252,19 @@ impl Connection {
             self.finish(end);
         }
         self.pump();
+    }
+
+    /// Before anything that comes from the initiator: an order may have come
+    /// first, such as that another session has taken this one's place.
+    fn obey_orders(&mut self) {
+        for order in self.wire.control.take() {
+            let done = self.obey(order);
+            if let Err(end) = done
+                && self.end.is_none()
+            {
+                self.finish(end);
+            }
+        }
     }
 
     fn obey(&mut self, order: Order) -> Result<(), End> {

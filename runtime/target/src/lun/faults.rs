@@ -20,6 +20,9 @@ pub struct Faults {
     pub task_set_full_every: Option<NonZeroU32>,
     /// The response to a write is held back this long.
     pub write_delay: Duration,
+    /// The bytes of a write reach the medium only so long after the last of them
+    /// came, and the response follows at once: a target whose queue is long.
+    pub landing_delay: Duration,
     /// The response to a read is held back this long.
     pub read_delay: Duration,
 }

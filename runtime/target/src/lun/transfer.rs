@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::cdb::{Blocks, Cdb, opcode, refuse_protection};
 use super::sense::{Refusal, Sense};
-use super::{Action, LogicalUnit};
+use super::{Action, LogicalUnit, Nexus};
 use crate::disk::DiskError;
 
 impl LogicalUnit {
@@ -66,6 +66,17 @@ impl LogicalUnit {
     /// Takes a part of a write.
     pub fn write(&self, offset: u64, data: &[u8]) -> Result<(), Refusal> {
         self.disk.write_at(offset, data).map_err(refusal)
+    }
+
+    /// Takes a write that was held back, if its nexus has not been lost
+    /// meanwhile: whether it has landed. One that lands does so before the loss of
+    /// the nexus, or not at all.
+    pub fn land(&self, nexus: Nexus, offset: u64, data: &[u8]) -> Result<bool, Refusal> {
+        let state = self.state();
+        if !state.attentions.contains_key(&nexus) {
+            return Ok(false);
+        }
+        self.write(offset, data).map(|()| true)
     }
 
     /// Ends a write whose bytes have all come.

@@ -4,6 +4,7 @@
 mod client;
 mod data;
 mod faults;
+mod fencing;
 mod fixture;
 mod full;
 mod hostile;

@@ -55,14 +55,8 @@ impl FullFeature {
                 length,
                 fua,
             }) => {
-                self.fetch(
-                    wire,
-                    task,
-                    command,
-                    pdu.data,
-                    Sink::Medium { offset, fua },
-                    length,
-                )?;
+                let sink = Sink::for_write(task.unit.as_deref(), offset, length, fua);
+                self.fetch(wire, task, command, pdu.data, sink, length)?;
             }
             Ok(Action::Parameters { length }) => {
                 let length = length.min(crate::lun::MAX_PARAMETERS);

@@ -284,6 +284,10 @@ impl FullFeature {
                     work: Work::Send(_),
                     ..
                 }) => self.sending.push_back(itt),
+                Some(Task {
+                    work: Work::Land { .. },
+                    ..
+                }) => self.land(wire, itt),
                 _ => self.respond_now(wire, itt),
             }
         }

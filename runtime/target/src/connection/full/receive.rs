@@ -161,9 +161,14 @@ impl FullFeature {
         let Some(task) = self.tasks.get_mut(&itt) else {
             return;
         };
-        let Work::Receive(receiving) = &task.work else {
+        let Work::Receive(receiving) = &mut task.work else {
             return;
         };
+        if let (None, Sink::Later { delay, .. }) = (receiving.failure, &receiving.sink) {
+            self.delayed.push((wire.now + *delay, itt));
+            task.work = receiving.sink.land();
+            return;
+        }
         let outcome = match (receiving.failure, &task.unit, &receiving.sink) {
             (Some(refusal), _, _) => Err(refusal),
             (None, Some(unit), Sink::Medium { fua, .. }) => unit.finish_write(*fua),
@@ -181,6 +186,28 @@ impl FullFeature {
         } else {
             self.delayed.push((wire.now + delay, itt));
         }
+    }
+
+    /// Puts a write on the medium that was held back.
+    pub(super) fn land(&mut self, wire: &mut Wire, itt: u32) {
+        let nexus = self.nexus();
+        let Some(task) = self.tasks.get_mut(&itt) else {
+            return;
+        };
+        let (Work::Land { offset, bytes, fua }, Some(unit)) = (&task.work, &task.unit) else {
+            return;
+        };
+        let outcome = match unit.land(nexus, *offset, bytes) {
+            Ok(true) => unit.finish_write(*fua),
+            // The session is over, and this connection is about to hear of it.
+            Ok(false) => {
+                self.remove(itt);
+                return;
+            }
+            Err(refusal) => Err(refusal),
+        };
+        task.work = Work::Respond(outcome);
+        self.respond_now(wire, itt);
     }
 
     /// Sends the response that was held back.
@@ -214,7 +241,7 @@ impl Receiving {
             (Sink::Medium { offset: base, .. }, Some(unit)) => {
                 unit.write(*base + u64::from(offset), data)
             }
-            (Sink::Parameters(list), _) => {
+            (Sink::Parameters(list) | Sink::Later { bytes: list, .. }, _) => {
                 list[offset as usize..][..data.len()].copy_from_slice(data);
                 Ok(())
             }

@@ -1,6 +1,7 @@
 //! A SCSI command in progress.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use vcp_iscsi_proto::Lun;
 use vcp_iscsi_proto::Serial;
@@ -33,6 +34,13 @@ pub(super) enum Work {
     Send(Sending),
     /// Fetch write data, then status.
     Receive(Receiving),
+    /// Put these bytes on the medium once the delay is over, then send status.
+    Land {
+        /// Where on the medium.
+        offset: u64,
+        bytes: Vec<u8>,
+        fua: bool,
+    },
     /// Send this, once the delay is over.
     Respond(Result<(), Refusal>),
 }
@@ -72,6 +80,13 @@ pub(super) struct Receiving {
 pub(super) enum Sink {
     /// To the medium, from this offset on.
     Medium { offset: u64, fua: bool },
+    /// Kept for a while, and then to the medium.
+    Later {
+        offset: u64,
+        bytes: Vec<u8>,
+        fua: bool,
+        delay: Duration,
+    },
     /// Kept for the command.
     Parameters(Vec<u8>),
     /// Nowhere: the command has failed, or takes none.
@@ -89,6 +104,42 @@ pub(super) struct Sequence {
     pub(super) received: u32,
     /// DataSN of the next PDU.
     pub(super) data_sn: u32,
+}
+
+impl Sink {
+    /// What is to be done with a write that is held back, all of which has come.
+    pub(super) fn land(&mut self) -> Work {
+        match self {
+            Self::Later {
+                offset, bytes, fua, ..
+            } => Work::Land {
+                offset: *offset,
+                bytes: std::mem::take(bytes),
+                fua: *fua,
+            },
+            _ => Work::Respond(Ok(())),
+        }
+    }
+
+    /// Where the bytes of a write go: to the medium, unless a fault holds them
+    /// back.
+    pub(super) fn for_write(
+        unit: Option<&LogicalUnit>,
+        offset: u64,
+        length: u32,
+        fua: bool,
+    ) -> Self {
+        let delay = unit.map(|unit| unit.faults().landing_delay);
+        match delay.filter(|delay| !delay.is_zero()) {
+            None => Self::Medium { offset, fua },
+            Some(delay) => Self::Later {
+                offset,
+                bytes: vec![0; length as usize],
+                fua,
+                delay,
+            },
+        }
+    }
 }
 
 impl Task {
