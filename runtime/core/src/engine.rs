@@ -6,6 +6,7 @@ use wasmtime::{Config, OptLevel};
 
 use crate::guest::Saboteur;
 use crate::memory::Creator;
+use crate::remember::Remembered;
 
 /// Bytes of a fiber's stack: the Wasm stack and the host functions above it.
 const ASYNC_STACK: usize = 2 << 20;
@@ -25,17 +26,21 @@ impl Engine {
     /// images and moving memories; `metered` counts fuel in guest code, and only
     /// a measurement of what metering costs has a reason to switch it off.
     pub fn new(metered: bool) -> anyhow::Result<Self> {
-        let mut config = Config::new();
+        Self::of(config(metered))
+    }
+
+    /// As [`Engine::new`], metered, for who compiles many versions of one
+    /// component: remembers functions in memory, up to 64 MiB, and compiles those
+    /// only that it has not seen.
+    pub fn remembering() -> anyhow::Result<Self> {
+        let mut config = config(true);
         config
-            .wasm_component_model(true)
-            .consume_fuel(metered)
-            .cranelift_opt_level(OptLevel::Speed)
-            .memory_init_cow(false)
-            .memory_may_move(false)
-            .coredump_on_trap(true)
-            .with_host_memory(Arc::new(Creator))
-            .async_stack_size(ASYNC_STACK)
-            .max_wasm_stack(WASM_STACK);
+            .enable_incremental_compilation(Arc::new(Remembered::default()))
+            .map_err(|error| anyhow::anyhow!("setting up compilation: {error:#}"))?;
+        Self::of(config)
+    }
+
+    fn of(config: Config) -> anyhow::Result<Self> {
         let wasmtime = wasmtime::Engine::new(&config)
             .map_err(|error| anyhow::anyhow!("setting up the WebAssembly engine: {error:#}"))?;
         Ok(Self {
@@ -43,4 +48,19 @@ impl Engine {
             saboteur: Saboteur::default(),
         })
     }
+}
+
+fn config(metered: bool) -> Config {
+    let mut config = Config::new();
+    config
+        .wasm_component_model(true)
+        .consume_fuel(metered)
+        .cranelift_opt_level(OptLevel::Speed)
+        .memory_init_cow(false)
+        .memory_may_move(false)
+        .coredump_on_trap(true)
+        .with_host_memory(Arc::new(Creator))
+        .async_stack_size(ASYNC_STACK)
+        .max_wasm_stack(WASM_STACK);
+    config
 }

@@ -24,6 +24,7 @@ mod journal;
 mod logging;
 mod memory;
 mod module;
+mod remember;
 mod report;
 mod settings;
 mod state;

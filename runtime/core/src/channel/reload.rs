@@ -248,6 +248,7 @@ impl Channel {
         };
         let _ = reload.answer.send(Ok(reloaded));
         self.emit(Event::Reloaded(reloaded));
+        self.want_spare();
     }
 
     /// The module on trial is no good: the one before it comes back. Its instance
