@@ -18,17 +18,17 @@ pub const MODULES: [Builtin; 3] = [
     Builtin {
         name: "file",
         summary: "a file, in a directory that is granted to it",
-        bytes: include_bytes!(concat!(env!("OUT_DIR"), "/file.wasm")),
+        bytes: include_bytes!(concat!(env!("OUT_DIR"), "/vcp_module_file.wasm")),
     },
     Builtin {
         name: "iscsi",
         summary: "an iSCSI disk, through a TCP/IP stack of its own",
-        bytes: include_bytes!(concat!(env!("OUT_DIR"), "/iscsi.wasm")),
+        bytes: include_bytes!(concat!(env!("OUT_DIR"), "/vcp_module_iscsi.wasm")),
     },
     Builtin {
         name: "ramdisk",
         summary: "a RAM disk",
-        bytes: include_bytes!(concat!(env!("OUT_DIR"), "/ramdisk.wasm")),
+        bytes: include_bytes!(concat!(env!("OUT_DIR"), "/vcp_module_ramdisk.wasm")),
     },
 ];
 

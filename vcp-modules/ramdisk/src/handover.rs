@@ -25,8 +25,9 @@ const HEADER: usize = 25;
 /// The contents, or why they can't be handed over.
 pub(crate) fn save(disk: &Disk) -> Result<Vec<u8>, String> {
     let bytes = disk.bytes();
-    let count = used(bytes).count();
-    let length = HEADER + used(bytes).map(|(_, piece)| 4 + piece.len()).sum::<usize>();
+    let (count, length) = used(bytes).fold((0_u32, HEADER), |(count, length), (_, piece)| {
+        (count + 1, length + 4 + piece.len())
+    });
     if length > MAX_STATE {
         return Err(format!(
             "contents of {length} bytes; no more than {MAX_STATE} can be handed over"
@@ -40,7 +41,7 @@ pub(crate) fn save(disk: &Disk) -> Result<Vec<u8>, String> {
     state.push(VERSION);
     state.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
     state.extend_from_slice(&BLOCK.to_le_bytes());
-    state.extend_from_slice(&(count as u32).to_le_bytes());
+    state.extend_from_slice(&count.to_le_bytes());
     for (number, piece) in used(bytes) {
         state.extend_from_slice(&(number as u32).to_le_bytes());
         state.extend_from_slice(piece);
