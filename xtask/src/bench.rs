@@ -1,34 +1,34 @@
 //! `cargo xtask bench`: measurements, which are programs of `benches/`.
 
+use std::process::Command;
+
 use anyhow::{Result, bail};
 
-use crate::{Usage, build, setup, shell};
+use crate::{Usage, setup, shell};
+
+/// The programs, each of which explains itself.
+const PROGRAMS: [&str; 2] = ["peers", "recovery"];
 
 pub(crate) fn command(arguments: &[String]) -> Result<()> {
     match arguments.split_first() {
-        Some((name, rest)) if name == "peers" => peers(rest),
-        _ => bail!(Usage("bench: expected `peers`".into())),
+        Some((name, rest)) if PROGRAMS.contains(&name.as_str()) => measure(name, rest),
+        _ => bail!(Usage(format!("bench: expected {}", PROGRAMS.join(" or ")))),
     }
 }
 
-/// Side by side with qemu-nbd; the program explains itself.
-fn peers(arguments: &[String]) -> Result<()> {
+/// Builds the host and the program together: one after the other they would
+/// each have the dependencies built with other features.
+fn measure(name: &str, arguments: &[String]) -> Result<()> {
     if !shell::is_root() {
-        bail!("bench peers: wants root, for network namespaces");
+        bail!("bench {name}: wants root, for network namespaces");
     }
     setup::install()?;
-    build::host(true)?;
     let mut cargo = shell::cargo();
-    cargo.args([
-        "run",
-        "--quiet",
-        "--release",
-        "--package",
-        "vcp-benches",
-        "--bin",
-        "peers",
-        "--",
-    ]);
-    cargo.env("VCP_BIN", shell::vcp_binary());
-    shell::run(cargo.args(arguments))
+    cargo.args(["build", "--release", "--package", "vcp"]);
+    cargo.args(["--package", "vcp-benches", "--bin", "vcp", "--bin", name]);
+    shell::run(&mut cargo)?;
+    let mut program = Command::new(shell::target_dir().join("release").join(name));
+    program.current_dir(shell::root()).args(arguments);
+    program.env("VCP_BIN", shell::vcp_binary());
+    shell::run(&mut program)
 }
