@@ -126,6 +126,17 @@ impl Vcp {
         self.process.pid()
     }
 
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// Waits for an end that something else brings about.
+    #[must_use]
+    pub fn ends(self) -> Outcome {
+        self.process.outcome(Duration::from_secs(10))
+    }
+
     /// Asks it to end and waits.
     #[must_use]
     pub fn stop(self, signal: Signal) -> Outcome {

@@ -25,6 +25,20 @@ pub(crate) enum Command {
     Discover(DiscoverArguments),
     /// Say what a module is and whether this host can run it
     Check(CheckArguments),
+    /// List the running VCPs
+    Ps(PsArguments),
+    /// Show everything about a running VCP
+    Inspect(InspectArguments),
+    /// Show what a running VCP has died of
+    Logs(LogsArguments),
+    /// Put another module, or a new version, in the place of a running one
+    Reload(ReloadArguments),
+    /// Start a fresh instance of a running or held VCP
+    Restart(TargetArguments),
+    /// Let a VCP take its leave, for good
+    Stop(TargetArguments),
+    /// Make a running VCP fail, to see it recover
+    Inject(InjectArguments),
 }
 
 /// `vcp run CONFIG.toml` or `vcp run MODULE [key=value…]`.
@@ -73,6 +87,12 @@ pub(crate) struct RunArguments {
     /// Run a shell command with $uri set, then stop; its exit status is ours
     #[arg(long, value_name = "CMD")]
     pub(crate) run: Option<String>,
+    /// Reload a VCP when its module's file changes
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// Where `vcp ps` and the like reach this process: a socket's path, or "none"
+    #[arg(long, value_name = "PATH|none")]
+    pub(crate) control: Option<PathBuf>,
     /// Print the configuration file this stands for, and exit
     #[arg(long)]
     pub(crate) dump_config: bool,
@@ -165,6 +185,106 @@ pub(crate) struct CheckArguments {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Which host is asked.
+#[derive(Args)]
+pub(crate) struct HostArguments {
+    /// Ask the host with this control socket only
+    #[arg(long, value_name = "PATH")]
+    pub(crate) control: Option<PathBuf>,
+}
+
+/// Which VCP is meant.
+#[derive(Args)]
+pub(crate) struct TargetArguments {
+    /// A running VCP; PID/NAME where several hosts have one of this name
+    #[arg(value_name = "NAME")]
+    pub(crate) vcp: vcp_control::Address,
+    #[command(flatten)]
+    pub(crate) host: HostArguments,
+}
+
+/// `vcp ps`.
+#[derive(Args)]
+pub(crate) struct PsArguments {
+    #[command(flatten)]
+    pub(crate) host: HostArguments,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `vcp inspect`.
+#[derive(Args)]
+pub(crate) struct InspectArguments {
+    #[command(flatten)]
+    pub(crate) target: TargetArguments,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `vcp logs`.
+#[derive(Args)]
+pub(crate) struct LogsArguments {
+    #[command(flatten)]
+    pub(crate) target: TargetArguments,
+    /// Show one crash report, by its number, or the last
+    #[arg(long, value_name = "N|last")]
+    pub(crate) crash: Option<CrashNumber>,
+    /// Write the report's core dump to a file; it may hold secrets
+    #[arg(long, value_name = "FILE", requires = "crash")]
+    pub(crate) core: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `vcp reload`.
+#[derive(Args)]
+pub(crate) struct ReloadArguments {
+    #[command(flatten)]
+    pub(crate) target: TargetArguments,
+    /// A component's file, or a built-in module; without it what it runs is read again
+    #[arg(value_name = "MODULE")]
+    pub(crate) module: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `vcp inject`.
+#[derive(Args)]
+pub(crate) struct InjectArguments {
+    #[command(flatten)]
+    pub(crate) target: TargetArguments,
+    /// trap, hang, spin, oom, stack, bad-descriptor or stall
+    #[arg(value_name = "FAULT")]
+    pub(crate) fault: vcp_core::Injection,
+}
+
+/// `--crash`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CrashNumber {
+    /// The crash of this number.
+    Number(u64),
+    /// The newest.
+    Last,
+}
+
+impl std::str::FromStr for CrashNumber {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "last" => Ok(Self::Last),
+            number => number
+                .parse()
+                .map(Self::Number)
+                .map_err(|_| "expected the number of a crash, or \"last\"".to_owned()),
+        }
+    }
 }
 
 /// An error of usage: what the operator wrote makes no sense.

@@ -16,8 +16,10 @@ pub(crate) enum State {
     Starting,
     /// Serving.
     Ready(Geometry),
-    /// Over; why.
+    /// Refused, unless an operator revives it; why.
     Failed(String),
+    /// Over: an operator has stopped it.
+    Stopped,
 }
 
 /// One device: a VCP and what is known of it.
@@ -57,6 +59,7 @@ impl vcp_nbd::Export for Export {
             match state.wait_for(known).await.as_deref() {
                 Ok(State::Ready(geometry)) => Ok(geometry.clone()),
                 Ok(State::Failed(why)) => Err(Unavailable::NotReady(why.clone())),
+                Ok(State::Stopped) => Err(Unavailable::NotReady("it was stopped".to_owned())),
                 Ok(State::Starting) | Err(_) => {
                     Err(Unavailable::NotReady("the host is stopping".to_owned()))
                 }

@@ -10,13 +10,16 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail};
 use tokio::sync::{mpsc, watch};
 use vcp_config::{Cpu, HostConfig, LinkKind, NbdAddress, Pin, RestartPolicy};
+use vcp_control::report;
 use vcp_core::{
-    Cache, DirectoryGrant, Engine, Event, Network, Next, ReloadSettings, ReportSettings,
-    RestartSettings, Settings, Vcp, WatchdogSettings,
+    Cache, DirectoryGrant, Engine, Network, ReloadSettings, ReportSettings, RestartSettings,
+    Settings, Vcp, WatchdogSettings,
 };
 use vcp_nbd::{Address, Server, ServerOptions};
 
+use crate::control::{Control, Controlled};
 use crate::exports::{Device, Export, Exports, State};
+use crate::follow::follow;
 use crate::{link, module};
 
 /// How long VCPs may take to take their leave before the process ends anyway.
@@ -26,6 +29,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 pub(crate) struct Host {
     devices: BTreeMap<String, Device>,
     servers: Vec<(Server, Vec<String>)>,
+    control: Arc<Control>,
     stopped: mpsc::UnboundedReceiver<String>,
     /// Holds the sockets of exports that were given no address.
     _sockets: Option<tempfile::TempDir>,
@@ -69,9 +73,11 @@ impl Host {
         for (name, (events, state)) in states {
             tokio::spawn(follow(name, events, state, ended.clone()));
         }
+        let vcps = controlled(&config, &devices, &servers);
         Ok(Self {
             devices,
             servers,
+            control: Arc::new(Control::new(engine, cache, vcps)),
             stopped,
             _sockets: sockets,
         })
@@ -86,10 +92,26 @@ impl Host {
             match outcome {
                 Ok(State::Ready(_)) => {}
                 Ok(State::Failed(why)) => bail!("VCP {name}: {why}"),
-                Ok(State::Starting) | Err(_) => bail!("VCP {name}: ended before it was ready"),
+                Ok(State::Starting | State::Stopped) | Err(_) => {
+                    bail!("VCP {name}: ended before it was ready")
+                }
             }
         }
         Ok(())
+    }
+
+    /// Waits until every VCP has been stopped, one by one.
+    pub(crate) async fn all_stopped(&self) {
+        for device in self.devices.values() {
+            let stopped = |state: &State| *state == State::Stopped;
+            // Nobody left to say so is as good.
+            let _ = device.state.clone().wait_for(stopped).await;
+        }
+    }
+
+    /// What a control socket can ask and do.
+    pub(crate) fn control(&self) -> &Arc<Control> {
+        &self.control
     }
 
     /// The URI of every export at every address.
@@ -120,6 +142,43 @@ impl Host {
             tracing::warn!("{left} VCPs did not stop in time");
         }
     }
+}
+
+/// What a control socket is told of each VCP.
+fn controlled(
+    config: &HostConfig,
+    devices: &BTreeMap<String, Device>,
+    servers: &[(Server, Vec<String>)],
+) -> BTreeMap<String, Controlled> {
+    let uris = |export: &str| {
+        let serving = servers
+            .iter()
+            .filter(|(_, names)| names.iter().any(|name| name == export));
+        serving.map(|(server, _)| server.uri(export)).collect()
+    };
+    let mut vcps = BTreeMap::new();
+    for (name, vcp) in &config.vcps {
+        let Some(device) = devices.get(name.as_str()) else {
+            continue;
+        };
+        let mut alone = HostConfig::default();
+        alone.vcps.insert(name.clone(), vcp.clone());
+        let exports = config.exports.iter().filter(|(_, e)| e.vcp == *name);
+        alone.exports = exports.map(|(n, e)| (n.clone(), e.clone())).collect();
+        let export = |name: &vcp_config::Name| report::Export {
+            name: name.to_string(),
+            uris: uris(name.as_str()),
+        };
+        let controlled = Controlled {
+            device: device.clone(),
+            memory: vcp.memory.bytes(),
+            spare: vcp.restart.spare,
+            exports: alone.exports.keys().map(export).collect(),
+            config: alone.to_toml(),
+        };
+        vcps.insert(name.to_string(), controlled);
+    }
+    vcps
 }
 
 /// Gives every export that has no address a socket in a directory of its own.
@@ -289,62 +348,4 @@ async fn listen(
         servers.push((server, names));
     }
     Ok(servers)
-}
-
-/// Keeps a device's state up to date, and the log informed.
-async fn follow(
-    name: String,
-    mut events: mpsc::UnboundedReceiver<Event>,
-    state: watch::Sender<State>,
-    ended: mpsc::UnboundedSender<String>,
-) {
-    while let Some(event) = events.recv().await {
-        match event {
-            Event::Ready(geometry) => {
-                tracing::info!(vcp = name, size = geometry.size, "ready");
-                state.send_replace(State::Ready(geometry));
-            }
-            Event::Suspended(why) => tracing::warn!(vcp = name, "waiting: {why}"),
-            Event::Fault {
-                fault,
-                generation,
-                next,
-            } => {
-                let first = *state.borrow() == State::Starting;
-                let then = match next {
-                    Next::Restart(Duration::ZERO) => "; starting anew".to_owned(),
-                    Next::Restart(delay) => format!("; starting anew in {delay:.0?}"),
-                    Next::RollBack => "; going back to the module before".to_owned(),
-                    Next::Hold | Next::Stop => String::new(),
-                };
-                // A fault before the device was ever ready is told by what follows.
-                if first {
-                    tracing::debug!(vcp = name, generation, ?fault, "fault");
-                } else {
-                    tracing::warn!(vcp = name, generation, "{fault}{then}");
-                }
-            }
-            Event::Expired => {
-                tracing::error!(
-                    vcp = name,
-                    "waited too long: requests fail until it is ready"
-                );
-            }
-            Event::Reloaded(reloaded) => {
-                let (generation, pause) = (reloaded.generation, reloaded.pause);
-                tracing::info!(vcp = name, generation, ?pause, "reloaded");
-            }
-            Event::RolledBack(why) => tracing::warn!(vcp = name, "rolled back: {why}"),
-            Event::Failed(why) => {
-                if *state.borrow() != State::Starting {
-                    tracing::error!(vcp = name, "failed: {why}");
-                }
-                state.send_replace(State::Failed(why));
-            }
-            Event::Found(what) => tracing::info!(vcp = name, "{what}"),
-            Event::Stopped => break,
-        }
-    }
-    // The host counts those who have ended; if it is gone, nobody counts.
-    let _ = ended.send(name);
 }

@@ -1,21 +1,25 @@
 //! The `vcp` command: reads what the operator wants, starts VCPs and serves
-//! their devices. Policy and words live here; the work is done by the crates
+//! their devices, or asks a running host. Policy and words live here; the work is done by the crates
 //! below.
 //!
 //! Results go to stdout, logs and errors to stderr; a failure is one line that
 //! says what and where, and exit status 1; wrong usage exits with 2.
 
 mod args;
+mod ask;
 mod check;
+mod control;
 mod demo;
 mod discover;
 mod exports;
+mod follow;
 mod host;
 mod link;
 mod logging;
 mod module;
 mod run;
 mod sources;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -29,14 +33,25 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
-    // The demo kills its VCP itself and says so in its own words.
-    let quiet = matches!(arguments.command, Command::Demo(_));
-    logging::start(if quiet { "error" } else { "warn" });
+    logging::start(match &arguments.command {
+        // It kills its VCP itself and says so in its own words.
+        Command::Demo(_) => "error",
+        // Who watches wants to know when it was done.
+        Command::Run(run) if run.watch => "warn,vcp::watch=info",
+        _ => "warn",
+    });
     let result = match arguments.command {
         Command::Run(arguments) => run::run(*arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Discover(arguments) => discover::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Ps(arguments) => ask::ps(&arguments),
+        Command::Inspect(arguments) => ask::inspect(&arguments),
+        Command::Logs(arguments) => ask::logs(&arguments),
+        Command::Reload(arguments) => ask::reload(&arguments),
+        Command::Restart(arguments) => ask::restart(&arguments),
+        Command::Stop(arguments) => ask::stop(&arguments),
+        Command::Inject(arguments) => ask::inject(&arguments),
     };
     match result {
         Ok(code) => code,

@@ -1,6 +1,7 @@
 //! Modules as a configuration names them, and what each is told.
 
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use vcp_config::{IscsiUri, Module as Named, NbdAddress, Portal, PortalHost, Vcp};
@@ -20,10 +21,28 @@ pub(crate) fn load(engine: &Engine, cache: &Cache, named: &Named) -> Result<Modu
             })?;
             Ok(Module::load(engine, cache, name, found.bytes)?)
         }
-        Named::File(path) => Ok(Module::from_file(engine, cache, path)?),
+        Named::File(path) => {
+            check_file(path)?;
+            Ok(Module::from_file(engine, cache, path)?)
+        }
         Named::Oci(reference) => {
             bail!("module oci:{reference}: this version loads modules from files only")
         }
+    }
+}
+
+/// The largest file that is taken for a module, in bytes.
+const LARGEST: u64 = 256 << 20;
+
+/// Keeps what never ends, or could not be compiled in any time, from being read.
+/// A file that is not there is for the loader to tell of.
+fn check_file(path: &Path) -> Result<()> {
+    match std::fs::metadata(path) {
+        Ok(found) if !found.is_file() => bail!("module {}: not a file", path.display()),
+        Ok(found) if found.len() > LARGEST => {
+            bail!("module {}: larger than 256 MiB", path.display())
+        }
+        _ => Ok(()),
     }
 }
 

@@ -2,14 +2,17 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use tokio::signal::unix::{SignalKind, signal};
 use vcp_config::HostConfig;
 
 use crate::args::{RunArguments, Usage};
+use crate::control;
 use crate::host::Host;
 use crate::link::Pipes;
+use crate::watch::{self, Watched};
 
 pub(crate) fn run(arguments: RunArguments) -> Result<ExitCode> {
     let config = configuration(&arguments)?;
@@ -17,7 +20,15 @@ pub(crate) fn run(arguments: RunArguments) -> Result<ExitCode> {
         print!("{}", config.to_toml());
         return Ok(ExitCode::SUCCESS);
     }
-    runtime()?.block_on(serve(&config, arguments.run.as_deref()))
+    let watched = match arguments.watch {
+        true => watch::files(&config),
+        false => Vec::new(),
+    };
+    if arguments.watch && watched.iter().all(|(_, file)| file.is_none()) {
+        let why = "--watch: no VCP here runs a module from a file";
+        return Err(Usage(why.to_owned()).into());
+    }
+    runtime()?.block_on(serve(&config, &arguments, watched))
 }
 
 /// The control plane's runtime: one thread, this one. The data plane has its own.
@@ -43,18 +54,27 @@ fn configuration(arguments: &RunArguments) -> Result<HostConfig> {
     Ok(HostConfig::read(&file)?)
 }
 
-async fn serve(config: &HostConfig, command: Option<&str>) -> Result<ExitCode> {
+async fn serve(
+    config: &HostConfig,
+    arguments: &RunArguments,
+    watched: Vec<(String, Option<Watched>)>,
+) -> Result<ExitCode> {
     // From here on a signal is a request to stop, whatever is under way.
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
     let host = Host::start(config, &mut Pipes::default()).await?;
+    let _socket = control::open(arguments.control.as_deref(), host.control())?;
     let serving = async {
         host.ready().await?;
+        for (name, file) in watched {
+            tokio::spawn(watch::watch(Arc::clone(host.control()), name, file));
+        }
         let uris: Vec<_> = host.uris().collect();
-        match command {
+        match &arguments.run {
             None => {
                 announce(&uris)?;
-                std::future::pending().await
+                host.all_stopped().await;
+                Ok(ExitCode::SUCCESS)
             }
             Some(command) => captive(command, &uris).await,
         }

@@ -58,16 +58,16 @@ impl Client {
 
     /// Asks, and waits for the answer, one of [`crate::report`].
     pub async fn ask<T: DeserializeOwned>(&mut self, request: &Request) -> Result<T, ClientError> {
-        let (answer, _) = self.ask_for_bytes(request, &mut tokio::io::sink()).await?;
+        let (answer, _) = self.ask_for_bytes(request, &mut io::sink()).await?;
         Ok(answer)
     }
 
-    /// As [`Self::ask`]; the bytes that follow the answer go to `sink`. With
-    /// their number.
+    /// As [`Self::ask`]; the bytes that follow the answer go to `sink`, which
+    /// is written to without regard to other tasks. With their number.
     pub async fn ask_for_bytes<T: DeserializeOwned>(
         &mut self,
         request: &Request,
-        sink: &mut (impl tokio::io::AsyncWrite + Unpin),
+        sink: &mut impl io::Write,
     ) -> Result<(T, u64), ClientError> {
         let silent = |error: io::Error| ClientError::Silent(error.to_string());
         // A host that turns us away may have closed its end already: what it said
@@ -103,11 +103,7 @@ impl Client {
         Ok(reply)
     }
 
-    async fn copy(
-        &mut self,
-        mut left: u64,
-        sink: &mut (impl tokio::io::AsyncWrite + Unpin),
-    ) -> io::Result<()> {
+    async fn copy(&mut self, mut left: u64, sink: &mut impl io::Write) -> io::Result<()> {
         let mut piece = vec![0; 64 << 10];
         while left > 0 {
             let most = piece.len().min(usize::try_from(left).unwrap_or(usize::MAX));
@@ -115,9 +111,9 @@ impl Client {
             if length == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            sink.write_all(&piece[..length]).await?;
+            sink.write_all(&piece[..length])?;
             left -= length as u64;
         }
-        sink.flush().await
+        sink.flush()
     }
 }

@@ -29,7 +29,7 @@ pub fn directory() -> PathBuf {
     } else if let Some(directory) = named("XDG_RUNTIME_DIR").filter(|path| path.is_dir()) {
         directory.join("vcp/control")
     } else {
-        std::env::temp_dir().join(format!("vcp-{}", user.as_raw()))
+        std::env::temp_dir().join(format!("vcp-control-{}", user.as_raw()))
     }
 }
 

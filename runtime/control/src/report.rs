@@ -29,7 +29,7 @@ pub struct Host {
 pub struct Summary {
     /// Its name.
     pub name: String,
-    /// `starting`, `ready`, `suspended`, `restarting`, `reloading`, `held` or
+    /// `starting`, `ready`, `suspended`, `restarting`, `held`, `stopping` or
     /// `stopped`.
     pub state: String,
     /// Why it is in that state, where that needs saying; one line.
@@ -69,22 +69,21 @@ pub struct Inspection {
     pub summary: Summary,
     /// The host's process id.
     pub pid: u32,
-    /// How long the current instance has run; `null` if there is none.
-    pub instance_ms: Option<u64>,
+    /// Since the current instance was started, or the last one if there is none.
+    pub instance_ms: u64,
     /// The device's size in bytes, once it is known.
     pub size: Option<u64>,
-    /// Linear memory of the current instance, and the most it may have; bytes.
-    pub memory: Option<u64>,
-    /// See `memory`.
+    /// The most linear memory that it may have, in bytes.
     pub memory_limit: u64,
     /// Whether a warm spare is there: `off`, `preparing` or `ready`.
     pub spare: String,
-    /// While requests are held for a device that is away: until they fail;
-    /// `null` if they don't.
-    pub replacement_ms: Option<u64>,
-    /// While a reloaded module has to prove itself: for how much longer.
-    pub probation_ms: Option<u64>,
-    /// The module that would come back meanwhile.
+    /// Requests fail, as the device has been away for longer than the replacement
+    /// timeout.
+    pub refusing: bool,
+    /// A reload under way: `preparing`, `draining`, or `trial` while the new
+    /// version has to prove itself; otherwise `none`.
+    pub reload: String,
+    /// The module that comes back if the one on trial is no good.
     pub previous_module: Option<String>,
     /// The newest crash report.
     pub last_fault: Option<CrashLine>,
@@ -114,8 +113,12 @@ pub struct CrashLine {
     pub unix_ms: u64,
     /// Which instance.
     pub generation: u32,
+    /// What ended it, in one word.
+    pub kind: String,
     /// What ended it; one line.
     pub fault: String,
+    /// Whether an operator asked for it.
+    pub injected: bool,
 }
 
 /// A whole crash report.
@@ -131,14 +134,44 @@ pub struct Crash {
     pub backtrace: Vec<String>,
     /// How long it had run, in microseconds.
     pub ran_us: u64,
+    /// Whether it had been ready.
+    pub ready: bool,
     /// Fuel that it had used.
     pub fuel: u64,
     /// Its linear memory, in bytes.
     pub memory: u64,
-    /// What last went through its queues, oldest first, one entry a line.
-    pub entries: Vec<String>,
+    /// Queue entries that it held.
+    pub held: u64,
+    /// Client requests that were not answered.
+    pub unanswered: u64,
+    /// What last went through its queues, oldest first; also of instances before.
+    pub entries: Vec<Entry>,
     /// The length of its core dump, if there is one; bytes.
     pub core: Option<u64>,
+}
+
+/// Something that went through a VCP's queue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Entry {
+    /// So long before the crash, in nanoseconds.
+    pub before_ns: u64,
+    /// To or from which instance.
+    pub generation: u32,
+    /// `request` to it; `completion`, `ready` or `suspended` from it.
+    pub what: String,
+    /// Names the request; its completion has the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<u64>,
+    /// What a request asks for, or the status of a completion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// Of a request: bytes from the start of the device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
+    /// Of a request: bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length: Option<u32>,
 }
 
 /// How a reload went.
@@ -154,10 +187,11 @@ pub struct Reload {
     /// Whether the old version's state was handed over; otherwise the new one
     /// started anew.
     pub handed_over: bool,
-    /// How long the device stood still, in microseconds.
-    pub stalled_us: u64,
-    /// Why the state was not handed over, or why the old version goes on; one
-    /// line.
+    /// How long no request was given to any instance, in microseconds.
+    pub pause_us: u64,
+    /// How many requests were given to the new instance again.
+    pub replayed: u64,
+    /// Why the old version goes on; one line.
     pub reason: Option<String>,
 }
 
@@ -169,4 +203,6 @@ pub struct Done {
     pub vcp: String,
     /// The number of its instance when it was done.
     pub generation: u32,
+    /// Where it is now; as in [`Summary`].
+    pub state: String,
 }

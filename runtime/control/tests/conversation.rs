@@ -53,9 +53,9 @@ impl Handler for Fake {
                 Request::Ps {} => Ok(Answer::new(&self.host())),
                 Request::Restart { vcp } => {
                     tokio::time::sleep(Duration::from_millis(20)).await;
-                    Ok(Answer::new(&Done { vcp, generation: 7 }))
+                    Ok(Answer::new(&done(vcp, 7)))
                 }
-                Request::Crash { vcp, .. } => Ok(Answer::new(&Done { vcp, generation: 1 })
+                Request::Crash { vcp, .. } => Ok(Answer::new(&done(vcp, 1))
                     .with_bytes((0..3_000_000u32).map(|n| n as u8).collect())),
                 _ => Err(Refusal::new(RefusalKind::NoSuchVcp, "no such VCP")),
             }
@@ -72,6 +72,15 @@ impl Scratch {
 
     fn socket(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
+    }
+}
+
+fn done(vcp: String, generation: u32) -> Done {
+    let state = "ready".to_owned();
+    Done {
+        vcp,
+        generation,
+        state,
     }
 }
 

@@ -1,0 +1,196 @@
+//! The verbs that ask a running host: `vcp ps`, `inspect`, `logs`, `reload`,
+//! `restart`, `stop` and `inject`.
+
+mod crash;
+mod table;
+mod text;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, bail};
+use serde::Serialize;
+use vcp_control::{Client, Hosts, Request, report};
+
+use crate::args::{
+    HostArguments, InjectArguments, InspectArguments, LogsArguments, PsArguments, ReloadArguments,
+    TargetArguments, Usage,
+};
+use crate::run::runtime;
+
+/// `vcp ps`.
+pub(crate) fn ps(arguments: &PsArguments) -> Result<ExitCode> {
+    let hosts = runtime()?.block_on(hosts(&arguments.host))?;
+    let running: Vec<_> = hosts.found.into_iter().map(|found| found.host).collect();
+    if arguments.json {
+        print_json(&running)?;
+    } else {
+        print(&table::of_vcps(&running))?;
+    }
+    complain_of(&hosts.silent);
+    Ok(ExitCode::from(u8::from(!hosts.silent.is_empty())))
+}
+
+/// `vcp inspect`.
+pub(crate) fn inspect(arguments: &InspectArguments) -> Result<ExitCode> {
+    runtime()?.block_on(async {
+        let mut client = find(&arguments.target).await?;
+        let vcp = arguments.target.vcp.name.clone();
+        let inspection: report::Inspection = client.ask(&Request::Inspect { vcp }).await?;
+        if arguments.json {
+            print_json(&inspection)?;
+        } else {
+            print(&text::of_inspection(&inspection))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// `vcp logs`.
+pub(crate) fn logs(arguments: &LogsArguments) -> Result<ExitCode> {
+    runtime()?.block_on(async {
+        let mut client = find(&arguments.target).await?;
+        let vcp = arguments.target.vcp.name.clone();
+        if let Some(crash) = arguments.crash {
+            crash::show(&mut client, vcp, crash, arguments).await?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let logs: report::Logs = client.ask(&Request::Logs { vcp }).await?;
+        if arguments.json {
+            print_json(&logs)?;
+        } else {
+            print(&table::of_crashes(&logs))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// `vcp reload`. Fails when the old version goes on.
+pub(crate) fn reload(arguments: &ReloadArguments) -> Result<ExitCode> {
+    let module = arguments.module.as_deref().map(absolute).transpose()?;
+    runtime()?.block_on(async {
+        let mut client = find(&arguments.target).await?;
+        let vcp = arguments.target.vcp.name.clone();
+        let request = Request::Reload { vcp, module };
+        let reload: report::Reload = client.ask(&request).await?;
+        if arguments.json {
+            print_json(&reload)?;
+            return Ok(ExitCode::from(u8::from(!reload.replaced)));
+        }
+        if !reload.replaced {
+            let why = reload.reason.as_deref().unwrap_or("no reason given");
+            bail!("VCP {}: not reloaded: {}", plain(&reload.vcp), plain(why));
+        }
+        print(&text::of_reload(&reload))?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// `vcp restart`.
+pub(crate) fn restart(arguments: &TargetArguments) -> Result<ExitCode> {
+    let vcp = arguments.vcp.name.clone();
+    done(arguments, Request::Restart { vcp }, |done| {
+        format!("generation {}, {}", done.generation, done.state)
+    })
+}
+
+/// `vcp stop`.
+pub(crate) fn stop(arguments: &TargetArguments) -> Result<ExitCode> {
+    let vcp = arguments.vcp.name.clone();
+    done(arguments, Request::Stop { vcp }, |done| done.state.clone())
+}
+
+/// `vcp inject`.
+pub(crate) fn inject(arguments: &InjectArguments) -> Result<ExitCode> {
+    let vcp = arguments.target.vcp.name.clone();
+    let fault = arguments.fault.to_string();
+    let request = Request::Inject {
+        vcp,
+        fault: fault.clone(),
+    };
+    done(&arguments.target, request, |done| {
+        format!("{fault} injected into generation {}", done.generation)
+    })
+}
+
+/// Asks for something to be done, and says so in one line.
+fn done(
+    target: &TargetArguments,
+    request: Request,
+    words: impl FnOnce(&report::Done) -> String,
+) -> Result<ExitCode> {
+    runtime()?.block_on(async {
+        let mut client = find(target).await?;
+        let done: report::Done = client.ask(&request).await?;
+        print(&format!("{}: {}\n", plain(&done.vcp), plain(&words(&done))))?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// The hosts that are meant: all of this user's, or the one that was named.
+async fn hosts(host: &HostArguments) -> Result<Hosts> {
+    match &host.control {
+        Some(path) => Ok(Hosts::only(path)
+            .await
+            .with_context(|| format!("control socket {}", path.display()))?),
+        None => {
+            let directory = vcp_control::place::directory();
+            Hosts::in_directory(&directory)
+                .await
+                .with_context(|| format!("control sockets in {}", directory.display()))
+        }
+    }
+}
+
+/// A connection to the host that runs the VCP.
+async fn find(target: &TargetArguments) -> Result<Client> {
+    let hosts = hosts(&target.host).await?;
+    complain_of(&hosts.silent);
+    Ok(hosts.with(&target.vcp)?.client)
+}
+
+fn complain_of(silent: &[(PathBuf, vcp_control::ClientError)]) {
+    for (path, error) in silent {
+        let line = format!("control socket {}: {error}", path.display());
+        crate::args::complain(&plain(&line));
+    }
+}
+
+/// What the host is to load: it has another working directory.
+fn absolute(module: &str) -> Result<String> {
+    let named: vcp_config::Module = module
+        .parse()
+        .map_err(|error: vcp_config::Invalid| Usage(format!("MODULE: {error}")))?;
+    let vcp_config::Module::File(path) = named else {
+        return Ok(module.to_owned());
+    };
+    let path = std::path::absolute(&path).with_context(|| path.display().to_string())?;
+    utf8(&path)
+}
+
+fn utf8(path: &Path) -> Result<String> {
+    let text = path.to_str();
+    Ok(text
+        .with_context(|| format!("{}: not a name in UTF-8", path.display()))?
+        .to_owned())
+}
+
+fn print_json(report: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string_pretty(report).context("writing JSON")?;
+    print(&(text + "\n"))
+}
+
+fn print(text: &str) -> Result<()> {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .context("writing to stdout")
+}
+
+/// Text that a guest may have had a hand in, safe for a terminal.
+fn plain(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}

@@ -1,0 +1,140 @@
+//! Reports as tables: a line of headings, then one line each, in columns.
+
+use std::time::{Duration, SystemTime};
+
+use vcp_control::report::{CrashLine, Host, Logs, Summary};
+
+use super::plain;
+
+/// `vcp ps`.
+pub(super) fn of_vcps(hosts: &[Host]) -> String {
+    let headings = [
+        "HOST", "NAME", "STATE", "GEN", "FAULTS", "UPTIME", "CLIENTS", "WAITING", "MODULE",
+        "EXPORTS",
+    ];
+    let mut rows = Vec::new();
+    for host in hosts {
+        rows.extend(host.vcps.iter().map(|vcp| row(host.pid, vcp)));
+    }
+    columns(headings, &rows)
+}
+
+fn row(pid: u32, vcp: &Summary) -> [String; 10] {
+    let uris: Vec<&str> = vcp
+        .exports
+        .iter()
+        .flat_map(|export| export.uris.iter().map(String::as_str))
+        .collect();
+    [
+        pid.to_string(),
+        vcp.name.clone(),
+        vcp.state.clone(),
+        vcp.generation.to_string(),
+        vcp.faults.to_string(),
+        length(vcp.uptime_ms),
+        vcp.clients.to_string(),
+        vcp.waiting.to_string(),
+        vcp.module.clone(),
+        uris.join(" "),
+    ]
+}
+
+/// `vcp logs`.
+pub(super) fn of_crashes(logs: &Logs) -> String {
+    let row = |crash: &CrashLine| {
+        [
+            crash.number.to_string(),
+            time(crash.unix_ms),
+            crash.generation.to_string(),
+            crash.kind.clone(),
+            described(crash),
+        ]
+    };
+    let rows: Vec<_> = logs.crashes.iter().map(row).collect();
+    columns(["CRASH", "TIME", "GEN", "KIND", "FAULT"], &rows)
+}
+
+/// What ended an instance, and whether someone asked for it.
+pub(super) fn described(crash: &CrashLine) -> String {
+    match crash.injected && crash.fault != "injected" {
+        true => format!("{} (injected)", crash.fault),
+        false => crash.fault.clone(),
+    }
+}
+
+/// Aligns all columns but the last, two spaces between them.
+fn columns<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> String {
+    let mut lines = vec![headings.map(str::to_owned)];
+    let shown = |row: &[String; N]| row.each_ref().map(|cell| filled(plain(cell)));
+    lines.extend(rows.iter().map(shown));
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max();
+    let widths: Vec<usize> = (0..N).map(|column| width(column).unwrap_or(0)).collect();
+    let mut out = String::new();
+    for line in &lines {
+        let mut text = String::new();
+        for (cell, width) in line.iter().zip(&widths) {
+            text += &format!("{cell:width$}  ");
+        }
+        out += text.trim_end();
+        out.push('\n');
+    }
+    out
+}
+
+/// Something stands in every column, so that programs find the next.
+fn filled(cell: String) -> String {
+    if cell.is_empty() {
+        "-".to_owned()
+    } else {
+        cell
+    }
+}
+
+/// A length of time in whole seconds, or exactly when it is shorter than one.
+pub(super) fn length(milliseconds: u64) -> String {
+    let exact = Duration::from_millis(milliseconds);
+    let shown = match exact.as_secs() {
+        0 => exact,
+        seconds => Duration::from_secs(seconds),
+    };
+    humantime::format_duration(shown)
+        .to_string()
+        .replace(' ', "")
+}
+
+/// A moment, in UTC.
+pub(super) fn time(unix_ms: u64) -> String {
+    let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(unix_ms));
+    // Beyond the year 9999 there is no such notation.
+    let known = time.filter(|_| unix_ms < 253_402_300_800_000);
+    known.map_or("?".to_owned(), |time| {
+        humantime::format_rfc3339_millis(time).to_string()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_and_none_is_empty() {
+        let rows = [
+            ["a".to_owned(), "long value".to_owned(), "x y".to_owned()],
+            ["\u{1b}[31mred".to_owned(), String::new(), String::new()],
+        ];
+        assert_eq!(
+            columns(["ONE", "TWO", "THREE"], &rows),
+            "ONE       TWO         THREE\n\
+             a         long value  x y\n\
+             \u{fffd}[31mred  -           -\n"
+        );
+    }
+
+    #[test]
+    fn times_and_lengths() {
+        assert_eq!(length(12), "12ms");
+        assert_eq!(length(3_723_004), "1h2m3s");
+        assert_eq!(time(1_795_381_200_123), "2026-11-22T21:00:00.123Z");
+        assert_eq!(time(u64::MAX), "?");
+    }
+}

@@ -1,0 +1,154 @@
+//! Reports about one VCP: a line for each thing that is known.
+
+use std::fmt::Write as _;
+
+use vcp_config::ByteSize;
+use vcp_control::report::{Crash, Entry, Inspection, Reload};
+
+use super::plain;
+use super::table::{described, length, time};
+
+/// Lines of a name and a value.
+#[derive(Default)]
+struct Lines(String);
+
+impl Lines {
+    fn add(&mut self, name: &str, value: impl AsRef<str>) {
+        writeln!(self.0, "{name:17} {}", plain(value.as_ref())).expect("a String takes everything");
+    }
+
+    /// Several under one name.
+    fn block(&mut self, name: &str, lines: impl Iterator<Item = String>) {
+        let mut lines = lines.peekable();
+        if lines.peek().is_some() {
+            writeln!(self.0, "{name}").expect("a String takes everything");
+        }
+        for line in lines {
+            writeln!(self.0, "  {}", plain(&line)).expect("a String takes everything");
+        }
+    }
+}
+
+/// `vcp inspect`.
+pub(super) fn of_inspection(vcp: &Inspection) -> String {
+    let summary = &vcp.summary;
+    let mut lines = Lines::default();
+    lines.add("name", &summary.name);
+    lines.add("host", vcp.pid.to_string());
+    lines.add(
+        "state",
+        with_reason(&summary.state, summary.reason.as_deref()),
+    );
+    if vcp.refusing {
+        lines.add("requests", "refused: the replacement timeout has run out");
+    }
+    lines.add("module", &summary.module);
+    let generation = format!("{}, for {}", summary.generation, length(vcp.instance_ms));
+    lines.add("generation", generation);
+    lines.add("faults", summary.faults.to_string());
+    if let Some(crash) = &vcp.last_fault {
+        let fault = format!(
+            "crash {} of generation {} at {}: {}",
+            crash.number,
+            crash.generation,
+            time(crash.unix_ms),
+            described(crash)
+        );
+        lines.add("last fault", fault);
+    }
+    lines.add("uptime", length(summary.uptime_ms));
+    if let Some(size) = vcp.size {
+        lines.add("size", ByteSize(size).to_string());
+    }
+    lines.add("memory limit", ByteSize(vcp.memory_limit).to_string());
+    lines.add("spare", &vcp.spare);
+    lines.add("reload", &vcp.reload);
+    if let Some(module) = &vcp.previous_module {
+        lines.add("previous module", module);
+    }
+    lines.add("clients", summary.clients.to_string());
+    lines.add("waiting requests", summary.waiting.to_string());
+    for export in &summary.exports {
+        lines.add(
+            "export",
+            format!("{} {}", export.name, export.uris.join(" ")),
+        );
+    }
+    let counters = vcp.counters.iter();
+    lines.block(
+        "counters",
+        counters.map(|(name, count)| format!("{name:17} {count}")),
+    );
+    lines.block("configuration", vcp.config.lines().map(str::to_owned));
+    lines.0
+}
+
+fn with_reason(state: &str, reason: Option<&str>) -> String {
+    match reason {
+        Some(reason) => format!("{state}: {reason}"),
+        None => state.to_owned(),
+    }
+}
+
+/// `vcp logs --crash`.
+pub(super) fn of_crash(crash: &Crash) -> String {
+    let mut lines = Lines::default();
+    lines.add("crash", crash.line.number.to_string());
+    lines.add("time", time(crash.line.unix_ms));
+    lines.add(
+        "fault",
+        format!("{}: {}", crash.line.kind, described(&crash.line)),
+    );
+    lines.add("module", &crash.module);
+    lines.add("generation", crash.line.generation.to_string());
+    let never = if crash.ready { "" } else { ", never ready" };
+    let ran = std::time::Duration::from_micros(crash.ran_us);
+    lines.add("ran for", format!("{ran:?}{never}"));
+    lines.add("fuel", crash.fuel.to_string());
+    lines.add("memory", ByteSize(crash.memory).to_string());
+    let held = format!("{}, held {} entries", crash.unanswered, crash.held);
+    lines.add("unanswered", held);
+    if let Some(length) = crash.core {
+        lines.add(
+            "core dump",
+            format!("{length} bytes; --core FILE writes it"),
+        );
+    }
+    lines.block("backtrace", crash.backtrace.iter().cloned());
+    lines.block("last queue entries", crash.entries.iter().map(entry));
+    lines.0
+}
+
+fn entry(entry: &Entry) -> String {
+    let before = std::time::Duration::from_nanos(entry.before_ns).as_secs_f64() * 1e3;
+    let mut text = format!(
+        "{before:>12.3} ms before, generation {}: {}",
+        entry.generation, entry.what
+    );
+    if let Some(tag) = entry.tag {
+        text += &format!(" {tag}");
+    }
+    if let Some(detail) = &entry.detail {
+        text += &format!(" {detail}");
+    }
+    if let (Some(length), Some(offset)) = (entry.length, entry.offset) {
+        text += &format!(" {length} bytes at {offset}");
+    }
+    text
+}
+
+/// `vcp reload`, of one that took place.
+pub(super) fn of_reload(reload: &Reload) -> String {
+    let state = match (reload.handed_over, reload.replayed) {
+        (true, _) => "state handed over".to_owned(),
+        (false, 0) => "started anew".to_owned(),
+        (false, 1) => "started anew, 1 request replayed".to_owned(),
+        (false, count) => format!("started anew, {count} requests replayed"),
+    };
+    format!(
+        "{}: generation {}, {state}; requests stood still for {:.3} ms\n",
+        plain(&reload.vcp),
+        reload.generation,
+        std::time::Duration::from_micros(reload.pause_us).as_secs_f64() * 1e3
+    )
+}

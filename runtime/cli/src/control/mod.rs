@@ -1,0 +1,285 @@
+//! The host's side of its control socket: what `vcp ps`, `vcp reload` and the
+//! like are answered.
+
+mod tell;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use vcp_config::Module as Named;
+use vcp_control::{
+    Answer, Handler, Handling, Refusal, RefusalKind, Request, Server, place, report,
+};
+use vcp_core::{Cache, Engine, Injection, ReloadError, State};
+
+use crate::exports::Device;
+use crate::module;
+
+/// How long a restart or a stop is waited for before its state is told as it is.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How often a VCP that is waited for is looked at.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// A VCP and what the operator said about it.
+pub(crate) struct Controlled {
+    pub(crate) device: Device,
+    /// Its configuration as a file, without secrets.
+    pub(crate) config: String,
+    /// The most linear memory it may have, in bytes.
+    pub(crate) memory: u64,
+    /// Whether it keeps a spare.
+    pub(crate) spare: bool,
+    pub(crate) exports: Vec<report::Export>,
+}
+
+/// Everything that runs in this process, and what is needed to load more.
+pub(crate) struct Control {
+    engine: Engine,
+    cache: Cache,
+    started: Instant,
+    vcps: BTreeMap<String, Controlled>,
+}
+
+impl Control {
+    pub(crate) fn new(engine: Engine, cache: Cache, vcps: BTreeMap<String, Controlled>) -> Self {
+        Self {
+            engine,
+            cache,
+            started: Instant::now(),
+            vcps,
+        }
+    }
+
+    /// What this VCP runs; after a reload that was taken back, what it ran before.
+    pub(crate) fn module(&self, name: &str) -> Option<Named> {
+        let vcp = self.vcps.get(name)?;
+        // Modules are called what they were configured as.
+        vcp.device.vcp.status().module.parse().ok()
+    }
+
+    /// Puts `module`, or what is at its place now, in the place of what runs.
+    pub(crate) async fn reload(
+        &self,
+        name: &str,
+        module: Option<Named>,
+    ) -> Result<report::Reload, Refusal> {
+        let vcp = self.find(name)?;
+        let named = module
+            .or_else(|| self.module(name))
+            .ok_or_else(|| failed(format!("VCP {name}: its module has no name")))?;
+        let (engine, cache) = (self.engine.clone(), self.cache.clone());
+        // It may take seconds to compile.
+        let load = tokio::task::spawn_blocking(move || module::load(&engine, &cache, &named));
+        let loaded = load.await.map_err(|error| failed(error.to_string()))?;
+        let loaded = loaded.map_err(|error| failed(format!("{error:#}")))?;
+        let outcome = vcp.device.vcp.reload(loaded).await;
+        let stays = |reason: String| report::Reload {
+            vcp: name.to_owned(),
+            replaced: false,
+            generation: vcp.device.vcp.stats().generation,
+            handed_over: false,
+            pause_us: 0,
+            replayed: 0,
+            reason: Some(reason),
+        };
+        match outcome {
+            Ok(Ok(reloaded)) => Ok(report::Reload {
+                vcp: name.to_owned(),
+                replaced: true,
+                generation: reloaded.generation,
+                handed_over: reloaded.handed_over,
+                pause_us: tell::micros(reloaded.pause),
+                replayed: reloaded.replayed as u64,
+                reason: None,
+            }),
+            Ok(Err(error @ (ReloadError::NotStarted(_) | ReloadError::RolledBack(_)))) => {
+                Ok(stays(error.to_string()))
+            }
+            Ok(Err(error)) => Err(failed(error.to_string())),
+            Err(_) => Err(failed("the VCP has stopped".to_owned())),
+        }
+    }
+
+    fn find(&self, name: &str) -> Result<&Controlled, Refusal> {
+        self.vcps.get(name).ok_or_else(|| {
+            let names: Vec<_> = self.vcps.keys().map(String::as_str).collect();
+            let why = format!("no VCP {name:?} here; there are: {}", names.join(", "));
+            Refusal::new(RefusalKind::NoSuchVcp, why)
+        })
+    }
+
+    fn ps(&self) -> report::Host {
+        report::Host {
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_ms: tell::millis(self.started.elapsed()),
+            vcps: self
+                .vcps
+                .iter()
+                .map(|(name, vcp)| tell::summary(name, vcp, self.started))
+                .collect(),
+        }
+    }
+
+    async fn answer(&self, request: Request) -> Result<Answer, Refusal> {
+        match request {
+            Request::Ps {} => Ok(Answer::new(&self.ps())),
+            Request::Inspect { vcp } => {
+                let found = self.find(&vcp)?;
+                Ok(Answer::new(&tell::inspection(&vcp, found, self.started)))
+            }
+            Request::Logs { vcp } => {
+                let crashes = self.find(&vcp)?.device.vcp.reports();
+                let crashes = crashes.iter().map(|report| tell::line(report)).collect();
+                Ok(Answer::new(&report::Logs { vcp, crashes }))
+            }
+            Request::Crash { vcp, number, core } => self.crash(&vcp, number, core),
+            Request::Reload { vcp, module } => {
+                let module = module.as_deref().map(parse).transpose()?;
+                Ok(Answer::new(&self.reload(&vcp, module).await?))
+            }
+            Request::Restart { vcp } => self.restart(&vcp).await,
+            Request::Stop { vcp } => {
+                let found = self.find(&vcp)?;
+                found.device.vcp.stop();
+                self.wait(found, |_, state| *state == State::Stopped).await;
+                Ok(done(&vcp, found))
+            }
+            Request::Inject { vcp, fault } => self.inject(&vcp, &fault),
+        }
+    }
+
+    fn crash(&self, vcp: &str, number: Option<u64>, core: bool) -> Result<Answer, Refusal> {
+        let reports = self.find(vcp)?.device.vcp.reports();
+        let none = |why: String| Refusal::new(RefusalKind::NoSuchReport, why);
+        let found = match number {
+            None => reports.last(),
+            Some(number) => reports.iter().find(|report| report.number == number),
+        };
+        let found = found.ok_or_else(|| match (number, reports.first(), reports.last()) {
+            (Some(number), Some(first), Some(last)) => none(format!(
+                "VCP {vcp}: no report of crash {number}; there are {} to {}",
+                first.number, last.number
+            )),
+            _ => none(format!("VCP {vcp}: no crash reports")),
+        })?;
+        let answer = Answer::new(&tell::crash(found));
+        match (core, &found.core) {
+            (false, _) => Ok(answer),
+            (true, Some(dump)) => Ok(answer.with_bytes(dump.clone())),
+            (true, None) => Err(none(format!(
+                "VCP {vcp}: crash {}: no core dump in the report",
+                found.number
+            ))),
+        }
+    }
+
+    async fn restart(&self, vcp: &str) -> Result<Answer, Refusal> {
+        let found = self.find(vcp)?;
+        let before = found.device.vcp.stats().generation;
+        if found.device.vcp.status().state == State::Stopped {
+            return Err(failed(format!("VCP {vcp} has stopped")));
+        }
+        found.device.vcp.restart();
+        self.wait(found, |generation, state| {
+            generation > before && !matches!(state, State::Starting | State::Restarting)
+        })
+        .await;
+        Ok(done(vcp, found))
+    }
+
+    fn inject(&self, vcp: &str, fault: &str) -> Result<Answer, Refusal> {
+        let found = self.find(vcp)?;
+        let fault: Injection = fault.parse().map_err(|error: vcp_core::UnknownInjection| {
+            Refusal::new(RefusalKind::BadRequest, error.to_string())
+        })?;
+        let state = found.device.vcp.status().state;
+        if matches!(state, State::Held(_) | State::Restarting | State::Stopped) {
+            let word = state.word();
+            return Err(failed(format!(
+                "VCP {vcp} is {word}: there is no instance to fail"
+            )));
+        }
+        tracing::info!(vcp, %fault, "injecting");
+        let answer = done(vcp, found);
+        found.device.vcp.inject(fault);
+        Ok(answer)
+    }
+
+    /// Waits until a VCP is as it should be, within limits.
+    async fn wait(&self, vcp: &Controlled, there: impl Fn(u32, &State) -> bool) {
+        let looking = async {
+            loop {
+                let status = vcp.device.vcp.status();
+                if there(status.generation, &status.state) {
+                    return;
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        let _ = tokio::time::timeout(PATIENCE, looking).await;
+    }
+}
+
+impl Handler for Control {
+    fn handle(&self, request: Request) -> Handling<'_> {
+        Box::pin(self.answer(request))
+    }
+}
+
+/// Opens the control socket. The one that was asked for must be there; without
+/// the usual one a host still serves.
+pub(crate) fn open(asked: Option<&Path>, control: &Arc<Control>) -> Result<Option<Server>> {
+    let handler: Arc<dyn Handler> = Arc::<Control>::clone(control);
+    let usual = match asked {
+        Some(path) if path.as_os_str() == "none" => return Ok(None),
+        Some(path) => return Ok(Some(Server::bind(path, handler)?)),
+        None => place::directory(),
+    };
+    let open = || -> Result<Server> {
+        place::make(&usual)?;
+        // Removes what hosts left that were killed.
+        place::sockets(&usual)?;
+        Ok(Server::bind(&place::own(&usual), handler)?)
+    };
+    match open() {
+        Ok(server) => Ok(Some(server)),
+        Err(error) => {
+            tracing::warn!(
+                "no control socket in {}: {error:#}; --control PATH makes one elsewhere",
+                usual.display()
+            );
+            Ok(None)
+        }
+    }
+}
+
+/// What a client wants loaded. A relative path would be relative to this
+/// process, which is not what was meant.
+fn parse(module: &str) -> Result<Named, Refusal> {
+    let bad = |why: String| Refusal::new(RefusalKind::BadRequest, format!("module: {why}"));
+    let named: Named = module
+        .parse()
+        .map_err(|error: vcp_config::Invalid| bad(error.to_string()))?;
+    match &named {
+        Named::File(path) if !path.is_absolute() => Err(bad("expected an absolute path".into())),
+        _ => Ok(named),
+    }
+}
+
+fn done(vcp: &str, found: &Controlled) -> Answer {
+    let status = found.device.vcp.status();
+    Answer::new(&report::Done {
+        vcp: vcp.to_owned(),
+        generation: status.generation,
+        state: status.state.word().to_owned(),
+    })
+}
+
+fn failed(why: String) -> Refusal {
+    Refusal::new(RefusalKind::Failed, why)
+}

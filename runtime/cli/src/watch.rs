@@ -1,0 +1,156 @@
+//! `vcp run --watch`, for developers: when the file of a module changes, the VCP
+//! is reloaded. A version that can't be loaded or started is one warning, and the
+//! one before goes on.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use vcp_config::{HostConfig, Module as Named};
+
+use crate::control::Control;
+
+/// How often files are looked at. A file is loaded when it was the same twice in
+/// a row, so that one being written is left alone.
+const EVERY: Duration = Duration::from_millis(200);
+
+/// What tells one version of a file from another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Stamp {
+    changed: SystemTime,
+    length: u64,
+    inode: u64,
+}
+
+impl Stamp {
+    /// `None` while there is no such file: a compiler may be about to write it.
+    fn of(path: &Path) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt as _;
+        let found = std::fs::metadata(path).ok()?;
+        Some(Self {
+            changed: found.modified().ok()?,
+            length: found.len(),
+            inode: found.ino(),
+        })
+    }
+}
+
+/// What is known of a file that is watched.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    path: PathBuf,
+    /// What runs, or what was tried last.
+    known: Option<Stamp>,
+    /// What was there at the last look.
+    seen: Option<Stamp>,
+}
+
+impl Watched {
+    fn new(path: PathBuf) -> Self {
+        let known = Stamp::of(&path);
+        Self {
+            path,
+            seen: known.clone(),
+            known,
+        }
+    }
+
+    /// Whether there is a new version, complete as far as can be told.
+    fn changed(&mut self, now: Option<Stamp>) -> bool {
+        let settled = now == self.seen;
+        self.seen = now;
+        if !settled || self.seen.is_none() || self.seen == self.known {
+            return false;
+        }
+        self.known.clone_from(&self.seen);
+        true
+    }
+}
+
+/// What the VCPs of a configuration are to be loaded from, by name. To be called
+/// before they are, so that no change is missed.
+pub(crate) fn files(config: &HostConfig) -> Vec<(String, Option<Watched>)> {
+    let watched = |module: &Named| match module {
+        Named::File(path) => Some(Watched::new(path.clone())),
+        _ => None,
+    };
+    let vcps = config.vcps.iter();
+    vcps.map(|(name, vcp)| (name.to_string(), watched(&vcp.module)))
+        .collect()
+}
+
+/// Watches the module of the VCP `name`, for ever.
+pub(crate) async fn watch(control: Arc<Control>, name: String, mut watched: Option<Watched>) {
+    loop {
+        tokio::time::sleep(EVERY).await;
+        // A reload may have brought another file.
+        let Some(Named::File(path)) = control.module(&name) else {
+            watched = None;
+            continue;
+        };
+        let watched = match &mut watched {
+            Some(watched) if watched.path == path => watched,
+            other => {
+                *other = Some(Watched::new(path));
+                continue;
+            }
+        };
+        if watched.changed(Stamp::of(&watched.path)) {
+            reload(&control, &name, &watched.path).await;
+        }
+    }
+}
+
+async fn reload(control: &Control, name: &str, path: &Path) {
+    match control.reload(name, None).await {
+        Ok(reload) if reload.replaced => {
+            let generation = reload.generation;
+            tracing::info!(
+                vcp = name,
+                generation,
+                "{} changed: reloaded",
+                path.display()
+            );
+        }
+        Ok(reload) => warn(name, reload.reason.as_deref().unwrap_or_default()),
+        Err(refusal) => warn(name, &refusal.message),
+    }
+}
+
+fn warn(name: &str, why: &str) {
+    tracing::warn!(
+        vcp = name,
+        "not reloaded, the version before goes on: {why}"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stamp(inode: u64) -> Option<Stamp> {
+        Some(Stamp {
+            changed: SystemTime::UNIX_EPOCH,
+            length: 1,
+            inode,
+        })
+    }
+
+    #[test]
+    fn a_file_is_taken_once_it_is_stable() {
+        let mut watched = Watched {
+            path: PathBuf::new(),
+            known: stamp(1),
+            seen: stamp(1),
+        };
+        assert!(!watched.changed(stamp(1)));
+        assert!(!watched.changed(stamp(2)), "it may still be written");
+        assert!(!watched.changed(stamp(3)));
+        assert!(watched.changed(stamp(3)));
+        assert!(!watched.changed(stamp(3)), "once is enough");
+        assert!(!watched.changed(None));
+        assert!(!watched.changed(None), "a file that is gone is no version");
+        assert!(!watched.changed(stamp(3)));
+        assert!(!watched.changed(stamp(3)), "the same came back");
+    }
+}
