@@ -2,7 +2,7 @@
 
 use vcp_tests::client::Clients;
 use vcp_tests::lab::{Lab, Side};
-use vcp_tests::process::{command, run};
+use vcp_tests::process::{command, poll, run};
 use vcp_tests::requires;
 use vcp_tests::scale::Scale;
 use vcp_tests::tgtd::{Lun, Tgtd, Unit};
@@ -47,12 +47,42 @@ impl Guarded {
     }
 
     fn serves(&self, arguments: &[String]) {
-        let vcp = Vcp::run(&self.lab, self.wiring.side, arguments);
+        let socket = self.lab.dir().join("control.sock");
+        let control = ["--control".to_owned(), socket.display().to_string()];
+        let vcp = Vcp::run(
+            &self.lab,
+            self.wiring.side,
+            arguments.iter().chain(&control),
+        );
         Clients::new(self.lab.dir()).qemu_io(&vcp.uri(), &["write -P 3 0 64k", "read -P 3 0 64k"]);
+        let said = self.everything_said(&control);
         for secret in [SECRET, TARGET_SECRET] {
             assert!(!vcp.logs().contains(secret), "a secret is in the logs");
+            assert!(!said.contains(secret), "a secret can be asked for");
         }
         vcp.shut_down();
+    }
+
+    /// What a running host tells of itself, after a crash.
+    fn everything_said(&self, control: &[String]) -> String {
+        let asked = [
+            "ps --json",
+            "inject iscsi trap",
+            "inspect iscsi --json",
+            "logs iscsi --json",
+            "logs iscsi --crash last --json",
+        ];
+        let say = |words: &str| {
+            let words = words.split(' ').map(str::to_owned);
+            let arguments: Vec<String> = words.chain(control.to_vec()).collect();
+            let report = || {
+                let outcome = vcp::once(&self.lab, self.wiring.side, &arguments);
+                // The report is written after the crash.
+                (outcome.code() == 0).then_some(outcome.stdout)
+            };
+            poll(Scale::from_env().limit(), report).expect("it answers")
+        };
+        asked.map(say).concat()
     }
 
     fn refused(&self, settings: &[&str]) {

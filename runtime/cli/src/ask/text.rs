@@ -24,7 +24,8 @@ impl Lines {
             writeln!(self.0, "{name}").expect("a String takes everything");
         }
         for line in lines {
-            writeln!(self.0, "  {}", plain(&line)).expect("a String takes everything");
+            let line = format!("  {}", plain(&line));
+            writeln!(self.0, "{}", line.trim_end()).expect("a String takes everything");
         }
     }
 }

@@ -1,106 +1,31 @@
 //! Asking and telling a running host: `vcp ps`, `inspect`, `logs`, `reload` and
 //! the others, against `vcp run` with RAM disks.
 
+mod user;
+
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
-use vcp_tests::client::Clients;
-use vcp_tests::lab::Scratch;
-use vcp_tests::process::{Outcome, command, poll, run};
+use vcp_tests::process::{command, poll, run};
 use vcp_tests::requires;
-use vcp_tests::vcp::{self, Vcp, assert_one_line, binary};
+use vcp_tests::vcp::{self, Vcp, assert_one_line};
 
-/// How long a command, or what it brings about, may take.
-const LIMIT: Duration = Duration::from_secs(30);
+use user::{LIMIT, User};
 
-/// A user of this test's own: control sockets where nobody else looks.
-struct User {
-    scratch: Scratch,
-}
-
-impl User {
-    fn new() -> Self {
-        Self {
-            scratch: Scratch::new(),
-        }
-    }
-
-    fn sockets(&self) -> PathBuf {
-        self.scratch.path().join("control")
-    }
-
-    fn socket(&self, host: &Vcp) -> PathBuf {
-        self.sockets().join(format!("{}.sock", host.pid()))
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = command(binary());
-        command.args(arguments);
-        command
-            .env("VCP_CONTROL_DIR", self.sockets())
-            .current_dir(self.scratch.path());
-        command
-    }
-
-    fn host(&self, arguments: &[&str]) -> Vcp {
-        let line = [&["run"], arguments].concat();
-        Vcp::start(self.command(&line), self.scratch.path())
-    }
-
-    /// A RAM disk of 8 MiB of this name.
-    fn ram(&self, name: &str) -> Vcp {
-        self.host(&["ramdisk", "size=8MiB", "--name", name])
-    }
-
-    /// A host with these lines in the table of its VCP `ram`, a RAM disk of 8 MiB.
-    fn configured(&self, lines: &str) -> Vcp {
-        let text = format!(
-            "[vcp.ram]\nmodule = \"ramdisk\"\nconfig = {{ size = \"8MiB\" }}\n{lines}\n[export.ram]\n"
-        );
-        fs::write(self.scratch.path().join("host.toml"), text).expect("writing a configuration");
-        self.host(&["host.toml"])
-    }
-
-    fn ask(&self, arguments: &[&str]) -> Outcome {
-        run(self.command(arguments), self.scratch.path(), LIMIT)
-    }
-
-    fn say(&self, arguments: &[&str]) -> String {
-        let line = format!("vcp {}", arguments.join(" "));
-        self.ask(arguments).expect_success(&line)
-    }
-
-    fn json(&self, arguments: &[&str]) -> Value {
-        let text = self.say(&[arguments, &["--json"]].concat());
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {text}"))
-    }
-
-    /// What `inspect` says once `there` holds of it.
-    fn until(&self, vcp: &str, there: impl Fn(&Value) -> bool) -> Value {
-        let look = || Some(self.json(&["inspect", vcp])).filter(&there);
-        poll(LIMIT, look).unwrap_or_else(|| panic!("{}", self.say(&["inspect", vcp])))
-    }
-
-    fn clients(&self) -> Clients {
-        Clients::new(self.scratch.path())
-    }
-
-    /// The RAM disk's component in a file.
-    fn module(&self, name: &str) -> PathBuf {
-        let path = self.scratch.path().join(name);
-        // Complete when it gets its name.
-        let draft = path.with_extension("new");
-        fs::write(&draft, ramdisk()).expect("writing a module");
-        fs::rename(&draft, &path).expect("naming a module");
-        path
-    }
+/// The RAM disk's component in a file.
+fn module(user: &User, name: &str) -> PathBuf {
+    let path = user.dir().join(name);
+    // Complete when it gets its name.
+    let draft = path.with_extension("new");
+    fs::write(&draft, ramdisk()).expect("writing a module");
+    fs::rename(&draft, &path).expect("naming a module");
+    path
 }
 
 fn ramdisk() -> &'static [u8] {
@@ -187,7 +112,7 @@ fn crashes_are_reported() {
     assert!(last["core"].as_u64() > Some(0), "{last}");
     let text = user.say(&["logs", "ram", "--crash", "3", "--core", "core.wasm"]);
     assert!(text.contains("write 65536 bytes at 0"), "{text}");
-    let core = user.scratch.path().join("core.wasm");
+    let core = user.dir().join("core.wasm");
     let dump = fs::read(&core).expect("written");
     assert_eq!(last["core"], dump.len());
     assert_eq!(dump[..4], *b"\0asm");
@@ -205,8 +130,8 @@ fn reloads_under_a_client() {
     requires!("qemu-io");
     let user = User::new();
     let host = user.ram("ram");
-    let module = user.module("new.wasm");
-    let broken = user.scratch.path().join("broken.wasm");
+    let new = module(&user, "new.wasm");
+    let broken = user.dir().join("broken.wasm");
     fs::write(&broken, "no component").expect("writing a file");
     let steps = ["write -P 9 1M 64k", "sleep 3000", "read -P 9 1M 64k"];
     let uri = host.uri();
@@ -222,7 +147,7 @@ fn reloads_under_a_client() {
     assert_eq!(reload["generation"], 2, "{reload}");
     assert_eq!(reload["handed-over"], true, "{reload}");
     let inspection = user.json(&["inspect", "ram"]);
-    assert_eq!(inspection["module"], module.display().to_string());
+    assert_eq!(inspection["module"], new.display().to_string());
     assert_eq!(inspection["clients"], 1, "the client was dropped");
     let refused = user.ask(&["reload", "ram", "./broken.wasm"]);
     assert_one_line(&refused, 1, &["broken.wasm"]);
@@ -251,7 +176,7 @@ fn restarts_and_revives() {
     assert_one_line(&dead, 1, &["held"]);
     let mut client = command("qemu-io");
     client.args(["-f", "raw", "-c", "read 0 4k", &host.uri()]);
-    let refused = run(client, user.scratch.path(), LIMIT);
+    let refused = run(client, user.dir(), LIMIT);
     assert_ne!(refused.code(), 0, "a held VCP takes clients");
     assert_eq!(user.say(&["restart", "ram"]), "ram: generation 2, ready\n");
     user.clients().qemu_io(&host.uri(), &["read 0 4k"]);
@@ -264,7 +189,7 @@ fn stops_one_and_ends_with_the_last() {
     let text = "[vcp.a]\nmodule = \"ramdisk\"\nconfig = { size = \"8MiB\" }\n\
                 [vcp.b]\nmodule = \"ramdisk\"\nconfig = { size = \"8MiB\" }\n\
                 [export.a]\n[export.b]\n";
-    fs::write(user.scratch.path().join("two.toml"), text).expect("writing a configuration");
+    fs::write(user.dir().join("two.toml"), text).expect("writing a configuration");
     let host = user.host(&["two.toml"]);
     assert_eq!(user.say(&["stop", "a"]), "a: stopped\n");
     let states = || {
@@ -337,7 +262,7 @@ fn where_it_is_asked_for() {
     let taken = ["run", "ramdisk", "size=8MiB", "--control", "here.sock"];
     assert_one_line(&user.ask(&taken), 1, &["here.sock", "another process"]);
     host.shut_down();
-    assert!(!user.scratch.path().join("here.sock").exists());
+    assert!(!user.dir().join("here.sock").exists());
     let nowhere = ["run", "ramdisk", "size=8MiB", "--control", "none/x.sock"];
     assert_one_line(&user.ask(&nowhere), 1, &["none/x.sock"]);
     let gone = user.ask(&["ps", "--control", "here.sock"]);
@@ -356,9 +281,9 @@ fn others_are_refused() {
     assert_eq!(mode(&socket), 0o600);
     let path = socket.display().to_string();
     let as_nobody = |arguments: &[&str]| {
-        let mut command = vcp::unprivileged(user.scratch.path(), None);
+        let mut command = vcp::unprivileged(user.dir(), None);
         command.args(arguments);
-        run(command, user.scratch.path(), LIMIT)
+        run(command, user.dir(), LIMIT)
     };
     let closed = as_nobody(&["ps", "--control", &path]);
     assert_one_line(&closed, 1, &["permission denied"]);
@@ -373,15 +298,10 @@ fn others_are_refused() {
     }
     assert!(is(&user.json(&["inspect", "ram"]), "ready", 1));
     // The other way round, root may: it could anyway.
-    let mut theirs = vcp::unprivileged(user.scratch.path(), None);
-    let own = user
-        .scratch
-        .path()
-        .join("home/own.sock")
-        .display()
-        .to_string();
+    let mut theirs = vcp::unprivileged(user.dir(), None);
+    let own = user.dir().join("home/own.sock").display().to_string();
     theirs.args(["run", "ramdisk", "size=8MiB", "--control", &own]);
-    let theirs = Vcp::start(theirs, user.scratch.path());
+    let theirs = Vcp::start(theirs, user.dir());
     assert_eq!(
         user.json(&["ps", "--control", &own])[0]["pid"],
         theirs.pid()
@@ -478,18 +398,18 @@ fn what_makes_no_sense() {
 #[test]
 fn a_watched_module_is_reloaded() {
     let user = User::new();
-    user.module("disk.wasm");
+    module(&user, "disk.wasm");
     let line = ["./disk.wasm", "size=8MiB", "--name", "ram", "--watch"];
     let host = user.host(&line);
     // Also a change of the file's date alone counts: a compiler was there.
-    user.module("disk.wasm");
+    module(&user, "disk.wasm");
     user.until("ram", |vcp| is(vcp, "ready", 2));
-    let path = user.scratch.path().join("disk.wasm");
+    let path = user.dir().join("disk.wasm");
     fs::write(&path, &ramdisk()[..1000]).expect("a compiler that was killed");
     let told = || host.logs().contains("not reloaded").then_some(());
     assert!(poll(LIMIT, told).is_some(), "{}", host.logs());
     assert!(is(&user.json(&["inspect", "ram"]), "ready", 2));
-    user.module("disk.wasm");
+    module(&user, "disk.wasm");
     user.until("ram", |vcp| is(vcp, "ready", 3));
     assert_eq!(host.logs().matches("not reloaded").count(), 1);
     assert_eq!(host.logs().matches("changed: reloaded").count(), 2);
