@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tokio::signal::unix::{SignalKind, signal};
@@ -13,6 +14,9 @@ use crate::control;
 use crate::host::Host;
 use crate::link::Pipes;
 use crate::watch::{self, Watched};
+
+/// How long the answers to requests may take that were made before the end.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(arguments: RunArguments) -> Result<ExitCode> {
     let config = configuration(&arguments)?;
@@ -28,7 +32,11 @@ pub(crate) fn run(arguments: RunArguments) -> Result<ExitCode> {
         let why = "--watch: no VCP here runs a module from a file";
         return Err(Usage(why.to_owned()).into());
     }
-    runtime()?.block_on(serve(&config, &arguments, watched))
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(serve(&config, &arguments, watched));
+    // A module that is being compiled just now is of no use any more.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// The control plane's runtime: one thread, this one. The data plane has its own.
@@ -63,7 +71,7 @@ async fn serve(
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
     let host = Host::start(config, &mut Pipes::default()).await?;
-    let _socket = control::open(arguments.control.as_deref(), host.control())?;
+    let socket = control::open(arguments.control.as_deref(), host.control())?;
     let serving = async {
         host.ready().await?;
         for (name, file) in watched {
@@ -85,6 +93,10 @@ async fn serve(
         _ = interrupt.recv() => Ok(ExitCode::SUCCESS),
     };
     host.stop().await;
+    if let Some(socket) = socket {
+        // Whoever asked for the end wants to hear of it.
+        socket.finish(LAST_ANSWERS).await;
+    }
     outcome
 }
 

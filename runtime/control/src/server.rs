@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
@@ -48,6 +48,7 @@ pub struct Server {
     path: PathBuf,
     /// Device and inode of the socket: what has taken its place is not removed.
     identity: (u64, u64),
+    finishing: watch::Sender<bool>,
     accepting: JoinHandle<()>,
 }
 
@@ -86,11 +87,21 @@ impl Server {
             path: path.to_owned(),
             error,
         })?;
+        let (finishing, finish) = watch::channel(false);
         Ok(Self {
             path: path.to_owned(),
             identity,
-            accepting: tokio::spawn(accept(listener, handler)),
+            accepting: tokio::spawn(accept(listener, handler, finish)),
+            finishing,
         })
+    }
+
+    /// Takes no more requests, and waits for `patience` at most until those that
+    /// were made are answered.
+    pub async fn finish(mut self, patience: Duration) {
+        self.finishing.send_replace(true);
+        // Those that take longer end without an answer.
+        let _ = timeout(patience, &mut self.accepting).await;
     }
 
     /// Where it listens.
@@ -128,7 +139,11 @@ fn listen(path: &Path) -> io::Result<(UnixListener, (u64, u64))> {
     Ok((listener, (found.dev(), found.ino())))
 }
 
-async fn accept(listener: UnixListener, handler: Arc<dyn Handler>) {
+async fn accept(
+    listener: UnixListener,
+    handler: Arc<dyn Handler>,
+    mut finish: watch::Receiver<bool>,
+) {
     let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     // Ends all connections when this task is aborted.
     let mut connections = JoinSet::new();
@@ -136,6 +151,7 @@ async fn accept(listener: UnixListener, handler: Arc<dyn Handler>) {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             Some(_) = connections.join_next() => continue,
+            _ = finish.wait_for(|finish| *finish) => break,
         };
         let stream = match accepted {
             Ok((stream, _)) => stream,
@@ -149,14 +165,17 @@ async fn accept(listener: UnixListener, handler: Arc<dyn Handler>) {
         let (handler, room) = (Arc::clone(&handler), Arc::clone(&room));
         match room.try_acquire_owned() {
             Ok(permit) => {
+                let finish = finish.clone();
                 connections.spawn(async move {
-                    converse(stream, &*handler).await;
+                    converse(stream, &*handler, finish).await;
                     drop(permit);
                 });
             }
             Err(_) => turn_away(&stream, RefusalKind::Busy, "too many connections"),
         }
     }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
 }
 
 /// Says why not, as far as that can be said without waiting.
@@ -164,7 +183,7 @@ fn turn_away(stream: &UnixStream, kind: RefusalKind, why: &str) {
     let _ = stream.try_write(&Refusal::new(kind, why).to_line());
 }
 
-async fn converse(stream: UnixStream, handler: &dyn Handler) {
+async fn converse(stream: UnixStream, handler: &dyn Handler, mut finish: watch::Receiver<bool>) {
     if let Err(why) = admit(&stream) {
         tracing::warn!("control socket: {why}");
         turn_away(&stream, RefusalKind::Denied, &why);
@@ -173,7 +192,11 @@ async fn converse(stream: UnixStream, handler: &dyn Handler) {
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read);
     loop {
-        let request = match line::next(&mut read, LONGEST_REQUEST, PATIENCE).await {
+        let line = tokio::select! {
+            line = line::next(&mut read, LONGEST_REQUEST, PATIENCE) => line,
+            _ = finish.wait_for(|finish| *finish) => return,
+        };
+        let request = match line {
             Ok(None) => return,
             Ok(Some(line)) => Request::parse(&line),
             Err(LineError::TooLong(most)) => {

@@ -113,6 +113,27 @@ async fn asks_and_is_answered() {
 }
 
 #[tokio::test]
+async fn what_was_asked_is_answered_before_the_end() {
+    let scratch = Scratch::new();
+    let path = scratch.socket("1.sock");
+    let server = Fake::at(&path, 1, &["a"]);
+    let mut idle = Client::connect(&path).await.unwrap();
+    let _: Host = idle.ask(&Request::Ps {}).await.unwrap();
+    let mut client = Client::connect(&path).await.unwrap();
+    let asked = tokio::spawn(async move { client.ask::<Done>(&restart("a")).await });
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    let begun = std::time::Instant::now();
+    server.finish(Duration::from_secs(5)).await;
+    assert!(
+        begun.elapsed() < Duration::from_secs(2),
+        "an idle client held it up"
+    );
+    assert_eq!(asked.await.unwrap().unwrap().generation, 7);
+    assert!(idle.ask::<Host>(&Request::Ps {}).await.is_err());
+    assert!(!path.exists());
+}
+
+#[tokio::test]
 async fn bytes_follow_an_answer() {
     let scratch = Scratch::new();
     let path = scratch.socket("1.sock");
