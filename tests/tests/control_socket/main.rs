@@ -314,6 +314,7 @@ fn others_are_refused() {
         user.json(&["ps", "--control", &own])[0]["pid"],
         theirs.pid()
     );
+    theirs.shut_down();
 }
 
 /// Whatever is sent, the host answers or hangs up, and goes on.

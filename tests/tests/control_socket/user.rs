@@ -51,6 +51,8 @@ impl User {
         command.args(arguments);
         command
             .env("VCP_CONTROL_DIR", self.sockets())
+            // What hosts leave that are killed goes with the test.
+            .env("XDG_RUNTIME_DIR", self.scratch.path())
             .current_dir(self.scratch.path());
         command
     }
