@@ -259,7 +259,7 @@ pub(crate) struct ReloadArguments {
 pub(crate) struct InjectArguments {
     #[command(flatten)]
     pub(crate) target: TargetArguments,
-    /// trap, hang, spin, oom, stack, bad-descriptor or stall
+    /// trap, hang, spin, oom, stack, bad-descriptor, stall, kill or cut:FUEL
     #[arg(value_name = "FAULT")]
     pub(crate) fault: vcp_core::Injection,
 }

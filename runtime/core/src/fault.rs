@@ -57,6 +57,12 @@ pub enum Fault {
         /// Queue entries that it held.
         held: usize,
     },
+    /// It was started again, and says neither that it serves nor that it can't.
+    #[error("neither ready nor suspended within {limit:?} of its start")]
+    NotReady {
+        /// The longest time without a word.
+        limit: Duration,
+    },
     /// An entry names bytes outside the VCP's memory.
     #[error("{what}: span at {address:#x}, {length} bytes long, reaches outside the memory")]
     Span {
@@ -89,7 +95,7 @@ impl Fault {
             Self::Memory { .. } => "memory",
             Self::Fuel { .. } => "fuel",
             Self::Watchdog { .. } => "watchdog",
-            Self::Stalled { .. } => "stalled",
+            Self::Stalled { .. } | Self::NotReady { .. } => "stalled",
             Self::Span { .. } => "span",
             Self::Completion(_) => "completion",
             Self::Protocol(_) => "protocol",

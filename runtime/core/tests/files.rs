@@ -4,7 +4,7 @@ mod support;
 
 use std::path::Path;
 
-use vcp_core::{Cache, DirectoryGrant, Engine, Event, Module, Vcp};
+use vcp_core::{Cache, DirectoryGrant, Engine, Event, Injection, Module, Vcp};
 use vcp_queue::{Operation, Status};
 
 use support::{Driver, next, settings_for};
@@ -47,7 +47,7 @@ fn a_granted_directory_holds_the_disk() {
     assert!(contents[..4096].iter().all(|byte| *byte == 0));
 
     // The next instance finds what this one wrote.
-    vcp.restart();
+    vcp.inject(Injection::Kill);
     driver.ask(3, Operation::Read, 4096, 8192, Vec::new());
     assert_eq!(driver.answer(), (3, Status::Ok, vec![7; 8192]));
     drop(vcp);

@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use vcp_core::{Cache, Engine, Event, Fault, Module, Settings, Vcp};
+use vcp_core::{Cache, Engine, Event, Fault, Injection, Module, Settings, Vcp};
 use vcp_queue::{Operation, Status};
 
 use support::{Driver, next, settings_for};
@@ -70,7 +70,7 @@ fn a_killed_vcp_comes_back_and_answers_everything() {
         for n in 0..20 {
             driver.write(round * 20 + n, n * 4096, vec![round as u8; 4096]);
         }
-        vcp.restart();
+        vcp.inject(Injection::Kill);
         for _ in 0..20 {
             assert_eq!(driver.answer().1, Status::Ok);
         }

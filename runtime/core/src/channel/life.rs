@@ -187,17 +187,20 @@ impl Channel {
         self.publish();
     }
 
-    /// An operator wants a fresh instance.
-    pub(super) fn restart(&mut self) -> Result<(), Fault> {
+    /// An operator wants a fresh instance. That is no fault, and no policy is
+    /// asked.
+    pub(super) fn restart(&mut self) {
         if self.leaving() || self.link_is_gone() {
-            return Ok(());
+            return;
         }
         if self.guest.is_some() {
-            return Err(Fault::Injected);
+            self.drop_instance();
+            self.table.restart();
+            self.start_instance();
+        } else {
+            self.supervisor.revive(now());
         }
-        self.supervisor.revive(now());
         self.publish();
-        Ok(())
     }
 
     /// An operator wants a fault.
@@ -207,6 +210,7 @@ impl Channel {
         };
         self.injected = true;
         match what {
+            Injection::Kill => return Err(Fault::Injected),
             Injection::Cut(fuel) => guest.cut(fuel),
             Injection::Stall => self.stalling = true,
             // What it answers next has one more; it is asked at once.

@@ -80,19 +80,16 @@ impl Channel {
                     Err(error) => tracing::error!("polling a client: {error}"),
                 },
                 Command::Stop => self.begin_stop(),
-                Command::Inject(what) => self.or_fault(|channel| channel.inject(what)),
-                Command::Restart => self.or_fault(Self::restart),
+                // A fault does not hold up the commands behind it.
+                Command::Inject(what) => {
+                    if let Err(fault) = self.inject(what) {
+                        self.on_fault(fault);
+                    }
+                }
+                Command::Restart => self.restart(),
                 Command::Reload { module, answer } => self.begin_reload(module, answer),
                 Command::Prepared(prepared) => self.on_prepared(prepared),
             }
-        }
-    }
-
-    /// A fault that a command brings about does not hold up the commands behind
-    /// it.
-    fn or_fault(&mut self, command: impl FnOnce(&mut Self) -> Result<(), Fault>) {
-        if let Err(fault) = command(self) {
-            self.on_fault(fault);
         }
     }
 
@@ -251,21 +248,26 @@ impl Channel {
         self.carry_out(&effects)
     }
 
-    /// How long requests may still be held without any being answered.
+    /// When it must have answered some request, or, if it was started again, have
+    /// said how it is. (One that was never ready may be one that only finds out.)
     fn progress_deadline(&self) -> Option<u64> {
-        let limit = self.setup.progress?;
-        let serves = self.ready_now && self.supervisor.phase() == Phase::Ready;
-        let owes = serves && self.table.outstanding() > 0;
-        owes.then(|| self.progress_at.saturating_add(nanoseconds(limit)))
+        let limit = nanoseconds(self.setup.progress?);
+        let since = match self.supervisor.phase() {
+            Phase::Ready if self.table.outstanding() > 0 => self.progress_at,
+            Phase::Starting if self.supervisor.served() => self.supervisor.started_at(),
+            _ => return None,
+        };
+        Some(since.saturating_add(limit))
     }
 
     fn check_progress(&mut self) -> Result<(), Fault> {
-        if self.progress_deadline().is_none_or(|at| now() < at) {
+        if self.guest.is_none() || self.progress_deadline().is_none_or(|at| now() < at) {
             return Ok(());
         }
-        Err(Fault::Stalled {
-            limit: self.setup.progress.unwrap_or_default(),
-            held: self.table.outstanding(),
+        let limit = self.setup.progress.unwrap_or_default();
+        Err(match self.table.outstanding() {
+            _ if !self.ready_now => Fault::NotReady { limit },
+            held => Fault::Stalled { limit, held },
         })
     }
 

@@ -9,9 +9,12 @@ use crate::fault::Fault;
 /// The optional exports of a module.
 #[derive(Clone, Copy)]
 pub(super) struct Handover {
-    snapshot: TypedFunc<(u64,), (Result<Vec<u8>, String>,)>,
+    snapshot: TypedFunc<(u64,), (Taken,)>,
     restore: TypedFunc<(u64, Vec<u8>), (Result<(), String>,)>,
 }
+
+/// A state, or the guest's word that there is none.
+type Taken = Result<Vec<u8>, String>;
 
 /// The interface's name.
 const INTERFACE: &str = "vcp:io/handover@0.1.0";
@@ -19,17 +22,17 @@ const INTERFACE: &str = "vcp:io/handover@0.1.0";
 impl Guest {
     pub(super) fn find_handover(&mut self, instance: wasmtime::component::Instance) {
         let store = &mut self.store;
-        let mut find = || {
-            let interface = instance.get_export_index(&mut *store, None, INTERFACE)?;
-            let snapshot = instance.get_export_index(&mut *store, Some(&interface), "snapshot")?;
-            let restore = instance.get_export_index(&mut *store, Some(&interface), "restore")?;
-            // A module whose functions are of other types has none of these.
+        let interface = instance.get_export_index(&mut *store, None, INTERFACE);
+        let mut named =
+            |name| instance.get_export_index(&mut *store, Some(interface.as_ref()?), name);
+        let (snapshot, restore) = (named("snapshot"), named("restore"));
+        // A module whose functions are of other types has none of these.
+        self.handover = snapshot.zip(restore).and_then(|(snapshot, restore)| {
             Some(Handover {
                 snapshot: instance.get_typed_func(&mut *store, snapshot).ok()?,
                 restore: instance.get_typed_func(&mut *store, restore).ok()?,
             })
-        };
-        self.handover = find();
+        });
     }
 
     /// Whether it can hand over and be handed over to.
@@ -39,7 +42,7 @@ impl Guest {
 
     /// The state of the device. The inner error is the guest's word that there is
     /// none just now.
-    pub(crate) fn snapshot(&mut self, now: u64) -> Result<Result<Vec<u8>, String>, Fault> {
+    pub(crate) fn snapshot(&mut self, now: u64) -> Result<Taken, Fault> {
         let Some(handover) = self.handover else {
             return Ok(Err("the module hands nothing over".to_owned()));
         };

@@ -33,6 +33,8 @@ pub enum Injection {
     BadDescriptor,
     /// Calls that are answered, and requests that never are.
     Stall,
+    /// The end, between two calls.
+    Kill,
     /// The end of its fuel after so many units into the next call, wherever in
     /// its code that is.
     Cut(u64),
@@ -40,7 +42,7 @@ pub enum Injection {
 
 impl Injection {
     /// Those with a name of their own, in the order of the documentation.
-    pub const NAMED: [Self; 7] = [
+    pub const NAMED: [Self; 8] = [
         Self::Trap,
         Self::Hang,
         Self::Spin,
@@ -48,6 +50,7 @@ impl Injection {
         Self::Stack,
         Self::BadDescriptor,
         Self::Stall,
+        Self::Kill,
     ];
 }
 
@@ -61,6 +64,7 @@ impl std::fmt::Display for Injection {
             Self::Stack => "stack",
             Self::BadDescriptor => "bad-descriptor",
             Self::Stall => "stall",
+            Self::Kill => "kill",
             Self::Cut(fuel) => return write!(f, "cut:{fuel}"),
         })
     }
@@ -69,7 +73,7 @@ impl std::fmt::Display for Injection {
 /// A word that names no fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no fault; there are: trap, hang, spin, oom, stack, bad-descriptor, stall, cut:FUEL"
+    "{0:?} is no fault; there are: trap, hang, spin, oom, stack, bad-descriptor, stall, kill, cut:FUEL"
 )]
 pub struct UnknownInjection(String);
 
@@ -119,7 +123,11 @@ fn name(what: Injection) -> &'static str {
         Injection::Spin => "spin",
         Injection::Oom => "oom",
         Injection::Stack => "stack",
-        Injection::Trap | Injection::BadDescriptor | Injection::Stall | Injection::Cut(_) => "trap",
+        Injection::Trap
+        | Injection::BadDescriptor
+        | Injection::Stall
+        | Injection::Kill
+        | Injection::Cut(_) => "trap",
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vcp_core::{Event, Fault, Next};
+use vcp_core::{Event, Fault, Injection, Next};
 use vcp_queue::{Operation, Status, Violation};
 
 use crate::cases;
@@ -25,7 +25,7 @@ fn start(expected: Check) -> impl Fn(&str) {
         let mut second = Scenario::device(fault, "2..2");
         second.expect_ready();
         second.check_io();
-        second.vcp.restart();
+        second.vcp.inject(Injection::Kill);
         assert_eq!(second.expect_fault(1), Fault::Injected);
         second.strike();
         let found = second.expect_fault(2);
@@ -107,7 +107,7 @@ fn changed(fault: &str) {
     let mut scenario = Scenario::device(fault, "2..2");
     scenario.expect_ready();
     scenario.check_io();
-    scenario.vcp.restart();
+    scenario.vcp.inject(Injection::Kill);
     assert_eq!(scenario.expect_fault(1), Fault::Injected);
     scenario.strike();
     assert_eq!(scenario.expect_failed(), CHANGED);
