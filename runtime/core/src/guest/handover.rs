@@ -10,8 +10,11 @@ use crate::fault::Fault;
 #[derive(Clone, Copy)]
 pub(super) struct Handover {
     snapshot: TypedFunc<(u64,), (Taken,)>,
-    restore: TypedFunc<(u64, Vec<u8>), (Result<(), String>,)>,
+    restore: TypedFunc<(u64, Vec<u8>), (Restored,)>,
 }
+
+/// Done, or the guest's word that it can't be.
+type Restored = Result<(), String>;
 
 /// A state, or the guest's word that there is none.
 type Taken = Result<Vec<u8>, String>;

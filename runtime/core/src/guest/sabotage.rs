@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use wasm_encoder::{
     BlockType, CodeSection, EntityType, ExportKind, ExportSection, Function, FunctionSection,
-    ImportSection, MemorySection, MemoryType, Module as Encoder, TypeSection,
+    ImportSection, MemorySection, MemoryType, Module as Encoder, NameMap, NameSection, TypeSection,
 };
 use wasmtime::{Linker, Module};
 
@@ -155,13 +155,20 @@ fn encode() -> Vec<u8> {
     });
     let mut functions = FunctionSection::new();
     let mut exports = ExportSection::new();
+    // For backtraces.
+    let mut names = NameMap::new();
+    names.append(0, "wait");
     let mut code = CodeSection::new();
     // Function 0 is the import.
     for (index, (name, body)) in (1..).zip(bodies()) {
         functions.function(0);
         exports.export(name, ExportKind::Func, index);
+        names.append(index, name);
         code.function(&body);
     }
+    let mut named = NameSection::new();
+    named.module("saboteur");
+    named.functions(&names);
     let mut module = Encoder::new();
     module
         .section(&types)
@@ -169,7 +176,8 @@ fn encode() -> Vec<u8> {
         .section(&functions)
         .section(&memories)
         .section(&exports)
-        .section(&code);
+        .section(&code)
+        .section(&named);
     module.finish()
 }
 
