@@ -9,6 +9,7 @@
 //! ```
 
 use std::fs;
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -140,6 +141,23 @@ impl Lab {
             .args(["netns", "exec", &self.namespace(side)])
             .arg(program);
         inside
+    }
+
+    /// Runs something in a namespace, on a thread that goes there and ends: a
+    /// socket stays where it was made.
+    ///
+    /// # Panics
+    /// When it does, or the namespace cannot be entered.
+    pub fn inside<T: Send>(&self, side: Side, act: impl FnOnce() -> T + Send) -> T {
+        let path = format!("/run/netns/{}", self.namespace(side));
+        let there = move || {
+            let namespace = fs::File::open(path).expect("the lab has this namespace");
+            let kind = Some(rustix::thread::LinkNameSpaceType::Network);
+            rustix::thread::move_into_link_name_space(namespace.as_fd(), kind)
+                .expect("entering a namespace as root");
+            act()
+        };
+        std::thread::scope(|scope| scope.spawn(there).join()).expect("it has not panicked")
     }
 
     /// `ip ARGUMENTS` in a namespace.

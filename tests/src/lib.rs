@@ -16,13 +16,17 @@
 //! | [`tgtd`] | the target: portals, units, accounts |
 //! | [`wiring`] | the links and portals between the two |
 //! | [`vcp`] | the program under test |
+//! | [`host`] | the same from a configuration file, and asking it |
 //! | [`peer`] | qemu-nbd's libiscsi in its place, for comparison |
 //! | [`image`] | disk images with random and zero runs |
+//! | [`load`] | fio verifying beside the test |
 //! | [`client`] | qemu-img, nbdcopy, fio and nbdinfo on an NBD URI |
 
 pub mod client;
+pub mod host;
 pub mod image;
 pub mod lab;
+pub mod load;
 pub mod need;
 pub mod peer;
 pub mod process;

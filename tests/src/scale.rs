@@ -36,6 +36,12 @@ impl Scale {
     }
 }
 
+/// Whether a figure is wanted rather than a quick answer.
+#[must_use]
+pub fn is_full() -> bool {
+    is_set("VCP_E2E_FULL")
+}
+
 fn is_set(name: &str) -> bool {
     std::env::var(name).is_ok_and(|value| !value.is_empty() && value != "0")
 }

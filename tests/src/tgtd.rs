@@ -69,10 +69,25 @@ impl Tgtd {
         target
     }
 
+    /// A target that was made before, the `number`th from 1.
+    #[must_use]
+    pub fn known(&self, number: u32, iqn: &str) -> Target<'_> {
+        Target {
+            tgtd: self,
+            tid: number.to_string(),
+            iqn: iqn.to_owned(),
+        }
+    }
+
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.process.pid()
+    }
+
+    /// Kills it on the spot, as a crash would.
+    pub fn kill(self) {
+        drop(self);
     }
 
     /// Stops it where it is: connections stay, and nobody answers.
@@ -186,10 +201,28 @@ impl Target<'_> {
         File::create(&file)
             .and_then(|file| file.set_len(unit.bytes))
             .expect("making a sparse file");
-        let lun = number.to_string();
-        let path = file.to_str().expect("made of ASCII");
-        let sector = unit.sector.to_string();
-        let which = ["--mode", "logicalunit", "--lun", &lun];
+        let lun = Lun {
+            iqn: self.iqn.clone(),
+            number,
+            size: unit.bytes,
+            sector: unit.sector,
+            read_only: unit.read_only,
+            file,
+        };
+        self.keep(&lun);
+        lun
+    }
+
+    /// Adds a logical unit with what is in its file, such as one of a daemon
+    /// before this one.
+    ///
+    /// # Panics
+    /// When the target refuses.
+    pub fn keep(&self, lun: &Lun) {
+        let number = lun.number.to_string();
+        let path = lun.file.to_str().expect("made of ASCII");
+        let sector = lun.sector.to_string();
+        let which = ["--mode", "logicalunit", "--lun", &number];
         self.admin(
             &[
                 &which[..],
@@ -204,20 +237,12 @@ impl Target<'_> {
             ]
             .concat(),
         );
-        let parameters = if unit.read_only {
+        let parameters = if lun.read_only {
             "thin_provisioning=1,readonly=1"
         } else {
             "thin_provisioning=1"
         };
         self.admin(&[&which[..], &["--op", "update", "--params", parameters]].concat());
-        Lun {
-            iqn: self.iqn.clone(),
-            number,
-            size: unit.bytes,
-            sector: unit.sector,
-            read_only: unit.read_only,
-            file,
-        }
     }
 
     /// Sets an operational parameter of RFC 7143 §13.
@@ -250,10 +275,20 @@ impl Target<'_> {
     /// How many connections initiators have to it.
     #[must_use]
     pub fn connections(&self) -> usize {
+        self.shown("Connection:")
+    }
+
+    /// How many sessions initiators have with it.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.shown("Session:")
+    }
+
+    fn shown(&self, what: &str) -> usize {
         let shown = self.admin(&["--op", "show", "--mode", "conn"]);
-        shown
-            .lines()
-            .filter(|line| line.trim_start().starts_with("Connection:"))
+        let lines = shown.lines();
+        lines
+            .filter(|line| line.trim_start().starts_with(what))
             .count()
     }
 

@@ -84,6 +84,19 @@ impl Wiring {
         }
     }
 
+    /// The line of a configuration file.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let mut parts = self.link.split(',');
+        let link = parts.next().unwrap_or_default();
+        let options = parts.filter_map(|option| option.split_once('='));
+        let options = options.map(|(key, value)| format!(", {key} = \"{value}\""));
+        format!(
+            "net = {{ link = \"{link}\"{} }}",
+            options.collect::<String>()
+        )
+    }
+
     /// With one more option.
     #[must_use]
     pub fn with(mut self, option: &str) -> Self {

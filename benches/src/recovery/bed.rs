@@ -1,16 +1,12 @@
 //! What is measured: VCPs in this process, on TAPs that end in the namespace of
 //! a `tgtd`.
 
-use std::fs::File;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tokio::sync::mpsc::UnboundedReceiver;
 use vcp_core::{Cache, Engine, Event, Module, Network, RestartSettings, Settings, Vcp};
 use vcp_link::{LinkKind, LinkSpec};
-use vcp_queue::Link;
 use vcp_tests::lab::{Lab, Side};
 use vcp_tests::tgtd::Lun;
 
@@ -84,23 +80,12 @@ pub(crate) fn initiator(bed: &Bed, lab: &Lab, lun: &Lun, index: u8) -> Settings 
     Settings {
         config: pairs.map(|(key, value)| (key.to_owned(), value)).to_vec(),
         network: Some(Network::Frames {
-            link: open(lab, spec),
+            link: lab
+                .inside(Side::Target, || vcp_link::open(&spec))
+                .expect("opening a TAP as root"),
             addresses: vec![format!("{own}/24")],
             gateways: Vec::new(),
         }),
         ..settings(&name, &bed.iscsi, &[])
     }
-}
-
-/// Opens a link in the target's namespace: by a thread that goes there and ends,
-/// because a descriptor stays where it was opened and threads don't.
-fn open(lab: &Lab, spec: LinkSpec) -> Box<dyn Link> {
-    let namespace = format!("/run/netns/{}", lab.namespace(Side::Target));
-    let there = move || {
-        let namespace = File::open(&namespace).expect("the lab's namespace");
-        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
-            .expect("entering a namespace as root");
-        vcp_link::open(&spec).expect("opening a TAP")
-    };
-    std::thread::spawn(there).join().expect("opening a TAP")
 }
