@@ -7,6 +7,7 @@ mod bench;
 mod build;
 mod check;
 mod demo;
+mod faults;
 mod fuzz;
 mod setup;
 mod shell;
@@ -26,8 +27,12 @@ usage: cargo xtask COMMAND
                                unit tests, then the end-to-end tests against real peers
   check [NAME…]                format, lints, docs, layout and boundary checks
   fuzz [--seconds N] [TARGET]  every fuzz target, or one
+  faults [--mutants N] [--seed S] [--module iscsi|ramdisk|both] [--only SEED]
+                               mutants of the modules, cut calls and bad links, under load
   bench peers [--quick] [--at-least RATIO]
                                side by side with qemu-nbd's libiscsi on the same target
+  bench recovery [--quick] [--json FILE] [--markdown FILE]
+                               what crashes and reloads cost those who use a disk
 ";
 
 fn main() -> ExitCode {
@@ -56,6 +61,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         "test" => test::command(rest),
         "check" => check::command(rest),
         "fuzz" => fuzz::command(rest),
+        "faults" => faults::command(rest),
         "bench" => bench::command(rest),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");

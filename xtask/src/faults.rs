@@ -1,0 +1,36 @@
+//! `cargo xtask faults`: the fault campaign, which is a program of
+//! `tests/campaign`.
+
+use anyhow::Result;
+
+use crate::{setup, shell};
+
+/// The page of the book that a whole campaign writes.
+const PAGE: &str = "docs/src/explanation/fault-campaign.md";
+/// Mutants below which a campaign is too short for the book.
+const WHOLE: u64 = 10_000;
+
+/// Arguments are those of `vcp-campaign run`. A campaign of 10,000 mutants or
+/// more writes its page of the book.
+pub(crate) fn command(arguments: &[String]) -> Result<()> {
+    setup::wasm_target()?;
+    let package = ["--release", "--package", "vcp-campaign"];
+    shell::run(shell::cargo().arg("build").args(package))?;
+    let json = shell::target_dir().join("fault-campaign.json");
+    let mut command = std::process::Command::new(shell::target_dir().join("release/vcp-campaign"));
+    command.arg("run").args(arguments).arg("--json").arg(json);
+    let chosen = |name: &str| arguments.iter().any(|argument| argument == name);
+    if !chosen("--report") && !chosen("--only") && mutants(arguments) >= WHOLE {
+        command.arg("--report").arg(shell::root().join(PAGE));
+    }
+    shell::run(&mut command)
+}
+
+/// How many mutants these arguments ask for; the program has its own opinion of
+/// what can't be read.
+fn mutants(arguments: &[String]) -> u64 {
+    let after = arguments.iter().skip_while(|a| *a != "--mutants").nth(1);
+    let joined = arguments.iter().find_map(|a| a.strip_prefix("--mutants="));
+    let given = after.map(String::as_str).or(joined);
+    given.map_or(WHOLE, |number| number.parse().unwrap_or(0))
+}
