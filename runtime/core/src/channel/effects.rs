@@ -159,9 +159,11 @@ impl Channel {
     }
 
     fn take_notice(&mut self, notice: &block::Notice) -> Result<(), Fault> {
-        // The first that an instance has to give is not held against it.
+        // The first that an instance has to give, and the last, are not held against
+        // it.
         let first = matches!(notice, block::Notice::Ready(_)) && !self.ready_now;
-        if !first && !self.notices.take() {
+        let last = matches!(notice, block::Notice::Stopped);
+        if !first && !last && !self.notices.take() {
             return Err(Fault::Protocol(
                 "more notices than anyone can read".to_owned(),
             ));

@@ -1,6 +1,8 @@
 //! A thread that helps a channel processor: what takes long and need not be done
 //! on the data path is done there, one thing after the other.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 
@@ -8,12 +10,18 @@ use rustix::thread::CpuSet;
 
 type Job = Box<dyn FnOnce() + Send>;
 
+/// Jobs that may wait. Some hold the memory of an instance, and there must not be
+/// more and more of them.
+const MOST: usize = 8;
+
 /// The thread, started when there is something for it to do.
 pub(super) struct Hands {
     name: String,
     /// Where it may run: not where the VCP that is to be left in peace is pinned.
     affinity: Option<CpuSet>,
     runtime: Option<tokio::runtime::Handle>,
+    /// Jobs given and not done.
+    waiting: Arc<AtomicUsize>,
     thread: Option<(Sender<Job>, JoinHandle<()>)>,
 }
 
@@ -23,14 +31,21 @@ impl Hands {
             name: format!("{vcp}-helper"),
             affinity,
             runtime: tokio::runtime::Handle::try_current().ok(),
+            waiting: Arc::default(),
             thread: None,
         }
     }
 
-    /// Has something done. Where no thread is to be had it is done here and now.
+    /// Has something done. Where no thread is to be had, or it is too far behind,
+    /// it is done here and now.
     pub(super) fn give(&mut self, job: impl FnOnce() + Send + 'static) {
-        let job: Job = Box::new(job);
-        match self.start() {
+        let waiting = Arc::clone(&self.waiting);
+        let behind = waiting.fetch_add(1, Ordering::Relaxed) >= MOST;
+        let job: Job = Box::new(move || {
+            job();
+            waiting.fetch_sub(1, Ordering::Relaxed);
+        });
+        match self.start().filter(|_| !behind) {
             Some(jobs) => {
                 if let Err(returned) = jobs.send(job) {
                     (returned.0)();
