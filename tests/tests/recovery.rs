@@ -223,21 +223,20 @@ fn crashes_without_end() {
     let mut load = bed.load(&host, time);
     let began = Instant::now();
     let mut injected = 0;
-    let mut early = None;
+    let mut samples = Vec::new();
     while load.is_running() && began.elapsed() < time {
         let due = began + Duration::from_millis(200) * (injected + 1);
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
         host.inject(FAULTS[injected as usize % FAULTS.len()]);
         injected += 1;
-        if early.is_none() && began.elapsed() > time / 5 {
-            early = Some(host.resources());
-        }
+        samples.push(host.resources());
     }
-    let late = host.resources();
     let job = load.finish();
     let faults = host.faults();
     host.until("ready again", |seen| seen["state"] == "ready");
-    let early = early.expect("the load ran for its time");
+    let fifth = samples.len() / 5;
+    let early = typical(&samples[fifth..2 * fifth]);
+    let late = typical(&samples[4 * fifth..]);
     println!(
         "{injected} injected, {faults} crashes, {} reads, {} writes; {early:?} then {late:?}",
         job["read"]["total_ios"], job["write"]["total_ios"]
@@ -255,6 +254,21 @@ fn crashes_without_end() {
     );
     host.shut_down();
     assert_eq!(target.sessions(), 0, "the session was not logged out");
+}
+
+/// The median of each: what an instance has touched of its memory differs from
+/// one moment to the next.
+fn typical(samples: &[Resources]) -> Resources {
+    let median = |of: fn(&Resources) -> u64| {
+        let mut all: Vec<_> = samples.iter().map(of).collect();
+        all.sort_unstable();
+        all[all.len() / 2]
+    };
+    Resources {
+        resident: median(|sample| sample.resident),
+        descriptors: median(|sample| sample.descriptors),
+        threads: median(|sample| sample.threads),
+    }
 }
 
 /// A buffer more or less, and the threads of a runtime that come and go, are no
