@@ -179,7 +179,11 @@ impl Supervisor {
             self.backoff = self.policy.backoff_min;
             0
         } else {
-            if self.policy.limit.is_some_and(|limit| self.in_a_row >= limit) {
+            if self
+                .policy
+                .limit
+                .is_some_and(|limit| self.in_a_row >= limit)
+            {
                 return self.hold();
             }
             self.in_a_row += 1;
