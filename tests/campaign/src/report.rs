@@ -120,6 +120,12 @@ impl<'a> Report<'a> {
         )?;
         writeln!(page, "| instances that died | {deaths} |")?;
         writeln!(page, "| requests answered as asked | {answered} |")?;
+        let renewed = self.mutants.iter().filter(|o| o.renewed).count();
+        writeln!(
+            page,
+            "| VCPs started with a mutant that told clients a wrong size, and so started anew | \
+             {renewed} |"
+        )?;
         let memory = self.growth(|o| o.memory);
         let descriptors = self.growth(|o| o.descriptors);
         writeln!(

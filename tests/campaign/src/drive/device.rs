@@ -185,7 +185,7 @@ type Wire = (LinkServer, Option<Relay>);
 fn network(disk: &Arc<Watched>, manner: Manner) -> Result<(Arc<Target>, Wire, Network)> {
     // What is to be spoilt or passed on has its checksums.
     let plain = manner.rates == FaultRates::default() && manner.delay.is_zero();
-    let offload = plain && manner.seed % 4 != 0;
+    let offload = plain && !manner.seed.is_multiple_of(4);
     let properties = LinkProperties {
         mac: [2, 0, 0, 0, 0, 2],
         mtu: 1500,

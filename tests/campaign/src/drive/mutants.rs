@@ -27,6 +27,9 @@ const ENOUGH_DEATHS: u64 = 3;
 /// How long the good module may take to serve again.
 const BACK: Duration = Duration::from_secs(20);
 
+/// What the host says of a device that is not what its clients were told.
+const RESIZED: &str = "changed its size or block size";
+
 /// Runs mutants, one after another.
 pub struct Mutants {
     world: World,
@@ -75,7 +78,7 @@ impl Mutants {
         times.compile = lap();
         let panics_before = panics();
 
-        let started_with = random.chance(1, 6);
+        let started_with = random.chance(1, 4);
         let (device, mut exposure) = self.begin(subject, seed, started_with, &module)?;
         let mut device = device;
         lap();
@@ -95,6 +98,18 @@ impl Mutants {
             device.client.set(Mode::Quiet);
         }
         let back = self.bring_back(&mut device, subject, &mut exposure);
+        let mut renewed = false;
+        let back = match back {
+            // Its clients were told of another size than the good module has: the
+            // host keeps that from them, until the VCP is started anew.
+            Some(why) if started_with && why.contains(RESIZED) => {
+                renewed = true;
+                device = self.fresh(subject, seed, self.world.good(subject))?;
+                device.client.load(Mode::Full(depth), seed);
+                self.bring_back(&mut device, subject, &mut exposure)
+            }
+            back => back,
+        };
         device.client.lock().doubt(false);
         times.back = lap();
         let found = verify(&mut self.world, &mut device);
@@ -116,6 +131,7 @@ impl Mutants {
             answered: found.tally.ok,
             inherited: exposure.inherited,
             rolled_back: exposure.happened.rolled_back,
+            renewed,
             reached: None,
             failures: found.failures,
             times,
@@ -158,18 +174,12 @@ impl Mutants {
                 return Ok((device, Exposure::default()));
             }
         }
-        let manner = Manner {
-            rates: FaultRates::default(),
-            delay: Duration::ZERO,
-            seed: group,
-            hasty: true,
-        };
         let first = if started_with {
             module.clone()
         } else {
             self.world.good(subject)
         };
-        let device = Device::start(&self.world.engine, subject, first, manner)?;
+        let device = self.fresh(subject, seed, first)?;
         if !started_with {
             let until = Instant::now() + BACK;
             while !serves(&device.vcp, GOOD) && Instant::now() < until {
@@ -180,6 +190,16 @@ impl Mutants {
         Ok((device, Exposure::default()))
     }
 
+    fn fresh(&self, subject: Subject, seed: u64, module: Module) -> Result<Device> {
+        let manner = Manner {
+            rates: FaultRates::default(),
+            delay: Duration::ZERO,
+            seed: seed / RUNS_PER_DEVICE,
+            hasty: true,
+        };
+        Device::start(&self.world.engine, subject, module, manner)
+    }
+
     fn keep(&mut self, subject: Subject, seed: u64, device: Device) {
         self.devices.push((subject, seed / RUNS_PER_DEVICE, device));
     }
@@ -188,7 +208,7 @@ impl Mutants {
     fn reload(&mut self, device: &mut Device, module: &Module, exposure: &mut Exposure) {
         let mut outcome = device.vcp.reload(module.clone());
         // More than all the times that a reload may take by its settings.
-        let until = Instant::now() + Duration::from_secs(2);
+        let until = Instant::now() + Duration::from_secs(15);
         loop {
             match outcome.try_recv() {
                 Ok(Ok(reloaded)) => {
@@ -230,7 +250,8 @@ impl Mutants {
     fn expose(&mut self, device: &mut Device, exposure: &mut Exposure, random: &mut Random) {
         let long = random.chance(1, 24);
         let length = if long { LONG_EXPOSURE } else { EXPOSURE };
-        let disturbance = random.below(12);
+        // Whoever has to log in again runs more of its code.
+        let disturbance = random.below(6);
         let mut disturbed = disturbance > 2;
         let before = answered(device);
         let began = Instant::now();
@@ -260,6 +281,7 @@ impl Mutants {
         let until = Instant::now() + BACK;
         // What a mutant handed over is the mutant's.
         let mut fresh = true;
+        let mut last = String::new();
         while Instant::now() < until {
             self.world.pace();
             exposure.happened.add(device);
@@ -288,10 +310,18 @@ impl Mutants {
                     return Some(format!("the good module is not started: {fault}"));
                 }
                 // It is tried again; what it may have inherited made it fail.
-                Ok(Err(_)) | Err(_) => std::thread::sleep(Duration::from_micros(300)),
+                Ok(Err(error)) => {
+                    last = error.to_string();
+                    if last.contains(RESIZED) {
+                        return Some(format!("not serving: {last}"));
+                    }
+                    std::thread::sleep(Duration::from_micros(300));
+                }
+                Err(_) => return Some("a reload was not answered".to_owned()),
             }
         }
-        Some(format!("not serving: {:?}", device.vcp.status()))
+        let status = device.vcp.status();
+        Some(format!("not serving: the last reload: {last}; {status:?}"))
     }
 
     /// A moment of watching.

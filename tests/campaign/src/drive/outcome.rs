@@ -100,6 +100,9 @@ pub struct Outcome {
     pub inherited: bool,
     /// The module before the mutant came back by itself.
     pub rolled_back: bool,
+    /// Started with, it told clients of another size, and the VCP had to be
+    /// started anew.
+    pub renewed: bool,
     /// Whether the changed place was executed, where that was tried.
     pub reached: Option<bool>,
     /// Instances and other things that should not be: the campaign has failed.

@@ -41,7 +41,7 @@ pub fn cuts(world: &mut World, subject: Subject, seed: u64) -> Result<Outcome> {
     let mut failures = Vec::new();
     for point in 0..POINTS_PER_RUN {
         let depth = *random.pick(&[1, 4, 32]);
-        device.client.load(Mode::Full(depth), random.next());
+        device.client.load(Mode::Full(depth), random.bits());
         let fuel = if point % 2 == 0 {
             1 + QUANTUM * (seed * POINTS_PER_RUN + point) / 2 % (1 << LATEST)
         } else {
@@ -203,6 +203,7 @@ fn finish(
         answered: found.tally.ok,
         inherited: false,
         rolled_back: happened.rolled_back,
+        renewed: false,
         reached: None,
         failures,
         times: Times::default(),

@@ -235,14 +235,63 @@ fn sites_of(class: Class, component: &[u8], code: &Code) -> Sites {
     sites
 }
 
-/// How often a function's code is chosen, compared to others'.
+/// How often a function's code is chosen, compared to others': what serves most,
+/// what is only there to be told or asked seldom.
 fn weight(name: &str) -> u64 {
-    const SELDOM: [&str; 6] = ["core::fmt", "panic", "::fmt", "Display", "Debug", "_fail"];
-    const OWN: [&str; 2] = ["vcp_", "smoltcp"];
-    if SELDOM.iter().any(|part| name.contains(part)) {
+    const SELDOM: [&str; 20] = [
+        "core::fmt",
+        "::fmt",
+        "panic",
+        "Display",
+        "Debug",
+        "_fail",
+        "core::num",
+        "core::str",
+        "cmpv6",
+        "ipv6",
+        "Ipv6",
+        "ndisc",
+        "igmp",
+        "sixlow",
+        "chap",
+        "Chap",
+        "iscovery",
+        "parse",
+        "config",
+        "core::net",
+    ];
+    const SERVING: [&str; 22] = [
+        "process",
+        "transmit",
+        "receive",
+        "completion",
+        "task",
+        "incoming",
+        "submit",
+        "wire::",
+        "Connection",
+        "connection",
+        "dispatch",
+        "socket::tcp",
+        "Stack",
+        "transport",
+        "pdu::",
+        "scsi::",
+        "Area",
+        "Arena",
+        "Disk",
+        "execute",
+        "emit",
+        "ring",
+    ];
+    const OWN: [&str; 3] = ["vcp_", "smoltcp", "_$LT$vcp"];
+    let any = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
+    if any(&SELDOM) {
         1
-    } else if OWN.iter().any(|part| name.contains(part)) {
-        16
+    } else if any(&OWN) && any(&SERVING) {
+        40
+    } else if any(&OWN) {
+        12
     } else {
         8
     }

@@ -69,7 +69,7 @@ impl Watched {
         }
         let first = (offset / BLOCK as u64) as u32;
         let last = (offset + length).div_ceil(BLOCK as u64) as u32;
-        let aligned = offset % BLOCK as u64 == 0 && length % BLOCK as u64 == 0;
+        let aligned = (offset | length).is_multiple_of(BLOCK as u64);
         let client = self.client.lock();
         let mut strays = self.strays();
         for (at, block) in (first..last).enumerate() {
@@ -120,5 +120,40 @@ impl Disk for WatchedDisk {
 
     fn extent(&self, offset: u64) -> Result<Extent, DiskError> {
         self.0.memory.extent(offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::content::fill;
+    use super::*;
+
+    #[test]
+    fn what_nobody_asked_for_is_a_stray_and_what_was_asked_for_is_not() {
+        let client = Shared::new(16 * BLOCK as u64, 1).unwrap();
+        let disk = Watched::new(16 * BLOCK as u64, Arc::clone(&client));
+        let handle = WatchedDisk(Arc::clone(&disk));
+        client.lock().model.write(2..4, 7);
+        let mut bytes = vec![0; 2 * BLOCK];
+        fill(&mut bytes, 2, 7);
+        handle.write_at(2 * BLOCK as u64, &bytes).unwrap();
+        assert_eq!(disk.take_strays(), []);
+        // The same bytes elsewhere, others here, and part of a block.
+        handle.write_at(3 * BLOCK as u64, &bytes).unwrap();
+        let blocks = |strays: Vec<Stray>| strays.iter().map(|s| s.block).collect::<Vec<_>>();
+        assert_eq!(blocks(disk.take_strays()), [3, 4]);
+        fill(&mut bytes, 2, 8);
+        handle.write_at(2 * BLOCK as u64, &bytes).unwrap();
+        assert_eq!(blocks(disk.take_strays()), [2, 3]);
+        handle.write_at(BLOCK as u64 + 1, &[1]).unwrap();
+        assert_eq!(blocks(disk.take_strays()), [1]);
+        // Zeroes are what blocks hold that were never written.
+        handle.discard(0, 2 * BLOCK as u64).unwrap();
+        assert_eq!(disk.take_strays(), []);
+        client.lock().doubt(true);
+        handle.write_zeroes(0, 4 * BLOCK as u64).unwrap();
+        assert_eq!(disk.take_strays(), []);
+        handle.write_at(5 * BLOCK as u64, &bytes).unwrap();
+        assert!(disk.take_strays().iter().all(|stray| stray.doubtful));
     }
 }
