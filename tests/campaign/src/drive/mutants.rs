@@ -22,6 +22,7 @@ const RUNS_PER_DEVICE: u64 = 16;
 /// How long a mutant is left alone, and how many answers are enough.
 const EXPOSURE: Duration = Duration::from_millis(25);
 const LONG_EXPOSURE: Duration = Duration::from_millis(180);
+const STARTING: Duration = Duration::from_millis(80);
 const ENOUGH_ANSWERS: u64 = 200;
 const ENOUGH_DEATHS: u64 = 3;
 /// How long the good module may take to serve again.
@@ -253,6 +254,15 @@ impl Mutants {
         // Whoever has to log in again runs more of its code.
         let disturbance = random.below(6);
         let mut disturbed = disturbance > 2;
+        // One that was started with may take its time to be ready.
+        let starting = Instant::now();
+        while !exposure.served && starting.elapsed() < STARTING {
+            self.turn(device, exposure);
+            exposure.served = device.vcp.status().state == State::Ready;
+            if exposure.happened.deaths > 0 {
+                break;
+            }
+        }
         let before = answered(device);
         let began = Instant::now();
         while began.elapsed() < length {

@@ -7,17 +7,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::event::{EventfdFlags, eventfd};
-use vcp_queue::{
-    Answer, Client, ClientError, ClientRequest, Flushed, Modifiers, Operation, Status, Submit,
-};
+use vcp_queue::{Answer, Client, ClientError, ClientRequest, Flushed, Operation, Status, Submit};
 
 use super::Tally;
 use super::content::{BLOCK, fill, version_of};
 use super::model::{Ended, Model, Read, Write};
+use super::request::{LARGEST, Wanted};
 use crate::random::Random;
-
-/// Bytes of the largest request.
-const LARGEST: u32 = 256 << 10;
 
 /// The load a client makes by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,14 +54,6 @@ pub struct State {
     todo: VecDeque<Wanted>,
     /// The contents go with the instance that this tells.
     volatile: Option<(Generation, u32)>,
-}
-
-#[derive(Debug, Clone)]
-struct Wanted {
-    operation: Operation,
-    modifiers: Modifiers,
-    block: u32,
-    blocks: u32,
 }
 
 struct Pending {
@@ -147,12 +135,7 @@ impl Shared {
         let mut block = 0;
         while block < all {
             let blocks = step.min(all - block);
-            state.todo.push_back(Wanted {
-                operation: Operation::Read,
-                modifiers: Modifiers::default(),
-                block,
-                blocks,
-            });
+            state.todo.push_back(Wanted::read(block, blocks));
             block += blocks;
         }
         drop(state);
@@ -296,67 +279,6 @@ impl State {
                 self.model.has_read(read, None);
             }
         }
-    }
-}
-
-impl Wanted {
-    fn flush() -> Self {
-        Self {
-            operation: Operation::Flush,
-            modifiers: Modifiers::default(),
-            block: 0,
-            blocks: 0,
-        }
-    }
-
-    fn any(random: &mut Random, all: u32) -> Self {
-        let operation = match random.below(100) {
-            0..=43 => Operation::Read,
-            44..=83 => Operation::Write,
-            84..=87 => Operation::Flush,
-            88..=91 => Operation::Discard,
-            _ => Operation::WriteZeroes,
-        };
-        let changes = operation.changes();
-        let modifiers = Modifiers {
-            fua: changes && random.chance(1, 20),
-            no_unmap: operation == Operation::WriteZeroes && random.chance(1, 2),
-        };
-        if operation == Operation::Flush {
-            return Self::flush();
-        }
-        // 4 KiB to 256 KiB, half of them up to 16 KiB; one in eight starts
-        // between the device's preferred blocks.
-        let pages = 1
-            << if random.chance(1, 2) {
-                random.below(3)
-            } else {
-                random.below(7)
-            };
-        let blocks = (pages * 8).min(all);
-        let room = all - blocks;
-        let mut block = random.below(u64::from(room) + 1) as u32;
-        if !random.chance(1, 8) {
-            block &= !7;
-        }
-        Self {
-            operation,
-            modifiers,
-            block,
-            blocks,
-        }
-    }
-}
-
-impl std::fmt::Display for Wanted {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            operation,
-            block,
-            blocks,
-            ..
-        } = self;
-        write!(f, "{operation:?} of {blocks} blocks at {block}")
     }
 }
 

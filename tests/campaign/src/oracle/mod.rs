@@ -5,6 +5,7 @@ pub mod content;
 pub mod disk;
 pub mod load;
 pub mod model;
+mod request;
 mod tally;
 
 pub use tally::Tally;

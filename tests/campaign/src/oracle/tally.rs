@@ -48,7 +48,16 @@ impl Tally {
         self.first.get_or_insert_with(what);
     }
 
-    /// Whether anything happened that can't be laid at the mutant's door.
+    /// The disk turned out to be spoilt by code that was not to be trusted: what
+    /// was read of it since is that code's, too.
+    pub fn excuse_reads(&mut self) {
+        self.wrong_reads += std::mem::take(&mut self.trusted_wrong_reads);
+        if self.innocent() {
+            self.first = None;
+        }
+    }
+
+    /// Whether nothing happened that can't be laid at the mutant's door.
     pub fn innocent(&self) -> bool {
         self.trusted_errors == 0 && self.trusted_wrong_reads == 0 && self.unknown == 0
     }
