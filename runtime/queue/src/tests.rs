@@ -268,6 +268,25 @@ fn a_flush_offered_again_stays_behind_the_writes_before_it() {
 }
 
 #[test]
+fn nothing_beyond_the_end_goes_to_the_vcp() {
+    let mut device = Device::new();
+    let mut table = Table::new(Limits::default());
+    table.set_geometry(geometry());
+    let client = ClientId(1);
+    table.submit(
+        client,
+        request(1, Operation::Write, SIZE as u64 - 512, 1024),
+    );
+    table.submit(client, request(2, Operation::Read, u64::MAX - 511, 512));
+    table.submit(client, request(3, Operation::Read, SIZE as u64 - 512, 512));
+    device.take_all(&mut table);
+    assert_eq!(device.entries.len(), 1);
+    let refused = table.take_done();
+    let refused: Vec<_> = refused.iter().map(|f| (f.cookie, f.status)).collect();
+    assert_eq!(refused, [(1, Status::Invalid), (2, Status::Invalid)]);
+}
+
+#[test]
 fn while_draining_only_what_is_half_done_goes_on() {
     let mut device = Device::new();
     let mut table = Table::new(Limits::default());

@@ -38,7 +38,7 @@ use rustix::thread::CpuSet;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
-use vcp_queue::{Area, Client, Link, Status, Table};
+use vcp_queue::{Area, Client, Geometry, Link, Status, Table};
 use vcp_supervisor::{Policy, Supervisor};
 
 use crate::bindings::control;
@@ -128,6 +128,8 @@ pub(crate) struct Channel {
     previous: Option<Blueprint>,
     /// Whether this instance was ready, so that it may be given requests.
     ready_now: bool,
+    /// What the device is known to be; what it is said to be now is the table's.
+    settled: Option<Geometry>,
     /// Why it is held or suspended.
     why: String,
     /// The instance answers no more requests, because someone asked for that.
@@ -194,6 +196,7 @@ impl Channel {
             spare: Spare::default(),
             previous: None,
             ready_now: false,
+            settled: None,
             why: String::new(),
             stalling: false,
             corrupting: false,

@@ -270,6 +270,7 @@ impl Channel {
     /// The module on trial has proved itself.
     pub(super) fn settle(&mut self) {
         self.previous = None;
+        self.settled = self.table.geometry().cloned();
         self.publish();
     }
 

@@ -5,13 +5,13 @@ use std::io::Read as _;
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 
-use vcp_core::{Event, Module, Network, ReloadError, Reloaded};
-use vcp_queue::Operation;
+use vcp_core::{Event, Fault, Injection, Module, Network, ReloadError, Reloaded};
+use vcp_queue::{Operation, Status};
 
 use crate::cases;
 use crate::frames::PROCESSOR;
 use crate::scenario::{DEVICE, Scenario, settings};
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, request};
 
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -106,6 +106,31 @@ fn found_out_on_trial(fault: &str) {
     assert!(matches!(scenario.event(), Event::RolledBack(_)));
     scenario.expect_ready();
     scenario.expect_answers();
+    scenario.finish_served();
+}
+
+/// What a module on trial says of the device's size binds nobody after it.
+#[test]
+fn a_size_told_on_trial_does_not_outlive_it() {
+    let mut scenario = device("grown", "2..2");
+    reload(&scenario, &DEVICE).unwrap();
+    expect_reloaded(&mut scenario);
+    scenario.strike();
+    let Event::Ready(grown) = scenario.event() else {
+        panic!("it did not grow");
+    };
+    scenario.expect_answers();
+    scenario.vcp.inject(Injection::Kill);
+    assert_eq!(scenario.expect_fault(2), Fault::Injected);
+    assert!(matches!(scenario.event(), Event::RolledBack(_)));
+    let Event::Ready(geometry) = scenario.event() else {
+        panic!("it did not come back");
+    };
+    assert!(geometry.size < grown.size);
+    // A client that believed it gets an error, and not the VCP the request.
+    let beyond = request(1, Operation::Read, geometry.size, 512, Vec::new());
+    scenario.driver.ask_all([beyond]);
+    assert_eq!(scenario.driver.answer().1, Status::Invalid);
     scenario.finish_served();
 }
 

@@ -3,7 +3,7 @@
 use super::request::Piece;
 use super::{Entry, Finished, Source, Table};
 use crate::area::Area;
-use crate::block::{Modifiers, Operation};
+use crate::block::{Modifiers, Operation, Status};
 use crate::plan::{Kind, Step};
 
 impl Table {
@@ -20,6 +20,7 @@ impl Table {
         if self.exclusive || self.draining {
             return None;
         }
+        let size = geometry.size;
         let (block, max_transfer) = (geometry.block_size, geometry.max_transfer);
         let (max_discard, max_zeroes) = (geometry.max_discard, geometry.max_write_zeroes);
         let answers_flush = !geometry.write_cache;
@@ -29,6 +30,16 @@ impl Table {
                 return None;
             }
             let request = &mut self.requests[slot];
+            // Its client knew the device when it was said to be larger. (Of what was
+            // begun then, the rest goes where the beginning went.)
+            let end = request.offset.saturating_add(u64::from(request.length));
+            if end > size && request.outstanding == 0 {
+                request.status = Status::Invalid;
+                self.waiting.pop_front();
+                let finished = self.finish(slot, false);
+                self.done.extend(finished);
+                continue;
+            }
             let flushed = request.operation == Operation::Flush && answers_flush;
             let Some(step) = request.plan.step(request.step).filter(|_| !flushed) else {
                 self.waiting.pop_front();
