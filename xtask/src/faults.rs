@@ -14,7 +14,8 @@ const WHOLE: u64 = 10_000;
 /// more writes its page of the book.
 pub(crate) fn command(arguments: &[String]) -> Result<()> {
     setup::wasm_target()?;
-    let package = ["--release", "--package", "vcp-campaign"];
+    // With the host, so that what both stand on is built once, with the same features.
+    let package = ["--release", "--package", "vcp", "--package", "vcp-campaign"];
     shell::run(shell::cargo().arg("build").args(package))?;
     let json = shell::target_dir().join("fault-campaign.json");
     let mut command = std::process::Command::new(shell::target_dir().join("release/vcp-campaign"));

@@ -16,7 +16,7 @@ use crate::{Usage, build, setup, shell};
 use tally::Tally;
 
 /// The crates that the Wasm engine is a dependency of.
-const HOST: &[&str] = &["vcp-core", "vcp"];
+const HOST: &[&str] = &["vcp-core", "vcp", "vcp-benches", "vcp-campaign"];
 const END_TO_END: &str = "vcp-tests";
 
 #[derive(Debug, Default)]
