@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use vcp_core::{Injection, Vcp};
+use vcp_core::{Injection, RestartSettings, Settings, Vcp};
 use vcp_queue::Status;
 
 use crate::bed::{Bed, settings};
@@ -14,42 +14,69 @@ use crate::row::Row;
 
 const SIZE: &str = "16MiB";
 
-/// 99th percentiles of reads of 4 KiB, in microseconds: alone, and beside.
+/// How the one that crashes is started again.
+const RESTARTS: [(&str, bool); 2] = [("with back-off", false), ("at once", true)];
+
+/// 99th percentiles of reads of 4 KiB, in microseconds: alone, beside a VCP that
+/// crashes as its restarts let it, and beside one that is restarted at once.
 pub(crate) fn measure(bed: &Bed, repetitions: usize, time: Duration) -> Vec<Row> {
     let cpus = std::thread::available_parallelism().map_or(1, usize::from);
     if cpus < 2 {
         println!("two VCPs pinned apart want two CPUs");
         return Vec::new();
     }
-    let mut quiet = settings("quiet", &bed.ramdisk, &[0]);
-    let mut crashing = settings("crashing", &bed.ramdisk, &[1]);
-    for settings in [&mut quiet, &mut crashing] {
-        settings.config = vec![("size".to_owned(), SIZE.to_owned())];
+    let (quiet, _events) = bed.start(ramdisk(bed, "quiet", 0));
+    let crashing = RESTARTS.map(|(name, at_once)| {
+        let mut settings = ramdisk(bed, name, 1);
+        if !at_once {
+            settings.restart = RestartSettings::default();
+        }
+        bed.start(settings)
+    });
+    let mut samples: [Vec<f64>; 3] = Default::default();
+    let mut errors = [0; 3];
+    for repetition in 0..repetitions {
+        // Each comes first as often as the others.
+        for place in 0..samples.len() {
+            let arm = (repetition + place) % samples.len();
+            let other = arm.checked_sub(1).map(|index| &*crashing[index].0);
+            let (p99, failed) = beside(&quiet, other, time);
+            samples[arm].push(p99);
+            errors[arm] += failed;
+        }
     }
-    let (quiet, _events) = bed.start(quiet);
-    let (crashing, _others) = bed.start(crashing);
-    let mut samples = [Vec::new(), Vec::new()];
-    let mut errors = [0, 0];
-    for repetition in 0..2 * repetitions {
-        // Alone first and beside first, as often.
-        let beside = (repetition / 2 + repetition) % 2;
-        let stop = AtomicBool::new(beside == 0);
-        let (p99, failed) = std::thread::scope(|scope| {
-            scope.spawn(|| crash_on(&crashing, &stop));
-            let result = p99(&quiet, time);
-            stop.store(true, Ordering::Relaxed);
-            result
-        });
-        samples[beside].push(p99);
-        errors[beside] += failed;
-    }
-    let crashes = crashing.stats().faults;
-    let [alone, beside] = samples;
+    let [alone, rest @ ..] = samples;
     let alone = Row::new("p99 of a read, QD1, alone", "µs", alone, errors[0]);
-    let most = alone.quantile(0.5) * 1.1;
-    let name = format!("p99 beside a VCP that crashed {crashes} times");
-    let beside = Row::new(&name, "µs", beside, errors[1]).at_most((most * 1e3).round() / 1e3);
-    vec![alone, beside]
+    // A tenth above what it is alone.
+    let most = (alone.quantile(0.5) * 1.1 * 1e3).round() / 1e3;
+    let mut rows = vec![alone];
+    for (index, samples) in rest.into_iter().enumerate() {
+        let (name, at_once) = RESTARTS[index];
+        let crashes = crashing[index].0.stats().faults;
+        let what = format!("p99 beside {crashes} crashes, restarted {name}");
+        let row = Row::new(&what, "µs", samples, errors[index + 1]);
+        rows.push(if at_once { row } else { row.at_most(most) });
+    }
+    rows
+}
+
+fn ramdisk(bed: &Bed, name: &str, cpu: usize) -> Settings {
+    Settings {
+        config: vec![("size".to_owned(), SIZE.to_owned())],
+        ..settings(name, &bed.ramdisk, &[cpu])
+    }
+}
+
+fn beside(quiet: &Arc<Vcp>, crashing: Option<&Vcp>, time: Duration) -> (f64, u64) {
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        if let Some(crashing) = crashing {
+            scope.spawn(|| crash_on(crashing, &stop));
+        }
+        let result = p99(quiet, time);
+        stop.store(true, Ordering::Relaxed);
+        result
+    })
 }
 
 /// Kills a VCP whenever it is there.
