@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::io;
 
 use vcp_queue::{
-    Answer, Client, ClientError, ClientId, ClientRequest, Data, Finished, Flushed, Submit, Table,
+    Answer, Client, ClientError, ClientId, ClientRequest, Data, Finished, Flushed, Geometry,
+    Submit, Table,
 };
 
 use super::poller::{Interest, Poller};
@@ -14,6 +15,9 @@ struct Slot {
     interest: Interest,
     /// It stopped reading because the queue was full.
     blocked: bool,
+    /// The size and block size of the device, as it was told; what it reckons
+    /// with for as long as it is attached.
+    told: Option<(u64, u32)>,
 }
 
 /// All clients of one VCP.
@@ -41,9 +45,24 @@ impl Clients {
                 client,
                 interest: READ,
                 blocked: false,
+                told: None,
             },
         );
         Ok(id)
+    }
+
+    /// Those who have not been told yet what the device is know it now.
+    pub(super) fn tell(&mut self, geometry: &Geometry) {
+        for slot in self.slots.values_mut() {
+            slot.told
+                .get_or_insert((geometry.size, geometry.block_size));
+        }
+    }
+
+    /// Whether a client was told of a larger device, or of other blocks.
+    pub(super) fn contradicts(&self, geometry: &Geometry) -> bool {
+        let mut told = self.slots.values().filter_map(|slot| slot.told);
+        told.any(|(size, block)| geometry.size < size || geometry.block_size != block)
     }
 
     pub(super) fn len(&self) -> usize {

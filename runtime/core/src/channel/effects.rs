@@ -171,16 +171,14 @@ impl Channel {
         match notice {
             block::Notice::Ready(geometry) => {
                 let geometry = geometry_of(geometry)?;
-                let smaller = self.settled.as_ref().is_some_and(|old| {
-                    geometry.size < old.size || geometry.block_size != old.block_size
-                });
-                if smaller {
+                if self.clients.contradicts(&geometry) {
                     self.die("the device changed its size or block size while in use".to_owned());
                     return Ok(());
                 }
                 // What a module on trial says binds nobody who comes after it.
-                if !self.supervisor.on_trial() {
+                if !self.supervisor.on_trial() || self.settled.is_none() {
                     self.settled = Some(geometry.clone());
+                    self.clients.tell(&geometry);
                 }
                 self.table.set_geometry(geometry.clone());
                 self.on_ready(first);

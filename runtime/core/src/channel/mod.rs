@@ -128,7 +128,8 @@ pub(crate) struct Channel {
     previous: Option<Blueprint>,
     /// Whether this instance was ready, so that it may be given requests.
     ready_now: bool,
-    /// What the device is known to be; what it is said to be now is the table's.
+    /// What the device is known to be, and clients are told; what it is said to be
+    /// now is the table's.
     settled: Option<Geometry>,
     /// Why it is held or suspended.
     why: String,

@@ -76,7 +76,12 @@ impl Channel {
                 Command::Attach(_) if self.leaving() => {}
                 Command::Attach(client) => match self.clients.add(client, &self.poller) {
                     // It may have sent something before it was handed over.
-                    Ok(id) => self.clients.receive(id, &mut self.table, &self.poller),
+                    Ok(id) => {
+                        if let Some(geometry) = &self.settled {
+                            self.clients.tell(geometry);
+                        }
+                        self.clients.receive(id, &mut self.table, &self.poller);
+                    }
                     Err(error) => tracing::error!("polling a client: {error}"),
                 },
                 Command::Stop => self.begin_stop(),
