@@ -34,8 +34,6 @@ pub struct Snapshot {
     pub(crate) spent: Option<[u8; 32]>,
     /// The target was found to know no CHAP with SHA-256.
     pub(crate) without_sha256: bool,
-    /// The target was found to want a security stage without authentication.
-    pub(crate) security_stage: bool,
 }
 
 /// The longest name of a medium: four times what a designator can hold.

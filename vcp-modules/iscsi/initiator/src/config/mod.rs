@@ -40,9 +40,6 @@ pub struct Config {
     pub(crate) max_transfer: u32,
     /// Somebody was served with this disk before.
     pub(crate) predecessor: bool,
-    /// Log in through the security stage even without authentication, because the
-    /// target wants it that way.
-    pub(crate) security_stage: bool,
 }
 
 /// Who we are to the target, and who it must be to us.
@@ -168,20 +165,6 @@ impl Config {
             }
             _ => false,
         }
-    }
-
-    /// Logs in through the security stage from here on, though nothing is said in it;
-    /// false if that is done already.
-    pub(crate) fn take_security_stage(&mut self) -> bool {
-        let skipped = self.skips_security();
-        self.security_stage = true;
-        skipped
-    }
-
-    /// Whether a login begins with the operational stage: there is nothing to be said
-    /// before it, and a round trip is saved (RFC 7143 §6.3.3).
-    pub(crate) fn skips_security(&self) -> bool {
-        self.chap.is_none() && !self.security_stage
     }
 
     /// The portal to connect to, for messages.

@@ -151,7 +151,6 @@ impl Config {
             queue_depth: 128,
             max_transfer: 1 << 20,
             predecessor: false,
-            security_stage: false,
         }
     }
 }

@@ -51,7 +51,6 @@ impl Initiator {
             device: device.clone(),
             spent: self.spent,
             without_sha256: chap.is_some_and(|c| !c.algorithms.contains(&Algorithm::Sha256)),
-            security_stage: self.config.security_stage,
         })
     }
 
@@ -72,7 +71,6 @@ impl Initiator {
         if snapshot.without_sha256 {
             config.give_up_sha256();
         }
-        config.security_stage |= snapshot.security_stage;
         let mut initiator = Self::idle(config, seed, now);
         let max_data = initiator.max_recv();
         let depth = usize::from(initiator.config.queue_depth);

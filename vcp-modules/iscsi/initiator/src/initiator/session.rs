@@ -5,7 +5,7 @@ use alloc::format;
 use alloc::string::String;
 use core::net::SocketAddr;
 
-use vcp_iscsi_proto::login::{LoginClass, LoginStatus, Stage};
+use vcp_iscsi_proto::login::{LoginClass, LoginStatus};
 use vcp_iscsi_proto::pdu::LoginResponse;
 
 use super::{Initiator, MS, Phase};
@@ -152,16 +152,6 @@ impl Initiator {
                 self.log(
                     Level::Info,
                     format!("{}: takes no CHAP with SHA-256, trying MD5", self.place()),
-                );
-                self.connect_anew(now, self.address);
-            }
-            Err(error) if login.is_first() && may_miss_security(&error, response) => {
-                if !self.config.take_security_stage() {
-                    return Err(login_fault(error));
-                }
-                self.log(
-                    Level::Info,
-                    format!("{}: wants a security stage, trying that", self.place()),
                 );
                 self.connect_anew(now, self.address);
             }
@@ -335,22 +325,6 @@ impl Initiator {
     /// The time for an answer to a logout or an abort.
     pub(super) fn short_timeout(&self) -> u64 {
         (2000 * MS).min(self.config.timing.command_timeout)
-    }
-}
-
-/// Whether an answer to the first request of a login may be due to its stage. Targets
-/// that want a security stage say so in many ways.
-fn may_miss_security(error: &LoginError, response: &LoginResponse) -> bool {
-    match error {
-        LoginError::Refused(status) => matches!(
-            status,
-            LoginStatus::InitiatorError
-                | LoginStatus::AuthenticationFailure
-                | LoginStatus::MissingParameter
-                | LoginStatus::InvalidDuringLogin
-        ),
-        LoginError::Protocol(_) => response.stage == Stage::Security,
-        LoginError::Authentication(_) => false,
     }
 }
 

@@ -83,8 +83,9 @@ pub(crate) struct Login {
 
 impl Login {
     /// For a normal session, or one of discovery. `spent` is the challenge of the
-    /// login before. A normal session without authentication goes to the operational
-    /// stage at once: all that there is to say is in the first request then.
+    /// login before. Every login has a security stage, if only to say that there is no
+    /// authentication: some targets reinstate a session (RFC 7143 §6.3.5) at the end of
+    /// that stage, and leave the old one alive when there was none.
     pub(crate) fn new(
         config: &Config,
         discovery: bool,
@@ -92,8 +93,6 @@ impl Login {
         spent: Option<[u8; 32]>,
     ) -> Self {
         let security = Security::new(config.chap.clone(), challenge, spent);
-        let mut operational = Operational::new(&config.offer, discovery);
-        let at_once = config.skips_security() && !discovery;
         let mut outgoing = Outgoing::default();
         let text = outgoing.pairs();
         text.put(Key::InitiatorName.name(), &config.initiator_name);
@@ -103,20 +102,12 @@ impl Login {
             text.put(Key::TargetName.name(), &config.target);
             text.put(Key::SessionType.name(), "Normal");
         }
-        if at_once {
-            operational.offer(text);
-        } else {
-            security.offer(text);
-        }
+        security.offer(text);
         Self {
-            stage: if at_once {
-                Stage::Operational
-            } else {
-                Stage::Security
-            },
+            stage: Stage::Security,
             asked: None,
             security,
-            operational,
+            operational: Operational::new(&config.offer, discovery),
             outgoing,
             incoming: Accumulator::new(MAX_TEXT),
             listening: false,
@@ -145,11 +136,6 @@ impl Login {
             is_continued,
             text,
         }
-    }
-
-    /// Whether there was only one request so far.
-    pub(crate) fn is_first(&self) -> bool {
-        self.requests == 1
     }
 
     /// Whether the target chose SHA-256 for CHAP.

@@ -22,17 +22,6 @@ struct Play {
 
 const OURS: [u8; 32] = [9; 32];
 
-/// Without authentication, and as short as it gets.
-fn direct() -> Play {
-    let config = Config::parse([
-        ("portal", "10.0.0.1"),
-        ("target", "iqn.2026-11.example:disk"),
-        ("lun", "1"),
-    ]);
-    play_as(&config.unwrap(), None, 8192)
-}
-
-/// Through the security stage, whether there is authentication or not.
 fn play(extra: &[(&str, &str)]) -> Play {
     play_with(extra, None, 8192)
 }
@@ -43,8 +32,7 @@ fn play_with(extra: &[(&str, &str)], spent: Option<[u8; 32]>, segment: usize) ->
         ("target", "iqn.2026-11.example:disk"),
         ("lun", "1"),
     ];
-    let mut config = Config::parse(basic.iter().chain(extra).copied()).unwrap();
-    config.take_security_stage();
+    let config = Config::parse(basic.iter().chain(extra).copied()).unwrap();
     play_as(&config, spent, segment)
 }
 

@@ -18,31 +18,6 @@ fn first_request_says_who_and_what() {
 }
 
 #[test]
-fn one_request_says_all_without_authentication() {
-    let mut play = direct();
-    assert_eq!(
-        (play.stage, play.transit),
-        (Stage::Operational, Some(Stage::FullFeature))
-    );
-    assert_eq!(
-        play.value("InitiatorName"),
-        Some("iqn.2026-11.example.vcp:initiator")
-    );
-    assert_eq!(play.value("TargetName"), Some("iqn.2026-11.example:disk"));
-    assert_eq!(play.value("SessionType"), Some("Normal"));
-    assert_eq!(play.value("AuthMethod"), None);
-    assert_eq!(play.value("MaxBurstLength"), Some("1048576"));
-    let params = play.done("TargetPortalGroupTag=7\0MaxBurstLength=65536\0FirstBurstLength=4096\0");
-    assert_eq!((params.max_burst, params.first_burst), (65536, 4096));
-    assert_eq!(play.login.portal_group(), Some(7));
-    // Another stage than the one that was begun is none.
-    let mut play = direct();
-    let mut response = play.response(None, false);
-    response.stage = Stage::Security;
-    violation(play.login.response(&response, b"AuthMethod=None\0"));
-}
-
-#[test]
 fn discovery_offers_only_what_has_a_meaning() {
     let config = Config::parse_discovery([("portal", "10.0.0.1")]).unwrap();
     let challenge = Challenge {
