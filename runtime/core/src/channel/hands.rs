@@ -66,6 +66,8 @@ impl Hands {
                     // Where this can't be had, it runs where its VCP does.
                     let _ = rustix::thread::sched_setaffinity(None, &set);
                 }
+                // What serves has the right of way.
+                super::idle::give_way();
                 todo.into_iter().for_each(|job| job());
             };
             let builder = std::thread::Builder::new().name(self.name.clone());

@@ -21,6 +21,7 @@ mod clients;
 mod convert;
 mod effects;
 mod hands;
+mod idle;
 mod life;
 mod network;
 mod poller;
