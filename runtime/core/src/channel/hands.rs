@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rustix::thread::CpuSet;
 
@@ -36,22 +37,22 @@ impl Hands {
         }
     }
 
-    /// Has something done. Where no thread is to be had, or it is too far behind,
-    /// it is done here and now.
-    pub(super) fn give(&mut self, job: impl FnOnce() + Send + 'static) {
+    /// Has something done, not before `rest` has passed. Where no thread is to be
+    /// had, or it is too far behind, it is done here and now.
+    pub(super) fn give(&mut self, rest: Duration, job: impl FnOnce() + Send + 'static) {
+        let behind = self.waiting.load(Ordering::Relaxed) >= MOST;
         let waiting = Arc::clone(&self.waiting);
-        let behind = waiting.fetch_add(1, Ordering::Relaxed) >= MOST;
+        let Some(jobs) = self.start().filter(|_| !behind) else {
+            return job();
+        };
+        waiting.fetch_add(1, Ordering::Relaxed);
         let job: Job = Box::new(move || {
+            std::thread::sleep(rest);
             job();
             waiting.fetch_sub(1, Ordering::Relaxed);
         });
-        match self.start().filter(|_| !behind) {
-            Some(jobs) => {
-                if let Err(returned) = jobs.send(job) {
-                    (returned.0)();
-                }
-            }
-            None => job(),
+        if let Err(returned) = jobs.send(job) {
+            (returned.0)();
         }
     }
 

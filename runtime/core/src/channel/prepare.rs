@@ -2,6 +2,7 @@
 //! a module that is about to take over.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use super::{Channel, Command, now};
 use crate::fault::Fault;
@@ -45,13 +46,21 @@ impl Spare {
 /// requests at some depth use.
 const TOUCHED: u32 = 4 << 20;
 
+/// How long what can wait does, so that it keeps out of the way of an instance that
+/// has just taken over.
+const REST: Duration = Duration::from_millis(10);
+
 impl Channel {
     /// Has an instance made by another thread; it arrives as a command.
     pub(super) fn prepare(&mut self, purpose: Purpose, blueprint: Blueprint) {
         let generation = self.supervisor.generation() + 1;
         let round = self.spare.round;
         let (own, waker) = (self.own.clone(), self.poller.waker());
-        self.hands.give(move || {
+        let rest = match purpose {
+            Purpose::Spare => REST,
+            Purpose::Reload => Duration::ZERO,
+        };
+        self.hands.give(rest, move || {
             let made = catch_unwind(AssertUnwindSafe(|| make(&blueprint, generation)));
             let panicked = || Fault::Instantiate("the host panicked".to_owned()).into();
             let prepared = Prepared {
@@ -89,7 +98,7 @@ impl Channel {
     /// Taking an instance apart means giving back its memory, which takes longer
     /// than making one: not on the data path.
     pub(super) fn bury_later(&mut self, guest: Guest) {
-        self.hands.give(move || drop(guest));
+        self.hands.give(REST, move || drop(guest));
     }
 
     /// What is being made, or waits, is of no use any more.
