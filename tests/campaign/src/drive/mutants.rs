@@ -170,10 +170,11 @@ impl Mutants {
         let group = seed / RUNS_PER_DEVICE;
         let kept = self.devices.iter().position(|(s, _, _)| *s == subject);
         let kept = kept.map(|at| self.devices.swap_remove(at));
-        if let Some((_, of, device)) = kept {
-            if of == group && !started_with {
-                return Ok((device, Exposure::default()));
-            }
+        if let Some((_, of, device)) = kept
+            && of == group
+            && !started_with
+        {
+            return Ok((device, Exposure::default()));
         }
         let first = if started_with {
             module.clone()
