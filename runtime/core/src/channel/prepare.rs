@@ -134,7 +134,7 @@ impl Channel {
 }
 
 fn make(blueprint: &Blueprint, generation: u32) -> Result<Box<Guest>, Death> {
-    let guest = blueprint.build(generation, now())?;
+    let guest = blueprint.build_aside(generation, now())?;
     guest.touch(TOUCHED);
     Ok(Box::new(guest))
 }

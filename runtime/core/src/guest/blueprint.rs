@@ -20,6 +20,8 @@ use crate::world::World;
 const YIELD_INTERVAL: u64 = 1_000_000;
 /// Bytes of entries, lists and text that a call may give or a host function take.
 const MAX_BATCH: usize = 16 << 20;
+/// The least time that an instance has for its start where nobody waits for it.
+const ASIDE: Duration = Duration::from_secs(60);
 
 /// What all instances of a VCP have in common.
 pub(crate) struct Plan {
@@ -55,22 +57,38 @@ impl Blueprint {
         })
     }
 
+    /// Makes an instance beside one that serves, when nothing else wants to run:
+    /// the clock is no measure of it then, and its fuel is what limits it.
+    pub(crate) fn build_aside(&self, generation: u32, now: u64) -> Result<Guest, Death> {
+        let limits = Limits {
+            time: self.plan.limits.time.max(ASIDE),
+            ..self.plan.limits
+        };
+        let mut guest = self.build_within(generation, now, limits)?;
+        guest.limits = self.plan.limits;
+        Ok(guest)
+    }
+
     /// Makes an instance, and calls its `init`.
     pub(crate) fn build(&self, generation: u32, now: u64) -> Result<Guest, Death> {
+        self.build_within(generation, now, self.plan.limits)
+    }
+
+    fn build_within(&self, generation: u32, now: u64, limits: Limits) -> Result<Guest, Death> {
         let plan = &*self.plan;
         let start = self.start(generation, now)?;
         let mut store = self.store(generation)?;
-        let metered = store.set_fuel(plan.limits.fuel).is_ok();
+        let metered = store.set_fuel(limits.fuel).is_ok();
         if metered {
             store
                 .fuel_async_yield_interval(Some(YIELD_INTERVAL))
                 .map_err(|e| Fault::Instantiate(format!("{e:#}")))?;
         }
         let instantiate = self.linked.instantiate_async(&mut store);
-        let (instance, memories) = memory::collect(|| run(instantiate, plan.limits.time));
+        let (instance, memories) = memory::collect(|| run(instantiate, limits.time));
         let instance = instance
-            .map_err(|_late| too_late(plan.limits.time))?
-            .map_err(|error| failed(&error, plan.limits.fuel))?;
+            .map_err(|_late| too_late(limits.time))?
+            .map_err(|error| failed(&error, limits.fuel))?;
         let exports = self.exports(&mut store, instance)?;
         let mut guest = Guest {
             name: Arc::clone(&plan.name),
@@ -82,7 +100,7 @@ impl Blueprint {
                 data: NOTHING,
                 receive: NOTHING,
             },
-            limits: plan.limits,
+            limits,
             metered,
             fuel: 0,
             cut: None,
