@@ -94,11 +94,8 @@ impl Channel {
                     .send(Err(ReloadError::NotStarted(death.fault)));
                 self.want_spare();
             }
-            Ok(_) if prepared.generation != self.supervisor.generation() + 1 => {
-                // The old one died meanwhile, and its successor has that number.
-                self.prepare(Purpose::Reload, reload.blueprint.clone());
-                self.reload = Some(reload);
-            }
+            // If the old one died meanwhile its successor has that number, and the
+            // switch makes another instance.
             Ok(guest) => {
                 let began = now();
                 reload.stage = Stage::Draining(Box::new(Draining {
