@@ -74,18 +74,18 @@ fn a_killed_vcp_comes_back_and_answers_everything() {
         for _ in 0..20 {
             assert_eq!(driver.answer().1, Status::Ok);
         }
+        // It may have come after the answers.
+        let of = loop {
+            if let Event::Fault {
+                fault, generation, ..
+            } = next(&mut events)
+            {
+                assert_eq!(fault, Fault::Injected);
+                break generation;
+            }
+        };
+        assert_eq!(u64::from(of), round + 1);
     }
-    let mut generations = Vec::new();
-    while generations.len() < 50 {
-        if let Event::Fault {
-            fault, generation, ..
-        } = next(&mut events)
-        {
-            assert_eq!(fault, Fault::Injected);
-            generations.push(generation);
-        }
-    }
-    assert_eq!(generations, (1..=50).collect::<Vec<_>>());
 }
 
 #[test]
