@@ -72,6 +72,20 @@ impl Host {
             .expect_success(&format!("vcp inject {fault}"));
     }
 
+    /// A fault as [`Host::inject`] has it, unless the instance before it has just
+    /// died and there is none to fail. Returns whether it struck.
+    ///
+    /// # Panics
+    /// When the command fails for another reason.
+    pub fn inject_if_there(&self, fault: &str) -> bool {
+        let outcome = self.ask(&["inject", NAME, fault]);
+        if outcome.stderr.contains("there is no instance") {
+            return false;
+        }
+        outcome.expect_success(&format!("vcp inject {fault}"));
+        true
+    }
+
     /// What `vcp inspect` says.
     ///
     /// # Panics

@@ -227,7 +227,7 @@ fn crashes_without_end() {
     while load.is_running() && began.elapsed() < time {
         let due = began + Duration::from_millis(200) * (injected + 1);
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
-        host.inject(FAULTS[injected as usize % FAULTS.len()]);
+        host.inject_if_there(FAULTS[injected as usize % FAULTS.len()]);
         injected += 1;
         samples.push(host.resources());
     }
