@@ -118,7 +118,8 @@ impl Channel {
         match decision {
             Decision::Hold => self.hold(fault.to_string()),
             Decision::RollBack => self.roll_back(&fault.to_string()),
-            _ => self.overtake(),
+            // If another was to take over anyway, it does so now.
+            _ => self.try_switch(),
         }
         self.publish();
     }

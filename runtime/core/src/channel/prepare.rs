@@ -115,6 +115,9 @@ impl Channel {
             return self.reload_prepared(prepared);
         }
         if prepared.round != self.spare.round {
+            if let Ok(guest) = prepared.result {
+                self.bury_later(*guest);
+            }
             return;
         }
         self.spare.pending = false;
@@ -124,7 +127,10 @@ impl Channel {
                 self.publish();
             }
             // The one it was to succeed is gone already.
-            Ok(_) => self.want_spare(),
+            Ok(guest) => {
+                self.bury_later(*guest);
+                self.want_spare();
+            }
             Err(death) => {
                 let vcp = &*self.setup.plan.name;
                 tracing::warn!(vcp, "no spare: {}", death.fault);

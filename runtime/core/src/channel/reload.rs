@@ -271,12 +271,6 @@ impl Channel {
         self.publish();
     }
 
-    /// The old instance died while it was to finish: the new one takes over now,
-    /// and gets what is left.
-    pub(super) fn overtake(&mut self) {
-        self.try_switch();
-    }
-
     pub(super) fn cancel_reload(&mut self) {
         self.forget_spare();
         self.table.set_draining(false);
