@@ -259,7 +259,7 @@ pub(crate) struct ReloadArguments {
 pub(crate) struct InjectArguments {
     #[command(flatten)]
     pub(crate) target: TargetArguments,
-    /// trap, hang, spin, oom, stack, bad-descriptor, stall, kill or cut:FUEL
+    /// trap, hang, spin, oom, stack, bad-descriptor, stall, kill, cut:FUEL or crossing:N
     #[arg(value_name = "FAULT")]
     pub(crate) fault: vcp_core::Injection,
 }

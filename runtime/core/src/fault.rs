@@ -5,6 +5,7 @@ use std::time::Duration;
 use vcp_queue::Violation;
 use wasmtime::Trap;
 
+use crate::guest::Ended;
 use crate::logging::line;
 
 /// What ended an instance.
@@ -82,6 +83,12 @@ pub enum Fault {
     /// An operator asked for it.
     #[error("injected")]
     Injected,
+}
+
+impl From<Ended> for Fault {
+    fn from(Ended: Ended) -> Self {
+        Self::Injected
+    }
 }
 
 impl Fault {

@@ -13,6 +13,7 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 
 use crate::bindings::{block, control, frames, log, streams, types};
 use crate::engine::Engine;
+use crate::guest::Boundary;
 use crate::logging::Logger;
 
 /// A directory of the host that a VCP may use.
@@ -56,6 +57,7 @@ pub(crate) struct State {
     resources: ResourceTable,
     limits: Allowance,
     logger: Logger,
+    boundary: Arc<Boundary>,
     /// Fuel that host functions may still use in this call.
     fuel: u64,
 }
@@ -79,6 +81,7 @@ impl State {
         grants: &[DirectoryGrant],
         memory: usize,
         logger: Logger,
+        boundary: Arc<Boundary>,
     ) -> wasmtime::Result<Self> {
         let mut wasi = WasiCtx::builder();
         // The channel processor is the VCP's own thread, so file operations may
@@ -113,6 +116,7 @@ impl State {
                 refused: None,
             },
             logger,
+            boundary,
             fuel: 0,
         })
     }
@@ -203,8 +207,10 @@ impl WasiView for State {
 
 impl log::Host for State {
     fn write(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
+        self.boundary.cross()?;
         self.charge(MESSAGE_FUEL + BYTE_FUEL * message.len() as u64)?;
         self.logger.write(level, &message);
+        self.boundary.cross()?;
         Ok(())
     }
 }
@@ -221,7 +227,8 @@ mod tests {
 
     #[test]
     fn tables_and_handles_have_limits() {
-        let mut state = State::new(&[], 1 << 20, Logger::new("test".into(), 1)).unwrap();
+        let mut state =
+            State::new(&[], 1 << 20, Logger::new("test".into(), 1), Arc::default()).unwrap();
         let limits = state.limits();
         assert!(limits.memory_growing(0, 1 << 20, None).unwrap());
         assert!(!limits.memory_growing(0, (1 << 20) + 1, None).unwrap());
@@ -239,7 +246,8 @@ mod tests {
 
     #[test]
     fn host_functions_are_paid_for() {
-        let mut state = State::new(&[], 1 << 20, Logger::new("test".into(), 1)).unwrap();
+        let mut state =
+            State::new(&[], 1 << 20, Logger::new("test".into(), 1), Arc::default()).unwrap();
         state.refuel(2000);
         state.charge(1500).unwrap();
         assert!(state.charge(501).is_err());

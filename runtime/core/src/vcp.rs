@@ -197,6 +197,7 @@ fn set_up(
         grants: settings.grants,
         network,
         saboteur: Arc::clone(&engine.saboteur),
+        boundary: Arc::default(),
     });
     let blueprint = Blueprint::new(Arc::clone(&plan), settings.module);
     let blueprint = blueprint.map_err(|fault: Fault| StartError::Link(fault.to_string()))?;

@@ -1,5 +1,6 @@
 //! `vcp-campaign`: the fault campaign. `cargo xtask faults` builds and runs it.
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use vcp_campaign::drive::Subject;
+use vcp_campaign::drive::reach::reached;
+use vcp_campaign::drive::{Subject, World, strict};
 use vcp_campaign::process::{Job, Kind, Results, campaign, work};
 use vcp_campaign::report::{Plan, Report};
 
@@ -22,6 +24,9 @@ struct Arguments {
 enum What {
     /// Run a campaign.
     Run(Options),
+    /// Print the names of all functions that run under load: for
+    /// `src/mutate/reached.txt`, after the modules have changed much.
+    Reach,
     /// Do the jobs that come on standard input; started by `run`.
     Worker,
 }
@@ -43,6 +48,10 @@ struct Options {
     /// Runs with crash points; by default one for each hundred mutants.
     #[arg(long)]
     cuts: Option<u64>,
+    /// How many times that control passes between the host and an instance, from its
+    /// start on, are a crash point each; by default 200, or as many as mutants.
+    #[arg(long)]
+    crossings: Option<u64>,
     /// Runs over bad links; by default one for each five hundred mutants.
     #[arg(long)]
     links: Option<u64>,
@@ -67,6 +76,7 @@ enum Which {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().what {
         What::Run(options) => run(&options),
+        What::Reach => reach().map(|()| true),
         What::Worker => work().map(|()| true),
     };
     match outcome {
@@ -77,6 +87,18 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn reach() -> Result<()> {
+    let world = World::new()?;
+    let mut names = BTreeSet::new();
+    for subject in Subject::ALL {
+        names.append(&mut reached(&world, subject)?);
+    }
+    for name in names {
+        println!("{name}");
+    }
+    Ok(())
 }
 
 /// Whether nothing happened that should not.
@@ -173,8 +195,25 @@ fn jobs(options: &Options) -> Vec<Job> {
         subject: Subject::Iscsi,
         seed,
     };
+    let crossings = options.crossings.unwrap_or(options.mutants.min(200));
+    // All of them for each module, whatever the seed.
+    let crossing = Subject::ALL.into_iter().flat_map(|subject| {
+        let chosen = match options.module {
+            Which::Both => true,
+            Which::Iscsi => subject == Subject::Iscsi,
+            Which::Ramdisk => subject == Subject::Ramdisk,
+        };
+        let runs = crossings.div_ceil(strict::POINTS_PER_RUN);
+        let runs = if chosen { runs } else { 0 };
+        (0..runs).map(move |seed| Job {
+            kind: Kind::Crossing,
+            subject,
+            seed,
+        })
+    });
     let strict = range(links)
         .map(link)
+        .chain(crossing)
         .chain(range(cuts).map(job(Kind::Cut)));
     strict
         .chain(range(options.mutants).map(job(Kind::Mutant)))

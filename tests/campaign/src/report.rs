@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::drive::strict::POINTS_PER_RUN;
 use crate::drive::{Outcome, Subject, Verdict};
 use crate::mutate::Class;
 use crate::process::Results;
@@ -24,6 +25,7 @@ pub struct Report<'a> {
     results: &'a Results,
     mutants: Vec<&'a Outcome>,
     cuts: Vec<&'a Outcome>,
+    crossings: Vec<&'a Outcome>,
     links: Vec<&'a Outcome>,
 }
 
@@ -38,6 +40,7 @@ impl<'a> Report<'a> {
             results,
             mutants: of(&["reload", "start"]),
             cuts: of(&["cut"]),
+            crossings: of(&["crossing"]),
             links: of(&["link"]),
         }
     }
@@ -253,6 +256,9 @@ impl<'a> Report<'a> {
              data |\n|---|---:|---:|---:|---:|"
         )?;
         line(page, "crash points in calls and between them", &self.cuts)?;
+        let points = POINTS_PER_RUN * self.crossings.len() as u64 / 2;
+        let what = format!("crash points at each of the first {points} crossings of the boundary");
+        line(page, &what, &self.crossings)?;
         line(
             page,
             "frames lost, repeated, swapped, spoilt, late",
@@ -344,6 +350,10 @@ const STRICT: &str = "\
 The same load and oracle with good modules only, so that nothing is excused: no
 error, no wrong or lost data. *Crash points* end an instance after so many units
 of fuel in a call, wherever in its code that is, and between calls; some twice in
-a row, so that the second one hits the login. *Bad links* lose, repeat, swap, spoil
+a row, so that the second one hits the login. The boundary is *crossed* when control
+passes between the host and an instance: into a call and out of it, into a host
+function and out of it; an instance is ended at the first such crossing of its life,
+another at the second, and so on, from its `init` through the login into the load.
+*Bad links* lose, repeat, swap, spoil
 and hold up frames in both directions.
 ";

@@ -20,6 +20,9 @@ fn mutants_cuts_and_bad_links_leave_a_device_that_serves() {
         assert_eq!(outcome.failures, Vec::<String>::new(), "{outcome:?}");
         assert!(outcome.deaths >= strict::POINTS_PER_RUN / 4, "{outcome:?}");
         assert_eq!(outcome.verdict, Verdict::Died);
+        let outcome = strict::crossings(mutants.world(), subject, 0).unwrap();
+        assert_eq!(outcome.failures, Vec::<String>::new(), "{outcome:?}");
+        assert_eq!(outcome.deaths, 2 * strict::POINTS_PER_RUN);
     }
     let outcome = strict::link(mutants.world(), 1).unwrap();
     assert_eq!(outcome.failures, Vec::<String>::new(), "{outcome:?}");

@@ -212,6 +212,10 @@ impl Channel {
         self.injected = true;
         match what {
             Injection::Kill => return Err(Fault::Injected),
+            Injection::Crossing(crossing) => {
+                self.setup.plan.boundary.arm(crossing);
+                return Err(Fault::Injected);
+            }
             Injection::Cut(fuel) => guest.cut(fuel),
             Injection::Stall => self.stalling = true,
             // What it answers next has one more; it is asked at once.

@@ -7,7 +7,7 @@ use wasmtime::component::{Instance, InstancePre, Linker};
 use wasmtime::{Store, Trap};
 
 use super::run::run;
-use super::{Death, Exports, Guest, Limits, NOTHING, Saboteur};
+use super::{Boundary, Death, Ended, Exports, Guest, Limits, NOTHING, Saboteur};
 use crate::bindings::{DeviceWorld, ProcessorWorld, control, processor};
 use crate::fault::{self, Fault};
 use crate::logging::{Logger, clean};
@@ -33,6 +33,7 @@ pub(crate) struct Plan {
     pub(crate) grants: Vec<DirectoryGrant>,
     pub(crate) network: Option<processor::Network>,
     pub(crate) saboteur: Saboteur,
+    pub(crate) boundary: Arc<Boundary>,
 }
 
 /// A module that is ready to be instantiated. Cheap to clone.
@@ -105,6 +106,7 @@ impl Blueprint {
             fuel: 0,
             cut: None,
             saboteur: Arc::clone(&plan.saboteur),
+            boundary: Arc::clone(&plan.boundary),
             backtrace: String::new(),
             core: None,
             lost: false,
@@ -135,7 +137,8 @@ impl Blueprint {
     fn store(&self, generation: u32) -> Result<Store<State>, Fault> {
         let plan = &*self.plan;
         let logger = Logger::new(Arc::clone(&plan.name), generation);
-        let state = State::new(&plan.grants, plan.limits.memory, logger)
+        let boundary = Arc::clone(&plan.boundary);
+        let state = State::new(&plan.grants, plan.limits.memory, logger, boundary)
             .map_err(|e| Fault::Instantiate(format!("{e:#}")))?;
         let mut store = Store::new(self.linked.engine(), state);
         store.limiter(State::limits);
@@ -174,6 +177,9 @@ fn too_late(limit: Duration) -> Fault {
 
 /// Why an instance was not made: code of its own ran, or it could not be.
 fn failed(error: &wasmtime::Error, fuel: u64) -> Fault {
+    if error.is::<Ended>() {
+        return Fault::Injected;
+    }
     match error.downcast_ref::<Trap>() {
         Some(Trap::OutOfFuel) => Fault::Fuel { limit: fuel },
         Some(Trap::StackOverflow) => Fault::Stack { shadow: false },

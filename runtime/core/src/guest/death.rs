@@ -2,7 +2,7 @@
 
 use wasmtime::{AsContextMut as _, Trap, Val, WasmCoreDump};
 
-use super::{Guest, Injection};
+use super::{Ended, Guest, Injection};
 use crate::fault::{self, Fault};
 
 /// What an instance leaves for a crash report.
@@ -45,6 +45,9 @@ impl Guest {
     }
 
     fn classify(&mut self, error: &wasmtime::Error) -> Fault {
+        if error.is::<Ended>() {
+            return Fault::Injected;
+        }
         let trap = error.downcast_ref::<Trap>().copied();
         let refused = self.store.data().refused();
         match trap {

@@ -49,10 +49,10 @@ impl Guest {
         let Some(handover) = self.handover else {
             return Ok(Err("the module hands nothing over".to_owned()));
         };
-        self.refuel();
+        self.enter()?;
         let call = handover.snapshot.call_async(&mut self.store, (now,));
         let result = run(call, self.limits.time);
-        self.conclude(result).map(|(state,)| state)
+        self.leave(result).map(|(state,)| state)
     }
 
     /// Gives it the state of its predecessor.
@@ -64,9 +64,9 @@ impl Guest {
         let Some(handover) = self.handover else {
             return Ok(Err("the module takes nothing over".to_owned()));
         };
-        self.refuel();
+        self.enter()?;
         let call = handover.restore.call_async(&mut self.store, (now, state));
         let result = run(call, self.limits.time);
-        self.conclude(result).map(|(done,)| done)
+        self.leave(result).map(|(done,)| done)
     }
 }

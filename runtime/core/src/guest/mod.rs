@@ -1,10 +1,11 @@
 //! One instance of a VCP, and the calls into it.
 //!
 //! `blueprint` makes one, `run` runs a call within its time, `death` finds out
-//! what it died of, `handover` moves its state to another, `sabotage` kills it
-//! on request.
+//! what it died of, `handover` moves its state to another, `sabotage` and
+//! `boundary` kill it on request.
 
 mod blueprint;
+mod boundary;
 mod death;
 mod handover;
 mod run;
@@ -23,6 +24,7 @@ use handover::Handover;
 use run::{Late, run};
 
 pub(crate) use blueprint::{Blueprint, Plan};
+pub(crate) use boundary::{Boundary, Ended};
 pub(crate) use death::{Autopsy, Death};
 pub(crate) use sabotage::Saboteur;
 pub use sabotage::{Injection, UnknownInjection};
@@ -66,6 +68,7 @@ pub(crate) struct Guest {
     /// The next call gets no more fuel than this.
     cut: Option<u64>,
     saboteur: Saboteur,
+    boundary: Arc<Boundary>,
     /// What is left of a call that failed.
     backtrace: String,
     core: Option<Vec<u8>>,
@@ -79,7 +82,7 @@ impl Guest {
         start: &control::Start,
         network: Option<&processor::Network>,
     ) -> Result<Result<control::Areas, String>, Fault> {
-        self.refuel();
+        self.enter()?;
         let (store, limit) = (&mut self.store, self.limits.time);
         let result = match (&self.exports, network) {
             (Exports::Device(world), _) => {
@@ -93,12 +96,12 @@ impl Guest {
                 return Err(Fault::Init("needs a network: give it a link".to_owned()));
             }
         };
-        self.conclude(result)
+        self.leave(result)
     }
 
     /// One batch of events in, one batch of effects out.
     pub(crate) fn process(&mut self, events: &Events) -> Result<Effects, Fault> {
-        self.refuel();
+        self.enter()?;
         let (store, limit) = (&mut self.store, self.limits.time);
         let result = match &self.exports {
             Exports::Device(world) => {
@@ -111,7 +114,21 @@ impl Guest {
                 run(world.vcp_net_processor().call_process(store, events), limit)
             }
         };
-        self.conclude(result)
+        self.leave(result)
+    }
+
+    /// The beginning of a call.
+    fn enter(&mut self) -> Result<(), Fault> {
+        self.boundary.cross()?;
+        self.refuel();
+        Ok(())
+    }
+
+    /// The end of a call of the VCP's own.
+    fn leave<T>(&mut self, result: Result<wasmtime::Result<T>, Late>) -> Result<T, Fault> {
+        let value = self.conclude(result)?;
+        self.boundary.cross()?;
+        Ok(value)
     }
 
     /// The end of a call: what it cost, and what it died of if it did.

@@ -38,6 +38,10 @@ pub enum Injection {
     /// The end of its fuel after so many units into the next call, wherever in
     /// its code that is.
     Cut(u64),
+    /// The end, between two calls, and that of the next instance at the so manyth
+    /// time that control passes between it and the host: into a call or out of it,
+    /// into a host function or out of it.
+    Crossing(u64),
 }
 
 impl Injection {
@@ -66,6 +70,7 @@ impl std::fmt::Display for Injection {
             Self::Stall => "stall",
             Self::Kill => "kill",
             Self::Cut(fuel) => return write!(f, "cut:{fuel}"),
+            Self::Crossing(crossing) => return write!(f, "crossing:{crossing}"),
         })
     }
 }
@@ -73,7 +78,7 @@ impl std::fmt::Display for Injection {
 /// A word that names no fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is no fault; there are: trap, hang, spin, oom, stack, bad-descriptor, stall, kill, cut:FUEL"
+    "{0:?} is no fault; there are: trap, hang, spin, oom, stack, bad-descriptor, stall, kill, cut:FUEL, crossing:N"
 )]
 pub struct UnknownInjection(String);
 
@@ -82,9 +87,10 @@ impl std::str::FromStr for Injection {
 
     fn from_str(word: &str) -> Result<Self, Self::Err> {
         let named = Self::NAMED.into_iter().find(|i| i.to_string() == word);
-        let cut = word.strip_prefix("cut:").and_then(|n| n.parse().ok());
+        let number = |prefix| word.strip_prefix(prefix).and_then(|n| n.parse().ok());
         named
-            .or(cut.map(Self::Cut))
+            .or(number("cut:").map(Self::Cut))
+            .or(number("crossing:").map(Self::Crossing))
             .ok_or_else(|| UnknownInjection(word.to_owned()))
     }
 }
@@ -127,7 +133,8 @@ fn name(what: Injection) -> &'static str {
         | Injection::BadDescriptor
         | Injection::Stall
         | Injection::Kill
-        | Injection::Cut(_) => "trap",
+        | Injection::Cut(_)
+        | Injection::Crossing(_) => "trap",
     }
 }
 

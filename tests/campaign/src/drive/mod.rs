@@ -5,6 +5,7 @@ mod delay;
 pub mod device;
 pub mod mutants;
 pub mod outcome;
+pub mod reach;
 pub mod strict;
 mod verify;
 mod watch;

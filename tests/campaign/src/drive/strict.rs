@@ -75,6 +75,48 @@ pub fn cuts(world: &mut World, subject: Subject, seed: u64) -> Result<Outcome> {
     Ok(outcome)
 }
 
+/// Ends instances of a good module at every crossing of the boundary between it and
+/// the host, one after another: every run at the next of them.
+pub fn crossings(world: &mut World, subject: Subject, seed: u64) -> Result<Outcome> {
+    let panics_before = panics();
+    let began = Instant::now();
+    let mut device = start(world, subject, FaultRates::default(), Duration::ZERO, seed)?;
+    let mut happened = Happened {
+        strict: true,
+        ..Happened::default()
+    };
+    let mut failures = Vec::new();
+    let first = seed * POINTS_PER_RUN + 1;
+    let mut random = Random::of(seed, 9);
+    for crossing in first..first + POINTS_PER_RUN {
+        let depth = *random.pick(&[1, 4, 32]);
+        device.client.load(Mode::Full(depth), random.bits());
+        let deaths = happened.deaths;
+        let what = Injection::Crossing(crossing);
+        device.vcp.inject(what);
+        // The one that it ends at once, and its successor.
+        let until = Instant::now() + PATIENCE;
+        while happened.deaths < deaths + 2 && Instant::now() < until {
+            world.pace();
+            std::thread::sleep(Duration::from_micros(200));
+            happened.add(&mut device);
+        }
+        if happened.deaths < deaths + 2 || !answers(world, &mut device, &mut happened, 20) {
+            failures.push(format!(
+                "not serving after {what}, {} deaths: {:?}",
+                happened.deaths - deaths,
+                device.vcp.status()
+            ));
+            break;
+        }
+    }
+    let change = format!("crossings {first} to {}", first + POINTS_PER_RUN - 1);
+    let mut outcome = finish(world, device, subject, "crossing", change, seed, happened);
+    outcome.failures.extend(failures);
+    conclude(&mut outcome, began, panics_before);
+    Ok(outcome)
+}
+
 /// Serves over a bad link.
 pub fn link(world: &mut World, seed: u64) -> Result<Outcome> {
     let mut random = Random::of(seed, 8);

@@ -84,6 +84,8 @@ impl fmt::Display for Class {
 }
 
 const NOP: u8 = 0x01;
+const BLOCK: u8 = 0x02;
+const LOOP: u8 = 0x03;
 const UNREACHABLE: u8 = 0x00;
 const BR: u8 = 0x0c;
 const BR_IF: u8 = 0x0d;
@@ -194,6 +196,12 @@ pub(crate) fn change(
             true
         }
     }
+}
+
+/// Whether the operator only opens a block that control falls into: what is in it
+/// runs when the operator does.
+pub(crate) fn opens(bytes: &[u8]) -> bool {
+    matches!(bytes[0], BLOCK | LOOP)
 }
 
 /// Makes the operator one that can't be executed, whatever the stack holds.

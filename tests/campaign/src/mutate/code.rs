@@ -103,6 +103,17 @@ impl Code {
         Ok(code)
     }
 
+    /// The function whose code is at this offset in the component.
+    pub fn at(&self, offset: usize) -> Option<&Function> {
+        let holds = |function: &&Function| {
+            let operators = &self.operators[function.operators.clone()];
+            let first = operators.first().map(|operator| operator.range().start);
+            let last = operators.last().map(|operator| operator.range().end);
+            first.is_some_and(|at| at <= offset) && last.is_some_and(|end| offset < end)
+        };
+        self.functions.iter().find(holds)
+    }
+
     fn add(&mut self, index: usize, body: &wasmparser::FunctionBody<'_>) -> Result<()> {
         let first = self.operators.len();
         let mut previous: Option<u32> = None;

@@ -64,3 +64,26 @@ fn a_probe_is_valid_wherever_a_mutation_is() {
         assert_eq!(probe[change.offset], 0);
     }
 }
+
+#[test]
+fn traps_at_the_beginning_of_every_function_are_valid() {
+    let mutator = mutator("iscsi");
+    let trapping = mutator.trapping(&BTreeSet::new());
+    Validator::new().validate_all(&trapping).unwrap();
+    let all = mutator.code().functions.iter();
+    let all: BTreeSet<_> = all.map(|f| (f.module, f.index)).collect();
+    assert!(mutator.trapping(&all) == mutator.original());
+}
+
+#[test]
+fn the_list_of_functions_that_run_is_of_these_modules() {
+    let mutators = [mutator("iscsi"), mutator("ramdisk")];
+    let functions = mutators.iter().flat_map(|m| &m.code().functions);
+    let names: HashSet<&str> = functions.map(|f| f.name.as_str()).collect();
+    let listed = REACHED.lines().count();
+    let known = REACHED.lines().filter(|name| names.contains(name)).count();
+    assert!(
+        known * 10 >= listed * 9,
+        "only {known} of {listed} are left: run `vcp-campaign reach` again"
+    );
+}

@@ -30,6 +30,8 @@ pub enum Kind {
     Mutant,
     /// Crash points.
     Cut,
+    /// Crash points where control passes between host and guest.
+    Crossing,
     /// A bad link.
     Link,
 }
@@ -39,6 +41,7 @@ impl fmt::Display for Job {
         let kind = match self.kind {
             Kind::Mutant => "mutant",
             Kind::Cut => "cut",
+            Kind::Crossing => "crossing",
             Kind::Link => "link",
         };
         write!(f, "{kind} {} {}", self.subject.name(), self.seed)
@@ -56,6 +59,7 @@ impl FromStr for Job {
         let kind = match kind {
             "mutant" => Kind::Mutant,
             "cut" => Kind::Cut,
+            "crossing" => Kind::Crossing,
             "link" => Kind::Link,
             _ => return Err(format!("no kind of run: {kind}")),
         };

@@ -34,6 +34,7 @@ fn run(mutants: &mut Mutants, job: Job) -> Result<Outcome> {
     match job.kind {
         Kind::Mutant => mutants.run(job.subject, job.seed),
         Kind::Cut => strict::cuts(mutants.world(), job.subject, job.seed),
+        Kind::Crossing => strict::crossings(mutants.world(), job.subject, job.seed),
         Kind::Link => strict::link(mutants.world(), job.seed),
     }
 }
