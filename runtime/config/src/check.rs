@@ -1,6 +1,8 @@
 //! What must hold between the parts of a configuration, whichever way it was
 //! written, and the limits of single values.
 
+use std::ops::RangeInclusive;
+
 use crate::address::{IscsiUri, PortalHost};
 use crate::error::{Invalid, did_you_mean};
 use crate::model::{HostConfig, Module, Name, Vcp};
@@ -49,6 +51,34 @@ pub(crate) fn period(period: Interval) -> Result<Interval, Invalid> {
         return Ok(period);
     }
     Err(Invalid::new("a time from 100us to 1s", &period.to_string()))
+}
+
+/// How long a VCP may spin before it sleeps; `never` is 0.
+pub(crate) fn poll(text: &str) -> Result<Interval, Invalid> {
+    const EXPECTED: &str = "a time of at most 10ms, such as \"50us\", or \"never\"";
+    let time = match text {
+        "never" | "0" => Some(Interval::millis(0)),
+        time => time.parse().ok(),
+    };
+    time.filter(|time| *time <= Interval::millis(10))
+        .ok_or_else(|| Invalid::new(EXPECTED, text))
+}
+
+/// The requests a second that an export can be limited to.
+pub(crate) const IOPS: RangeInclusive<u32> = 1..=10_000_000;
+
+/// The bytes a second that an export can be limited to.
+pub(crate) fn bytes_a_second(rate: ByteSize) -> Result<ByteSize, Invalid> {
+    if (ByteSize(4 << 10)..=ByteSize::mib(1 << 20)).contains(&rate) {
+        return Ok(rate);
+    }
+    let expected = "bytes a second from 4KiB to 1TiB";
+    Err(Invalid::new(expected, &rate.to_string()))
+}
+
+/// The time in which a burst is saved up.
+pub(crate) fn burst(time: Interval) -> Result<Interval, Invalid> {
+    between(time, Interval::millis(10), Interval::millis(60_000))
 }
 
 /// A time in a range, both ends included.

@@ -5,7 +5,8 @@
 
 use std::fmt::{Display, Write};
 
-use crate::model::{Cpu, Export, HostConfig, Vcp};
+use crate::budget::{Cpu, Limit};
+use crate::model::{Export, HostConfig, Vcp};
 use crate::net::{Net, Offload};
 use crate::recovery::{CrashReports, Reload, Restart, Watchdog};
 use crate::settings::{self, ISCSI, Setting, Settings};
@@ -147,18 +148,15 @@ fn cpu(cpu: &Cpu) -> Option<String> {
     let default = Cpu::default();
     let pin = match &cpu.pin {
         Pin::Any => None,
-        Pin::Core => Some(string("core")),
         Pin::Set(set) => {
             let cpus: Vec<String> = set.iter().map(|cpu| cpu.to_string()).collect();
             Some(format!("[{}]", cpus.join(", ")))
         }
+        word => Some(string(word)),
     };
     inline(vec![
         ("pin", pin),
-        (
-            "share",
-            (cpu.share != default.share).then(|| string(cpu.share)),
-        ),
+        ("share", cpu.share.map(string)),
         (
             "period",
             (cpu.period != default.period).then(|| string(cpu.period)),
@@ -167,6 +165,9 @@ fn cpu(cpu: &Cpu) -> Option<String> {
             "slack",
             (cpu.slack != default.slack).then(|| cpu.slack.to_string()),
         ),
+        ("poll", (cpu.poll != default.poll).then(|| string(cpu.poll))),
+        ("priority", cpu.priority.map(string)),
+        ("cgroup", cpu.cgroup.as_ref().map(string)),
     ])
 }
 
@@ -287,4 +288,17 @@ fn export_table(out: &mut String, name: &str, export: &Export) {
         export.read_only.then(|| "true".to_owned()),
     );
     line(out, "description", export.description.as_ref().map(string));
+    line(out, "limit", limit(&export.limit));
+}
+
+fn limit(limit: &Limit) -> Option<String> {
+    let default = Limit::default();
+    inline(vec![
+        ("iops", limit.iops.map(|iops| iops.to_string())),
+        ("bytes", limit.bytes.map(string)),
+        (
+            "burst",
+            (limit.burst != default.burst).then(|| string(limit.burst)),
+        ),
+    ])
 }

@@ -4,7 +4,7 @@
 //! A [`HostConfig`] is correct by construction as far as that can be known
 //! without touching the system: [`HostConfig::read`] and [`HostConfig::shorthand`]
 //! give the same type, and [`HostConfig::to_toml`] prints either as the file it
-//! stands for. What is wrong is told in one line that names the place, the key
+//! stands for; a [`Change`] is one to what runs already. What is wrong is told in one line that names the place, the key
 //! and what was expected ([`ConfigError`]).
 //!
 //! This crate does no I/O besides reading the file it is given. The environment
@@ -13,6 +13,8 @@
 //! find out.
 
 pub mod address;
+mod budget;
+mod change;
 mod check;
 mod dump;
 mod error;
@@ -26,8 +28,10 @@ mod shorthand;
 pub mod value;
 
 pub use address::{DiscoveryUri, IscsiUri, Login, NbdAddress, Portal, PortalHost, UriError};
+pub use budget::{Cgroup, Cpu, Fifo, Limit, Slack};
+pub use change::{Change, ChangeError};
 pub use error::{ConfigError, Invalid, Place};
-pub use model::{Cpu, DirectoryGrant, Export, HostConfig, Module, Name, Vcp};
+pub use model::{DirectoryGrant, Export, HostConfig, Module, Name, Vcp};
 pub use net::{InterfaceAddress, LinkKind, Mac, Net, Offload};
 pub use recovery::{CrashReports, Reload, Restart, RestartPolicy, Watchdog};
 pub use secret::Secret;

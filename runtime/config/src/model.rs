@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::address::NbdAddress;
+use crate::budget::{Cpu, Limit};
 use crate::error::Invalid;
 use crate::net::Net;
 use crate::recovery::{CrashReports, Reload, Restart, Watchdog};
 use crate::settings::Settings;
-use crate::value::{ByteSize, Interval, Percent, Pin, Timeout};
+use crate::value::{ByteSize, Interval, Timeout};
 
 /// All VCPs of a host and what they export.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -94,16 +95,19 @@ pub struct Export {
     pub read_only: bool,
     /// `description`: for people, in an NBD client's listing; one line.
     pub description: Option<String>,
+    /// `limit`: how much its clients may ask for, all together.
+    pub limit: Limit,
 }
 
 impl Export {
-    /// A writable export of `vcp` at these addresses.
+    /// A writable export of `vcp` at these addresses, without limits.
     pub fn new(vcp: Name, nbd: Vec<NbdAddress>) -> Self {
         Self {
             vcp,
             nbd,
             read_only: false,
             description: None,
+            limit: Limit::default(),
         }
     }
 }
@@ -195,30 +199,6 @@ impl fmt::Display for Module {
             Module::Builtin(name) => f.write_str(name),
             Module::File(path) => write!(f, "{}", path.display()),
             Module::Oci(reference) => write!(f, "oci:{reference}"),
-        }
-    }
-}
-
-/// Where a VCP runs, and for how much of the time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cpu {
-    /// `pin`: on which CPUs.
-    pub pin: Pin,
-    /// `share`: how much of one CPU.
-    pub share: Percent,
-    /// `period`: the time over which the share holds; 100 µs to 1 s.
-    pub period: Interval,
-    /// `slack`: may run beyond its share while nobody else wants the CPU.
-    pub slack: bool,
-}
-
-impl Default for Cpu {
-    fn default() -> Self {
-        Self {
-            pin: Pin::Any,
-            share: Percent::FULL,
-            period: Interval::millis(10),
-            slack: true,
         }
     }
 }

@@ -3,9 +3,10 @@
 
 use std::fmt::Display;
 
+use crate::budget::Cpu;
 use crate::check;
 use crate::error::{ConfigError, Place, did_you_mean, quote};
-use crate::model::{Cpu, DirectoryGrant, Export, HostConfig, Module, Name, Vcp};
+use crate::model::{DirectoryGrant, Export, HostConfig, Module, Name, Vcp};
 use crate::value::{ByteSize, Pin, Timeout};
 
 /// The command line's words, as the operator wrote them.
@@ -19,8 +20,9 @@ pub struct Shorthand {
     pub link: Option<String>,
     /// `--nbd`, any number of times.
     pub nbd: Vec<String>,
-    /// `--cpu`: CPU numbers, `core` or `any`, and `share=`, `period=`, `slack=`,
-    /// separated by commas: `1,share=50%`.
+    /// `--cpu`: CPU numbers, `core`, `sibling-of:N`, `numa:N` or `any`, and
+    /// `share=`, `period=`, `slack=` and so on, separated by commas:
+    /// `1,share=50%,slack=no`.
     pub cpu: Option<String>,
     /// `--memory`.
     pub memory: Option<String>,
@@ -173,7 +175,7 @@ fn files(words: &[String]) -> Result<Vec<DirectoryGrant>, String> {
 
 /// `--cpu`: what is no `key=value` is the pin, which has commas of its own.
 fn parse_cpu(spec: &str) -> Result<Cpu, String> {
-    const KEYS: [&str; 3] = ["share", "period", "slack"];
+    let keys = &Cpu::KEYS[1..];
     let mut cpu = Cpu::default();
     let mut pins: Vec<&str> = Vec::new();
     let mut seen: Vec<&str> = Vec::new();
@@ -182,33 +184,23 @@ fn parse_cpu(spec: &str) -> Result<Cpu, String> {
             pins.push(part);
             continue;
         };
+        if !keys.contains(&key) {
+            let hint = did_you_mean(key, keys);
+            let known = keys.join(", ");
+            return Err(format!(
+                "{key}: unknown key{hint}; expected one of: {known}"
+            ));
+        }
         if seen.contains(&key) {
             return Err(format!("{key}: given twice"));
         }
         seen.push(key);
-        let name = |message: String| format!("{key}: {message}");
-        match key {
-            "share" => cpu.share = value.parse().map_err(text).map_err(name)?,
-            "period" => {
-                let period = value.parse().map_err(text).map_err(name)?;
-                cpu.period = check::period(period).map_err(text).map_err(name)?;
-            }
-            "slack" => {
-                cpu.slack = value
-                    .parse()
-                    .map_err(|_| name(format!("expected true or false, found {}", quote(value))))?;
-            }
-            other => {
-                let hint = did_you_mean(other, &KEYS);
-                return Err(format!(
-                    "{other}: unknown key{hint}; expected one of: {}",
-                    KEYS.join(", ")
-                ));
-            }
-        }
+        cpu.set(key, value)
+            .map_err(|message| format!("{key}: {message}"))?;
     }
     if !pins.is_empty() {
         cpu.pin = pins.join(",").parse::<Pin>().map_err(text)?;
     }
+    cpu.check().map_err(|message| format!("slack: {message}"))?;
     Ok(cpu)
 }

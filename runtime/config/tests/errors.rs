@@ -86,7 +86,7 @@ fn unknown_keys() {
     );
     check(
         with("cpu = { shares = \"50%\" }"),
-        "host.toml:3:9: vcp.ram.cpu.shares: unknown key (did you mean \"share\"?); expected one of: pin, share, period, slack",
+        "host.toml:3:9: vcp.ram.cpu.shares: unknown key (did you mean \"share\"?); expected one of: pin, share, period, slack, poll, priority, cgroup",
     );
     check(
         with("restart = { police = \"always\" }"),
@@ -102,7 +102,7 @@ fn unknown_keys() {
     );
     check(
         with("[export.ram]\nndb = \"unix:/x\""),
-        "host.toml:4:1: export.ram.ndb: unknown key (did you mean \"nbd\"?); expected one of: vcp, nbd, read-only, description",
+        "host.toml:4:1: export.ram.ndb: unknown key (did you mean \"nbd\"?); expected one of: vcp, nbd, read-only, description, limit",
     );
 }
 
@@ -131,23 +131,23 @@ fn values_of_a_vcp() {
     );
     check(
         with("cpu = { pin = [1, \"x\"] }"),
-        "host.toml:3:19: vcp.ram.cpu.pin: expected a list of CPU numbers such as [1], a string such as \"0,2-3\", \"core\" or \"any\", found \"x\"",
+        "host.toml:3:19: vcp.ram.cpu.pin: expected a list of CPU numbers such as [1], a string such as \"0,2-3\", \"core\", \"sibling-of:N\", \"numa:N\" or \"any\", found \"x\"",
     );
     check(
         with("cpu = { pin = [] }"),
-        "host.toml:3:15: vcp.ram.cpu.pin: expected a list of CPU numbers such as [1], a string such as \"0,2-3\", \"core\" or \"any\", found []",
+        "host.toml:3:15: vcp.ram.cpu.pin: expected a list of CPU numbers such as [1], a string such as \"0,2-3\", \"core\", \"sibling-of:N\", \"numa:N\" or \"any\", found []",
     );
     check(
         with("cpu = { pin = [9999] }"),
-        "host.toml:3:15: vcp.ram.cpu.pin: expected a list of CPU numbers such as [1], a string such as \"0,2-3\", \"core\" or \"any\", found [9999]",
+        "host.toml:3:15: vcp.ram.cpu.pin: expected a list of CPU numbers such as [1], a string such as \"0,2-3\", \"core\", \"sibling-of:N\", \"numa:N\" or \"any\", found [9999]",
     );
     check(
         with("cpu = { pin = \"cores\" }"),
-        "host.toml:3:15: vcp.ram.cpu.pin: expected \"any\", \"core\" or CPU numbers such as [1], \"1\" or \"0,2-3\", found \"cores\"",
+        "host.toml:3:15: vcp.ram.cpu.pin: expected \"any\", \"core\", \"sibling-of:N\", \"numa:N\" or CPU numbers such as [1], \"1\" or \"0,2-3\", found \"cores\"",
     );
     check(
         with("cpu = { pin = true }"),
-        "host.toml:3:15: vcp.ram.cpu.pin: expected a list of CPU numbers such as [1], a string such as \"0,2-3\", \"core\" or \"any\", found a boolean",
+        "host.toml:3:15: vcp.ram.cpu.pin: expected a list of CPU numbers such as [1], a string such as \"0,2-3\", \"core\", \"sibling-of:N\", \"numa:N\" or \"any\", found a boolean",
     );
     check(
         with("cpu = { period = \"10\" }"),
@@ -159,7 +159,7 @@ fn values_of_a_vcp() {
     );
     check(
         with("cpu = { slack = \"yes\" }"),
-        "host.toml:3:17: vcp.ram.cpu.slack: expected true or false, found a string",
+        "host.toml:3:17: vcp.ram.cpu.slack: expected true, false or a weight from 1 to 1000, found \"yes\"",
     );
     check(
         with("memory = \"64MB\""),
@@ -506,6 +506,74 @@ fn exports() {
 }
 
 #[test]
+fn budgets() {
+    check(
+        with("cpu.slack = 0"),
+        "host.toml:3:13: vcp.ram.cpu.slack: expected true, false or a weight from 1 to 1000, found \"0\"",
+    );
+    check(
+        with("cpu = { share = \"10%\", slack = [] }"),
+        "host.toml:3:32: vcp.ram.cpu.slack: expected true, false or a weight from 1 to 1000, found an array",
+    );
+    check(
+        with("cpu = { slack = false }"),
+        "host.toml:3:17: vcp.ram.cpu.slack: false needs a share: without either the VCP never runs",
+    );
+    check(
+        with("cpu.share = \"33.333%\""),
+        "host.toml:3:13: vcp.ram.cpu.share: expected a percentage above 0% and up to 100%, such as \"50%\", found \"33.333%\"",
+    );
+    check(
+        with("cpu.pin = \"sibling-of:\""),
+        "host.toml:3:11: vcp.ram.cpu.pin: expected \"any\", \"core\", \"sibling-of:N\", \"numa:N\" or CPU numbers such as [1], \"1\" or \"0,2-3\", found \"sibling-of:\"",
+    );
+    check(
+        with("cpu.poll = \"11ms\""),
+        "host.toml:3:12: vcp.ram.cpu.poll: expected a time of at most 10ms, such as \"50us\", or \"never\", found \"11ms\"",
+    );
+    check(
+        with("cpu.poll = 50"),
+        "host.toml:3:12: vcp.ram.cpu.poll: expected a time of at most 10ms, such as \"50us\", or \"never\", found \"50\"",
+    );
+    check(
+        with("cpu.priority = \"rr:1\""),
+        "host.toml:3:16: vcp.ram.cpu.priority: expected \"fifo:\" and a priority from 1 to 99, found \"rr:1\"",
+    );
+    check(
+        with("cpu.cgroup = \"../host\""),
+        "host.toml:3:14: vcp.ram.cpu.cgroup: expected a relative path without \".\" or \"..\", such as \"vcp/disk0\", found \"../host\"",
+    );
+}
+
+#[test]
+fn limits_of_an_export() {
+    check(
+        with("[export.ram]\nlimit = 1000"),
+        "host.toml:4:9: export.ram.limit: expected a table such as { iops = 1000, bytes = \"100MiB\" }, found an integer",
+    );
+    check(
+        with("[export.ram]\nlimit.iop = 1"),
+        "host.toml:4:7: export.ram.limit.iop: unknown key (did you mean \"iops\"?); expected one of: iops, bytes, burst",
+    );
+    check(
+        with("[export.ram]\nlimit.iops = 0"),
+        "host.toml:4:14: export.ram.limit.iops: expected a number from 1 to 10000000, found 0",
+    );
+    check(
+        with("[export.ram]\nlimit.bytes = \"100MB\""),
+        "host.toml:4:15: export.ram.limit.bytes: expected a size such as \"64MiB\", \"1G\" or a number of bytes, found \"100MB\"",
+    );
+    check(
+        with("[export.ram]\nlimit.bytes = 4095"),
+        "host.toml:4:15: export.ram.limit.bytes: expected bytes a second from 4KiB to 1TiB, found \"4095\"",
+    );
+    check(
+        with("[export.ram]\nlimit.burst = \"61s\""),
+        "host.toml:4:15: export.ram.limit.burst: expected a time from 10ms to 1min, found \"61s\"",
+    );
+}
+
+#[test]
 fn lists_have_an_end() {
     let many = |item: fn(usize) -> String| (0..65).map(item).collect::<Vec<_>>().join(", ");
     let addresses = many(|n| format!("\"10.0.0.{}/24\"", n + 1));
@@ -526,6 +594,6 @@ fn lists_have_an_end() {
 fn columns_count_characters() {
     check(
         error("[vcp.a]\nmodule = \"x\"\ncpu = { \"é\" = 1 }"),
-        "host.toml:3:9: vcp.a.cpu.\"é\": unknown key; expected one of: pin, share, period, slack",
+        "host.toml:3:9: vcp.a.cpu.\"é\": unknown key; expected one of: pin, share, period, slack, poll, priority, cgroup",
     );
 }

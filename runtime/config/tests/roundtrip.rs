@@ -61,10 +61,23 @@ fn any_recovery() -> Vec<BoxedStrategy<String>> {
     ]
 }
 
+fn any_cpu() -> impl Strategy<Value = String> {
+    let pin = "\\[[1-6]?[0-9], 70\\]|\"core\"|\"sibling-of:[0-9]\"|\"numa:[0-9]\"|7";
+    let share = "([1-9]?[0-9]\\.[0-9][1-9]|100)%";
+    let more = "|, poll = (0|\"never\"|\"50us\")|, priority = \"fifo:[1-9]\"|, cgroup = \"[a-z]{1,3}/[^\\pC/\"\\\\.]{1,3}\"";
+    let slack = "true|false|[1-9][0-9]{0,2}";
+    (pin, share, 1u32..1000, slack, more).prop_map(|(pin, share, period, slack, more)| {
+        format!("cpu = {{ pin = {pin}, share = \"{share}\", period = \"{period}ms\", slack = {slack}{more} }}")
+    })
+}
+
+fn any_limit() -> impl Strategy<Value = String> {
+    (1u32..=10_000_000, 4096u64..=1 << 40, 10u32..=60_000).prop_map(|(iops, bytes, burst)| {
+        format!("limit = {{ iops = {iops}, bytes = {bytes}, burst = \"{burst}ms\" }}")
+    })
+}
+
 fn any_vcp() -> impl Strategy<Value = String> {
-    let cpu = (0u32..64, 1u32..=100, 1u32..1000, any::<bool>()).prop_map(|(pin, share, period, slack)| {
-        format!("cpu = {{ pin = [{pin}, 70], share = \"{share}%\", period = \"{period}ms\", slack = {slack} }}")
-    });
     let memory = (16u64..=65536).prop_map(|pages| format!("memory = {}", pages << 16));
     let restart = ("(always|never)", 0u32..1000, 1000u32..5000, any::<bool>()).prop_map(|(policy, low, high, spare)| {
         format!(
@@ -95,7 +108,7 @@ fn any_vcp() -> impl Strategy<Value = String> {
     });
     let depth = (1u32..=4096).prop_map(|depth| format!("queue-depth = {depth}"));
     let mut lines = vec![
-        cpu.boxed(),
+        any_cpu().boxed(),
         memory.boxed(),
         restart.boxed(),
         setting.boxed(),
@@ -109,6 +122,7 @@ fn any_vcp() -> impl Strategy<Value = String> {
 
 fn any_export() -> impl Strategy<Value = String> {
     some_of(vec![
+        any_limit().boxed(),
         "nbd = \\[\"unix:/[a-z]{1,8}\", \"tcp:\\[::1\\]:[1-9]{1,4}\"\\]".boxed(),
         any::<bool>()
             .prop_map(|ro| format!("read-only = {ro}"))

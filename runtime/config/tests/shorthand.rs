@@ -93,16 +93,39 @@ fn cpus_have_commas_of_their_own() {
         line("core,period=1ms"),
         Ok(toml("pin = \"core\", period = \"1ms\""))
     );
+    assert_eq!(
+        line("1,share=33.33%,period=5ms,slack=no"),
+        Ok(toml(
+            "pin = [1], share = \"33.33%\", period = \"5ms\", slack = false"
+        ))
+    );
+    assert_eq!(
+        line("sibling-of:1,share=100%,slack=250,poll=50us,priority=fifo:10,cgroup=vcp/disk0"),
+        Ok(toml(
+            "pin = \"sibling-of:1\", share = \"100%\", slack = 250, poll = \"50us\", \
+             priority = \"fifo:10\", cgroup = \"vcp/disk0\""
+        ))
+    );
+    // What is the default is not written out.
+    let plain = "[vcp.ramdisk]\nmodule = \"ramdisk\"\n\n[export.ramdisk]\n";
+    assert_eq!(line("any,slack=yes,poll=never"), Ok(plain.to_owned()));
     let wrong = |cpu: &str, message: &str| assert_eq!(line(cpu), Err(format!("--cpu: {message}")));
     wrong(
         "1,shares=1%",
-        "shares: unknown key (did you mean \"share\"?); expected one of: share, period, slack",
+        "shares: unknown key (did you mean \"share\"?); expected one of: share, period, slack, poll, priority, cgroup",
     );
     wrong(
         "x",
-        "expected \"any\", \"core\" or CPU numbers such as [1], \"1\" or \"0,2-3\", found \"x\"",
+        "expected \"any\", \"core\", \"sibling-of:N\", \"numa:N\" or CPU numbers such as [1], \"1\" or \"0,2-3\", found \"x\"",
     );
-    wrong("slack=1", "slack: expected true or false, found \"1\"");
+    wrong(
+        "slack=0",
+        "slack: expected true, false or a weight from 1 to 1000, found \"0\"",
+    );
+    wrong(
+        "core,slack=no",
+        "slack: false needs a share: without either the VCP never runs",
+    );
     wrong("share=1%,share=1%", "share: given twice");
     wrong(
         "share=0%",

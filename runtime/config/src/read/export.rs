@@ -1,11 +1,12 @@
 //! `[export.NAME]`.
 
 use super::table::Node;
+use crate::budget::Limit;
 use crate::check;
 use crate::error::ConfigError;
 use crate::model::{Export, HostConfig, Name};
 
-const KEYS: [&str; 4] = ["vcp", "nbd", "read-only", "description"];
+const KEYS: [&str; 5] = ["vcp", "nbd", "read-only", "description", "limit"];
 
 /// `config` holds all VCPs of the file.
 pub(super) fn read(
@@ -43,5 +44,25 @@ pub(super) fn read(
         check::description(node.string()?).map_err(|e| node.error(e))?;
         export.description = Some(node.string()?.to_owned());
     }
+    if let Some(node) = table.get("limit") {
+        export.limit = limit(node)?;
+    }
     Ok(export)
+}
+
+fn limit(node: &Node<'_>) -> Result<Limit, ConfigError> {
+    let table = node.table_like(" such as { iops = 1000, bytes = \"100MiB\" }")?;
+    table.only(&Limit::KEYS)?;
+    let mut limit = Limit::default();
+    if let Some(node) = table.get("iops") {
+        limit.iops = Some(node.number(check::IOPS)?);
+    }
+    if let Some(node) = table.get("bytes") {
+        let rate = node.size()?;
+        limit.bytes = Some(check::bytes_a_second(rate).map_err(|e| node.error(e))?);
+    }
+    if let Some(node) = table.get("burst") {
+        limit.burst = check::burst(node.parse()?).map_err(|e| node.error(e))?;
+    }
+    Ok(limit)
 }

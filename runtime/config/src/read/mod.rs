@@ -1,5 +1,6 @@
 //! The configuration file.
 
+mod cpu;
 mod export;
 mod recovery;
 mod table;

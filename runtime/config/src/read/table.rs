@@ -128,6 +128,14 @@ impl<'a> Node<'a> {
             .ok_or_else(|| self.error(format!("expected {wanted}, found {}", self.text())))
     }
 
+    /// A number of bytes, as a number or with a unit.
+    pub(super) fn size(&self) -> Result<crate::ByteSize, ConfigError> {
+        match self.integer() {
+            Some(bytes) => Ok(crate::ByteSize(bytes)),
+            None => self.parse(),
+        }
+    }
+
     /// A string that stands for something.
     pub(super) fn parse<T: FromStr<Err: Display>>(&self) -> Result<T, ConfigError> {
         self.read(|text| text.parse())

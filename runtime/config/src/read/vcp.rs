@@ -1,13 +1,12 @@
 //! `[vcp.NAME]`.
 
-use super::recovery;
 use super::table::{Node, Table};
+use super::{cpu, recovery};
 use crate::check;
 use crate::error::ConfigError;
-use crate::model::{Cpu, DirectoryGrant, Vcp};
+use crate::model::{DirectoryGrant, Vcp};
 use crate::net::{self, Net};
 use crate::settings::Settings;
-use crate::value::{CpuSet, Pin};
 
 const KEYS: [&str; 12] = [
     "module",
@@ -33,14 +32,10 @@ pub(super) fn read(node: &Node<'_>) -> Result<Vcp, ConfigError> {
     )?;
     let mut vcp = Vcp::new(module.parse()?);
     if let Some(node) = table.get("cpu") {
-        vcp.cpu = cpu(node)?;
+        vcp.cpu = cpu::read(node)?;
     }
     if let Some(node) = table.get("memory") {
-        vcp.memory = check::memory(match node.integer() {
-            Some(bytes) => crate::ByteSize(bytes),
-            None => node.parse()?,
-        })
-        .map_err(|message| node.error(message))?;
+        vcp.memory = check::memory(node.size()?).map_err(|message| node.error(message))?;
     }
     recovery::read(&table, &mut vcp)?;
     if let Some(node) = table.get("config") {
@@ -72,42 +67,6 @@ fn place(table: &Table<'_>, fault: &check::Fault) -> ConfigError {
         },
         _ => node.error(&fault.message),
     }
-}
-
-fn cpu(node: &Node<'_>) -> Result<Cpu, ConfigError> {
-    let table = node.table_like(" such as { pin = [1], share = \"50%\" }")?;
-    table.only(&["pin", "share", "period", "slack"])?;
-    let mut cpu = Cpu::default();
-    if let Some(node) = table.get("pin") {
-        cpu.pin = pin(node)?;
-    }
-    if let Some(node) = table.get("share") {
-        cpu.share = node.parse()?;
-    }
-    if let Some(node) = table.get("period") {
-        cpu.period = check::period(node.parse()?).map_err(|message| node.error(message))?;
-    }
-    if let Some(node) = table.get("slack") {
-        cpu.slack = node.boolean()?;
-    }
-    Ok(cpu)
-}
-
-/// A list of numbers, one number, or a string.
-fn pin(node: &Node<'_>) -> Result<Pin, ConfigError> {
-    const EXPECTED: &str =
-        "a list of CPU numbers such as [1], a string such as \"0,2-3\", \"core\" or \"any\"";
-    if node.string().is_ok() {
-        return node.parse();
-    }
-    let mut cpus = Vec::new();
-    for element in node.one_or_more() {
-        let number = element.integer().and_then(|n| u32::try_from(n).ok());
-        cpus.push(number.ok_or_else(|| element.not(EXPECTED))?);
-    }
-    CpuSet::new(cpus)
-        .map(Pin::Set)
-        .ok_or_else(|| node.error(format!("expected {EXPECTED}, found {}", node.text())))
 }
 
 fn settings(node: &Node<'_>) -> Result<Settings, ConfigError> {

@@ -14,6 +14,9 @@ pub const MAX_CPU: u32 = 8191;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CpuSet(BTreeSet<u32>);
 
+/// The highest NUMA node that is understood; as with [`MAX_CPU`].
+const MAX_NODE: u32 = 1023;
+
 const EXPECTED: &str = "CPU numbers such as \"1\" or \"0,2-3\"";
 
 impl CpuSet {
@@ -34,13 +37,6 @@ impl FromStr for CpuSet {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let number = |s: &str| {
-            let plain = !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
-            plain
-                .then(|| s.parse::<u32>().ok())
-                .flatten()
-                .filter(|n| *n <= MAX_CPU)
-        };
         let range = |part: &str| {
             let (first, last) = part.split_once('-').unwrap_or((part, part));
             let (first, last) = (number(first.trim())?, number(last.trim())?);
@@ -77,6 +73,15 @@ impl fmt::Display for CpuSet {
     }
 }
 
+/// The number of a CPU.
+fn number(text: &str) -> Option<u32> {
+    let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    plain
+        .then(|| text.parse().ok())
+        .flatten()
+        .filter(|number| *number <= MAX_CPU)
+}
+
 /// Where a channel processor runs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Pin {
@@ -85,23 +90,30 @@ pub enum Pin {
     Any,
     /// On a core that no other VCP of this host is given: `core`.
     Core,
+    /// On the other thread of this CPU's core (SMT): `sibling-of:N`.
+    SiblingOf(u32),
+    /// On the CPUs of this NUMA node: `numa:N`.
+    Numa(u32),
     /// On these CPUs.
     Set(CpuSet),
 }
 
-const EXPECTED_PIN: &str = "\"any\", \"core\" or CPU numbers such as [1], \"1\" or \"0,2-3\"";
+const EXPECTED_PIN: &str = "\"any\", \"core\", \"sibling-of:N\", \"numa:N\" or CPU numbers such as [1], \"1\" or \"0,2-3\"";
 
 impl FromStr for Pin {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        match text {
-            "any" => Ok(Self::Any),
-            "core" => Ok(Self::Core),
-            other => other
-                .parse()
-                .map(Self::Set)
-                .map_err(|_| Invalid::new(EXPECTED_PIN, text)),
+        let invalid = || Invalid::new(EXPECTED_PIN, text);
+        match (text, text.split_once(':')) {
+            ("any", _) => Ok(Self::Any),
+            ("core", _) => Ok(Self::Core),
+            (_, Some(("sibling-of", cpu))) => number(cpu).map(Self::SiblingOf).ok_or_else(invalid),
+            (_, Some(("numa", node))) => number(node)
+                .filter(|node| *node <= MAX_NODE)
+                .map(Self::Numa)
+                .ok_or_else(invalid),
+            (set, _) => set.parse().map(Self::Set).map_err(|_| invalid()),
         }
     }
 }
@@ -111,6 +123,8 @@ impl fmt::Display for Pin {
         match self {
             Pin::Any => f.write_str("any"),
             Pin::Core => f.write_str("core"),
+            Pin::SiblingOf(cpu) => write!(f, "sibling-of:{cpu}"),
+            Pin::Numa(node) => write!(f, "numa:{node}"),
             Pin::Set(set) => set.fmt(f),
         }
     }
@@ -132,6 +146,32 @@ mod tests {
         assert_eq!(cpus("3,1,1"), Some(vec![1, 3]));
         for bad in ["", "a", "3-1", "1-", ",", "-1", "0-9999999", "+1", "8192"] {
             assert_eq!(cpus(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn words_name_a_place() {
+        for (text, pin) in [
+            ("any", Pin::Any),
+            ("core", Pin::Core),
+            ("sibling-of:3", Pin::SiblingOf(3)),
+            ("numa:0", Pin::Numa(0)),
+        ] {
+            assert_eq!(text.parse::<Pin>().as_ref(), Ok(&pin));
+            assert_eq!(pin.to_string(), text);
+        }
+        for bad in [
+            "cores",
+            "sibling-of",
+            "sibling-of:",
+            "sibling-of:x",
+            "sibling-of:8192",
+            "numa:+1",
+            "numa:1024",
+            "numa:0,1",
+            "node:0",
+        ] {
+            assert!(bad.parse::<Pin>().is_err(), "{bad}");
         }
     }
 
