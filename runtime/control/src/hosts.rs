@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use crate::client::{Client, ClientError};
 use crate::place;
 use crate::protocol::Request;
-use crate::report::Host;
+use crate::report::{Host, Summary};
 
 /// A VCP as an operator names it: `NAME`, or `PID/NAME`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +72,7 @@ pub struct Hosts {
     pub silent: Vec<(PathBuf, ClientError)>,
 }
 
-/// Why there is no telling which VCP is meant.
+/// Why there is no telling which VCP or export is meant.
 #[derive(Debug, thiserror::Error)]
 pub enum NotFound {
     /// No host has one of this name.
@@ -83,8 +83,8 @@ pub enum NotFound {
         /// What there is.
         known: Vec<String>,
     },
-    /// Several have.
-    #[error("VCP {name} runs in several hosts; say which: {}", .addresses.join(", "))]
+    /// Several have a VCP or export of this name.
+    #[error("{name} is in several hosts; say which: {}", .addresses.join(", "))]
     Several {
         /// The name.
         name: String,
@@ -132,14 +132,39 @@ impl Hosts {
     }
 
     /// The one host that runs this VCP.
-    pub fn with(mut self, address: &Address) -> Result<Found, NotFound> {
+    pub fn with(self, address: &Address) -> Result<Found, NotFound> {
+        self.the_one(address, |vcp| vcp.name == address.name)
+    }
+
+    /// The one host that runs a VCP of this name or, if none does, serves an
+    /// export of this name.
+    pub fn with_vcp_or_export(self, address: &Address) -> Result<Found, NotFound> {
+        let is_vcp = |vcp: &Summary| vcp.name == address.name;
+        if self.matching(address, is_vcp).is_empty() {
+            self.the_one(address, |vcp| {
+                vcp.exports.iter().any(|export| export.name == address.name)
+            })
+        } else {
+            self.the_one(address, is_vcp)
+        }
+    }
+
+    /// Where hosts with such a VCP are in `found`.
+    fn matching(&self, address: &Address, such: impl Fn(&Summary) -> bool) -> Vec<usize> {
         let has = |found: &Found| {
-            address.pid.is_none_or(|pid| pid == found.host.pid)
-                && found.host.vcps.iter().any(|vcp| vcp.name == address.name)
+            address.pid.is_none_or(|pid| pid == found.host.pid) && found.host.vcps.iter().any(&such)
         };
-        let matching: Vec<usize> = (0..self.found.len())
+        (0..self.found.len())
             .filter(|&index| has(&self.found[index]))
-            .collect();
+            .collect()
+    }
+
+    fn the_one(
+        mut self,
+        address: &Address,
+        such: impl Fn(&Summary) -> bool,
+    ) -> Result<Found, NotFound> {
+        let matching = self.matching(address, such);
         match matching[..] {
             [one] => Ok(self.found.swap_remove(one)),
             [] => Err(NotFound::None {

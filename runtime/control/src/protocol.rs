@@ -78,6 +78,17 @@ pub enum Request {
         /// How: a word that the host knows.
         fault: String,
     },
+    /// Other budgets and limits from now on, all or none: [`crate::report::Done`].
+    Set {
+        /// A VCP or an export; if both have this name, the VCP. Limits of a VCP
+        /// go to all its exports.
+        name: String,
+        /// `KEY=VALUE` each: words that the host knows.
+        changes: Vec<String>,
+    },
+    /// What everything has used so far, all at one moment: a snapshot, as
+    /// `vcp-meter` defines it.
+    Stats {},
 }
 
 impl Request {
@@ -110,10 +121,12 @@ impl Request {
     /// wait for something are bounded by the host's own limits.
     pub(crate) fn patience(&self) -> Duration {
         match self {
-            Request::Ps {} | Request::Inspect { .. } | Request::Logs { .. } => {
+            Request::Ps {} | Request::Stats {} | Request::Inspect { .. } | Request::Logs { .. } => {
                 Duration::from_secs(5)
             }
-            Request::Crash { .. } | Request::Inject { .. } => Duration::from_secs(30),
+            Request::Crash { .. } | Request::Inject { .. } | Request::Set { .. } => {
+                Duration::from_secs(30)
+            }
             Request::Restart { .. } | Request::Stop { .. } => Duration::from_secs(60),
             // A minute to drain, ten to be ready, and the time to compile.
             Request::Reload { .. } => Duration::from_secs(15 * 60),
@@ -246,6 +259,16 @@ mod tests {
             Request::parse(br#"{"verb":"ps","v":1}"#),
             Ok(Request::Ps {})
         );
+        assert_eq!(
+            Request::Stats {}.to_line(),
+            b"{\"v\":1,\"verb\":\"stats\"}\n"
+        );
+        let set = Request::Set {
+            name: "disk0".into(),
+            changes: vec!["cpu.share=30%".into()],
+        };
+        let line = br#"{"v":1,"verb":"set","name":"disk0","changes":["cpu.share=30%"]}"#;
+        assert_eq!(Request::parse(line), Ok(set));
     }
 
     #[test]
@@ -262,6 +285,13 @@ mod tests {
             (r#"{"v":1,"verb":"inspect","vcp":"a","x":1}"#, "x"),
             (r#"{"v":1,"verb":"inspect","vcp":1}"#, "string"),
             (r#"{"v":1,"verb":"crash","vcp":"a","number":-1}"#, "-1"),
+            (r#"{"v":1,"verb":"set","vcp":"a","changes":[]}"#, "vcp"),
+            (r#"{"v":1,"verb":"set","name":"a"}"#, "changes"),
+            (
+                r#"{"v":1,"verb":"set","name":"a","changes":"b"}"#,
+                "sequence",
+            ),
+            (r#"{"v":1,"verb":"stats","name":"a"}"#, "name"),
         ] {
             let refusal = refused(line);
             assert_eq!(refusal.kind, RefusalKind::BadRequest, "{line}");
@@ -281,8 +311,9 @@ mod tests {
         #[test]
         fn requests_come_through(vcp: String, fault: String, path: String, number: u64) {
             for request in [
-                Request::Inject { vcp: vcp.clone(), fault },
+                Request::Inject { vcp: vcp.clone(), fault: fault.clone() },
                 Request::Crash { vcp: vcp.clone(), number: Some(number), core: true },
+                Request::Set { name: vcp.clone(), changes: vec![fault.clone(), path.clone()] },
                 Request::Reload { vcp, module: Some(path) },
             ] {
                 let line = request.to_line();

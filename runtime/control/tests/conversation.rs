@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
-use vcp_control::report::{Done, Host, Summary};
+use vcp_control::report::{Done, Export, Host, Summary};
 use vcp_control::{
     Answer, BindError, Client, ClientError, Handler, Handling, Hosts, Refusal, RefusalKind,
     Request, Server,
@@ -35,7 +35,10 @@ impl Fake {
             uptime_ms: 0,
             clients: 0,
             waiting: 0,
-            exports: Vec::new(),
+            exports: vec![Export {
+                name: format!("{name}-export"),
+                uris: Vec::new(),
+            }],
         };
         Host {
             pid: self.pid,
@@ -51,6 +54,10 @@ impl Handler for Fake {
         Box::pin(async move {
             match request {
                 Request::Ps {} => Ok(Answer::new(&self.host())),
+                Request::Set { name, changes } => {
+                    Ok(Answer::new(&done(name, changes.len() as u32)))
+                }
+                Request::Stats {} => Ok(Answer::new(&[1, 2, 3])),
                 Request::Restart { vcp } => {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                     Ok(Answer::new(&done(vcp, 7)))
@@ -131,6 +138,22 @@ async fn what_was_asked_is_answered_before_the_end() {
     assert_eq!(asked.await.unwrap().unwrap().generation, 7);
     assert!(idle.ask::<Host>(&Request::Ps {}).await.is_err());
     assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn budgets_are_set_and_read() {
+    let scratch = Scratch::new();
+    let path = scratch.socket("1.sock");
+    let _server = Fake::at(&path, 1, &["a"]);
+    let mut client = Client::connect(&path).await.unwrap();
+    let set = Request::Set {
+        name: "a".into(),
+        changes: vec!["cpu.share=30%".into(), "memory=1MiB".into()],
+    };
+    let done: Done = client.ask(&set).await.unwrap();
+    assert_eq!((done.vcp.as_str(), done.generation), ("a", 2));
+    let stats: Vec<u32> = client.ask(&Request::Stats {}).await.unwrap();
+    assert_eq!(stats, [1, 2, 3]);
 }
 
 #[tokio::test]
@@ -298,7 +321,7 @@ async fn finds_the_host_of_a_vcp() {
     assert_eq!(find("12/shared").await, Ok(12));
     assert_eq!(
         find("shared").await.unwrap_err(),
-        "VCP shared runs in several hosts; say which: 11/shared, 12/shared"
+        "shared is in several hosts; say which: 11/shared, 12/shared"
     );
     assert_eq!(
         find("c").await.unwrap_err(),
@@ -307,6 +330,22 @@ async fn finds_the_host_of_a_vcp() {
     assert_eq!(
         find("12/a").await.unwrap_err(),
         "no VCP 12/a is running; there are: a, b, shared"
+    );
+    let find = async |address: &str| {
+        let hosts = Hosts::in_directory(scratch.0.path()).await.unwrap();
+        let found = hosts.with_vcp_or_export(&address.parse().unwrap());
+        found.map(|found| found.host.pid).map_err(|e| e.to_string())
+    };
+    assert_eq!(find("b").await, Ok(12));
+    assert_eq!(find("b-export").await, Ok(12));
+    assert_eq!(find("11/shared-export").await, Ok(11));
+    assert_eq!(
+        find("shared-export").await.unwrap_err(),
+        "shared-export is in several hosts; say which: 11/shared-export, 12/shared-export"
+    );
+    assert_eq!(
+        find("c").await.unwrap_err(),
+        "no VCP c is running; there are: a, b, shared"
     );
     assert!(
         !scratch.socket("14.sock").exists(),
