@@ -19,6 +19,7 @@
 #![deny(unsafe_code)]
 
 pub mod affinity;
+pub mod cgroup;
 mod list;
 mod pin;
 mod placer;
