@@ -1,0 +1,222 @@
+//! The loop: figures each second, keys meanwhile, and a terminal that is as
+//! before when it ends, however that is.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use ratatui::DefaultTerminal;
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
+
+use crate::history::History;
+use crate::snapshot::Snapshot;
+use crate::top::{View, draw, plain};
+
+/// Between two figures.
+const SECOND: Duration = Duration::from_secs(1);
+
+/// How to show it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Options {
+    /// Lines instead of a screen, a table each second; always so where standard
+    /// output is no terminal.
+    pub plain: bool,
+    /// One table, of one second, as lines.
+    pub once: bool,
+    /// What it is sorted by at first, and so on.
+    pub view: View,
+}
+
+/// Why it ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum TopError<E> {
+    /// There are no figures any more.
+    #[error(transparent)]
+    Fetch(E),
+    /// The terminal would not.
+    #[error("terminal: {0}")]
+    Terminal(#[from] io::Error),
+}
+
+/// Shows what `fetch` gives until the operator has seen enough. Blocks its thread.
+pub fn run<E>(
+    fetch: impl FnMut() -> Result<Snapshot, E>,
+    options: Options,
+) -> Result<(), TopError<E>> {
+    if options.plain || options.once || !io::stdout().is_terminal() {
+        return match lines(fetch, options, &mut io::stdout().lock(), SECOND) {
+            // Whoever read it has seen enough.
+            Err(TopError::Terminal(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            ended => ended,
+        };
+    }
+    let mut screen = Screen::open()?;
+    screen.show(fetch, options.view)
+}
+
+/// A table each `pause`, or only the first.
+fn lines<E>(
+    mut fetch: impl FnMut() -> Result<Snapshot, E>,
+    options: Options,
+    out: &mut impl io::Write,
+    pause: Duration,
+) -> Result<(), TopError<E>> {
+    let mut history = History::default();
+    history.push(fetch().map_err(TopError::Fetch)?);
+    loop {
+        sleep(pause);
+        history.push(fetch().map_err(TopError::Fetch)?);
+        out.write_all(plain(&history, options.view).as_bytes())?;
+        out.flush()?;
+        if options.once {
+            return Ok(());
+        }
+        out.write_all(b"\n")?;
+    }
+}
+
+/// A terminal in raw mode on its other screen; dropped, it is as before. A panic
+/// restores it first, so that its message can be read.
+struct Screen(DefaultTerminal);
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        ratatui::restore();
+        // On a line of its own, whatever comes next.
+        let _ = io::stdout().flush();
+    }
+}
+
+impl Screen {
+    fn open() -> io::Result<Self> {
+        ratatui::try_init().map(Self).inspect_err(|_| {
+            // It may be half done.
+            let _ = ratatui::try_restore();
+        })
+    }
+
+    fn show<E>(
+        &mut self,
+        mut fetch: impl FnMut() -> Result<Snapshot, E>,
+        mut view: View,
+    ) -> Result<(), TopError<E>> {
+        let mut history = History::default();
+        loop {
+            let due = Instant::now() + SECOND;
+            history.push(fetch().map_err(TopError::Fetch)?);
+            loop {
+                self.0.draw(|frame| draw(frame, &history, view))?;
+                let left = due.saturating_duration_since(Instant::now());
+                if left.is_zero() || !event::poll(left)? {
+                    break;
+                }
+                // Anything else that happens, such as a new size, is drawn anew.
+                if press(&event::read()?, &mut view) {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+/// Whether that was enough.
+fn press(event: &Event, view: &mut View) -> bool {
+    let Event::Key(key) = event else {
+        return false;
+    };
+    if key.kind == KeyEventKind::Release {
+        return false;
+    }
+    match key.code {
+        KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => return true,
+        KeyCode::Char('q') | KeyCode::Esc => return true,
+        KeyCode::Char('s') => view.sort = view.sort.next(),
+        KeyCode::Char('g') => view.graph_cpu = !view.graph_cpu,
+        _ => {}
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::top::Sort;
+    use ratatui::crossterm::event::KeyEvent;
+
+    fn key(code: KeyCode, modifiers: KeyModifiers) -> Event {
+        Event::Key(KeyEvent::new(code, modifiers))
+    }
+
+    #[test]
+    fn keys_do_what_they_say() {
+        let mut view = View::default();
+        let none = KeyModifiers::NONE;
+        assert!(press(&key(KeyCode::Char('q'), none), &mut view));
+        assert!(press(&key(KeyCode::Esc, none), &mut view));
+        assert!(press(
+            &key(KeyCode::Char('c'), KeyModifiers::CONTROL),
+            &mut view
+        ));
+        assert!(!press(&key(KeyCode::Char('c'), none), &mut view));
+        assert!(!press(&Event::Resize(1, 1), &mut view));
+        let mut seen = Vec::new();
+        for _ in 0..6 {
+            assert!(!press(&key(KeyCode::Char('s'), none), &mut view));
+            assert!(!seen.contains(&view.sort), "{seen:?}");
+            seen.push(view.sort);
+        }
+        assert_eq!(view.sort, Sort::default());
+        assert!(!press(&key(KeyCode::Char('g'), none), &mut view));
+        assert!(view.graph_cpu);
+    }
+
+    /// Counts the calls, and fails after so many.
+    fn figures(most: u64) -> impl FnMut() -> Result<Snapshot, String> {
+        let mut seconds = 0;
+        move || {
+            seconds += 1;
+            let snapshot = Snapshot {
+                pid: 7,
+                monotonic_ns: seconds * 1_000_000_000,
+                ..Snapshot::default()
+            };
+            (seconds <= most)
+                .then_some(snapshot)
+                .ok_or_else(|| "gone".to_owned())
+        }
+    }
+
+    #[test]
+    fn lines_come_until_the_host_is_gone() {
+        let mut out = Vec::new();
+        let pause = Duration::ZERO;
+        let ended = lines(figures(4), Options::default(), &mut out, pause);
+        assert_eq!(ended.unwrap_err().to_string(), "gone");
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text.matches("pid 7").count(), 3);
+        let once = Options {
+            once: true,
+            ..Options::default()
+        };
+        let mut out = Vec::new();
+        lines(figures(4), once, &mut out, pause).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text.matches("pid 7").count(), 1);
+        assert_eq!(text.matches("NAME").count(), 1);
+    }
+
+    #[test]
+    fn a_reader_that_left_is_an_error_of_the_terminal() {
+        struct Gone;
+        impl io::Write for Gone {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let ended = lines(figures(9), Options::default(), &mut Gone, Duration::ZERO);
+        assert!(matches!(ended, Err(TopError::Terminal(_))), "{ended:?}");
+    }
+}
