@@ -20,6 +20,7 @@
 
 pub mod affinity;
 pub mod cgroup;
+pub mod doctor;
 mod list;
 mod pin;
 mod placer;

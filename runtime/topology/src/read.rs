@@ -163,18 +163,7 @@ fn cores(tree: &mut Tree, online: &CpuSet, nodes: &BTreeMap<usize, CpuSet>) -> V
         if !left.contains(first) {
             continue;
         }
-        // Siblings only where both say so: anything else can't be one core.
-        let claimed = about.threads.and(online);
-        let mutual = |other: &usize| {
-            *other == first || left.contains(*other) && cpus[other].threads.contains(first)
-        };
-        let mut threads: CpuSet = claimed.iter().filter(mutual).collect();
-        if threads != claimed {
-            tree.odd(format!(
-                "cpu{first}/topology: CPUs \"{claimed}\" don't agree on being one core"
-            ));
-        }
-        threads.insert(first);
+        let threads = threads(tree, first, &cpus, &left);
         left = left.without(&threads);
         cores.push(Core {
             package: about.package.unwrap_or(0),
@@ -191,6 +180,22 @@ fn cores(tree: &mut Tree, online: &CpuSet, nodes: &BTreeMap<usize, CpuSet>) -> V
         });
     }
     cores
+}
+
+/// The hardware threads of the core of `first`, out of the CPUs in no core yet.
+fn threads(tree: &mut Tree, first: usize, cpus: &BTreeMap<usize, Cpu>, left: &CpuSet) -> CpuSet {
+    let online = |other: &usize| cpus.contains_key(other);
+    let claimed: CpuSet = cpus[&first].threads.iter().filter(online).collect();
+    // Siblings only where both say so: anything else can't be one core.
+    let mutual = |other: &usize| left.contains(*other) && cpus[other].threads.contains(first);
+    let mut threads: CpuSet = claimed.iter().filter(mutual).collect();
+    if threads != claimed {
+        tree.odd(format!(
+            "cpu{first}/topology: CPUs \"{claimed}\" don't agree on being one core"
+        ));
+    }
+    threads.insert(first);
+    threads
 }
 
 /// CPUs of the slower sort: those of the performance counters of Intel's Atom

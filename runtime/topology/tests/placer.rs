@@ -1,9 +1,12 @@
 //! Giving out the CPUs of recorded machines.
 
-use proptest::prelude::*;
-use vcp_topology::{Pin, PlaceError, Placement, Placer};
+use std::sync::LazyLock;
 
-use machines::{set, with};
+use proptest::prelude::*;
+use tempfile::TempDir;
+use vcp_topology::{CpuSet, Pin, PlaceError, Placement, Placer, Topology};
+
+use machines::{set, tree, with};
 
 mod machines;
 
@@ -264,15 +267,18 @@ fn holds(placer: &Placer, pins: &[(String, Pin)]) {
     }
 }
 
+/// Unpacked once for all cases.
+static HYBRID: LazyLock<TempDir> = LazyLock::new(|| tree("hybrid-8p-4e", ""));
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
     #[test]
     fn a_core_of_its_own_is_its_own(
         steps in proptest::collection::vec((0u8..8, proptest::option::of(pins())), 1..30),
         allowed in proptest::collection::btree_set(0usize..20, 1..20),
     ) {
-        let allowed: vcp_topology::CpuSet = allowed.into_iter().collect();
-        let mut placer = placer("hybrid-8p-4e", "", &allowed.to_string());
+        let allowed: CpuSet = allowed.into_iter().collect();
+        let mut placer = Placer::new(Topology::read(HYBRID.path(), &allowed).unwrap());
         let mut done = Vec::new();
         for (vcp, pin) in steps {
             let name = format!("v{vcp}");

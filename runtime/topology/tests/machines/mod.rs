@@ -37,11 +37,16 @@ pub(crate) fn set(list: &str) -> CpuSet {
     list.parse().unwrap()
 }
 
-/// A recorded machine with more lines after its own.
-pub(crate) fn with(name: &str, more: &str, allowed: &str) -> Result<Topology, ReadError> {
+/// A recorded machine with more lines after its own, as a directory.
+pub(crate) fn tree(name: &str, more: &str) -> TempDir {
     let dir = TempDir::new().unwrap();
     let file = format!("{}/tests/recorded/{name}.txt", env!("CARGO_MANIFEST_DIR"));
     unpack(&fs::read_to_string(file).unwrap(), dir.path());
     unpack(more, dir.path());
-    Topology::read(dir.path(), &set(allowed))
+    dir
+}
+
+/// The same for a process that may use these CPUs.
+pub(crate) fn with(name: &str, more: &str, allowed: &str) -> Result<Topology, ReadError> {
+    Topology::read(tree(name, more).path(), &set(allowed))
 }
