@@ -1,12 +1,16 @@
 //! The loop: figures each second, keys meanwhile, and a terminal that is as
 //! before when it ends, however that is.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
+use signal_hook::SigId;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::history::History;
 use crate::snapshot::Snapshot;
@@ -39,6 +43,9 @@ pub enum TopError<E> {
 }
 
 /// Shows what `fetch` gives until the operator has seen enough. Blocks its thread.
+///
+/// A screen takes SIGTERM, SIGHUP and SIGINT as an operator who has seen enough,
+/// and they stay without their usual effect afterwards: the process is to end then.
 pub fn run<E>(
     fetch: impl FnMut() -> Result<Snapshot, E>,
     options: Options,
@@ -75,24 +82,62 @@ fn lines<E>(
     }
 }
 
-/// A terminal in raw mode on its other screen; dropped, it is as before. A panic
-/// restores it first, so that its message can be read.
-struct Screen(DefaultTerminal);
+/// A terminal in raw mode on its other screen; dropped, it is as before.
+struct Screen {
+    terminal: DefaultTerminal,
+    ending: Ending,
+}
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        ratatui::restore();
-        // On a line of its own, whatever comes next.
-        let _ = io::stdout().flush();
+        // At a panic it was done already, before the message was written.
+        if !std::thread::panicking() {
+            ratatui::restore();
+        }
+    }
+}
+
+/// Whether somebody asked the process to end, while this lives; the signal alone
+/// would end it with the terminal as it is.
+struct Ending {
+    asked: Arc<AtomicBool>,
+    signals: Vec<SigId>,
+}
+
+impl Ending {
+    fn new() -> io::Result<Self> {
+        let mut ending = Self {
+            asked: Arc::default(),
+            signals: Vec::new(),
+        };
+        for signal in [SIGTERM, SIGHUP, SIGINT] {
+            let id = signal_hook::flag::register(signal, Arc::clone(&ending.asked))?;
+            ending.signals.push(id);
+        }
+        Ok(ending)
+    }
+
+    fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        for signal in self.signals.drain(..) {
+            signal_hook::low_level::unregister(signal);
+        }
     }
 }
 
 impl Screen {
     fn open() -> io::Result<Self> {
-        ratatui::try_init().map(Self).inspect_err(|_| {
+        let ending = Ending::new()?;
+        let terminal = ratatui::try_init().inspect_err(|_| {
             // It may be half done.
             let _ = ratatui::try_restore();
-        })
+        })?;
+        Ok(Self { terminal, ending })
     }
 
     fn show<E>(
@@ -105,7 +150,10 @@ impl Screen {
             let due = Instant::now() + SECOND;
             history.push(fetch().map_err(TopError::Fetch)?);
             loop {
-                self.0.draw(|frame| draw(frame, &history, view))?;
+                self.terminal.draw(|frame| draw(frame, &history, view))?;
+                if self.ending.is_asked() {
+                    return Ok(());
+                }
                 let left = due.saturating_duration_since(Instant::now());
                 if left.is_zero() || !event::poll(left)? {
                     break;
