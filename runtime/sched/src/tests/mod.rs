@@ -1,0 +1,23 @@
+//! What the scheduler promises, shown on simulated processors.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `sim` | a processor in virtual time, and what must hold on it at any time |
+//! | `shares` | who gets how much, of reserved time and of slack |
+//! | `latency` | how soon |
+//! | `admission` | what is refused, and how it is said |
+//! | `rules` | single calls: debts, clocks that jump, accounts |
+//! | `properties` | random sets of tasks |
+//! | `cost` | what a decision costs |
+
+mod admission;
+mod cost;
+mod latency;
+mod properties;
+mod rules;
+mod shares;
+mod sim;
+
+const US: u64 = 1_000;
+const MS: u64 = 1_000_000;
+const SECOND: u64 = 1_000_000_000;
