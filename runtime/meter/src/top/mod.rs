@@ -1,6 +1,6 @@
 //! The host on a terminal, anew each second.
 //!
-//! [`draw`] is a pure function of a [`History`] and a [`View`], [`plain`] the same
+//! [`draw`] is a pure function of a [`History`](crate::History) and a [`View`], [`plain`] the same
 //! as lines of text; both show the rows of one table, which `rows` makes. [`run`]
 //! is the loop around them and the only part that touches the terminal.
 
