@@ -170,13 +170,8 @@ impl Scheduler {
 
     /// Who runs next, and for at most how long until this is asked again.
     pub fn pick(&mut self, now: u64) -> Pick {
-        if let Some(turn) = self.turn.take()
-            && turn.open
-            && let Some(place) = self.find(turn.id)
-        {
-            // It did not run after all.
-            self.settle(place, now);
-        }
+        // If it is open, that one did not run after all, and waited.
+        self.turn = None;
         self.now = now;
         let choice = self.choose(now);
         let (place, most, slack) = match (choice.reserved, choice.slack) {

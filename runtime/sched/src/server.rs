@@ -86,8 +86,9 @@ impl Server {
         self.virtual_time = self.virtual_time.max(floor);
         // What is left goes with its deadline if, until then, it is no more than its
         // share of the time. Otherwise there is a whole slice, with a later deadline.
-        // Overruns are not forgiven by that: time has paid for them.
-        if self.has_time(now) && self.surplus(now) <= 0 {
+        // Overruns are not forgiven by that: time has paid for them. One that is
+        // throttled is ahead of its share.
+        if self.surplus(now) <= 0 {
             self.refill(now);
         }
     }

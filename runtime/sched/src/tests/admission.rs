@@ -44,10 +44,9 @@ fn exactly_the_whole_is_admitted_and_a_nanosecond_more_is_not() {
         let refused = scheduler
             .admit(Id(99), "hair", hair, 0)
             .expect_err("it is more");
-        assert!(
-            refused.to_string().contains("come to 100.0001 %"),
-            "{refused}"
-        );
+        let message = refused.to_string();
+        assert!(message.contains("come to 100.0001 %"), "{message}");
+        assert!(message.ends_with("hair 0.0001 %"), "{message}");
     }
     // With periods that differ: 1/2 + 1/3 + 1/6.
     let halves = [(1, 2), (7, 21), (100, 600)];

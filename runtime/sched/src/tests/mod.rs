@@ -6,10 +6,12 @@
 //! | `shares` | who gets how much, of reserved time and of slack |
 //! | `latency` | how soon |
 //! | `admission` | what is refused, and how it is said |
-//! | `rules` | single calls: debts, clocks that jump, accounts |
+//! | `rules` | single calls: debts, deadlines, turns, clocks that jump |
+//! | `accounts` | where the time went |
 //! | `properties` | random sets of tasks |
 //! | `cost` | what a decision costs |
 
+mod accounts;
 mod admission;
 mod cost;
 mod latency;

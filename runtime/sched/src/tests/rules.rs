@@ -1,13 +1,13 @@
-//! Single calls: debts, deadlines, clocks that jump, accounts.
+//! Single calls: debts, deadlines, turns, clocks that jump.
 
 use super::sim::budget;
 use super::{MS, SECOND, US};
 use crate::{Account, Budget, Id, MAX_DEBT, Pick, QUANTUM, Scheduler};
 
-const A: Id = Id(3);
-const B: Id = Id(1);
+pub(super) const A: Id = Id(3);
+pub(super) const B: Id = Id(1);
 
-fn with(budgets: &[(Id, Budget)]) -> Scheduler {
+pub(super) fn with(budgets: &[(Id, Budget)]) -> Scheduler {
     let mut scheduler = Scheduler::new();
     for (id, budget) in budgets {
         scheduler
@@ -220,41 +220,90 @@ fn lost_time_is_not_caught_up_at_the_cost_of_one_that_wakes() {
 }
 
 #[test]
-fn an_account_says_what_was_waited_for() {
-    let mut s = with(&[(A, budget(20, 10 * MS, 0)), (B, budget(0, 0, 1))]);
+fn a_nanosecond_more_than_fits_before_the_deadline_is_too_much() {
+    let two_thirds = Budget {
+        period: 3,
+        slice: 2,
+        slack: 0,
+    };
+    let mut s = with(&[(A, two_thirds)]);
     s.pick(0);
-    s.charge(A, 2 * MS, 2 * MS);
-    assert_eq!(s.pick(2 * MS), slack(B, QUANTUM));
-    // 6 ms on the clock, but it ran for 5: the kernel ran something else.
-    s.charge(B, 5 * MS, 8 * MS);
-    let b = Account {
-        slack: 5 * MS,
-        waiting: 3 * MS,
-        ..Account::default()
-    };
-    assert_eq!(s.account(B), b);
-    let a = Account {
-        reserved: 2 * MS,
-        throttled: 6 * MS,
-        ..Account::default()
-    };
-    assert_eq!(s.account(A), a);
-    s.pick(11 * MS);
-    let waited = Account {
-        throttled: 8 * MS,
-        waiting: MS,
-        ..a
-    };
-    assert_eq!(s.account(A), waited);
-    // It slept within its turn: that is no waiting.
-    s.block(A, 20 * MS);
-    s.wake(A, 20 * MS);
-    s.charge(A, MS, 20 * MS);
-    assert_eq!(
-        s.account(A),
-        Account {
-            reserved: 3 * MS,
-            ..waited
+    s.charge(A, 1, 1);
+    s.block(A, 1);
+    // Of 2 ns left, its share is 4/3: 1 ns is less, no new slice.
+    s.wake(A, 1);
+    assert_eq!(s.pick(1), reserved(A, 1));
+}
+
+#[test]
+fn a_later_deadline_that_comes_back_interrupts_nobody() {
+    let mut s = with(&[(B, budget(25, 100 * MS, 0)), (A, budget(50, 10 * MS, 0))]);
+    s.block(A, 0);
+    s.pick(0);
+    s.charge(B, 25 * MS, 25 * MS);
+    s.wake(A, 98 * MS);
+    assert_eq!(s.pick(98 * MS), reserved(A, 5 * MS));
+}
+
+#[test]
+fn runs_that_cost_nothing_that_could_be_measured_take_turns() {
+    let mut s = with(&[(A, budget(0, 0, 7)), (B, budget(0, 0, 7))]);
+    for id in [B, A, B, A] {
+        assert_eq!(s.pick(0), slack(id, QUANTUM));
+        s.charge(id, 0, 0);
+    }
+}
+
+#[test]
+fn a_change_to_the_same_is_none() {
+    let half = budget(50, 10 * MS, 0);
+    let mut s = with(&[(A, half)]);
+    s.pick(0);
+    s.charge(A, MS, MS);
+    s.change(A, half, MS).expect("it fits");
+    assert_eq!(s.pick(MS), reserved(A, 4 * MS));
+    // Nor does slack touch the reservation.
+    s.change(A, Budget { slack: 5, ..half }, MS)
+        .expect("it fits");
+    assert_eq!(s.pick(MS), reserved(A, 4 * MS));
+}
+
+#[test]
+fn a_turn_ends_with_its_vcp() {
+    let mut s = with(&[(A, budget(0, 0, 1))]);
+    assert_eq!(s.pick(0), slack(A, QUANTUM));
+    s.remove(A);
+    s.admit(A, "another", budget(10, 10 * MS, 1), 0)
+        .expect("it fits");
+    s.charge(A, MS, MS);
+    assert_eq!(s.account(A).reserved, MS);
+}
+
+/// A ran in slack while B did not; then both take it by turns.
+#[test]
+fn neither_sleep_nor_a_time_without_slack_earns_any() {
+    let (plain, capped) = (budget(0, 0, 7), budget(1, 10 * MS, 0));
+    for sleeps in [true, false] {
+        let mut s = with(&[(A, plain), (B, plain)]);
+        if sleeps {
+            s.block(B, 0);
+        } else {
+            s.change(B, capped, 0).expect("it fits");
+            s.pick(0);
+            s.charge(B, MS, 0);
         }
-    );
+        for now in 0..50 {
+            assert_eq!(s.pick(now * MS), slack(A, QUANTUM));
+            s.charge(A, MS, now * MS);
+        }
+        if sleeps {
+            s.wake(B, 50 * MS);
+        } else {
+            s.change(B, plain, 50 * MS).expect("it fits");
+        }
+        for id in [B, A, B, A] {
+            assert_eq!(s.pick(50 * MS), slack(id, QUANTUM));
+            s.charge(id, MS, 50 * MS);
+        }
+    }
 }

@@ -91,6 +91,18 @@ fn sleeping_earns_no_slack() {
 }
 
 #[test]
+fn periods_shorter_than_a_run_cost_no_share() {
+    let mut sim = Sim::new();
+    let large = sim.add(budget(90, 100 * US, 0), Load::Hog);
+    let small = [0; 10].map(|_| sim.add(budget(1, 100 * US, 0), Load::Hog));
+    sim.run(LONG);
+    assert_part(&sim, large, 0.9, 0.002);
+    for small in small {
+        assert_part(&sim, small, 0.01, 0.001);
+    }
+}
+
+#[test]
 fn of_very_many_none_starves() {
     let mut sim = Sim::new();
     for task in 0..256 {

@@ -50,7 +50,7 @@ pub(super) struct Task {
     /// did not take is lost: a leaky bucket, the other way to say what a share is.
     ahead: f64,
     leaked: u64,
-    /// It may be ahead so far, and a run.
+    /// It may be ahead so far, and a run of each.
     limit: u64,
     /// The longest that a request took from its coming to its end.
     pub(super) slowest: u64,
@@ -172,6 +172,8 @@ impl Sim {
         } else {
             self.quantum
         };
+        // By so much others may have made it late: it may catch up with that.
+        let late_by = (self.quantum + self.overrun) * self.tasks.len() as u64;
         let task = &mut self.tasks[at];
         assert!(task.work > 0, "task{at} has nothing to do");
         assert!(!slack || task.budget.slack > 0, "task{at} takes no slack");
@@ -182,7 +184,7 @@ impl Sim {
         task.leak(self.now);
         if !slack {
             task.ahead += ran as f64;
-            let (limit, ahead) = (task.limit + self.quantum + self.overrun, task.ahead);
+            let (limit, ahead) = (task.limit + late_by, task.ahead);
             assert!(ahead < limit as f64 + 1.0, "task{at} is {ahead} ahead");
         }
         self.scheduler.charge(Id(at as u64), ran, self.now);
