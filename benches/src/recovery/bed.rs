@@ -55,7 +55,10 @@ impl Bed {
 /// A VCP that is restarted at once, however short it lived.
 pub(crate) fn settings(name: &str, module: &Module, pin: &[usize]) -> Settings {
     Settings {
-        pin: pin.to_vec(),
+        cpu: vcp_core::CpuSettings {
+            pin: pin.to_vec(),
+            ..vcp_core::CpuSettings::default()
+        },
         restart: RestartSettings {
             min_run: Duration::ZERO,
             ..RestartSettings::default()

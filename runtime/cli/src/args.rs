@@ -39,6 +39,12 @@ pub(crate) enum Command {
     Stop(TargetArguments),
     /// Make a running VCP fail, to see it recover
     Inject(InjectArguments),
+    /// Change the budget of a running VCP, or the limit of an export
+    Set(SetArguments),
+    /// Show what the VCPs of a host use, refreshed each second
+    Top(TopArguments),
+    /// Show this machine's CPUs and what to give to VCPs
+    Doctor,
 }
 
 /// `vcp run CONFIG.toml` or `vcp run MODULE [key=value…]`.
@@ -90,6 +96,9 @@ pub(crate) struct RunArguments {
     /// Reload a VCP when its module's file changes
     #[arg(long)]
     pub(crate) watch: bool,
+    /// Serve metrics for Prometheus here: tcp:127.0.0.1:PORT
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) metrics: Option<String>,
     /// Where `vcp ps` and the like reach this process: a socket's path, or "none"
     #[arg(long, value_name = "PATH|none")]
     pub(crate) control: Option<PathBuf>,
@@ -262,6 +271,32 @@ pub(crate) struct InjectArguments {
     /// trap, hang, spin, oom, stack, bad-descriptor, stall, kill, cut:FUEL or crossing:N
     #[arg(value_name = "FAULT")]
     pub(crate) fault: vcp_core::Injection,
+}
+
+/// `vcp set`.
+#[derive(Args)]
+pub(crate) struct SetArguments {
+    #[command(flatten)]
+    pub(crate) target: TargetArguments,
+    /// cpu.share, cpu.period, cpu.slack, memory, queue-depth, limit.iops, limit.bytes, limit.burst
+    #[arg(value_name = "KEY=VALUE", required = true)]
+    pub(crate) changes: Vec<String>,
+}
+
+/// `vcp top`.
+#[derive(Args)]
+pub(crate) struct TopArguments {
+    /// The host of this VCP, where there are several
+    #[arg(value_name = "NAME")]
+    pub(crate) vcp: Option<vcp_control::Address>,
+    #[command(flatten)]
+    pub(crate) host: HostArguments,
+    /// Print lines, a table each second, instead of a screen
+    #[arg(long)]
+    pub(crate) plain: bool,
+    /// Print one table and end
+    #[arg(long)]
+    pub(crate) once: bool,
 }
 
 /// `--crash`.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use vcp_core::Vcp;
+use vcp_core::{Limit, Vcp};
 use vcp_nbd::exports::GeometryFuture;
 use vcp_nbd_proto::Unavailable;
 use vcp_queue::{Client, Geometry};
@@ -34,6 +34,7 @@ pub(crate) struct Export {
     pub(crate) device: Device,
     pub(crate) read_only: bool,
     pub(crate) description: String,
+    pub(crate) limit: Arc<Limit>,
 }
 
 /// The exports that share one address.
@@ -76,7 +77,8 @@ impl vcp_nbd::Export for Export {
     }
 
     fn attach(&self, client: Box<dyn Client>) -> Result<(), String> {
-        self.device.vcp.attach(client);
+        let limit = Arc::clone(&self.limit);
+        self.device.vcp.attach_limited(client, limit);
         Ok(())
     }
 }

@@ -4,15 +4,15 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use tokio::sync::{mpsc, watch};
-use vcp_config::{Cpu, HostConfig, LinkKind, NbdAddress, Pin, RestartPolicy};
+use vcp_config::{HostConfig, LinkKind, NbdAddress, RestartPolicy};
 use vcp_control::report;
 use vcp_core::{
-    Cache, DirectoryGrant, Engine, Network, ReloadSettings, ReportSettings, RestartSettings,
+    Cache, DirectoryGrant, Engine, Limit, Network, ReloadSettings, ReportSettings, RestartSettings,
     Settings, Vcp, WatchdogSettings,
 };
 use vcp_nbd::{Address, Server, ServerOptions};
@@ -20,10 +20,13 @@ use vcp_nbd::{Address, Server, ServerOptions};
 use crate::control::{Control, Controlled};
 use crate::exports::{Device, Export, Exports, State};
 use crate::follow::follow;
-use crate::{link, module};
+use crate::{budget, link, module};
 
 /// How long VCPs may take to take their leave before the process ends anyway.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// The limit of each export, by its name.
+type Limits = BTreeMap<String, Arc<Limit>>;
 
 /// Everything that runs.
 pub(crate) struct Host {
@@ -44,6 +47,7 @@ impl Host {
         let (ended, stopped) = mpsc::unbounded_channel();
         let mut config = config.clone();
         let sockets = private_sockets(&mut config)?;
+        let places = budget::places(&config)?;
         let mut prepared = Vec::new();
         for (name, vcp) in &config.vcps {
             let nbd = config
@@ -52,15 +56,26 @@ impl Host {
                 .filter(|e| e.vcp == *name)
                 .flat_map(|e| e.nbd.clone());
             let nbd: Vec<_> = nbd.collect();
-            prepared.push((
-                name.to_string(),
-                prepare(&engine, &cache, name.as_str(), vcp, &nbd, links)?,
-            ));
+            let place = places.get(name.as_str()).cloned().unwrap_or_default();
+            let settings = prepare(&engine, &cache, name.as_str(), vcp, &nbd, links)?;
+            let settings = Settings {
+                cpu: budget::cpu(&vcp.cpu, place),
+                ..settings
+            };
+            prepared.push((name.to_string(), settings));
         }
+        let limit =
+            |export: &vcp_config::Export| Arc::new(Limit::new(budget::rates(&export.limit)));
+        let limits: Limits = config
+            .exports
+            .iter()
+            .map(|(name, export)| (name.to_string(), limit(export)))
+            .collect();
         let mut states = BTreeMap::new();
         let mut devices = BTreeMap::new();
         for (name, settings) in prepared {
-            let (vcp, events) = Vcp::start(&engine, settings)?;
+            let started = Vcp::start(&engine, settings);
+            let (vcp, events) = started.with_context(|| format!("VCP {name}"))?;
             let (state, seen) = watch::channel(State::Starting);
             let device = Device {
                 vcp: Arc::new(vcp),
@@ -69,11 +84,11 @@ impl Host {
             devices.insert(name.clone(), device);
             states.insert(name, (events, state));
         }
-        let servers = listen(&config, &devices).await?;
+        let servers = listen(&config, &devices, &limits).await?;
         for (name, (events, state)) in states {
             tokio::spawn(follow(name, events, state, ended.clone()));
         }
-        let vcps = controlled(&config, &devices, &servers);
+        let vcps = controlled(&config, &devices, &servers, &limits, &places);
         Ok(Self {
             devices,
             servers,
@@ -149,6 +164,8 @@ fn controlled(
     config: &HostConfig,
     devices: &BTreeMap<String, Device>,
     servers: &[(Server, Vec<String>)],
+    limits: &Limits,
+    pins: &BTreeMap<String, Vec<usize>>,
 ) -> BTreeMap<String, Controlled> {
     let uris = |export: &str| {
         let serving = servers
@@ -171,10 +188,15 @@ fn controlled(
         };
         let controlled = Controlled {
             device: device.clone(),
-            memory: vcp.memory.bytes(),
             spare: vcp.restart.spare,
             exports: alone.exports.keys().map(export).collect(),
-            config: alone.to_toml(),
+            limits: alone
+                .exports
+                .keys()
+                .filter_map(|name| Some((name.to_string(), Arc::clone(limits.get(name.as_str())?))))
+                .collect(),
+            pin: pins.get(name.as_str()).cloned().unwrap_or_default(),
+            config: Mutex::new(alone),
         };
         vcps.insert(name.to_string(), controlled);
     }
@@ -224,7 +246,6 @@ fn prepare(
         config,
         memory: usize::try_from(vcp.memory.bytes()).context("memory")?,
         queue_depth: vcp.queue_depth as usize,
-        pin: pin(name, vcp)?,
         grants,
         network,
         ..recovery(vcp, Settings::new(name, module))
@@ -284,36 +305,11 @@ pub(crate) fn network(
     }))
 }
 
-/// The CPUs a VCP may run on. What this version can't keep is refused: a promise
-/// of a share that nobody keeps is worse than none.
-fn pin(name: &str, vcp: &vcp_config::Vcp) -> Result<Vec<usize>> {
-    let Cpu {
-        share,
-        period,
-        slack,
-        ..
-    } = Cpu::default();
-    let kept = [
-        ("share", vcp.cpu.share == share),
-        ("period", vcp.cpu.period == period),
-        ("slack", vcp.cpu.slack == slack),
-    ];
-    if let Some((key, _)) = kept.iter().find(|(_, kept)| !kept) {
-        bail!("VCP {name}: cpu.{key}: shares of a CPU are not kept by this version; leave it out");
-    }
-    match &vcp.cpu.pin {
-        Pin::Any => Ok(Vec::new()),
-        Pin::Set(cpus) => Ok(cpus.iter().map(|cpu| cpu as usize).collect()),
-        other => {
-            bail!("VCP {name}: cpu.pin: {other} is not known to this version; give CPU numbers")
-        }
-    }
-}
-
 /// One server for each address, with the exports that are served there.
 async fn listen(
     config: &HostConfig,
     devices: &BTreeMap<String, Device>,
+    limits: &Limits,
 ) -> Result<Vec<(Server, Vec<String>)>> {
     let mut by_address: Vec<(NbdAddress, Exports)> = Vec::new();
     for (name, export) in &config.exports {
@@ -324,6 +320,7 @@ async fn listen(
             device: device.clone(),
             read_only: export.read_only,
             description: export.description.clone().unwrap_or_default(),
+            limit: limits.get(name.as_str()).cloned().context("its limit")?,
         });
         for address in &export.nbd {
             let index = by_address.iter().position(|(known, _)| known == address);

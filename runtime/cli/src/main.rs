@@ -7,10 +7,12 @@
 
 mod args;
 mod ask;
+mod budget;
 mod check;
 mod control;
 mod demo;
 mod discover;
+mod doctor;
 mod exports;
 mod follow;
 mod host;
@@ -52,6 +54,9 @@ fn main() -> ExitCode {
         Command::Restart(arguments) => ask::restart(&arguments),
         Command::Stop(arguments) => ask::stop(&arguments),
         Command::Inject(arguments) => ask::inject(&arguments),
+        Command::Set(arguments) => ask::set(&arguments),
+        Command::Top(arguments) => ask::top(&arguments),
+        Command::Doctor => doctor::run(),
     };
     match result {
         Ok(code) => code,

@@ -72,6 +72,9 @@ async fn serve(
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
     let host = Host::start(config, &mut Pipes::default()).await?;
     let socket = control::open(arguments.control.as_deref(), host.control())?;
+    if let Some(address) = &arguments.metrics {
+        metrics(address, host.control()).await?;
+    }
     let serving = async {
         host.ready().await?;
         for (name, file) in watched {
@@ -98,6 +101,21 @@ async fn serve(
         socket.finish(LAST_ANSWERS).await;
     }
     outcome
+}
+
+/// Serves metrics until the host ends.
+async fn metrics(address: &str, control: &Arc<control::Control>) -> Result<()> {
+    let parsed = vcp_meter::http::address(address);
+    let parsed = parsed.map_err(|error| Usage(format!("--metrics: {error}")))?;
+    let listener = tokio::net::TcpListener::bind(parsed).await;
+    let listener = listener.with_context(|| format!("--metrics: {address}"))?;
+    let control = Arc::clone(control);
+    tokio::spawn(async move {
+        let serving = vcp_meter::http::serve(listener, move || control.snapshot());
+        let Err(error) = serving.await;
+        tracing::error!("metrics: {error}");
+    });
+    Ok(())
 }
 
 fn announce(uris: &[String]) -> Result<()> {

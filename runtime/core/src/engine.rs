@@ -1,11 +1,13 @@
 //! The wasmtime engine, configured once for all VCPs of the process.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use wasmtime::{Config, OptLevel};
 
-use crate::guest::Saboteur;
+use crate::fuel::{QUANTUM, Rate};
+use crate::guest::{Saboteur, calibrate};
 use crate::memory::Creator;
+use crate::processor::Processors;
 use crate::remember::Remembered;
 
 /// Bytes of a fiber's stack: the Wasm stack and the host functions above it.
@@ -17,6 +19,9 @@ const WASM_STACK: usize = 1 << 20;
 pub struct Engine {
     pub(crate) wasmtime: wasmtime::Engine,
     pub(crate) saboteur: Saboteur,
+    pub(crate) processors: Arc<Processors>,
+    /// Fuel in a quantum of this machine, once that was measured.
+    quantum: Arc<OnceLock<u64>>,
 }
 
 impl Engine {
@@ -46,7 +51,17 @@ impl Engine {
         Ok(Self {
             wasmtime,
             saboteur: Saboteur::default(),
+            processors: Arc::default(),
+            quantum: Arc::default(),
         })
+    }
+
+    /// What fuel is worth here: measured once, and by each VCP since then.
+    pub(crate) fn rate(&self) -> Rate {
+        let quantum = self
+            .quantum
+            .get_or_init(|| calibrate(&self.wasmtime).quantum());
+        Rate::new(*quantum, QUANTUM)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Loads VCPs, runs each on its channel processor and contains its faults.
 //!
-//! One VCP is one component instance in a store of its own, on one OS thread
-//! that also polls the VCP's link and its clients' sockets: an I/O crosses no
-//! thread. What a guest says is checked once, where it enters
+//! One VCP is one component instance in a store of its own, on a channel processor:
+//! one OS thread, of its own or shared with others by budget, that also polls the
+//! VCP's link and its clients' sockets: an I/O crosses no thread. What a guest says is checked once, where it enters
 //! (`guest.rs` for spans, `vcp-queue` for tags); a violation is a fault of that
 //! VCP and never of the host.
 //!
@@ -10,20 +10,24 @@
 //! SCSI or TCP: those are a [`vcp_queue::Client`] above, a guest inside, a
 //! [`vcp_queue::Link`] below.
 //!
-//! Start reading at [`Vcp::start`] in `vcp.rs`, then `channel/`.
+//! Start reading at [`Vcp::start`] in `vcp.rs`, then `channel/` and `processor/`.
 
 mod bindings;
 mod bucket;
 mod cache;
 mod channel;
+mod clock;
 mod engine;
 mod event;
 mod fault;
+mod fuel;
 mod guest;
 mod journal;
+mod limit;
 mod logging;
 mod memory;
 mod module;
+mod processor;
 mod remember;
 mod report;
 mod settings;
@@ -37,12 +41,15 @@ pub use engine::Engine;
 pub use event::{Event, Next, ReloadError, Reloaded};
 pub use fault::Fault;
 pub use guest::{Injection, UnknownInjection};
+pub use limit::{Limit, Rates, Totals};
 pub use module::{Module, ModuleError};
 pub use report::{CrashReport, Entry, What};
 pub use settings::{
-    Network, ReloadSettings, ReportSettings, RestartSettings, Settings, WatchdogSettings,
+    BEST_EFFORT, CpuSettings, Network, ReloadSettings, ReportSettings, RestartSettings, Settings,
+    WatchdogSettings,
 };
 pub use state::{DirectoryGrant, GrantError};
-pub use status::{ReloadState, State, Stats, Status};
+pub use status::{BUCKETS, Histogram, ReloadState, State, Stats, Status};
 pub use vcp::{StartError, Vcp};
+pub use vcp_sched::{Budget, Refused};
 pub use world::World;

@@ -5,6 +5,8 @@
 //! that guest is not running, through [`GuestMemory`], which checks every span.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,23 +19,25 @@ use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
 thread_local! {
     /// Mappings made on this thread since they were last collected: wasmtime
     /// doesn't say which instance it makes a memory for, but an instance is made
-    /// by one call on one thread.
+    /// by one future.
     static CREATED: RefCell<Vec<Arc<Mapping>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs `f`, which instantiates a component on this thread, and returns the
-/// memories made meanwhile.
-pub(crate) fn collect<T>(f: impl FnOnce() -> T) -> (T, Vec<GuestMemory>) {
-    CREATED.with_borrow_mut(Vec::clear);
-    let result = f();
-    let created = CREATED.with_borrow_mut(std::mem::take);
-    (
-        result,
-        created
-            .into_iter()
-            .map(|mapping| GuestMemory { mapping })
-            .collect(),
-    )
+/// Runs `future`, which instantiates a component, and returns the memories made
+/// meanwhile by it.
+pub(crate) async fn collect<F: Future>(future: F) -> (F::Output, Vec<GuestMemory>) {
+    let mut future = pin!(future);
+    let mut memories = Vec::new();
+    let output = poll_fn(|context| {
+        // Others may make some while it gives the thread back.
+        CREATED.with_borrow_mut(Vec::clear);
+        let polled = future.as_mut().poll(context);
+        let created = CREATED.with_borrow_mut(std::mem::take).into_iter();
+        memories.extend(created.map(|mapping| GuestMemory { mapping }));
+        polled
+    })
+    .await;
+    (output, memories)
 }
 
 /// Makes memories for the engine.

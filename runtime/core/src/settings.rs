@@ -4,9 +4,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use vcp_queue::Link;
+use vcp_sched::Budget;
 use vcp_supervisor::Policy;
 
 use crate::module::Module;
+use crate::processor::Place;
 use crate::state::DirectoryGrant;
 
 /// Everything a VCP is started with.
@@ -21,8 +23,8 @@ pub struct Settings {
     pub memory: usize,
     /// The most requests it is given at a time.
     pub queue_depth: usize,
-    /// CPUs that its thread may run on; empty for all.
-    pub pin: Vec<usize>,
+    /// Where it runs, and for how much of the time.
+    pub cpu: CpuSettings,
     /// What a call and a request may take.
     pub watchdog: WatchdogSettings,
     /// Directories it may use.
@@ -46,7 +48,7 @@ impl Settings {
             config: Vec::new(),
             memory: 64 << 20,
             queue_depth: 256,
-            pin: Vec::new(),
+            cpu: CpuSettings::default(),
             watchdog: WatchdogSettings::default(),
             grants: Vec::new(),
             network: None,
@@ -70,6 +72,57 @@ impl Settings {
         }
     }
 }
+
+/// Where a VCP runs, and for how much of the time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CpuSettings {
+    /// CPUs that its thread may run on; empty for all. VCPs of one and the same CPU
+    /// share a channel processor, any other has one of its own.
+    pub pin: Vec<usize>,
+    /// What it is promised of its channel processor, and what it may take.
+    pub budget: Budget,
+    /// The longest that it may wait awake for what comes next, before it sleeps.
+    pub poll: Duration,
+    /// The real-time priority of its channel processor, if it is to have one.
+    pub priority: Option<u8>,
+    /// The control group of its channel processor, below the mount.
+    pub cgroup: Option<String>,
+}
+
+impl Default for CpuSettings {
+    /// Anywhere, nothing promised and nothing kept from it.
+    fn default() -> Self {
+        Self {
+            pin: Vec::new(),
+            budget: BEST_EFFORT,
+            poll: Duration::ZERO,
+            priority: None,
+            cgroup: None,
+        }
+    }
+}
+
+impl CpuSettings {
+    /// The channel processor that a VCP of this name is to be on.
+    pub(crate) fn place(&self, name: &str) -> Place {
+        Place {
+            name: match self.pin[..] {
+                [cpu] => format!("vcp-cpu{cpu}"),
+                _ => format!("vcp-{name}"),
+            },
+            cpus: self.pin.clone(),
+            priority: self.priority,
+            cgroup: self.cgroup.clone(),
+        }
+    }
+}
+
+/// Of what nobody else needs, as much as any other.
+pub const BEST_EFFORT: Budget = Budget {
+    period: 10_000_000,
+    slice: 0,
+    slack: 100,
+};
 
 /// What a call and a request may take, before it is a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

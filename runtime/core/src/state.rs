@@ -55,7 +55,7 @@ impl DirectoryGrant {
 pub(crate) struct State {
     wasi: WasiCtx,
     resources: ResourceTable,
-    limits: Allowance,
+    limits: Limiter,
     logger: Logger,
     boundary: Arc<Boundary>,
     /// Fuel that host functions may still use in this call.
@@ -99,20 +99,14 @@ impl State {
             let path = format!("/proc/self/fd/{}", grant.directory.as_raw_fd());
             wasi.preopened_dir(path, &grant.guest, permissions)?;
         }
-        let limits = StoreLimitsBuilder::new()
-            .memory_size(memory)
-            .table_elements(MAX_TABLE_ELEMENTS)
-            .instances(MAX_PARTS)
-            .tables(MAX_PARTS)
-            .memories(MAX_PARTS)
-            .build();
         let mut resources = ResourceTable::new();
         resources.set_max_capacity(MAX_HANDLES);
         Ok(Self {
             wasi: wasi.build(),
             resources,
-            limits: Allowance {
-                limits,
+            limits: Limiter {
+                limits: limits_of(memory),
+                memory,
                 refused: None,
             },
             logger,
@@ -136,6 +130,17 @@ impl State {
         &mut self.limits
     }
 
+    /// The most linear memory that it may have, in bytes.
+    pub(crate) fn memory(&self) -> usize {
+        self.limits.memory
+    }
+
+    /// That is another size from now on.
+    pub(crate) fn set_memory(&mut self, bytes: usize) {
+        self.limits.memory = bytes;
+        self.limits.limits = limits_of(bytes);
+    }
+
     /// The size of linear memory that it was last refused, in bytes.
     pub(crate) fn refused(&self) -> Option<usize> {
         self.limits.refused
@@ -147,12 +152,24 @@ impl State {
 }
 
 /// What a store may have, and what it wanted beyond that.
-struct Allowance {
+struct Limiter {
     limits: StoreLimits,
+    /// The most linear memory, in bytes.
+    memory: usize,
     refused: Option<usize>,
 }
 
-impl ResourceLimiter for Allowance {
+fn limits_of(memory: usize) -> StoreLimits {
+    StoreLimitsBuilder::new()
+        .memory_size(memory)
+        .table_elements(MAX_TABLE_ELEMENTS)
+        .instances(MAX_PARTS)
+        .tables(MAX_PARTS)
+        .memories(MAX_PARTS)
+        .build()
+}
+
+impl ResourceLimiter for Limiter {
     fn memory_growing(
         &mut self,
         current: usize,

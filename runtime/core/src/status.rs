@@ -104,6 +104,67 @@ pub struct Stats {
     pub frames_out: u64,
     /// See `frames_in`.
     pub frames_dropped: u64,
+    /// CPU time that it had of what is reserved for it, in nanoseconds, here and
+    /// below: its code, host functions, copies and system calls on its behalf.
+    pub reserved_ns: u64,
+    /// And of what nobody else needed.
+    pub slack_ns: u64,
+    /// Time that it wanted to run and had used up its share.
+    pub throttled_ns: u64,
+    /// Time that it wanted to run and another VCP ran.
+    pub waiting_ns: u64,
+    /// Time that clients waited for the limits of their exports.
+    pub limited_ns: u64,
+    /// Time that requests waited while no instance was ready for them.
+    pub outage_ns: u64,
+    /// Time that clients waited for room in the queue.
+    pub full_ns: u64,
+    /// Bytes that clients asked to read.
+    pub read_bytes: u64,
+    /// And to write.
+    pub written_bytes: u64,
+    /// Linear memory of its instance, in bytes.
+    pub memory: u64,
+    /// Calls by the entries that each was given.
+    pub batches: Histogram,
+    /// Turns by the entries that the VCP held at their end.
+    pub depths: Histogram,
+}
+
+/// Counts by size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Histogram {
+    /// Of none, of 1, of 2 to 3, of 4 to 7, and so on; the last has all that is
+    /// larger, too.
+    pub buckets: [u64; BUCKETS],
+    /// Of all sizes.
+    pub sum: u64,
+}
+
+/// Buckets of a [`Histogram`].
+pub const BUCKETS: usize = 12;
+
+/// A histogram that one thread counts in and others read.
+#[derive(Default)]
+pub(crate) struct Sizes {
+    buckets: [AtomicU64; BUCKETS],
+    sum: AtomicU64,
+}
+
+impl Sizes {
+    pub(crate) fn add(&self, size: usize) {
+        let bucket = (usize::BITS - size.leading_zeros()) as usize;
+        self.buckets[bucket.min(BUCKETS - 1)].fetch_add(1, Ordering::Relaxed);
+        self.sum.fetch_add(size as u64, Ordering::Relaxed);
+    }
+
+    fn read(&self) -> Histogram {
+        let bucket = |at: usize| self.buckets[at].load(Ordering::Relaxed);
+        Histogram {
+            buckets: std::array::from_fn(bucket),
+            sum: self.sum.load(Ordering::Relaxed),
+        }
+    }
 }
 
 /// Counted by the thread, read by anyone.
@@ -121,6 +182,18 @@ pub(crate) struct Counters {
     pub(crate) frames_in: AtomicU64,
     pub(crate) frames_out: AtomicU64,
     pub(crate) frames_dropped: AtomicU64,
+    pub(crate) reserved_ns: AtomicU64,
+    pub(crate) slack_ns: AtomicU64,
+    pub(crate) throttled_ns: AtomicU64,
+    pub(crate) waiting_ns: AtomicU64,
+    pub(crate) limited_ns: AtomicU64,
+    pub(crate) outage_ns: AtomicU64,
+    pub(crate) full_ns: AtomicU64,
+    pub(crate) read_bytes: AtomicU64,
+    pub(crate) written_bytes: AtomicU64,
+    pub(crate) memory: AtomicU64,
+    pub(crate) batches: Sizes,
+    pub(crate) depths: Sizes,
 }
 
 impl Counters {
@@ -139,6 +212,18 @@ impl Counters {
             frames_in: get(&self.frames_in),
             frames_out: get(&self.frames_out),
             frames_dropped: get(&self.frames_dropped),
+            reserved_ns: get(&self.reserved_ns),
+            slack_ns: get(&self.slack_ns),
+            throttled_ns: get(&self.throttled_ns),
+            waiting_ns: get(&self.waiting_ns),
+            limited_ns: get(&self.limited_ns),
+            outage_ns: get(&self.outage_ns),
+            full_ns: get(&self.full_ns),
+            read_bytes: get(&self.read_bytes),
+            written_bytes: get(&self.written_bytes),
+            memory: get(&self.memory),
+            batches: self.batches.read(),
+            depths: self.depths.read(),
         }
     }
 }

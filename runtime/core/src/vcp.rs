@@ -1,26 +1,32 @@
 //! A VCP as the rest of the host sees it: started, given clients, looked at,
 //! reloaded, stopped.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
-use std::thread::JoinHandle;
+use std::convert::Infallible;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use vcp_queue::Client;
+use vcp_sched::{Budget, Refused};
 
 use crate::bindings::processor;
 use crate::channel::{Channel, Command, Setup, Waker, network_of};
 use crate::engine::Engine;
 use crate::event::{Event, ReloadError, Reloaded};
 use crate::fault::Fault;
-use crate::guest::{Blueprint, Injection, Limits, Plan};
+use crate::fuel::Rate;
+use crate::guest::{Allowance, Blueprint, Injection, Limits, Plan};
+use crate::limit::Limit;
 use crate::module::Module;
+use crate::processor::{Berth, Passenger};
 use crate::report::CrashReport;
 use crate::settings::{Network, Settings, nanoseconds};
 use crate::state;
-use crate::status::{Shared, State, Stats, Status};
+use crate::status::{Shared, Stats, Status};
+
+/// The most requests that a VCP is given at a time.
+const DEEPEST: usize = 65536;
 
 /// Why a VCP could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -36,61 +42,68 @@ pub enum StartError {
     /// The host functions could not be linked.
     #[error("linking the host's functions: {0}")]
     Link(String),
+    /// Its share is more than its channel processor has left.
+    #[error(transparent)]
+    Refused(#[from] Refused),
 }
 
-/// A running VCP. Dropping it stops it and waits for its thread.
+/// A running VCP. Dropping it stops it and waits until nothing of it is left.
 pub struct Vcp {
     commands: Sender<Command>,
     waker: Waker,
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    berth: Berth,
+    /// Closed when nothing of it is left.
+    over: Mutex<Receiver<Infallible>>,
 }
 
 impl Vcp {
-    /// Starts a VCP on a thread of its own. What becomes of it is told by the
-    /// events.
+    /// Starts a VCP on the channel processor of its CPU, or on one of its own. What
+    /// becomes of it is told by the events.
     pub fn start(
         engine: &Engine,
         settings: Settings,
     ) -> Result<(Self, UnboundedReceiver<Event>), StartError> {
         let (events, received) = unbounded_channel();
         let name: Arc<str> = settings.name.as_str().into();
-        let pin = settings.pin.clone();
         let shared = Arc::new(Shared::new(settings.module.name()));
-        let last = events.clone();
-        let setup = set_up(engine, settings, events)?;
         let system = |what: &str| {
             let what = format!("VCP {name}: {what}");
             move |error| StartError::System { what, error }
         };
+        let (place, budget) = (settings.cpu.place(&name), settings.cpu.budget);
+        let rate = Arc::new(engine.rate());
+        let (done, over) = channel();
+        let setup = set_up(engine, settings, events.clone(), Arc::clone(&rate), done)?;
         let (commands, mailbox) = channel();
         let own = commands.clone();
-        let (channel, waker) = Channel::new(setup, Arc::clone(&shared), own, mailbox)
-            .map_err(system("setting up its channel processor"))?;
-        let runtime = tokio::runtime::Handle::try_current().ok();
-        let pinned = Arc::clone(&name);
-        let ending = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name(format!("vcp-{name}"))
-            .spawn(move || {
-                // Granted WASI operations may need tokio's timers.
-                let _runtime = runtime.as_ref().map(|runtime| runtime.enter());
-                pin_to(&pinned, &pin);
-                // A mistake of the host's is no reason to leave those waiting who
-                // rely on the last event; nothing of the channel is used after it.
-                if catch_unwind(AssertUnwindSafe(|| channel.run())).is_err() {
-                    let _ = last.send(Event::Failed("its channel processor panicked".to_owned()));
-                    let _ = last.send(Event::Stopped);
-                }
-                ending.status().state = State::Stopped;
-            })
-            .map_err(system("starting its thread"))?;
+        let berth = engine.processors.find(&place);
+        let berth = berth.map_err(system("starting its channel processor"))?;
+        let channel = Channel::new(setup, Arc::clone(&shared), own, mailbox, berth.bell());
+        let (channel, waker) = match channel {
+            Ok(made) => made,
+            Err(error) => {
+                engine.processors.give_up(&berth);
+                return Err(system("setting up its channel")(error));
+            }
+        };
+        let passenger = Passenger {
+            id: berth.id,
+            name,
+            budget,
+            channel,
+            shared: Arc::clone(&shared),
+            events,
+            rate,
+        };
+        berth.board(passenger)?;
         Ok((
             Self {
                 commands,
                 waker,
                 shared,
-                thread: Some(thread),
+                berth,
+                over: Mutex::new(over),
             },
             received,
         ))
@@ -98,7 +111,13 @@ impl Vcp {
 
     /// Hands over a client. One handed to a VCP that has ended is dropped.
     pub fn attach(&self, client: Box<dyn Client>) {
-        self.tell(Command::Attach(client));
+        self.tell(Command::Attach(client, None));
+    }
+
+    /// As [`Vcp::attach`], for a client of an export that has a limit. All clients of
+    /// the export are to come with the same one.
+    pub fn attach_limited(&self, client: Box<dyn Client>, limit: Arc<Limit>) {
+        self.tell(Command::Attach(client, Some(limit)));
     }
 
     /// Asks it to finish and end; [`Event::Stopped`] tells when it has.
@@ -127,6 +146,23 @@ impl Vcp {
         outcome
     }
 
+    /// Gives it another share of its channel processor, from now on.
+    pub fn set_budget(&self, budget: Budget) -> Result<(), Refused> {
+        self.berth.set_budget(budget)
+    }
+
+    /// Lets it have so much linear memory, in bytes, from now on. What it has already
+    /// it keeps until its instance ends.
+    pub fn set_memory(&self, bytes: usize) {
+        self.tell(Command::Memory(bytes));
+    }
+
+    /// Gives it so many requests at a time from now on. An instance that reckons with
+    /// fewer gets no more than those; its successor does.
+    pub fn set_queue_depth(&self, depth: usize) {
+        self.tell(Command::QueueDepth(depth.clamp(1, DEEPEST)));
+    }
+
     /// How it is.
     pub fn status(&self) -> Status {
         self.shared.status().clone()
@@ -152,21 +188,21 @@ impl Vcp {
 impl Drop for Vcp {
     fn drop(&mut self) {
         self.stop();
-        let Some(thread) = self.thread.take() else {
-            return;
-        };
-        // Dropped by a client, so by its own thread: that ends by itself.
-        if thread.thread().id() != std::thread::current().id() && thread.join().is_err() {
-            tracing::error!("a channel processor panicked");
+        // Dropped by a client, so by its own thread: that goes on by itself.
+        if !self.berth.is_here() {
+            let over = self.over.get_mut().unwrap_or_else(PoisonError::into_inner);
+            let _ = over.recv();
         }
     }
 }
 
-/// What the thread keeps of the settings.
+/// What its channel keeps of the settings.
 fn set_up(
     engine: &Engine,
     settings: Settings,
-    events: tokio::sync::mpsc::UnboundedSender<Event>,
+    events: UnboundedSender<Event>,
+    rate: Arc<Rate>,
+    done: Sender<Infallible>,
 ) -> Result<Setup, StartError> {
     let linker = state::linker(engine).map_err(|e| StartError::Link(format!("{e:#}")))?;
     let policy = settings.policy();
@@ -182,22 +218,25 @@ fn set_up(
         Some(Network::Streams { peers }) => (None, Some(peers), Some(processor::Network::Streams)),
         None => (None, None, None),
     };
-    let depth = settings.queue_depth.clamp(1, 65536);
+    let depth = settings.queue_depth.clamp(1, DEEPEST);
     let plan = Arc::new(Plan {
         name: settings.name.as_str().into(),
         linker,
         config: settings.config,
-        queue_depth: depth as u32,
+        allowance: Allowance {
+            memory: settings.memory.into(),
+            queue_depth: (depth as u32).into(),
+        },
         limits: Limits {
             fuel: settings.watchdog.fuel,
             time: settings.watchdog.call,
-            memory: settings.memory,
             core_dumps: settings.reports.core_dumps,
         },
         grants: settings.grants,
         network,
         saboteur: Arc::clone(&engine.saboteur),
         boundary: Arc::default(),
+        rate,
     });
     let blueprint = Blueprint::new(Arc::clone(&plan), settings.module);
     let blueprint = blueprint.map_err(|fault: Fault| StartError::Link(fault.to_string()))?;
@@ -217,24 +256,7 @@ fn set_up(
         keep: settings.reports.keep,
         affinity: rustix::thread::sched_getaffinity(None).ok(),
         events,
+        spin: nanoseconds(settings.cpu.poll),
+        done,
     })
-}
-
-/// Pins this thread; without the right to, it runs anywhere.
-fn pin_to(name: &str, cpus: &[usize]) {
-    if cpus.is_empty() {
-        return;
-    }
-    let mut set = rustix::thread::CpuSet::new();
-    for &cpu in cpus {
-        if cpu < rustix::thread::CpuSet::MAX_CPU {
-            set.set(cpu);
-        }
-    }
-    if let Err(error) = rustix::thread::sched_setaffinity(None, &set) {
-        tracing::warn!(
-            vcp = name,
-            "pinning to CPUs {cpus:?}: {error}; running on any"
-        );
-    }
 }

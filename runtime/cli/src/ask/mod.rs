@@ -1,5 +1,5 @@
 //! The verbs that ask a running host: `vcp ps`, `inspect`, `logs`, `reload`,
-//! `restart`, `stop` and `inject`.
+//! `restart`, `stop`, `inject`, `set` and `top`.
 
 mod crash;
 mod table;
@@ -14,7 +14,7 @@ use vcp_control::{Client, Hosts, Request, report};
 
 use crate::args::{
     HostArguments, InjectArguments, InspectArguments, LogsArguments, PsArguments, ReloadArguments,
-    TargetArguments, Usage,
+    SetArguments, TargetArguments, TopArguments, Usage,
 };
 use crate::run::runtime;
 
@@ -111,6 +111,54 @@ pub(crate) fn inject(arguments: &InjectArguments) -> Result<ExitCode> {
     done(&arguments.target, request, |done| {
         format!("{fault} injected into generation {}", done.generation)
     })
+}
+
+/// `vcp set`.
+pub(crate) fn set(arguments: &SetArguments) -> Result<ExitCode> {
+    // What can't be right need not be asked for.
+    let changes = vcp_config::Change::read(&arguments.changes);
+    let changes = changes.map_err(|error| Usage(error.to_string()))?;
+    let words: Vec<String> = changes.iter().map(ToString::to_string).collect();
+    let name = arguments.target.vcp.name.clone();
+    let said = words.join(" ");
+    runtime()?.block_on(async {
+        let target = &arguments.target;
+        let hosts = hosts(&target.host).await?;
+        complain_of(&hosts.silent);
+        let mut client = hosts.with_vcp_or_export(&target.vcp)?.client;
+        let request = Request::Set {
+            name: name.clone(),
+            changes: words,
+        };
+        let _: report::Done = client.ask(&request).await?;
+        print(&format!("{}: {said}\n", plain(&name)))?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// `vcp top`.
+pub(crate) fn top(arguments: &TopArguments) -> Result<ExitCode> {
+    let runtime = runtime()?;
+    let mut client = runtime.block_on(async {
+        let mut hosts = hosts(&arguments.host).await?;
+        complain_of(&hosts.silent);
+        if let Some(vcp) = &arguments.vcp {
+            return Ok(hosts.with(vcp)?.client);
+        }
+        match (hosts.found.pop(), hosts.found.is_empty()) {
+            (Some(found), true) => Ok(found.client),
+            (None, _) => bail!("no host is running"),
+            (Some(_), false) => bail!("several hosts are running: name a VCP of the one meant"),
+        }
+    })?;
+    let fetch = || runtime.block_on(client.ask::<vcp_meter::Snapshot>(&Request::Stats {}));
+    let options = vcp_meter::top::Options {
+        plain: arguments.plain,
+        once: arguments.once,
+        ..Default::default()
+    };
+    vcp_meter::top::run(fetch, options)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Asks for something to be done, and says so in one line.

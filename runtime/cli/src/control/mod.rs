@@ -1,19 +1,21 @@
 //! The host's side of its control socket: what `vcp ps`, `vcp reload` and the
 //! like are answered.
 
+mod set;
+mod stats;
 mod tell;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use vcp_config::Module as Named;
+use vcp_config::{HostConfig, Module as Named};
 use vcp_control::{
     Answer, Handler, Handling, Refusal, RefusalKind, Request, Server, place, report,
 };
-use vcp_core::{Cache, Engine, Injection, ReloadError, State};
+use vcp_core::{Cache, Engine, Injection, Limit, ReloadError, State};
 
 use crate::exports::Device;
 use crate::module;
@@ -27,13 +29,22 @@ const LOOK: Duration = Duration::from_millis(2);
 /// A VCP and what the operator said about it.
 pub(crate) struct Controlled {
     pub(crate) device: Device,
-    /// Its configuration as a file, without secrets.
-    pub(crate) config: String,
-    /// The most linear memory it may have, in bytes.
-    pub(crate) memory: u64,
+    /// Its configuration, and its exports'.
+    pub(crate) config: Mutex<HostConfig>,
+    /// The CPUs that its channel processor may run on; none: any.
+    pub(crate) pin: Vec<usize>,
+    /// The limits of its exports, by name.
+    pub(crate) limits: BTreeMap<String, Arc<Limit>>,
     /// Whether it keeps a spare.
     pub(crate) spare: bool,
     pub(crate) exports: Vec<report::Export>,
+}
+
+impl Controlled {
+    /// What is behind the lock is whole after any panic: it is only ever replaced.
+    pub(crate) fn config(&self) -> MutexGuard<'_, HostConfig> {
+        self.config.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Everything that runs in this process, and what is needed to load more.
@@ -150,6 +161,8 @@ impl Control {
                 Ok(done(&vcp, found))
             }
             Request::Inject { vcp, fault } => self.inject(&vcp, &fault),
+            Request::Set { name, changes } => self.set(&name, &changes),
+            Request::Stats {} => Ok(Answer::new(&self.snapshot())),
         }
     }
 

@@ -31,6 +31,7 @@ pub(super) fn summary(name: &str, vcp: &Controlled, started: Instant) -> Summary
 
 pub(super) fn inspection(name: &str, vcp: &Controlled, started: Instant) -> Inspection {
     let status = vcp.device.vcp.status();
+    let config = vcp.config();
     let spare = match (vcp.spare, status.spare) {
         (false, _) => "off",
         (true, false) => "preparing",
@@ -50,14 +51,18 @@ pub(super) fn inspection(name: &str, vcp: &Controlled, started: Instant) -> Insp
             exports::State::Ready(geometry) => Some(geometry.size),
             _ => None,
         },
-        memory_limit: vcp.memory,
+        memory_limit: config
+            .vcps
+            .values()
+            .next()
+            .map_or(0, |vcp| vcp.memory.bytes()),
         spare: spare.to_owned(),
         refusing: status.refusing,
         reload: reload.to_owned(),
         previous_module: status.previous,
         last_fault: vcp.device.vcp.reports().last().map(|report| line(report)),
         counters: counters(&vcp.device.vcp.stats()),
-        config: vcp.config.clone(),
+        config: config.to_toml(),
     }
 }
 
@@ -154,6 +159,10 @@ fn words(variant: impl std::fmt::Debug) -> String {
 
 pub(super) fn millis(length: Duration) -> u64 {
     u64::try_from(length.as_millis()).unwrap_or(u64::MAX)
+}
+
+pub(super) fn nanos(length: Duration) -> u64 {
+    u64::try_from(length.as_nanos()).unwrap_or(u64::MAX)
 }
 
 pub(super) fn micros(length: Duration) -> u64 {

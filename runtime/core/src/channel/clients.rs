@@ -1,23 +1,37 @@
 //! The clients of the block queue whose sockets this thread polls.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 
 use vcp_queue::{
     Answer, Client, ClientError, ClientId, ClientRequest, Data, Finished, Flushed, Geometry,
-    Submit, Table,
+    Operation, Submit, Table,
 };
 
 use super::poller::{Interest, Poller};
+use crate::clock::now;
+use crate::limit::{Attached, Limit};
 
 struct Slot {
     client: Box<dyn Client>,
     interest: Interest,
-    /// It stopped reading because the queue was full.
+    /// It stopped reading because the queue was full, or its limit reached.
     blocked: bool,
+    /// What its export may ask for.
+    limit: Option<Attached>,
+    /// It stopped for its limit, which opens again then; and since when.
+    limited: Option<Limited>,
     /// The size and block size of the device, as it was told; what it reckons
     /// with for as long as it is attached.
     told: Option<(u64, u32)>,
+}
+
+#[derive(Clone, Copy)]
+struct Limited {
+    since: u64,
+    until: u64,
 }
 
 /// All clients of one VCP.
@@ -26,6 +40,11 @@ pub(super) struct Clients {
     slots: BTreeMap<ClientId, Slot>,
     next: u64,
     blocked: usize,
+    /// Time that clients waited for their limits, in nanoseconds.
+    pub(super) limited_ns: u64,
+    /// Bytes that clients asked to read, and to write.
+    pub(super) read_bytes: u64,
+    pub(super) written_bytes: u64,
 }
 
 const READ: Interest = Interest {
@@ -34,7 +53,12 @@ const READ: Interest = Interest {
 };
 
 impl Clients {
-    pub(super) fn add(&mut self, client: Box<dyn Client>, poller: &Poller) -> io::Result<ClientId> {
+    pub(super) fn add(
+        &mut self,
+        client: Box<dyn Client>,
+        limit: Option<Arc<Limit>>,
+        poller: &Poller,
+    ) -> io::Result<ClientId> {
         self.next += 1;
         let id = ClientId(self.next);
         poller.add(client.fd(), id.0, READ)?;
@@ -45,6 +69,8 @@ impl Clients {
                 client,
                 interest: READ,
                 blocked: false,
+                limit: limit.map(Attached::to),
+                limited: None,
                 told: None,
             },
         );
@@ -76,8 +102,30 @@ impl Clients {
         };
         let was_blocked = std::mem::replace(&mut slot.blocked, false);
         self.blocked -= usize::from(was_blocked);
-        match slot.client.receive(&mut Queue { id, table }) {
+        let limited = slot.limited.take();
+        let mut queue = Queue {
+            id,
+            table,
+            limit: slot.limit.as_deref(),
+            opens: Cell::new(None),
+            read: 0,
+            written: 0,
+        };
+        let received = slot.client.receive(&mut queue);
+        let opens = queue.opens.get();
+        self.read_bytes += queue.read;
+        self.written_bytes += queue.written;
+        match received {
             Ok(blocked) => {
+                let time = now();
+                if let Some(limited) = limited {
+                    let waited = time.saturating_sub(limited.since);
+                    self.limited_ns += waited;
+                    slot.limit.iter().for_each(|limit| limit.waited(waited));
+                }
+                slot.limited = opens
+                    .filter(|_| blocked)
+                    .map(|until| Limited { since: time, until });
                 slot.blocked = blocked;
                 self.blocked += usize::from(blocked);
                 let interest = Interest {
@@ -95,6 +143,19 @@ impl Clients {
     /// Whether any client waits for room in the queue.
     pub(super) fn any_blocked(&self) -> bool {
         self.blocked > 0
+            && self
+                .slots
+                .values()
+                .any(|slot| slot.blocked && slot.limited.is_none())
+    }
+
+    /// When the first of those that wait for their limit may go on.
+    pub(super) fn limit_deadline(&self) -> Option<u64> {
+        if self.blocked == 0 {
+            return None;
+        }
+        let limited = self.slots.values().filter_map(|slot| slot.limited);
+        limited.map(|limited| limited.until).min()
     }
 
     /// Whether a client waits for room in the queue.
@@ -113,10 +174,11 @@ impl Clients {
         if self.blocked == 0 || !table.has_room(0) {
             return;
         }
+        let time = self.limit_deadline().map_or(0, |_| now());
         let blocked = self
             .slots
             .iter()
-            .filter(|(_, slot)| slot.blocked)
+            .filter(|(_, slot)| slot.blocked && slot.limited.is_none_or(|l| l.until <= time))
             .map(|(id, _)| *id);
         for id in blocked.collect::<Vec<_>>() {
             self.receive(id, table, poller);
@@ -229,14 +291,35 @@ fn answer<'a>(finished: &'a Finished, in_place: &'a [u8]) -> Answer<'a> {
 struct Queue<'a> {
     id: ClientId,
     table: &'a mut Table,
+    limit: Option<&'a Limit>,
+    /// It was told to wait until then, for its limit.
+    opens: Cell<Option<u64>>,
+    read: u64,
+    written: u64,
 }
 
 impl Submit for Queue<'_> {
     fn has_room(&self, payload: usize) -> bool {
+        if let Some(limit) = self.limit {
+            let time = now();
+            let opens = limit.opens(time);
+            if opens > time {
+                self.opens.set(Some(opens));
+                return false;
+            }
+        }
         self.table.has_room(payload)
     }
 
     fn submit(&mut self, request: ClientRequest) {
+        if let Some(limit) = self.limit {
+            limit.charge(u64::from(request.length), now());
+        }
+        match request.operation {
+            Operation::Read => self.read += u64::from(request.length),
+            Operation::Write => self.written += u64::from(request.length),
+            _ => {}
+        }
         self.table.submit(self.id, request);
     }
 

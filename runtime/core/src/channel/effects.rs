@@ -6,8 +6,9 @@ use vcp_queue::{Data, Finished, Geometry, Loan, Status};
 
 use super::convert::status_of;
 use super::stop::Leave;
-use super::{Channel, Effects, network, now};
+use super::{Channel, Effects, network};
 use crate::bindings::{block, types};
+use crate::clock::now;
 use crate::event::Event;
 use crate::fault::Fault;
 use crate::logging::{clean, line};

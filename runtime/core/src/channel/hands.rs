@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::thread::CpuSet;
@@ -23,7 +22,7 @@ pub(super) struct Hands {
     runtime: Option<tokio::runtime::Handle>,
     /// Jobs given and not done.
     waiting: Arc<AtomicUsize>,
-    thread: Option<(Sender<Job>, JoinHandle<()>)>,
+    jobs: Option<Sender<Job>>,
 }
 
 impl Hands {
@@ -33,7 +32,7 @@ impl Hands {
             affinity,
             runtime: tokio::runtime::Handle::try_current().ok(),
             waiting: Arc::default(),
-            thread: None,
+            jobs: None,
         }
     }
 
@@ -57,7 +56,7 @@ impl Hands {
     }
 
     fn start(&mut self) -> Option<&Sender<Job>> {
-        if self.thread.is_none() {
+        if self.jobs.is_none() {
             let (jobs, todo) = channel::<Job>();
             let (affinity, runtime) = (self.affinity, self.runtime.clone());
             let work = move || {
@@ -73,20 +72,21 @@ impl Hands {
             };
             let builder = std::thread::Builder::new().name(self.name.clone());
             match builder.spawn(work) {
-                Ok(thread) => self.thread = Some((jobs, thread)),
+                Ok(_thread) => self.jobs = Some(jobs),
                 Err(error) => tracing::warn!("starting {}: {error}", self.name),
             }
         }
-        self.thread.as_ref().map(|(jobs, _)| jobs)
+        self.jobs.as_ref()
     }
 
-    /// Waits until everything is done.
-    pub(super) fn finish(self) {
-        if let Some((jobs, thread)) = self.thread {
-            drop(jobs);
-            if thread.join().is_err() {
-                tracing::error!("{} panicked", self.name);
-            }
+    /// Has `last` done when everything else is, and nothing after it. Nobody waits
+    /// for that here.
+    pub(super) fn finish(self, last: impl FnOnce() + Send + 'static) {
+        let Some(jobs) = self.jobs else {
+            return last();
+        };
+        if let Err(returned) = jobs.send(Box::new(last)) {
+            (returned.0)();
         }
     }
 }

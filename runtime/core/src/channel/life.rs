@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime};
 use vcp_queue::{Area, Status};
 use vcp_supervisor::{Cause, Decision, Phase};
 
-use super::{Channel, now};
+use super::Channel;
+use crate::clock::now;
 use crate::event::{Event, Next};
 use crate::fault::Fault;
 use crate::guest::{Autopsy, Death, Guest, Injection};
@@ -16,13 +17,13 @@ use crate::status::State;
 
 impl Channel {
     /// Does what is due.
-    pub(super) fn supervise(&mut self, time: u64) {
+    pub(super) async fn supervise(&mut self, time: u64) {
         loop {
             match self.supervisor.due(time) {
                 Decision::Wait => break,
                 // One a turn: whoever wants it to stop is to be heard.
                 Decision::Start => {
-                    self.start_instance();
+                    self.start_instance().await;
                     break;
                 }
                 Decision::Hold => self.hold("it was held".to_owned()),
@@ -33,7 +34,7 @@ impl Channel {
                     self.roll_back(&format!("it was not ready within {within:?}"));
                 }
                 Decision::Settle => self.settle(),
-                Decision::Expire => self.expire(),
+                Decision::Expire => self.expire().await,
             }
         }
         if self.supervisor.refuses() && !self.table.is_empty() {
@@ -42,13 +43,13 @@ impl Channel {
     }
 
     /// Starts the next instance of the module: the spare, if there is one.
-    pub(super) fn start_instance(&mut self) {
+    pub(super) async fn start_instance(&mut self) {
         let generation = self.supervisor.started(now());
         match self.take_spare(generation) {
             Some(guest) => self.install(guest),
-            None => match self.setup.blueprint.build(generation, now()) {
+            None => match self.setup.blueprint.build(generation, now()).await {
                 Ok(guest) => self.install(guest),
-                Err(death) => self.bury(death),
+                Err(death) => self.bury(death).await,
             },
         }
     }
@@ -57,6 +58,13 @@ impl Channel {
     pub(super) fn install(&mut self, guest: Guest) {
         let data = guest.areas.data;
         self.area = Area::new(data.address, data.length);
+        let depth = self
+            .setup
+            .plan
+            .allowance
+            .queue_depth
+            .load(Ordering::Relaxed);
+        self.table.set_depth(depth.min(guest.queue_depth) as usize);
         self.guest = Some(guest);
         self.ready_now = false;
         self.stalling = false;
@@ -70,17 +78,17 @@ impl Channel {
     }
 
     /// The instance died, or someone wants it to have died.
-    pub(super) fn on_fault(&mut self, fault: Fault) {
+    pub(super) async fn on_fault(&mut self, fault: Fault) {
         let autopsy = match &mut self.guest {
-            Some(guest) => guest.autopsy(),
+            Some(guest) => guest.autopsy().await,
             None => Autopsy::default(),
         };
-        self.bury(Death { fault, autopsy });
+        self.bury(Death { fault, autopsy }).await;
     }
 
     /// The instance is gone. Its memory goes with it; what it had not answered
     /// stays in the table for the next one.
-    pub(super) fn bury(&mut self, death: Death) {
+    pub(super) async fn bury(&mut self, death: Death) {
         let fault = death.fault.clone();
         let held = self.table.outstanding();
         self.drop_instance();
@@ -119,7 +127,7 @@ impl Channel {
             Decision::Hold => self.hold(fault.to_string()),
             Decision::RollBack => self.roll_back(&fault.to_string()),
             // If another was to take over anyway, it does so now.
-            _ => self.try_switch(),
+            _ => self.try_switch().await,
         }
         self.publish();
     }
@@ -178,34 +186,56 @@ impl Channel {
     /// The path has been gone for too long. An instance that still holds some of
     /// what is answered now makes way for a fresh one, so that none of it can
     /// reach the device later.
-    fn expire(&mut self) {
+    async fn expire(&mut self) {
         self.refuse_all(Status::IoError);
         self.emit(Event::Expired);
         if self.guest.is_some() {
             self.drop_instance();
-            self.start_instance();
+            self.start_instance().await;
         }
         self.publish();
     }
 
     /// An operator wants a fresh instance. That is no fault, and no policy is
     /// asked.
-    pub(super) fn restart(&mut self) {
+    pub(super) async fn restart(&mut self) {
         if self.leaving() || self.link_is_gone() {
             return;
         }
         if self.guest.is_some() {
             self.drop_instance();
             self.table.restart();
-            self.start_instance();
+            self.start_instance().await;
         } else {
             self.supervisor.revive(now());
         }
         self.publish();
     }
 
+    /// An operator gives it more memory, or less.
+    pub(super) fn set_memory(&mut self, bytes: usize) {
+        let allowance = &self.setup.plan.allowance;
+        allowance.memory.store(bytes, Ordering::Relaxed);
+        if let Some(guest) = &mut self.guest {
+            guest.set_memory(bytes);
+        }
+        // One that was made by what held before is of no use.
+        self.forget_spare();
+        self.want_spare();
+    }
+
+    /// An operator gives it a longer queue, or a shorter one.
+    pub(super) fn set_queue_depth(&mut self, depth: usize) {
+        let allowance = &self.setup.plan.allowance;
+        let told = u32::try_from(depth).unwrap_or(u32::MAX);
+        allowance.queue_depth.store(told, Ordering::Relaxed);
+        let known = self.guest.as_ref().map_or(told, |guest| guest.queue_depth);
+        self.table.set_depth(told.min(known) as usize);
+        self.again = true;
+    }
+
     /// An operator wants a fault.
-    pub(super) fn inject(&mut self, what: Injection) -> Result<(), Fault> {
+    pub(super) async fn inject(&mut self, what: Injection) -> Result<(), Fault> {
         let Some(guest) = &mut self.guest else {
             return Ok(());
         };
@@ -223,7 +253,7 @@ impl Channel {
                 self.corrupting = true;
                 self.deadline = Some(0);
             }
-            _ => return Err(guest.sabotage(what)),
+            _ => return Err(guest.sabotage(what).await),
         }
         Ok(())
     }

@@ -1,22 +1,25 @@
-//! The channel processor: one thread that runs one VCP and polls everything that
-//! VCP's queues end in.
+//! A channel: what runs one VCP and polls everything that VCP's queues end in. It
+//! is a future that its channel processor polls (`processor/`).
 //!
 //! A turn of the loop waits for something to happen, gathers all that has
 //! happened into one batch of events, calls the guest once, and carries out the
-//! batch of effects. Nothing here blocks but the wait.
+//! batch of effects. Nothing here blocks but the wait, and that only where nobody
+//! else needs the thread.
 //!
 //! | file | subject |
 //! |---|---|
-//! | `mod` | the state of the thread, and its loop |
+//! | `mod` | the state of the channel, and its loop |
 //! | `turn` | one turn: wait, gather, call |
 //! | `effects` | carrying out what the guest wants |
 //! | `life` | instances: their start, their death, what follows |
 //! | `reload`, `prepare` | another module in the place of one that runs; spares |
 //! | `hands` | a thread for what would hold up the data path |
 //! | `stop` | the end of it all |
+//! | `account` | what is counted |
 //! | `clients`, `network`, `streams`, `poller` | what the queues end in |
 //! | `convert` | between the queue's words and the table's |
 
+mod account;
 mod clients;
 mod convert;
 mod effects;
@@ -31,12 +34,13 @@ mod stop;
 mod streams;
 mod turn;
 
+use std::convert::Infallible;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
 use rustix::thread::CpuSet;
-use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use vcp_queue::{Area, Client, Geometry, Link, Status, Table};
@@ -47,8 +51,11 @@ use crate::bucket::Bucket;
 use crate::event::{Event, ReloadError, Reloaded};
 use crate::guest::{Blueprint, Effects, Events, Guest, Injection, Plan};
 use crate::journal::Journal;
+use crate::limit::Limit;
 use crate::module::Module;
+use crate::processor::Spin;
 use crate::status::Shared;
+use account::Standstill;
 use clients::Clients;
 use hands::Hands;
 use network::Network;
@@ -66,7 +73,7 @@ pub(crate) use poller::Waker;
 const NOTICE_BURST: u32 = 8192;
 const NOTICES_PER_SECOND: u32 = 256;
 
-/// What the thread is started with.
+/// What a channel is started with.
 pub(crate) struct Setup {
     pub(crate) plan: Arc<Plan>,
     pub(crate) blueprint: Blueprint,
@@ -85,12 +92,16 @@ pub(crate) struct Setup {
     /// Where threads that help this one may run.
     pub(crate) affinity: Option<CpuSet>,
     pub(crate) events: UnboundedSender<Event>,
+    /// The longest that a wait may begin awake, in nanoseconds.
+    pub(crate) spin: u64,
+    /// Dropped when nothing of the VCP is left.
+    pub(crate) done: Sender<Infallible>,
 }
 
 /// What other threads tell a channel processor.
 pub(crate) enum Command {
     /// A new client of the block queue.
-    Attach(Box<dyn Client>),
+    Attach(Box<dyn Client>, Option<Arc<Limit>>),
     /// Finish and end.
     Stop,
     /// Have the instance fail.
@@ -102,11 +113,15 @@ pub(crate) enum Command {
         module: Module,
         answer: oneshot::Sender<Result<Reloaded, ReloadError>>,
     },
+    /// The most linear memory from now on, in bytes.
+    Memory(usize),
+    /// The most requests at a time from now on.
+    QueueDepth(usize),
     /// An instance that was asked for is there, or could not be made.
     Prepared(Prepared),
 }
 
-/// The state of the thread.
+/// The state of one VCP's channel.
 pub(crate) struct Channel {
     setup: Setup,
     shared: Arc<Shared>,
@@ -153,9 +168,13 @@ pub(crate) struct Channel {
     journal: Journal,
     crashes: u64,
     hands: Hands,
+    /// Its processor's bell has rung.
+    called: bool,
+    spin: Spin,
+    still: Standstill,
 }
 
-/// Whether the thread goes on.
+/// Whether it goes on.
 #[derive(PartialEq, Eq)]
 enum Flow {
     Continue,
@@ -163,15 +182,17 @@ enum Flow {
 }
 
 impl Channel {
-    /// Makes the thread's state; the waker is for those who send commands.
+    /// Makes the channel; the waker is for those who send commands.
     pub(crate) fn new(
         mut setup: Setup,
         shared: Arc<Shared>,
         own: Sender<Command>,
         mailbox: Receiver<Command>,
+        bell: Arc<OwnedFd>,
     ) -> std::io::Result<(Self, Waker)> {
-        let poller = Poller::new()?;
+        let poller = Poller::new(bell)?;
         let waker = poller.waker();
+        let spin = Spin::new(setup.spin);
         let network = match setup.link.take() {
             Some(link) => Some(Network::new(link, &poller)?),
             None => None,
@@ -211,17 +232,25 @@ impl Channel {
             notices: Bucket::new(NOTICE_BURST, NOTICES_PER_SECOND),
             journal: Journal::default(),
             crashes: 0,
+            called: false,
+            spin,
+            still: Standstill::default(),
         };
         Ok((channel, waker))
     }
 
+    /// Ready when one of its descriptors is.
+    pub(crate) fn poller(&self) -> Arc<OwnedFd> {
+        self.poller.descriptor()
+    }
+
     /// Runs until the VCP has stopped.
-    pub(crate) fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         loop {
-            match self.turn() {
+            match self.turn().await {
                 Ok(Flow::Continue) => {}
                 Ok(Flow::End) => break,
-                Err(fault) => self.on_fault(fault),
+                Err(fault) => self.on_fault(fault).await,
             }
         }
         // Clients see their connections close; nothing of the guest is left.
@@ -229,10 +258,12 @@ impl Channel {
         self.forget_spare();
         let events = self.setup.events.clone();
         // What was still to be taken apart is gone when the last event comes.
-        let Self { hands, .. } = self;
-        hands.finish();
-        // Nobody listening is nobody to tell.
-        let _ = events.send(Event::Stopped);
+        let Self { hands, setup, .. } = self;
+        hands.finish(move || {
+            // Nobody listening is nobody to tell.
+            let _ = events.send(Event::Stopped);
+            drop(setup.done);
+        });
     }
 
     fn refuse_all(&mut self, status: Status) {
@@ -246,12 +277,6 @@ impl Channel {
         // Nobody listening is nobody to tell.
         let _ = self.setup.events.send(event);
     }
-}
-
-/// The monotonic clock in nanoseconds: `vcp:io/types.instant`.
-fn now() -> u64 {
-    let time = clock_gettime(ClockId::Monotonic);
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
 fn empty_events() -> Events {

@@ -7,6 +7,9 @@ use std::sync::Arc;
 
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 
+use crate::clock::now;
+use crate::processor::Spin;
+
 /// What a descriptor is polled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Interest {
@@ -36,19 +39,33 @@ pub(super) struct Ready {
 
 /// The token of the waker; owners of descriptors use others.
 const WAKER: u64 = u64::MAX;
+/// The token of the processor's bell. It is not cleared here: that is for who
+/// reads the message.
+const BELL: u64 = u64::MAX - 2;
 
 /// Descriptors polled by one thread, level-triggered.
 pub(super) struct Poller {
-    epoll: OwnedFd,
+    epoll: Arc<OwnedFd>,
     waker: Waker,
+}
+
+/// Who woke a wait, beside descriptors.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Woken {
+    /// Someone who has a command.
+    pub(super) waker: bool,
+    /// Someone who has a message for the channel processor.
+    pub(super) bell: bool,
 }
 
 /// Events taken by one wait; the rest is still there at the next.
 const BATCH: usize = 64;
 
 impl Poller {
-    pub(super) fn new() -> io::Result<Self> {
+    pub(super) fn new(bell: Arc<OwnedFd>) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let data = epoll::EventData::new_u64(BELL);
+        epoll::add(&epoll, &bell, data, epoll::EventFlags::IN)?;
         let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         epoll::add(
             &epoll,
@@ -57,7 +74,13 @@ impl Poller {
             epoll::EventFlags::IN,
         )?;
         let waker = Waker(Arc::new(event));
+        let epoll = Arc::new(epoll);
         Ok(Self { epoll, waker })
+    }
+
+    /// The descriptor that is ready when one of those polled is.
+    pub(super) fn descriptor(&self) -> Arc<OwnedFd> {
+        Arc::clone(&self.epoll)
     }
 
     pub(super) fn waker(&self) -> Waker {
@@ -94,13 +117,39 @@ impl Poller {
         let _ = epoll::delete(&self.epoll, fd);
     }
 
-    /// Waits until something happens or `nanoseconds` have passed. Returns
-    /// whether the waker was used; what else happened is put into `ready`.
+    /// Waits until something happens or `nanoseconds` have passed, awake at first if
+    /// that pays. Returns who woke it; what else happened is put into `ready`.
     pub(super) fn wait(
         &self,
         nanoseconds: Option<u64>,
+        spin: &mut Spin,
         ready: &mut Vec<Ready>,
-    ) -> io::Result<bool> {
+    ) -> io::Result<Woken> {
+        let most = match nanoseconds {
+            Some(0) => return self.look(nanoseconds, ready),
+            Some(limit) => spin.time().min(limit),
+            None => spin.time(),
+        };
+        if most == 0 {
+            return self.look(nanoseconds, ready);
+        }
+        let began = now();
+        loop {
+            let woken = self.look(Some(0), ready)?;
+            let waited = now().saturating_sub(began);
+            if woken.any() || !ready.is_empty() || waited >= most {
+                spin.learn(waited);
+                let over = woken.any() || !ready.is_empty() || nanoseconds == Some(most);
+                return if over {
+                    Ok(woken)
+                } else {
+                    self.look(nanoseconds.map(|ns| ns.saturating_sub(waited)), ready)
+                };
+            }
+        }
+    }
+
+    fn look(&self, nanoseconds: Option<u64>, ready: &mut Vec<Ready>) -> io::Result<Woken> {
         ready.clear();
         let timeout = nanoseconds.map(|ns| Timespec {
             tv_sec: (ns / 1_000_000_000).min(1 << 30) as i64,
@@ -112,12 +161,16 @@ impl Poller {
             Err(rustix::io::Errno::INTR) => &[],
             Err(error) => return Err(error.into()),
         };
-        let mut woken = false;
+        let mut woken = Woken::default();
         for event in events {
             let (token, flags) = (event.data.u64(), event.flags);
             if token == WAKER {
-                woken = true;
+                woken.waker = true;
                 self.waker.clear();
+                continue;
+            }
+            if token == BELL {
+                woken.bell = true;
                 continue;
             }
             let broken = flags.intersects(epoll::EventFlags::ERR | epoll::EventFlags::HUP);
@@ -131,6 +184,12 @@ impl Poller {
             });
         }
         Ok(woken)
+    }
+}
+
+impl Woken {
+    fn any(self) -> bool {
+        self.waker || self.bell
     }
 }
 

@@ -4,9 +4,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use super::{Channel, Command, now};
+use super::{Channel, Command};
+use crate::clock::now;
 use crate::fault::Fault;
 use crate::guest::{Blueprint, Death, Guest};
+use crate::processor::pace::block_on;
 
 /// What an instance is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,9 +112,9 @@ impl Channel {
         self.spare.round += 1;
     }
 
-    pub(super) fn on_prepared(&mut self, prepared: Prepared) {
+    pub(super) async fn on_prepared(&mut self, prepared: Prepared) {
         if prepared.purpose == Purpose::Reload {
-            return self.reload_prepared(prepared);
+            return self.reload_prepared(prepared).await;
         }
         if prepared.round != self.spare.round {
             if let Ok(guest) = prepared.result {
@@ -140,7 +142,7 @@ impl Channel {
 }
 
 fn make(blueprint: &Blueprint, generation: u32) -> Result<Box<Guest>, Death> {
-    let guest = blueprint.build_aside(generation, now())?;
+    let guest = block_on(blueprint.build_aside(generation, now()))?;
     guest.touch(TOUCHED);
     Ok(Box::new(guest))
 }

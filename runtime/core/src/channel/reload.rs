@@ -8,8 +8,9 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use vcp_supervisor::Phase;
 
+use super::Channel;
 use super::prepare::{Prepared, Purpose};
-use super::{Channel, now};
+use crate::clock::now;
 use crate::event::{Event, ReloadError, Reloaded};
 use crate::guest::{Blueprint, Guest};
 use crate::module::Module;
@@ -82,7 +83,7 @@ impl Channel {
         self.publish();
     }
 
-    pub(super) fn reload_prepared(&mut self, prepared: Prepared) {
+    pub(super) async fn reload_prepared(&mut self, prepared: Prepared) {
         let Some(mut reload) = self.reload.take() else {
             return;
         };
@@ -107,7 +108,7 @@ impl Channel {
                 }));
                 self.reload = Some(reload);
                 self.table.set_draining(true);
-                self.try_switch();
+                self.try_switch().await;
             }
         }
         self.publish();
@@ -122,7 +123,7 @@ impl Channel {
     }
 
     /// Switches, if the old instance is done or its time is up.
-    pub(super) fn try_switch(&mut self) {
+    pub(super) async fn try_switch(&mut self) {
         let time = now();
         let Some(Reload {
             stage: Stage::Draining(draining),
@@ -143,7 +144,11 @@ impl Channel {
             && draining.generation == self.supervisor.generation() + 1
             && draining.guest.hands_over();
         let old = self.guest.as_mut().filter(|old| both && old.hands_over());
-        let state = match old.map(|old| old.snapshot(time)) {
+        let taken = match old {
+            Some(old) => Some(old.snapshot(time).await),
+            None => None,
+        };
+        let state = match taken {
             Some(Ok(Ok(state))) => Some(state),
             // It will have something in a moment.
             Some(Ok(Err(why))) if !over => {
@@ -155,11 +160,11 @@ impl Channel {
             // of the old one would be reported for is over anyway.
             _ => None,
         };
-        self.switch(time, state);
+        self.switch(time, state).await;
     }
 
     /// The new instance takes over.
-    fn switch(&mut self, time: u64, state: Option<Vec<u8>>) {
+    async fn switch(&mut self, time: u64, state: Option<Vec<u8>>) {
         let Some(Reload {
             blueprint,
             answer,
@@ -176,21 +181,23 @@ impl Channel {
         } = *draining;
         let held = self.table.outstanding();
         // A state that the new one does not take leaves it half made.
-        let restored = state.map(|state| match guest.restore(time, state) {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(why)) => Err(why),
-            Err(fault) => Err(fault.to_string()),
-        });
+        let restored = match state {
+            Some(state) => Some(match guest.restore(time, state).await {
+                Ok(done) => done,
+                Err(fault) => Err(fault.to_string()),
+            }),
+            None => None,
+        };
         let handed_over = matches!(restored, Some(Ok(())));
         let next = self.supervisor.generation() + 1;
         let successor = match restored {
             Some(Err(why)) => {
                 let vcp = &*self.setup.plan.name;
                 tracing::warn!(vcp, "the state was not taken over: {why}");
-                blueprint.build(next, time)
+                blueprint.build(next, time).await
             }
             // Another instance was started meanwhile, and has its number.
-            None if generation != next => blueprint.build(next, time),
+            None if generation != next => blueprint.build(next, time).await,
             _ => Ok(guest),
         };
         if handed_over {
@@ -219,7 +226,8 @@ impl Channel {
         });
         match successor {
             Ok(guest) => self.install(guest),
-            Err(death) => self.bury(death),
+            // What buries may switch: it is behind a pointer because of that.
+            Err(death) => Box::pin(self.bury(death)).await,
         }
     }
 

@@ -3,8 +3,9 @@
 use vcp_queue::Status;
 use vcp_supervisor::Phase;
 
-use super::{Channel, Flow, now};
+use super::{Channel, Flow};
 use crate::bindings::control;
+use crate::clock::now;
 
 /// How long a VCP may take to finish what it holds, and then to take its leave.
 /// Together they keep to the 5 seconds within which a host is to be gone.

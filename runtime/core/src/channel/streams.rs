@@ -54,7 +54,7 @@ impl Streams {
     }
 
     pub(super) fn owns(token: u64) -> bool {
-        token & TOKEN != 0 && token < u64::MAX - 1
+        token & TOKEN != 0 && token < u64::MAX - 2
     }
 
     /// The instance is gone, and its streams with it.

@@ -1,23 +1,25 @@
 //! One turn of the loop: wait, gather, call; `effects` carries out.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use vcp_queue::{ClientId, Loan, Source};
 use vcp_supervisor::Phase;
 
 use super::convert::request_of;
-use super::{Channel, Command, Events, Flow, Leave, Streams, empty_events, network, now};
+use super::{Channel, Command, Events, Flow, Leave, Streams, empty_events, network};
 use crate::bindings::{block, types};
+use crate::clock::now;
 use crate::fault::Fault;
+use crate::processor::pace::{self, Pause};
 use crate::report::What;
 use crate::settings::nanoseconds;
 
 impl Channel {
-    pub(super) fn turn(&mut self) -> Result<Flow, Fault> {
+    pub(super) async fn turn(&mut self) -> Result<Flow, Fault> {
         let timeout = self.timeout();
         self.again = false;
         let mut ready = std::mem::take(&mut self.ready);
-        let woken = match self.poller.wait(timeout, &mut ready) {
+        let woken = match self.rest(timeout, &mut ready).await {
             Ok(woken) => woken,
             Err(error) => {
                 self.die(format!("polling: {error}"));
@@ -25,13 +27,13 @@ impl Channel {
             }
         };
         if woken {
-            self.read_mailbox();
+            self.read_mailbox().await;
         }
         let mut events = empty_events();
         let listened = self.listen(&ready, &mut events);
         self.ready = ready;
         listened?;
-        if self.advance() == Flow::End {
+        if self.advance().await == Flow::End {
             return Ok(Flow::End);
         }
         if !self.leaving() {
@@ -39,10 +41,45 @@ impl Channel {
         }
         self.issue(&mut events);
         self.answer_done();
-        self.call(events)?;
+        self.call(events).await?;
         self.count();
         self.check_progress()?;
         Ok(Flow::Continue)
+    }
+
+    /// Waits until something happens or so many nanoseconds have passed, and gives
+    /// the thread to others meanwhile.
+    async fn rest(
+        &mut self,
+        timeout: Option<u64>,
+        ready: &mut Vec<super::Ready>,
+    ) -> std::io::Result<bool> {
+        let leave = pace::leave();
+        if leave.sleep && leave.back_at > 0 && !self.called {
+            let began = now();
+            if began < leave.back_at {
+                let woken = self.poller.wait(timeout, &mut self.spin, ready)?;
+                self.called = woken.bell;
+                return Ok(woken.waker);
+            }
+        }
+        let until = timeout.map(|timeout| now().saturating_add(timeout));
+        // With a message for the thread, it is to have it at once.
+        let called = std::mem::take(&mut self.called);
+        pace::pause(if called {
+            Pause::Called
+        } else {
+            Pause::Rest(until)
+        })
+        .await;
+        let left = if pace::leave().sleep {
+            until.map(|until| until.saturating_sub(now()))
+        } else {
+            Some(0)
+        };
+        let woken = self.poller.wait(left, &mut self.spin, ready)?;
+        self.called = woken.bell;
+        Ok(woken.waker)
     }
 
     /// How long there is nothing to do but wait.
@@ -64,36 +101,41 @@ impl Channel {
             supervisor,
             self.reload_deadline(),
             self.progress_deadline(),
+            self.clients.limit_deadline().filter(|_| !self.leaving()),
         ];
         let next = [deadline, news, again].into_iter().chain(others);
         Some(next.flatten().min()?.saturating_sub(now()))
     }
 
-    fn read_mailbox(&mut self) {
+    async fn read_mailbox(&mut self) {
         while let Ok(command) = self.mailbox.try_recv() {
             match command {
                 // Nothing new is taken on, and nobody would read from it.
-                Command::Attach(_) if self.leaving() => {}
-                Command::Attach(client) => match self.clients.add(client, &self.poller) {
-                    // It may have sent something before it was handed over.
-                    Ok(id) => {
-                        if let Some(geometry) = &self.settled {
-                            self.clients.tell(geometry);
+                Command::Attach(..) if self.leaving() => {}
+                Command::Attach(client, limit) => {
+                    match self.clients.add(client, limit, &self.poller) {
+                        // It may have sent something before it was handed over.
+                        Ok(id) => {
+                            if let Some(geometry) = &self.settled {
+                                self.clients.tell(geometry);
+                            }
+                            self.clients.receive(id, &mut self.table, &self.poller);
                         }
-                        self.clients.receive(id, &mut self.table, &self.poller);
+                        Err(error) => tracing::error!("polling a client: {error}"),
                     }
-                    Err(error) => tracing::error!("polling a client: {error}"),
-                },
+                }
                 Command::Stop => self.begin_stop(),
                 // A fault does not hold up the commands behind it.
                 Command::Inject(what) => {
-                    if let Err(fault) = self.inject(what) {
-                        self.on_fault(fault);
+                    if let Err(fault) = self.inject(what).await {
+                        self.on_fault(fault).await;
                     }
                 }
-                Command::Restart => self.restart(),
+                Command::Restart => self.restart().await,
                 Command::Reload { module, answer } => self.begin_reload(module, answer),
-                Command::Prepared(prepared) => self.on_prepared(prepared),
+                Command::Memory(bytes) => self.set_memory(bytes),
+                Command::QueueDepth(depth) => self.set_queue_depth(depth),
+                Command::Prepared(prepared) => self.on_prepared(prepared).await,
             }
         }
     }
@@ -166,13 +208,13 @@ impl Channel {
     }
 
     /// Moves on with what has its time.
-    fn advance(&mut self) -> Flow {
+    async fn advance(&mut self) -> Flow {
         let time = now();
         if self.leaving() {
             return self.advance_leave(time);
         }
-        self.try_switch();
-        self.supervise(time);
+        self.try_switch().await;
+        self.supervise(time).await;
         Flow::Continue
     }
 
@@ -208,7 +250,7 @@ impl Channel {
     }
 
     /// Calls the guest if there is anything to tell it, and does what it wants.
-    fn call(&mut self, mut events: Events) -> Result<(), Fault> {
+    async fn call(&mut self, mut events: Events) -> Result<(), Fault> {
         let Some(guest) = &mut self.guest else {
             return Ok(());
         };
@@ -231,9 +273,10 @@ impl Channel {
             return Ok(());
         }
         let fuel_before = guest.fuel;
-        let mut effects = guest.process(&events)?;
+        let mut effects = guest.process(&events).await?;
         let counters = &self.shared.counters;
         counters.calls.fetch_add(1, Ordering::Relaxed);
+        counters.batches.add(events.requests.len());
         counters
             .fuel
             .fetch_add(guest.fuel - fuel_before, Ordering::Relaxed);
@@ -274,16 +317,6 @@ impl Channel {
             _ if !self.ready_now => Fault::NotReady { limit },
             held => Fault::Stalled { limit, held },
         })
-    }
-
-    fn count(&self) {
-        let counters = &self.shared.counters;
-        let set = |counter: &AtomicU64, value: usize| {
-            counter.store(value as u64, Ordering::Relaxed);
-        };
-        set(&counters.clients, self.clients.len());
-        set(&counters.unanswered, self.table.len());
-        set(&counters.held, self.table.outstanding());
     }
 
     /// Answers what the table finished by itself.

@@ -1,23 +1,23 @@
 //! Everything an instance is made from. It may be made on any thread.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use wasmtime::component::{Instance, InstancePre, Linker};
 use wasmtime::{Store, Trap};
 
-use super::run::run;
 use super::{Boundary, Death, Ended, Exports, Guest, Limits, NOTHING, Saboteur};
 use crate::bindings::{DeviceWorld, ProcessorWorld, control, processor};
 use crate::fault::{self, Fault};
+use crate::fuel::Rate;
 use crate::logging::{Logger, clean};
 use crate::memory::{self, GuestMemory};
 use crate::module::Module;
+use crate::processor::pace::within;
 use crate::state::{DirectoryGrant, State};
 use crate::world::World;
 
-/// Fuel after which a call gives way for a moment, about 0.1 ms.
-const YIELD_INTERVAL: u64 = 1_000_000;
 /// Bytes of entries, lists and text that a call may give or a host function take.
 const MAX_BATCH: usize = 16 << 20;
 /// The least time that an instance has for its start where nobody waits for it.
@@ -28,12 +28,22 @@ pub(crate) struct Plan {
     pub(crate) name: Arc<str>,
     pub(crate) linker: Linker<State>,
     pub(crate) config: Vec<(String, String)>,
-    pub(crate) queue_depth: u32,
+    pub(crate) allowance: Allowance,
     pub(crate) limits: Limits,
     pub(crate) grants: Vec<DirectoryGrant>,
     pub(crate) network: Option<processor::Network>,
     pub(crate) saboteur: Saboteur,
     pub(crate) boundary: Arc<Boundary>,
+    pub(crate) rate: Arc<Rate>,
+}
+
+/// What an operator can change while the VCP runs; the next instance is made by it.
+#[derive(Debug)]
+pub(crate) struct Allowance {
+    /// Linear memory, in bytes.
+    pub(crate) memory: AtomicUsize,
+    /// Requests given at a time.
+    pub(crate) queue_depth: AtomicU32,
 }
 
 /// A module that is ready to be instantiated. Cheap to clone.
@@ -60,33 +70,39 @@ impl Blueprint {
 
     /// Makes an instance beside one that serves, when nothing else wants to run:
     /// the clock is no measure of it then, and its fuel is what limits it.
-    pub(crate) fn build_aside(&self, generation: u32, now: u64) -> Result<Guest, Death> {
+    pub(crate) async fn build_aside(&self, generation: u32, now: u64) -> Result<Guest, Death> {
         let limits = Limits {
             time: self.plan.limits.time.max(ASIDE),
             ..self.plan.limits
         };
-        let mut guest = self.build_within(generation, now, limits)?;
+        let mut guest = self.build_within(generation, now, limits).await?;
         guest.limits = self.plan.limits;
         Ok(guest)
     }
 
     /// Makes an instance, and calls its `init`.
-    pub(crate) fn build(&self, generation: u32, now: u64) -> Result<Guest, Death> {
-        self.build_within(generation, now, self.plan.limits)
+    pub(crate) async fn build(&self, generation: u32, now: u64) -> Result<Guest, Death> {
+        self.build_within(generation, now, self.plan.limits).await
     }
 
-    fn build_within(&self, generation: u32, now: u64, limits: Limits) -> Result<Guest, Death> {
+    async fn build_within(
+        &self,
+        generation: u32,
+        now: u64,
+        limits: Limits,
+    ) -> Result<Guest, Death> {
         let plan = &*self.plan;
         let start = self.start(generation, now)?;
         let mut store = self.store(generation)?;
+        let quantum = plan.rate.quantum();
         let metered = store.set_fuel(limits.fuel).is_ok();
         if metered {
             store
-                .fuel_async_yield_interval(Some(YIELD_INTERVAL))
+                .fuel_async_yield_interval(Some(quantum))
                 .map_err(|e| Fault::Instantiate(format!("{e:#}")))?;
         }
         let instantiate = self.linked.instantiate_async(&mut store);
-        let (instance, memories) = memory::collect(|| run(instantiate, limits.time));
+        let (instance, memories) = memory::collect(within(instantiate, limits.time)).await;
         let instance = instance
             .map_err(|_late| too_late(limits.time))?
             .map_err(|error| failed(&error, limits.fuel))?;
@@ -103,20 +119,23 @@ impl Blueprint {
             },
             limits,
             metered,
+            queue_depth: start.queue_depth,
             fuel: 0,
             cut: None,
             saboteur: Arc::clone(&plan.saboteur),
             boundary: Arc::clone(&plan.boundary),
+            rate: Arc::clone(&plan.rate),
+            quantum,
             backtrace: String::new(),
             core: None,
             lost: false,
         };
         guest.find_handover(instance);
-        match guest.prepare(&start, plan.network.as_ref()) {
+        match guest.prepare(&start, plan.network.as_ref()).await {
             Ok(()) => Ok(guest),
             Err(fault) => Err(Death {
                 fault,
-                autopsy: guest.autopsy(),
+                autopsy: guest.autopsy().await,
             }),
         }
     }
@@ -130,7 +149,7 @@ impl Blueprint {
             now,
             seed,
             config: self.plan.config.clone(),
-            queue_depth: self.plan.queue_depth,
+            queue_depth: self.plan.allowance.queue_depth.load(Ordering::Relaxed),
         })
     }
 
@@ -138,7 +157,8 @@ impl Blueprint {
         let plan = &*self.plan;
         let logger = Logger::new(Arc::clone(&plan.name), generation);
         let boundary = Arc::clone(&plan.boundary);
-        let state = State::new(&plan.grants, plan.limits.memory, logger, boundary)
+        let memory = plan.allowance.memory.load(Ordering::Relaxed);
+        let state = State::new(&plan.grants, memory, logger, boundary)
             .map_err(|e| Fault::Instantiate(format!("{e:#}")))?;
         let mut store = Store::new(self.linked.engine(), state);
         store.limiter(State::limits);
@@ -157,13 +177,14 @@ impl Blueprint {
 }
 
 impl Guest {
-    fn prepare(
+    async fn prepare(
         &mut self,
         start: &control::Start,
         network: Option<&processor::Network>,
     ) -> Result<(), Fault> {
         let areas = self
-            .init(start, network)?
+            .init(start, network)
+            .await?
             .map_err(|why| Fault::Init(clean(&why)))?;
         self.check_areas(&areas, network.is_some())?;
         self.areas = areas;

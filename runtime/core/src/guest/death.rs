@@ -57,7 +57,7 @@ impl Guest {
             Some(Trap::StackOverflow) => Fault::Stack { shadow: false },
             // What a language does when its allocator gets nothing.
             Some(Trap::UnreachableCodeReached) if refused.is_some() => Fault::Memory {
-                limit: self.limits.memory,
+                limit: self.store.data().memory(),
                 wanted: refused.unwrap_or_default(),
             },
             Some(Trap::MemoryOutOfBounds) if self.shadow_stack_is_gone(error) => {
@@ -82,12 +82,12 @@ impl Guest {
     }
 
     /// Everything there is to find out, before the instance is dropped.
-    pub(crate) fn autopsy(&mut self) -> Autopsy {
+    pub(crate) async fn autopsy(&mut self) -> Autopsy {
         let backtrace = std::mem::take(&mut self.backtrace);
         if self.limits.core_dumps && self.core.is_none() && !self.lost {
             // One that did not trap has left no dump: a trap beside it gives one.
             let before = std::mem::take(&mut self.backtrace);
-            let _ = self.sabotage(Injection::Trap);
+            let _ = self.sabotage(Injection::Trap).await;
             self.backtrace = before;
         }
         Autopsy {

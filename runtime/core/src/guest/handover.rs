@@ -3,8 +3,8 @@
 use wasmtime::component::TypedFunc;
 
 use super::Guest;
-use super::run::run;
 use crate::fault::Fault;
+use crate::processor::pace::within;
 
 /// The optional exports of a module.
 #[derive(Clone, Copy)]
@@ -45,18 +45,18 @@ impl Guest {
 
     /// The state of the device. The inner error is the guest's word that there is
     /// none just now.
-    pub(crate) fn snapshot(&mut self, now: u64) -> Result<Taken, Fault> {
+    pub(crate) async fn snapshot(&mut self, now: u64) -> Result<Taken, Fault> {
         let Some(handover) = self.handover else {
             return Ok(Err("the module hands nothing over".to_owned()));
         };
         self.enter()?;
         let call = handover.snapshot.call_async(&mut self.store, (now,));
-        let result = run(call, self.limits.time);
+        let result = within(call, self.limits.time).await;
         self.leave(result).map(|(state,)| state)
     }
 
     /// Gives it the state of its predecessor.
-    pub(crate) fn restore(
+    pub(crate) async fn restore(
         &mut self,
         now: u64,
         state: Vec<u8>,
@@ -66,7 +66,7 @@ impl Guest {
         };
         self.enter()?;
         let call = handover.restore.call_async(&mut self.store, (now, state));
-        let result = run(call, self.limits.time);
+        let result = within(call, self.limits.time).await;
         self.leave(result).map(|(done,)| done)
     }
 }

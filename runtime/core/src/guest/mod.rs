@@ -1,14 +1,14 @@
 //! One instance of a VCP, and the calls into it.
 //!
-//! `blueprint` makes one, `run` runs a call within its time, `death` finds out
+//! `blueprint` makes one, `death` finds out
 //! what it died of, `handover` moves its state to another, `sabotage` and
 //! `boundary` kill it on request.
 
 mod blueprint;
 mod boundary;
+mod calibrate;
 mod death;
 mod handover;
-mod run;
 mod sabotage;
 
 use std::sync::Arc;
@@ -18,13 +18,15 @@ use wasmtime::Store;
 
 use crate::bindings::{DeviceWorld, ProcessorWorld, control, device, processor, types};
 use crate::fault::Fault;
+use crate::fuel::Rate;
 use crate::memory::GuestMemory;
+use crate::processor::pace::{Late, within};
 use crate::state::State;
 use handover::Handover;
-use run::{Late, run};
 
-pub(crate) use blueprint::{Blueprint, Plan};
+pub(crate) use blueprint::{Allowance, Blueprint, Plan};
 pub(crate) use boundary::{Boundary, Ended};
+pub(crate) use calibrate::calibrate;
 pub(crate) use death::{Autopsy, Death};
 pub(crate) use sabotage::Saboteur;
 pub use sabotage::{Injection, UnknownInjection};
@@ -47,8 +49,6 @@ pub(crate) struct Limits {
     pub(crate) fuel: u64,
     /// Time by the clock in one call.
     pub(crate) time: Duration,
-    /// Linear memory, in bytes.
-    pub(crate) memory: usize,
     /// Write core dumps.
     pub(crate) core_dumps: bool,
 }
@@ -63,12 +63,17 @@ pub(crate) struct Guest {
     pub(crate) areas: control::Areas,
     limits: Limits,
     metered: bool,
+    /// The most requests that it was told to reckon with.
+    pub(crate) queue_depth: u32,
     /// Fuel used in all calls so far.
     pub(crate) fuel: u64,
     /// The next call gets no more fuel than this.
     cut: Option<u64>,
     saboteur: Saboteur,
     boundary: Arc<Boundary>,
+    rate: Arc<Rate>,
+    /// Fuel after which it gives the thread back.
+    quantum: u64,
     /// What is left of a call that failed.
     backtrace: String,
     core: Option<Vec<u8>>,
@@ -77,7 +82,7 @@ pub(crate) struct Guest {
 }
 
 impl Guest {
-    fn init(
+    async fn init(
         &mut self,
         start: &control::Start,
         network: Option<&processor::Network>,
@@ -86,11 +91,11 @@ impl Guest {
         let (store, limit) = (&mut self.store, self.limits.time);
         let result = match (&self.exports, network) {
             (Exports::Device(world), _) => {
-                run(world.vcp_block_device().call_init(store, start), limit)
+                within(world.vcp_block_device().call_init(store, start), limit).await
             }
             (Exports::Processor(world), Some(network)) => {
                 let processor = world.vcp_net_processor();
-                run(processor.call_init(store, start, network), limit)
+                within(processor.call_init(store, start, network), limit).await
             }
             (Exports::Processor(_), None) => {
                 return Err(Fault::Init("needs a network: give it a link".to_owned()));
@@ -100,7 +105,7 @@ impl Guest {
     }
 
     /// One batch of events in, one batch of effects out.
-    pub(crate) fn process(&mut self, events: &Events) -> Result<Effects, Fault> {
+    pub(crate) async fn process(&mut self, events: &Events) -> Result<Effects, Fault> {
         self.enter()?;
         let (store, limit) = (&mut self.store, self.limits.time);
         let result = match &self.exports {
@@ -108,10 +113,11 @@ impl Guest {
                 let device = world.vcp_block_device();
                 let (now, commands) = (events.now, &events.commands);
                 let call = device.call_process(store, now, commands, &events.requests);
-                run(call, limit).map(|result| result.map(from_device))
+                let result = within(call, limit).await;
+                result.map(|result| result.map(from_device))
             }
             Exports::Processor(world) => {
-                run(world.vcp_net_processor().call_process(store, events), limit)
+                within(world.vcp_net_processor().call_process(store, events), limit).await
             }
         };
         self.leave(result)
@@ -150,6 +156,11 @@ impl Guest {
         }
     }
 
+    /// It may have so much linear memory from now on; what it has stays.
+    pub(crate) fn set_memory(&mut self, bytes: usize) {
+        self.store.data_mut().set_memory(bytes);
+    }
+
     /// The next call dies after so much fuel.
     pub(crate) fn cut(&mut self, fuel: u64) {
         self.cut = Some(fuel);
@@ -178,8 +189,13 @@ impl Guest {
     fn refuel(&mut self) {
         let fuel = self.allowance();
         if self.metered {
-            // It succeeds exactly when metering is on.
+            // These succeed exactly when metering is on.
             let _ = self.store.set_fuel(fuel);
+            let quantum = self.rate.quantum();
+            if quantum.abs_diff(self.quantum) > self.quantum / 4 {
+                self.quantum = quantum;
+                let _ = self.store.fuel_async_yield_interval(Some(quantum));
+            }
         }
         self.store.data_mut().refuel(fuel);
         self.store.data_mut().forget_refusal();

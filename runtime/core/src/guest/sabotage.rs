@@ -11,9 +11,9 @@ use wasm_encoder::{
 use wasmtime::{Linker, Module};
 
 use super::Guest;
-use super::run::run;
 use crate::fault::Fault;
 use crate::memory;
+use crate::processor::pace::within;
 use crate::state::State;
 
 /// A fault that an operator can ask for.
@@ -100,7 +100,7 @@ pub(crate) type Saboteur = Arc<OnceLock<Module>>;
 
 impl Guest {
     /// Has the saboteur do its worst, and returns what came of it.
-    pub(crate) fn sabotage(&mut self, what: Injection) -> Fault {
+    pub(crate) async fn sabotage(&mut self, what: Injection) -> Fault {
         self.refuel();
         let limit = self.limits.time;
         let module = match saboteur(&self.saboteur, self.store.engine()) {
@@ -118,7 +118,7 @@ impl Guest {
             function.call_async(store, ()).await
         };
         // Its memory is the store's, and of no interest here.
-        let (outcome, _memory) = memory::collect(|| run(strike, limit));
+        let (outcome, _memory) = memory::collect(within(strike, limit)).await;
         self.conclude(outcome).err().unwrap_or(Fault::Injected)
     }
 }

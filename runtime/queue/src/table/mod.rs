@@ -109,6 +109,12 @@ impl Table {
         self.geometry.as_ref()
     }
 
+    /// Gives no more than so many entries at a time from now on; those that are out
+    /// already stay. 0 is taken for 1.
+    pub fn set_depth(&mut self, depth: usize) {
+        self.limits.depth = depth.max(1);
+    }
+
     /// See [`crate::Submit::has_room`].
     pub fn has_room(&self, payload: usize) -> bool {
         self.requests.is_empty()

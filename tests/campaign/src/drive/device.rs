@@ -63,6 +63,8 @@ pub struct Manner {
     /// Watchdogs, time-outs and restarts in milliseconds, for what is expected
     /// to fail; or as operators have them.
     pub hasty: bool,
+    /// Some have a spare; otherwise none has.
+    pub spares: bool,
 }
 
 /// A VCP under test.
@@ -90,7 +92,7 @@ impl Device {
     ) -> Result<Self> {
         let mut random = Random::of(manner.seed, 3);
         let client = Shared::new(SIZE, manner.seed).context("making a client")?;
-        let mut settings = settings(subject, module, manner.hasty, &mut random);
+        let mut settings = settings(subject, module, manner, &mut random);
         let (mut disk, mut target, mut wire) = (None, None, None);
         if subject == Subject::Iscsi {
             let watched = Watched::new(SIZE, Arc::clone(&client));
@@ -120,7 +122,7 @@ impl Device {
     }
 }
 
-fn settings(subject: Subject, module: Module, hasty: bool, random: &mut Random) -> Settings {
+fn settings(subject: Subject, module: Module, manner: Manner, random: &mut Random) -> Settings {
     let mut settings = Settings::new(subject.name(), module);
     settings.config = match subject {
         Subject::Iscsi => iscsi(random),
@@ -132,13 +134,13 @@ fn settings(subject: Subject, module: Module, hasty: bool, random: &mut Random) 
         keep: 2,
         core_dumps: false,
     };
-    settings.restart.spare = random.chance(1, 4);
+    settings.restart.spare = random.chance(1, 4) && manner.spares;
     let ms = Duration::from_millis;
     // What lived for a moment is replaced at once.
     settings.restart.min_run = ms(1);
     settings.restart.backoff_min = ms(1);
     settings.restart.backoff_max = ms(4);
-    if hasty {
+    if manner.hasty {
         settings.watchdog = WatchdogSettings {
             fuel: 200_000_000,
             call: ms(250),

@@ -198,6 +198,7 @@ impl Mutants {
             delay: Duration::ZERO,
             seed: seed / RUNS_PER_DEVICE,
             hasty: true,
+            spares: true,
         };
         Device::start(&self.world.engine, subject, module, manner)
     }

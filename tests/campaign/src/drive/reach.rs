@@ -59,6 +59,7 @@ fn first_trap(
         delay: Duration::ZERO,
         seed: round,
         hasty: true,
+        spares: true,
     };
     let device = Device::start(&world.engine, subject, module.clone(), manner)?;
     device.client.lock().doubt(true);

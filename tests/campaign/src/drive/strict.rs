@@ -33,7 +33,14 @@ pub fn cuts(world: &mut World, subject: Subject, seed: u64) -> Result<Outcome> {
     let mut random = Random::of(seed, 7);
     let panics_before = panics();
     let began = Instant::now();
-    let mut device = start(world, subject, FaultRates::default(), Duration::ZERO, seed)?;
+    let mut device = start(
+        world,
+        subject,
+        FaultRates::default(),
+        Duration::ZERO,
+        seed,
+        true,
+    )?;
     let mut happened = Happened {
         strict: true,
         ..Happened::default()
@@ -80,7 +87,15 @@ pub fn cuts(world: &mut World, subject: Subject, seed: u64) -> Result<Outcome> {
 pub fn crossings(world: &mut World, subject: Subject, seed: u64) -> Result<Outcome> {
     let panics_before = panics();
     let began = Instant::now();
-    let mut device = start(world, subject, FaultRates::default(), Duration::ZERO, seed)?;
+    // A spare that is being made would cross it, too.
+    let mut device = start(
+        world,
+        subject,
+        FaultRates::default(),
+        Duration::ZERO,
+        seed,
+        false,
+    )?;
     let mut happened = Happened {
         strict: true,
         ..Happened::default()
@@ -141,7 +156,7 @@ pub fn link(world: &mut World, seed: u64) -> Result<Outcome> {
     } else {
         0
     });
-    let mut device = start(world, Subject::Iscsi, rates, delay, seed)?;
+    let mut device = start(world, Subject::Iscsi, rates, delay, seed, true)?;
     let mut happened = Happened {
         strict: true,
         ..Happened::default()
@@ -176,12 +191,14 @@ fn start(
     rates: FaultRates,
     delay: Duration,
     seed: u64,
+    spares: bool,
 ) -> Result<Device> {
     let manner = Manner {
         rates,
         delay,
         seed,
         hasty: false,
+        spares,
     };
     let device = Device::start(&world.engine, subject, world.good(subject), manner)?;
     let until = Instant::now() + PATIENCE;

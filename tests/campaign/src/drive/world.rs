@@ -58,6 +58,7 @@ impl World {
             delay: Duration::ZERO,
             seed: 0,
             hasty: false,
+            spares: true,
         };
         let builtin = vcp_builtin::find("ramdisk").context("a module is missing")?;
         let module = Module::load(&engine, &Cache::disabled(), GOOD, builtin.bytes)?;

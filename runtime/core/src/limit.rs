@@ -1,0 +1,218 @@
+//! How many requests and bytes a second an export may ask for.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::settings::nanoseconds;
+
+/// What an export may ask for. `None`: as much as it likes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rates {
+    /// Requests a second.
+    pub iops: Option<u64>,
+    /// Bytes read, written, discarded or zeroed a second.
+    pub bytes: Option<u64>,
+    /// The time that may be saved up: after a rest so long, this much of both may
+    /// be asked for at once.
+    pub burst: Duration,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self {
+            iops: None,
+            bytes: None,
+            burst: Duration::from_secs(1),
+        }
+    }
+}
+
+/// The limit of one export, for all clients that it has together.
+///
+/// A request is let through while what was let through before it is paid for, or
+/// could be within the burst (the generic cell rate algorithm, ITU-T I.371): one
+/// that is larger than a burst passes, and those behind it wait.
+#[derive(Debug)]
+pub struct Limit {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    rates: Rates,
+    /// When all requests so far are paid for, in nanoseconds of the monotonic clock.
+    requests: u64,
+    /// And all bytes.
+    bytes: u64,
+    totals: Totals,
+}
+
+/// What came of a limit so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    /// Clients attached now.
+    pub clients: u64,
+    /// Requests let through.
+    pub requests: u64,
+    /// Bytes that they asked for.
+    pub bytes: u64,
+    /// Time that clients waited for it, in nanoseconds.
+    pub limited_ns: u64,
+}
+
+const SECOND: u64 = 1_000_000_000;
+
+impl Limit {
+    /// By these rates.
+    pub fn new(rates: Rates) -> Self {
+        Self {
+            state: Mutex::new(State {
+                rates,
+                requests: 0,
+                bytes: 0,
+                totals: Totals::default(),
+            }),
+        }
+    }
+
+    /// What it lets through.
+    pub fn rates(&self) -> Rates {
+        self.lock().rates
+    }
+
+    /// By other rates from now on. What was saved up or is owed is forgotten.
+    pub fn set(&self, rates: Rates) {
+        let mut state = self.lock();
+        (state.rates, state.requests, state.bytes) = (rates, 0, 0);
+    }
+
+    /// When the next request may pass; not after `now` if it may at once.
+    pub(crate) fn opens(&self, now: u64) -> u64 {
+        let state = self.lock();
+        if state.rates.iops.is_none() && state.rates.bytes.is_none() {
+            return now;
+        }
+        let paid = state.requests.max(state.bytes);
+        paid.saturating_sub(nanoseconds(state.rates.burst))
+    }
+
+    /// One passes.
+    pub(crate) fn charge(&self, bytes: u64, now: u64) {
+        let state = &mut *self.lock();
+        state.totals.requests += 1;
+        state.totals.bytes += bytes;
+        if let Some(iops) = state.rates.iops {
+            state.requests = state.requests.max(now) + cost(1, iops);
+        }
+        if let Some(rate) = state.rates.bytes {
+            state.bytes = state.bytes.max(now) + cost(bytes, rate);
+        }
+    }
+
+    /// What came of it so far.
+    pub fn totals(&self) -> Totals {
+        self.lock().totals
+    }
+
+    /// A client waited for it.
+    pub(crate) fn waited(&self, nanoseconds: u64) {
+        self.lock().totals.limited_ns += nanoseconds;
+    }
+
+    /// What is behind the lock is whole after any panic.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One client that has the limit.
+pub(crate) struct Attached(Arc<Limit>);
+
+impl Attached {
+    pub(crate) fn to(limit: Arc<Limit>) -> Self {
+        limit.lock().totals.clients += 1;
+        Self(limit)
+    }
+}
+
+impl std::ops::Deref for Attached {
+    type Target = Limit;
+
+    fn deref(&self) -> &Limit {
+        &self.0
+    }
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        self.0.lock().totals.clients -= 1;
+    }
+}
+
+/// Nanoseconds for so many at this rate.
+fn cost(count: u64, rate: u64) -> u64 {
+    let cost = u128::from(count) * u128::from(SECOND) / u128::from(rate.max(1));
+    // An hour for one request is as good as for ever.
+    u64::try_from(cost).unwrap_or(u64::MAX).min(3600 * SECOND)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Requests of `bytes` that pass within `time`, by one who always has one.
+    fn passed(limit: &Limit, bytes: u64, time: u64) -> u64 {
+        let (mut now, end, mut count) = (SECOND, SECOND + time, 0);
+        while now < end {
+            let opens = limit.opens(now);
+            if opens > now {
+                now = opens;
+                continue;
+            }
+            limit.charge(bytes, now);
+            count += 1;
+        }
+        count
+    }
+
+    #[test]
+    fn requests_come_at_their_rate_after_a_burst() {
+        let rates = Rates {
+            iops: Some(1000),
+            burst: Duration::from_millis(100),
+            ..Rates::default()
+        };
+        // Ten seconds' worth, the burst, and the one that finds all of that paid.
+        let count = passed(&Limit::new(rates), 4096, 10 * SECOND);
+        assert!((10_100..=10_102).contains(&count), "{count}");
+    }
+
+    #[test]
+    fn bytes_come_at_their_rate_also_in_large_requests() {
+        let rates = Rates {
+            bytes: Some(1 << 20),
+            burst: Duration::from_millis(10),
+            ..Rates::default()
+        };
+        let count = passed(&Limit::new(rates), 4 << 20, 40 * SECOND);
+        assert!((10..=11).contains(&count), "{count}");
+    }
+
+    #[test]
+    fn without_rates_everything_passes_and_rates_can_change() {
+        let limit = Limit::new(Rates::default());
+        for _ in 0..1000 {
+            assert!(limit.opens(5) <= 5);
+            limit.charge(1 << 40, 5);
+        }
+        let rates = Rates {
+            iops: Some(1),
+            burst: Duration::ZERO,
+            ..Rates::default()
+        };
+        limit.set(rates);
+        assert_eq!(limit.rates(), rates);
+        limit.charge(1, SECOND);
+        assert_eq!(limit.opens(SECOND), 2 * SECOND);
+    }
+}

@@ -1,0 +1,240 @@
+//! Channel processors: threads, pinned if it is wanted, that carry one VCP or more.
+//!
+//! A VCP is a future, and its channel processor polls it: `vcp-sched` says which
+//! one, the thread's own CPU clock what it cost. All that is done in a poll is the
+//! VCP's: its code, the host functions it calls, the copies and system calls on its
+//! behalf. A call of the guest that takes longer gives the thread back each tenth of
+//! a millisecond, and goes on later where it was.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `mod` | which processors there are, and who is put where |
+//! | `work` | the thread: who is awake, who runs, who is charged |
+//! | `seat` | one VCP on it |
+//! | `pace` | what a future and the thread that polls it tell each other |
+//! | `spin` | when it pays to wait awake |
+
+pub(crate) mod pace;
+mod seat;
+mod spin;
+mod work;
+
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::ThreadId;
+
+use rustix::event::{EventfdFlags, eventfd};
+use vcp_sched::{Budget, Id, Refused};
+use vcp_topology::affinity;
+use vcp_topology::cgroup::{Hierarchies, Limits, Who};
+use vcp_topology::priority::{self, Priority};
+
+pub(crate) use seat::Passenger;
+pub(crate) use spin::Spin;
+
+/// All channel processors of a process that VCPs can be put on.
+#[derive(Default)]
+pub(crate) struct Processors {
+    shared: Mutex<Vec<Arc<Processor>>>,
+}
+
+/// One channel processor, for those who are not on its thread.
+pub(crate) struct Processor {
+    /// The CPU that makes others join it; one without is never joined.
+    cpu: Option<usize>,
+    inbox: Sender<Message>,
+    bell: Arc<OwnedFd>,
+    thread: OnceLock<ThreadId>,
+    /// VCPs that are on it or on their way; changed with `Processors` locked.
+    passengers: AtomicU64,
+}
+
+/// What its thread is told.
+pub(crate) enum Message {
+    /// Take this one on.
+    Board {
+        passenger: Box<Passenger>,
+        answer: Sender<Result<(), Refused>>,
+    },
+    /// Nobody is left, and nobody will come.
+    End,
+    /// It is to have another budget.
+    Budget {
+        id: Id,
+        budget: Budget,
+        answer: Sender<Result<(), Refused>>,
+    },
+}
+
+/// How a channel processor's thread is started.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Place {
+    /// Its name.
+    pub(crate) name: String,
+    /// The CPUs it may run on; empty for all. VCPs of one and the same CPU share a
+    /// processor.
+    pub(crate) cpus: Vec<usize>,
+    /// Its real-time priority, if it is to have one.
+    pub(crate) priority: Option<u8>,
+    /// The control group it goes to, if any.
+    pub(crate) cgroup: Option<String>,
+}
+
+/// A VCP's place on a processor: for messages to it.
+#[derive(Clone)]
+pub(crate) struct Berth {
+    processor: Arc<Processor>,
+    pub(crate) id: Id,
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+impl Processors {
+    /// The processor for this place: one that is there, or a new one. Whoever gets a
+    /// berth boards, or says that it does not.
+    pub(crate) fn find(self: &Arc<Self>, place: &Place) -> io::Result<Berth> {
+        let id = Id(NEXT_ID.fetch_add(1, Ordering::Relaxed));
+        let mut shared = self.lock();
+        let cpu = match place.cpus[..] {
+            [cpu] => Some(cpu),
+            _ => None,
+        };
+        let there = shared.iter().find(|p| cpu.is_some() && p.cpu == cpu);
+        if let Some(processor) = there.cloned() {
+            processor.passengers.fetch_add(1, Ordering::Relaxed);
+            return Ok(Berth { processor, id });
+        }
+        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let (inbox, messages) = channel();
+        let processor = Arc::new(Processor {
+            cpu,
+            inbox,
+            bell: Arc::new(bell),
+            thread: OnceLock::new(),
+            passengers: AtomicU64::new(1),
+        });
+        self.start(place, &processor, messages)?;
+        if cpu.is_some() {
+            shared.push(Arc::clone(&processor));
+        }
+        Ok(Berth { processor, id })
+    }
+
+    fn start(
+        self: &Arc<Self>,
+        place: &Place,
+        processor: &Arc<Processor>,
+        messages: Receiver<Message>,
+    ) -> io::Result<()> {
+        let runtime = tokio::runtime::Handle::try_current().ok();
+        let (all, own, place) = (Arc::clone(self), Arc::clone(processor), place.clone());
+        let builder = std::thread::Builder::new().name(place.name.clone());
+        let thread = builder.spawn(move || {
+            // Granted WASI operations may need tokio's timers.
+            let _runtime = runtime.as_ref().map(|runtime| runtime.enter());
+            settle(&place);
+            work::Work::new(all, own, messages).run();
+        })?;
+        // It is new.
+        let _ = processor.thread.set(thread.thread().id());
+        Ok(())
+    }
+
+    /// Who has a berth does not board.
+    pub(crate) fn give_up(&self, berth: &Berth) {
+        if self.left(&berth.processor) {
+            berth.processor.tell(Message::End);
+        }
+    }
+
+    /// A VCP has left. Whether it was the last, and the thread ends.
+    fn left(&self, processor: &Arc<Processor>) -> bool {
+        let mut shared = self.lock();
+        let last = processor.passengers.fetch_sub(1, Ordering::Relaxed) == 1;
+        if last {
+            shared.retain(|other| !Arc::ptr_eq(other, processor));
+        }
+        last
+    }
+
+    /// What is behind the lock is whole after any panic.
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Processor>>> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Processor {
+    /// The messages that the bell was for are read after this.
+    fn hush(&self) {
+        // It is ready; and if not, then there is nothing to clear.
+        let _ = rustix::io::read(self.bell.as_fd(), &mut [0u8; 8]);
+    }
+
+    fn tell(&self, message: Message) {
+        // A thread that has ended answers by dropping what it was to answer with.
+        let _ = self.inbox.send(message);
+        // A full counter means that it is awake already.
+        let _ = rustix::io::write(self.bell.as_fd(), &1u64.to_ne_bytes());
+    }
+}
+
+impl Berth {
+    /// The descriptor that says that there is a message for the thread.
+    pub(crate) fn bell(&self) -> Arc<OwnedFd> {
+        Arc::clone(&self.processor.bell)
+    }
+
+    /// Whether this is the processor's thread.
+    pub(crate) fn is_here(&self) -> bool {
+        self.processor.thread.get() == Some(&std::thread::current().id())
+    }
+
+    /// Puts the VCP on the processor, unless that is promised to others.
+    pub(crate) fn board(&self, passenger: Passenger) -> Result<(), Refused> {
+        self.ask(|answer| Message::Board {
+            passenger: Box::new(passenger),
+            answer,
+        })
+    }
+
+    /// Has the VCP go on with another budget.
+    pub(crate) fn set_budget(&self, budget: Budget) -> Result<(), Refused> {
+        let id = self.id;
+        self.ask(|answer| Message::Budget { id, budget, answer })
+    }
+
+    fn ask(
+        &self,
+        message: impl FnOnce(Sender<Result<(), Refused>>) -> Message,
+    ) -> Result<(), Refused> {
+        let (answer, answered) = channel();
+        self.processor.tell(message(answer));
+        // One that has ended has nothing to refuse.
+        answered.recv().unwrap_or(Ok(()))
+    }
+}
+
+/// Puts this thread where it belongs; what it has no right to, it goes without.
+fn settle(place: &Place) {
+    let Place { name, cpus, .. } = place;
+    if let Some(cgroup) = &place.cgroup {
+        let moved = Hierarchies::detect().enter(Path::new(cgroup), &Limits::default(), Who::Thread);
+        if let Err(error) = moved {
+            tracing::warn!("{name}: {error}; staying in the host's control group");
+        }
+    }
+    if !cpus.is_empty() {
+        if let Err(error) = affinity::pin_this_thread(cpus) {
+            tracing::warn!("{name}: {error}; running on any CPU");
+        }
+    }
+    if let Some(level) = place.priority
+        && let Err(error) = priority::set(Priority::Fifo(level))
+    {
+        tracing::warn!("{name}: {error}; running like any thread");
+    }
+}

@@ -1,0 +1,240 @@
+//! What a future that is polled and the thread that polls it tell each other.
+//!
+//! A VCP is a future: it is polled by its channel processor, and an instance that
+//! is made aside by a helping thread. When it is left pending it says here whether
+//! it could go on at once or waits; when it is polled again it finds here whether it
+//! may sleep on this thread.
+
+use std::cell::{Cell, RefCell};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::Duration;
+
+use crate::clock::now;
+
+/// How a future was left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pause {
+    /// In the middle of something: it could go on at once.
+    Yield,
+    /// In the middle of a call that waits for the host, until it is woken or this
+    /// time has come.
+    Call(u64),
+    /// Between two turns, until its descriptors are ready or this time has come.
+    Rest(Option<u64>),
+    /// Between two turns; it has heard the processor's bell.
+    Called,
+}
+
+/// What a future may do that is polled now.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Leave {
+    /// It may sleep where it stands: nobody else needs this thread.
+    pub(crate) sleep: bool,
+    /// And need not come back between turns before this time.
+    pub(crate) back_at: u64,
+}
+
+/// Polled without the right to sleep.
+pub(crate) const NO_LEAVE: Leave = Leave {
+    sleep: false,
+    back_at: 0,
+};
+
+thread_local! {
+    static PAUSE: Cell<Pause> = const { Cell::new(Pause::Yield) };
+    static LEAVE: Cell<Leave> = const { Cell::new(NO_LEAVE) };
+    static ALARM: RefCell<Option<Arc<Alarm>>> = const { RefCell::new(None) };
+}
+
+/// Wakes a future: the waker of the standard library's kind.
+pub(crate) struct Alarm {
+    rung: AtomicBool,
+    /// Who polls it, so that what wakes itself costs no system call.
+    thread: Thread,
+    /// How to tell a processor that waits for descriptors.
+    bell: Option<Arc<OwnedFd>>,
+}
+
+impl Alarm {
+    /// For futures that this thread polls.
+    pub(crate) fn new(bell: Option<Arc<OwnedFd>>) -> Arc<Self> {
+        Arc::new(Self {
+            rung: AtomicBool::new(false),
+            thread: std::thread::current(),
+            bell,
+        })
+    }
+
+    /// Whether it rang since this was last asked.
+    pub(crate) fn take(&self) -> bool {
+        self.rung.swap(false, Ordering::Acquire)
+    }
+}
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.rung.store(true, Ordering::Release);
+        if std::thread::current().id() == self.thread.id() {
+            return;
+        }
+        match &self.bell {
+            // A full counter means that it is awake already.
+            Some(bell) => _ = rustix::io::write(bell.as_fd(), &1u64.to_ne_bytes()),
+            None => self.thread.unpark(),
+        }
+    }
+}
+
+/// Polls a future. `Err` is how it was left.
+pub(crate) fn poll<F: Future + ?Sized>(
+    future: std::pin::Pin<&mut F>,
+    alarm: &Arc<Alarm>,
+    leave: Leave,
+) -> Result<F::Output, Pause> {
+    let waker = Waker::from(Arc::clone(alarm));
+    alarm.take();
+    LEAVE.set(leave);
+    PAUSE.set(Pause::Yield);
+    let before = ALARM.replace(Some(Arc::clone(alarm)));
+    let polled = future.poll(&mut Context::from_waker(&waker));
+    ALARM.replace(before);
+    match polled {
+        Poll::Ready(output) => Ok(output),
+        Poll::Pending => Err(PAUSE.get()),
+    }
+}
+
+/// Runs a future to its end on this thread, which has nothing else to do.
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let alarm = Alarm::new(None);
+    loop {
+        let until = match poll(future.as_mut(), &alarm, NO_LEAVE) {
+            Ok(output) => return output,
+            Err(Pause::Yield | Pause::Called) => continue,
+            Err(Pause::Call(until)) => Some(until),
+            Err(Pause::Rest(until)) => until,
+        };
+        while !alarm.rung.load(Ordering::Acquire) {
+            match until.map(|until| until.saturating_sub(now())) {
+                Some(0) => break,
+                Some(left) => std::thread::park_timeout(Duration::from_nanos(left)),
+                None => std::thread::park(),
+            }
+        }
+    }
+}
+
+/// Gives the thread back, and says how.
+pub(crate) async fn pause(how: Pause) {
+    let mut given = false;
+    std::future::poll_fn(|_| {
+        if std::mem::replace(&mut given, true) {
+            return Poll::Ready(());
+        }
+        PAUSE.set(how);
+        Poll::Pending
+    })
+    .await;
+}
+
+/// What the one that polls now allows.
+pub(crate) fn leave() -> Leave {
+    LEAVE.get()
+}
+
+/// A call took too long. What it ran in is of no use any more.
+#[derive(Debug)]
+pub(crate) struct Late;
+
+/// Runs a call within its time: that for which it had the thread, or waited for the
+/// host. It is pending when it yields for fuel, which wakes it at once, or waits for
+/// a granted WASI operation: both are where the clock is looked at, so the limit is
+/// kept to within one yield interval. (An epoch would be looked at in every loop of
+/// the guest, and would cost as much as the fuel does.)
+pub(crate) async fn within<F: Future>(future: F, limit: Duration) -> Result<F::Output, Late> {
+    let mut future = pin!(future);
+    let limit = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
+    let mut used = 0_u64;
+    // Most calls end without a yield, and need no clock.
+    let mut first = true;
+    let mut waits_since = None;
+    std::future::poll_fn(|context| {
+        let resumed = (!first).then(now);
+        let begin = waits_since.take().or(resumed);
+        if let Poll::Ready(output) = future.as_mut().poll(context) {
+            return Poll::Ready(Ok(output));
+        }
+        let left_at = now();
+        used += begin.map_or(0, |begin| left_at.saturating_sub(begin));
+        first = false;
+        if used >= limit {
+            return Poll::Ready(Err(Late));
+        }
+        let rung = ALARM.with_borrow(|alarm| {
+            let rung = alarm.as_ref().map(|alarm| &alarm.rung);
+            rung.is_none_or(|rung| rung.load(Ordering::Acquire))
+        });
+        if rung {
+            PAUSE.set(Pause::Yield);
+        } else {
+            waits_since = Some(left_at);
+            PAUSE.set(Pause::Call(left_at.saturating_add(limit - used)));
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_future_that_waits_is_woken_by_another_thread() {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let thread = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(20));
+            sender.send(7).unwrap();
+        });
+        let got = block_on(within(receiver, Duration::from_secs(10)));
+        assert!(matches!(got, Ok(Ok(7))));
+        thread.join().unwrap();
+    }
+
+    #[test]
+    fn a_future_that_waits_for_ever_is_late() {
+        let began = now();
+        let wait = std::future::pending::<()>();
+        assert!(block_on(within(wait, Duration::from_millis(30))).is_err());
+        assert!(now() - began >= 30_000_000);
+    }
+
+    #[test]
+    fn one_that_yields_for_ever_is_late_by_the_time_it_ran() {
+        let spin = std::future::poll_fn(|context| {
+            std::thread::sleep(Duration::from_millis(2));
+            context.waker().wake_by_ref();
+            Poll::<()>::Pending
+        });
+        let mut spin = pin!(within(spin, Duration::from_millis(10)));
+        let alarm = Alarm::new(None);
+        let mut polls = 0;
+        while let Err(how) = poll(spin.as_mut(), &alarm, NO_LEAVE) {
+            assert_eq!(how, Pause::Yield);
+            polls += 1;
+            // Others run meanwhile: that is not its time.
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert!((4..=6).contains(&polls), "{polls}");
+    }
+}

@@ -1,0 +1,125 @@
+//! One VCP on a channel processor.
+
+use std::os::fd::OwnedFd;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::sync::mpsc::UnboundedSender;
+use vcp_sched::{Account, Budget, Id};
+
+use super::pace::{Alarm, Pause};
+use crate::channel::Channel;
+use crate::event::Event;
+use crate::fuel::Rate;
+use crate::status::{Shared, State};
+
+/// A VCP on its way to a processor.
+pub(crate) struct Passenger {
+    pub(crate) id: Id,
+    pub(crate) name: Arc<str>,
+    pub(crate) budget: Budget,
+    pub(crate) channel: Channel,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) events: UnboundedSender<Event>,
+    pub(crate) rate: Arc<Rate>,
+}
+
+/// A VCP on the thread.
+pub(super) struct Seat {
+    pub(super) id: Id,
+    pub(super) future: Pin<Box<dyn Future<Output = ()>>>,
+    pub(super) alarm: Arc<Alarm>,
+    /// Ready when one of its descriptors is.
+    pub(super) poller: Arc<OwnedFd>,
+    pub(super) pause: Pause,
+    /// The scheduler counts it among those that have something to do.
+    pub(super) awake: bool,
+    /// Nothing was promised to it and nothing is kept from it.
+    pub(super) free: bool,
+    shared: Arc<Shared>,
+    events: UnboundedSender<Event>,
+    rate: Arc<Rate>,
+}
+
+impl Seat {
+    pub(super) fn new(passenger: Passenger, bell: Arc<OwnedFd>) -> Self {
+        let Passenger {
+            id,
+            budget,
+            channel,
+            shared,
+            events,
+            rate,
+            ..
+        } = passenger;
+        Self {
+            id,
+            poller: channel.poller(),
+            future: Box::pin(channel.run()),
+            alarm: Alarm::new(Some(bell)),
+            pause: Pause::Yield,
+            awake: true,
+            free: is_free(budget),
+            shared,
+            events,
+            rate,
+        }
+    }
+
+    pub(super) fn set_budget(&mut self, budget: Budget) {
+        self.free = is_free(budget);
+    }
+
+    /// When it wants to go on at the latest, if it waits.
+    pub(super) fn until(&self) -> Option<u64> {
+        match self.pause {
+            Pause::Yield | Pause::Called => Some(0),
+            Pause::Call(until) => Some(until),
+            Pause::Rest(until) => until,
+        }
+    }
+
+    /// Whether its descriptors can wake it.
+    pub(super) fn listens(&self) -> bool {
+        !self.awake && matches!(self.pause, Pause::Rest(_))
+    }
+
+    /// Notes how long a stretch between two yields of a call took.
+    pub(super) fn observe(&self, before: Pause, after: Pause, ran: u64) {
+        if (before, after) == (Pause::Yield, Pause::Yield) {
+            self.rate.observe(ran);
+        }
+    }
+
+    /// Tells those who ask what it has had.
+    pub(super) fn publish(&self, account: &Account) {
+        let counters = &self.shared.counters;
+        counters
+            .reserved_ns
+            .store(account.reserved, Ordering::Relaxed);
+        counters.slack_ns.store(account.slack, Ordering::Relaxed);
+        counters
+            .throttled_ns
+            .store(account.throttled, Ordering::Relaxed);
+        counters
+            .waiting_ns
+            .store(account.waiting, Ordering::Relaxed);
+    }
+
+    /// It has ended; by a panic of the host's, if there was one. A mistake of the
+    /// host's is no reason to leave those waiting who rely on the last event.
+    pub(super) fn end(self, panicked: bool) {
+        if panicked {
+            let what = "its channel processor panicked".to_owned();
+            // Nobody listening is nobody to tell.
+            let _ = self.events.send(Event::Failed(what));
+            let _ = self.events.send(Event::Stopped);
+        }
+        self.shared.status().state = State::Stopped;
+    }
+}
+
+fn is_free(budget: Budget) -> bool {
+    budget.slice == 0
+}
