@@ -227,10 +227,10 @@ fn settle(place: &Place) {
             tracing::warn!("{name}: {error}; staying in the host's control group");
         }
     }
-    if !cpus.is_empty() {
-        if let Err(error) = affinity::pin_this_thread(cpus) {
-            tracing::warn!("{name}: {error}; running on any CPU");
-        }
+    if !cpus.is_empty()
+        && let Err(error) = affinity::pin_this_thread(cpus)
+    {
+        tracing::warn!("{name}: {error}; running on any CPU");
     }
     if let Some(level) = place.priority
         && let Err(error) = priority::set(Priority::Fifo(level))
