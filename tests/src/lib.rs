@@ -16,6 +16,7 @@
 //! | [`tgtd`] | the target: portals, units, accounts |
 //! | [`wiring`] | the links and portals between the two |
 //! | [`vcp`] | the program under test |
+//! | [`user`] | somebody who runs it and asks it, with a directory of their own |
 //! | [`host`] | the same from a configuration file, and asking it |
 //! | [`peer`] | qemu-nbd's libiscsi in its place, for comparison |
 //! | [`image`] | disk images with random and zero runs |
@@ -32,5 +33,6 @@ pub mod peer;
 pub mod process;
 pub mod scale;
 pub mod tgtd;
+pub mod user;
 pub mod vcp;
 pub mod wiring;

@@ -46,6 +46,12 @@ pub struct Summary {
     pub clients: u64,
     /// Requests that are not answered yet.
     pub waiting: u64,
+    /// CPU time charged to it.
+    #[serde(default)]
+    pub cpu_ms: u64,
+    /// Of one CPU, what is reserved for it: `30%`; `None`: nothing is.
+    #[serde(default)]
+    pub share: Option<String>,
     /// Where its device is served.
     pub exports: Vec<Export>,
 }

@@ -1,8 +1,6 @@
 //! Asking and telling a running host: `vcp ps`, `inspect`, `logs`, `reload` and
 //! the others, against `vcp run` with RAM disks.
 
-mod user;
-
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -14,9 +12,8 @@ use rustix::process::Signal;
 use serde_json::Value;
 use vcp_tests::process::{command, poll, run};
 use vcp_tests::requires;
+use vcp_tests::user::{LIMIT, User};
 use vcp_tests::vcp::{self, Vcp, assert_one_line};
-
-use user::{LIMIT, User};
 
 /// The RAM disk's component in a file.
 fn module(user: &User, name: &str) -> PathBuf {

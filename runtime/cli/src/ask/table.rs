@@ -9,8 +9,8 @@ use super::plain;
 /// `vcp ps`.
 pub(super) fn of_vcps(hosts: &[Host]) -> String {
     let headings = [
-        "HOST", "NAME", "STATE", "GEN", "FAULTS", "UPTIME", "CLIENTS", "WAITING", "MODULE",
-        "EXPORTS",
+        "HOST", "NAME", "STATE", "GEN", "FAULTS", "UPTIME", "CPU", "SHARE", "CLIENTS", "WAITING",
+        "MODULE", "EXPORTS",
     ];
     let mut rows = Vec::new();
     for host in hosts {
@@ -19,7 +19,7 @@ pub(super) fn of_vcps(hosts: &[Host]) -> String {
     columns(headings, &rows)
 }
 
-fn row(pid: u32, vcp: &Summary) -> [String; 10] {
+fn row(pid: u32, vcp: &Summary) -> [String; 12] {
     let uris: Vec<&str> = vcp
         .exports
         .iter()
@@ -32,6 +32,8 @@ fn row(pid: u32, vcp: &Summary) -> [String; 10] {
         vcp.generation.to_string(),
         vcp.faults.to_string(),
         length(vcp.uptime_ms),
+        length(vcp.cpu_ms),
+        vcp.share.clone().unwrap_or_default(),
         vcp.clients.to_string(),
         vcp.waiting.to_string(),
         vcp.module.clone(),

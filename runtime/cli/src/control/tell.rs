@@ -12,6 +12,12 @@ use crate::exports;
 pub(super) fn summary(name: &str, vcp: &Controlled, started: Instant) -> Summary {
     let status = vcp.device.vcp.status();
     let stats = vcp.device.vcp.stats();
+    let share = vcp
+        .config()
+        .vcps
+        .values()
+        .next()
+        .and_then(|vcp| vcp.cpu.share);
     Summary {
         name: name.to_owned(),
         state: status.state.word().to_owned(),
@@ -25,12 +31,15 @@ pub(super) fn summary(name: &str, vcp: &Controlled, started: Instant) -> Summary
         uptime_ms: millis(started.elapsed()),
         clients: stats.clients,
         waiting: stats.unanswered,
+        cpu_ms: (stats.reserved_ns + stats.slack_ns) / 1_000_000,
+        share: share.map(|share| share.to_string()),
         exports: vcp.exports.clone(),
     }
 }
 
 pub(super) fn inspection(name: &str, vcp: &Controlled, started: Instant) -> Inspection {
     let status = vcp.device.vcp.status();
+    let summary = summary(name, vcp, started);
     let config = vcp.config();
     let spare = match (vcp.spare, status.spare) {
         (false, _) => "off",
@@ -44,7 +53,7 @@ pub(super) fn inspection(name: &str, vcp: &Controlled, started: Instant) -> Insp
         ReloadState::Trial => "trial",
     };
     Inspection {
-        summary: summary(name, vcp, started),
+        summary,
         pid: std::process::id(),
         instance_ms: millis(status.since.elapsed().unwrap_or_default()),
         size: match &*vcp.device.state.borrow() {
@@ -76,6 +85,15 @@ fn counters(stats: &Stats) -> BTreeMap<String, u64> {
         ("frames-in", stats.frames_in),
         ("frames-out", stats.frames_out),
         ("frames-dropped", stats.frames_dropped),
+        ("bytes-read", stats.read_bytes),
+        ("bytes-written", stats.written_bytes),
+        ("cpu-reserved-ns", stats.reserved_ns),
+        ("cpu-slack-ns", stats.slack_ns),
+        ("stall-throttled-ns", stats.throttled_ns),
+        ("stall-waiting-ns", stats.waiting_ns),
+        ("stall-limited-ns", stats.limited_ns),
+        ("stall-queue-full-ns", stats.full_ns),
+        ("stall-no-instance-ns", stats.outage_ns),
     ];
     counters
         .map(|(name, count)| (name.to_owned(), count))

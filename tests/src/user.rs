@@ -8,45 +8,50 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use vcp_tests::client::Clients;
-use vcp_tests::lab::Scratch;
-use vcp_tests::process::{Outcome, command, poll, run};
-use vcp_tests::vcp::{Vcp, binary};
+use crate::client::Clients;
+use crate::lab::Scratch;
+use crate::process::{Outcome, command, poll, run};
+use crate::vcp::{Vcp, binary};
 
 /// How long a command, or what it brings about, may take.
-pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+pub const LIMIT: Duration = Duration::from_secs(30);
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct User {
+pub struct User {
     scratch: Scratch,
 }
 
 impl User {
     /// With a directory of their own.
-    pub(crate) fn new() -> Self {
+    #[must_use]
+    pub fn new() -> Self {
         Self {
             scratch: Scratch::new(),
         }
     }
 
     /// Where commands are run.
-    pub(crate) fn dir(&self) -> &Path {
+    #[must_use]
+    pub fn dir(&self) -> &Path {
         self.scratch.path()
     }
 
     /// The directory of control sockets.
-    pub(crate) fn sockets(&self) -> PathBuf {
+    #[must_use]
+    pub fn sockets(&self) -> PathBuf {
         self.scratch.path().join("control")
     }
 
     /// The control socket of a host.
-    pub(crate) fn socket(&self, host: &Vcp) -> PathBuf {
+    #[must_use]
+    pub fn socket(&self, host: &Vcp) -> PathBuf {
         self.sockets().join(format!("{}.sock", host.pid()))
     }
 
     /// `vcp ARGUMENTS`, in the directory.
-    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = command(binary());
         command.args(arguments);
         command
@@ -58,18 +63,21 @@ impl User {
     }
 
     /// `vcp run ARGUMENTS`, once it serves.
-    pub(crate) fn host(&self, arguments: &[&str]) -> Vcp {
+    #[must_use]
+    pub fn host(&self, arguments: &[&str]) -> Vcp {
         let line = [&["run"], arguments].concat();
         Vcp::start(self.command(&line), self.scratch.path())
     }
 
     /// A RAM disk of 8 MiB of this name.
-    pub(crate) fn ram(&self, name: &str) -> Vcp {
+    #[must_use]
+    pub fn ram(&self, name: &str) -> Vcp {
         self.host(&["ramdisk", "size=8MiB", "--name", name])
     }
 
     /// A host with these lines in the table of its VCP `ram`, a RAM disk of 8 MiB.
-    pub(crate) fn configured(&self, lines: &str) -> Vcp {
+    #[must_use]
+    pub fn configured(&self, lines: &str) -> Vcp {
         let text = format!(
             "[vcp.ram]\nmodule = \"ramdisk\"\nconfig = {{ size = \"8MiB\" }}\n{lines}\n[export.ram]\n"
         );
@@ -78,30 +86,35 @@ impl User {
     }
 
     /// Runs `vcp ARGUMENTS`, that ends by itself.
-    pub(crate) fn ask(&self, arguments: &[&str]) -> Outcome {
+    #[must_use]
+    pub fn ask(&self, arguments: &[&str]) -> Outcome {
         run(self.command(arguments), self.scratch.path(), LIMIT)
     }
 
     /// What `vcp ARGUMENTS` prints, which must succeed.
-    pub(crate) fn say(&self, arguments: &[&str]) -> String {
+    #[must_use]
+    pub fn say(&self, arguments: &[&str]) -> String {
         let line = format!("vcp {}", arguments.join(" "));
         self.ask(arguments).expect_success(&line)
     }
 
     /// The same with `--json`.
-    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
+    #[must_use]
+    pub fn json(&self, arguments: &[&str]) -> Value {
         let text = self.say(&[arguments, &["--json"]].concat());
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {text}"))
     }
 
     /// What `inspect` says once `there` holds of it.
-    pub(crate) fn until(&self, vcp: &str, there: impl Fn(&Value) -> bool) -> Value {
+    #[must_use]
+    pub fn until(&self, vcp: &str, there: impl Fn(&Value) -> bool) -> Value {
         let look = || Some(self.json(&["inspect", vcp])).filter(&there);
         poll(LIMIT, look).unwrap_or_else(|| panic!("{}", self.say(&["inspect", vcp])))
     }
 
     /// NBD clients in the same directory.
-    pub(crate) fn clients(&self) -> Clients {
+    #[must_use]
+    pub fn clients(&self) -> Clients {
         Clients::new(self.scratch.path())
     }
 }
