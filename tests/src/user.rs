@@ -2,6 +2,8 @@
 //! sockets where nobody else looks.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -20,6 +22,12 @@ pub const LIMIT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct User {
     scratch: Scratch,
+}
+
+impl Default for User {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl User {
@@ -63,6 +71,9 @@ impl User {
     }
 
     /// `vcp run ARGUMENTS`, once it serves.
+    ///
+    /// # Panics
+    /// When it does not.
     #[must_use]
     pub fn host(&self, arguments: &[&str]) -> Vcp {
         let line = [&["run"], arguments].concat();
@@ -76,13 +87,29 @@ impl User {
     }
 
     /// A host with these lines in the table of its VCP `ram`, a RAM disk of 8 MiB.
+    ///
+    /// # Panics
+    /// When it does not come up.
     #[must_use]
     pub fn configured(&self, lines: &str) -> Vcp {
-        let text = format!(
-            "[vcp.ram]\nmodule = \"ramdisk\"\nconfig = {{ size = \"8MiB\" }}\n{lines}\n[export.ram]\n"
-        );
-        fs::write(self.scratch.path().join("host.toml"), text).expect("writing a configuration");
-        self.host(&["host.toml"])
+        self.host(&[self.disks(&[("ram", lines)])])
+    }
+
+    /// The name of a configuration with RAM disks of 8 MiB: names, and lines in their
+    /// tables. One export each.
+    ///
+    /// # Panics
+    /// When it can't be written.
+    #[must_use]
+    pub fn disks(&self, disks: &[(&str, &str)]) -> &'static str {
+        let table = |(name, lines): &(&str, &str)| {
+            format!(
+                "[vcp.{name}]\nmodule = \"ramdisk\"\nconfig = {{ size = \"8MiB\" }}\n{lines}\n[export.{name}]\n"
+            )
+        };
+        let text: String = disks.iter().map(table).collect();
+        fs::write(self.scratch.path().join("disks.toml"), text).expect("writing a configuration");
+        "disks.toml"
     }
 
     /// Runs `vcp ARGUMENTS`, that ends by itself.
@@ -92,6 +119,9 @@ impl User {
     }
 
     /// What `vcp ARGUMENTS` prints, which must succeed.
+    ///
+    /// # Panics
+    /// When it does not.
     #[must_use]
     pub fn say(&self, arguments: &[&str]) -> String {
         let line = format!("vcp {}", arguments.join(" "));
@@ -99,6 +129,9 @@ impl User {
     }
 
     /// The same with `--json`.
+    ///
+    /// # Panics
+    /// When it fails or is no JSON.
     #[must_use]
     pub fn json(&self, arguments: &[&str]) -> Value {
         let text = self.say(&[arguments, &["--json"]].concat());
@@ -106,10 +139,30 @@ impl User {
     }
 
     /// What `inspect` says once `there` holds of it.
+    ///
+    /// # Panics
+    /// When it does not come to hold.
     #[must_use]
     pub fn until(&self, vcp: &str, there: impl Fn(&Value) -> bool) -> Value {
         let look = || Some(self.json(&["inspect", vcp])).filter(&there);
         poll(LIMIT, look).unwrap_or_else(|| panic!("{}", self.say(&["inspect", vcp])))
+    }
+
+    /// What a host answers to `stats`: everything that it counts.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    #[must_use]
+    pub fn stats(&self, host: &Vcp) -> Value {
+        let mut stream = UnixStream::connect(self.socket(host)).expect("it listens");
+        stream.set_read_timeout(Some(LIMIT)).expect("not zero");
+        let ask = b"{\"v\":1,\"verb\":\"stats\"}\n";
+        stream.write_all(ask).expect("it takes a line");
+        let mut answer = String::new();
+        let read = BufReader::new(stream).read_line(&mut answer);
+        read.expect("it answers");
+        let mut answer: Value = serde_json::from_str(&answer).expect("in JSON");
+        answer["ok"].take()
     }
 
     /// NBD clients in the same directory.

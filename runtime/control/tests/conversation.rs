@@ -35,6 +35,8 @@ impl Fake {
             uptime_ms: 0,
             clients: 0,
             waiting: 0,
+            cpu_ms: 0,
+            share: None,
             exports: vec![Export {
                 name: format!("{name}-export"),
                 uris: Vec::new(),
