@@ -122,7 +122,6 @@ impl User {
     ///
     /// # Panics
     /// When it does not.
-    #[must_use]
     pub fn say(&self, arguments: &[&str]) -> String {
         let line = format!("vcp {}", arguments.join(" "));
         self.ask(arguments).expect_success(&line)
@@ -142,7 +141,6 @@ impl User {
     ///
     /// # Panics
     /// When it does not come to hold.
-    #[must_use]
     pub fn until(&self, vcp: &str, there: impl Fn(&Value) -> bool) -> Value {
         let look = || Some(self.json(&["inspect", vcp])).filter(&there);
         poll(LIMIT, look).unwrap_or_else(|| panic!("{}", self.say(&["inspect", vcp])))
