@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use vcp_config::{Cpu, HostConfig, Limit};
 use vcp_core::{Budget, CpuSettings, Rates};
 use vcp_topology::{Pin, Placer, Topology};
@@ -26,10 +26,31 @@ pub(crate) fn places(config: &HostConfig) -> Result<BTreeMap<String, Vec<usize>>
     let placed = placer.place_all(&asked);
     let placed = placed.map_err(|(name, error)| anyhow!("VCP {name}: cpu.pin: {error}"))?;
     let names = wishes.iter().map(|(name, _)| (*name).to_owned());
-    Ok(names
-        .zip(placed)
-        .map(|(name, place)| (name, place.cpus))
-        .collect())
+    let places = names.zip(placed).map(|(name, place)| (name, place.cpus));
+    let places = places.collect();
+    of_one_mind(config, &places)?;
+    Ok(places)
+}
+
+/// VCPs of one and the same CPU share a thread, and a thread has one priority and one
+/// control group.
+fn of_one_mind(config: &HostConfig, places: &BTreeMap<String, Vec<usize>>) -> Result<()> {
+    let mut first: BTreeMap<usize, (&str, &Cpu)> = BTreeMap::new();
+    for (name, vcp) in &config.vcps {
+        let Some(&[on]) = places.get(name.as_str()).map(Vec::as_slice) else {
+            continue;
+        };
+        let (other, theirs) = *first.entry(on).or_insert((name.as_str(), &vcp.cpu));
+        let key = match &vcp.cpu {
+            cpu if cpu.priority != theirs.priority => "priority",
+            cpu if cpu.cgroup != theirs.cgroup => "cgroup",
+            _ => continue,
+        };
+        bail!(
+            "VCP {name}: cpu.{key}: not that of VCP {other}, with which it shares the thread of CPU {on}"
+        );
+    }
+    Ok(())
 }
 
 fn pin(pin: &vcp_config::Pin) -> Pin {
