@@ -10,9 +10,9 @@ use std::path::Path;
 use std::str::FromStr;
 
 use vcp_config::{
-    Backoff, ByteSize, CpuSet, DirectoryGrant, DiscoveryUri, HostConfig, InterfaceAddress,
-    Interval, IscsiUri, LinkKind, Mac, Module, Name, NbdAddress, Net, Offload, Percent, Pin,
-    Portal, RestartPolicy, Shorthand,
+    Backoff, ByteSize, Cgroup, Change, CpuSet, DirectoryGrant, DiscoveryUri, Fifo, HostConfig,
+    InterfaceAddress, Interval, IscsiUri, LinkKind, Mac, Module, Name, NbdAddress, Net, Offload,
+    Percent, Pin, Portal, RestartPolicy, Shorthand, Slack,
 };
 
 /// Runs one input.
@@ -109,7 +109,10 @@ fn secret(text: &str) -> Option<&str> {
 fn values(text: &str) {
     value::<Backoff>(text);
     value::<ByteSize>(text);
+    value::<Cgroup>(text);
+    value::<Change>(text);
     value::<CpuSet>(text);
+    value::<Fifo>(text);
     value::<InterfaceAddress>(text);
     value::<Interval>(text);
     value::<LinkKind>(text);
@@ -121,6 +124,7 @@ fn values(text: &str) {
     value::<Pin>(text);
     value::<Portal>(text);
     value::<RestartPolicy>(text);
+    value::<Slack>(text);
     if let Err(error) = text.parse::<DirectoryGrant>() {
         one_line(&error);
     }
