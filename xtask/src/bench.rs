@@ -7,12 +7,12 @@ use anyhow::{Result, bail};
 use crate::{Usage, setup, shell};
 
 /// The programs, each of which explains itself.
-const PROGRAMS: [&str; 2] = ["peers", "recovery"];
+const PROGRAMS: [&str; 3] = ["peers", "recovery", "sched"];
 
 pub(crate) fn command(arguments: &[String]) -> Result<()> {
     match arguments.split_first() {
         Some((name, rest)) if PROGRAMS.contains(&name.as_str()) => measure(name, rest),
-        _ => bail!(Usage(format!("bench: expected {}", PROGRAMS.join(" or ")))),
+        _ => bail!(Usage(format!("bench: expected {}", PROGRAMS.join(", ")))),
     }
 }
 

@@ -1,0 +1,90 @@
+//! Many VCPs on one host: what they cost while they do nothing, and whether all get
+//! on while all do something.
+
+use std::time::{Duration, Instant};
+
+use vcp_core::BEST_EFFORT;
+
+use crate::bed::{Bed, Running, Starting};
+use crate::client::Load;
+use crate::os::{self, Others};
+use crate::row::{Row, Want, sorted};
+
+/// How many.
+const VCPS: usize = 256;
+/// Bytes of each RAM disk.
+const SIZE: u64 = 64 << 10;
+const DEPTH: u64 = 4;
+/// What all together may use of a CPU while idle, in percent.
+const IDLE: f64 = 1.0;
+/// Resident, in MiB for each.
+const RESIDENT: f64 = 2.0;
+/// The slowest, in percent of the mean.
+const SLOWEST: f64 = 50.0;
+const SETTLE: Duration = Duration::from_secs(1);
+
+/// Where they are.
+const PLACES: [(&str, &[usize]); 2] = [("a thread each", &[]), ("all on one CPU", &[0])];
+
+/// Rates of all VCPs for a plot: where they were, and IOPS in ascending order.
+pub(crate) type Rates = (&'static str, Vec<f64>);
+
+/// Idle for so long, then busy for so long, in each of the places.
+pub(crate) fn measure(bed: &Bed, time: Duration) -> (Vec<Row>, Vec<Rates>) {
+    os::want_descriptors();
+    let (mut rows, mut rates) = (Vec::new(), Vec::new());
+    for (place, pin) in PLACES {
+        let what = |what: &str| format!("{VCPS} VCPs, {place}: {what}");
+        let others = Others::watch();
+        let (before, threads) = (os::resident(), os::threads());
+        let vcps = start(bed, pin);
+        std::thread::sleep(SETTLE);
+        let (began, used) = (Instant::now(), os::process_cpu());
+        std::thread::sleep(time);
+        let used = (os::process_cpu() - used) as f64 / began.elapsed().as_nanos() as f64;
+        let resident = os::resident().saturating_sub(before) as f64 / VCPS as f64;
+        let threads = os::threads().saturating_sub(threads) as f64;
+        let mut place_rows = vec![
+            Row::new(what("idle"), "% of CPU", vec![used * 100.0]).want(Want::AtMost(IDLE)),
+            Row::new(what("resident each"), "MiB", vec![resident / 1_048_576.0])
+                .want(Want::AtMost(RESIDENT)),
+            Row::new(what("threads"), "", vec![threads]),
+        ];
+        let all = load(&vcps, time);
+        let mean = all.iter().sum::<f64>() / all.len() as f64;
+        let slowest = all[0] / mean * 100.0;
+        place_rows.push(Row::new(what("IOPS of each"), "IOPS", all.clone()));
+        place_rows.push(
+            Row::new(what("the slowest, of the mean"), "%", vec![slowest])
+                .want(Want::AtLeast(SLOWEST)),
+        );
+        drop(vcps);
+        let others = others.cores();
+        rows.extend(place_rows.into_iter().map(|row| row.others(others)));
+        rates.push((place, all));
+    }
+    (rows, rates)
+}
+
+fn start(bed: &Bed, pin: &[usize]) -> Vec<Running> {
+    let begin = |n: usize| {
+        let name = format!("crowd{n}");
+        bed.begin(bed.ramdisk(&name, SIZE, pin, BEST_EFFORT))
+    };
+    let starting: Vec<Starting> = (0..VCPS).map(begin).collect();
+    starting.into_iter().map(Starting::wait).collect()
+}
+
+/// Load on all of them for so long; what each did a second, in ascending order.
+fn load(vcps: &[Running], time: Duration) -> Vec<f64> {
+    let attach = |running: &Running| Load::attach(&running.vcp, DEPTH, SIZE);
+    let loads: Vec<Load> = vcps.iter().map(attach).collect();
+    std::thread::sleep(SETTLE);
+    let count = || loads.iter().map(Load::answered).collect::<Vec<_>>();
+    let (began, before) = (Instant::now(), count());
+    std::thread::sleep(time);
+    let after = count();
+    let seconds = began.elapsed().as_secs_f64();
+    let rates = after.iter().zip(before);
+    sorted(rates.map(|(a, b)| (a - b) as f64 / seconds).collect())
+}

@@ -1,0 +1,117 @@
+//! What the scheduling domain promises, measured: caps, shares and slack, latency
+//! beside an endless loop, the cost of metering, and many VCPs on one host. VCPs and
+//! clients are in this process; the kernel's counts are the judge.
+//!
+//! Usage: `sched [--quick] [--only ARM] [--out DIRECTORY]`. Wants root, for the TAPs
+//! of the metering. A run of everything that is not quick writes its figures to
+//! `docs/bench`, any other where it is told to. A figure that is not what it should
+//! be is no failure: that is for tests to say.
+
+mod bed;
+mod caps;
+mod client;
+mod crowd;
+mod latency;
+mod metering;
+mod os;
+mod plot;
+mod report;
+mod row;
+mod shares;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bed::Bed;
+use report::Report;
+
+const USAGE: &str =
+    "usage: sched [--quick] [--only crowd|caps|shares|latency|metering] [--out DIRECTORY]";
+
+/// In the order in which they are measured: the first counts memory, and wants it
+/// unused.
+const ARMS: [&str; 5] = ["crowd", "caps", "shares", "latency", "metering"];
+
+struct Options {
+    quick: bool,
+    only: Option<String>,
+    out: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let Some(options) = options() else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    let report = measure(&options);
+    let whole = !options.quick && options.only.is_none();
+    let out = options.out.or(whole.then(|| "docs/bench".into()));
+    if let Some(out) = out
+        && let Err(error) = report.write(&out)
+    {
+        eprintln!("sched: {}: {error}", out.display());
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
+
+fn measure(options: &Options) -> Report {
+    let quick = options.quick;
+    let seconds = |full: f64, short: f64| Duration::from_secs_f64(if quick { short } else { full });
+    let times = |full: usize, short: usize| if quick { short } else { full };
+    let mut report = Report::new(quick);
+    let bed = Bed::new(true);
+    for arm in ARMS {
+        if options.only.as_deref().is_some_and(|only| only != arm) {
+            continue;
+        }
+        let rows = match arm {
+            "crowd" => {
+                let (rows, rates) = crowd::measure(&bed, seconds(10.0, 2.0));
+                report.rates = rates;
+                rows
+            }
+            "caps" => caps::measure(&bed, times(3, 1), seconds(10.0, 2.0)),
+            "shares" => {
+                let (rows, course) = shares::measure(&bed, times(5, 1), seconds(3.0, 1.5));
+                report.course = course;
+                rows
+            }
+            "latency" => {
+                let other = Bed::new(true);
+                let (times, time) = (times(21, 5), seconds(0.5, 0.3));
+                let (rows, distributions) = latency::measure((&bed, &other), times, time);
+                report.distributions = distributions;
+                rows
+            }
+            _ => {
+                let without = Bed::new(false);
+                metering::measure([&bed, &without], times(15, 5), seconds(1.0, 0.7))
+            }
+        };
+        report.add(rows);
+    }
+    report
+}
+
+fn options() -> Option<Options> {
+    let mut options = Options {
+        quick: false,
+        only: None,
+        out: None,
+    };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--quick" => options.quick = true,
+            "--only" => {
+                let arm = arguments.next().filter(|arm| ARMS.contains(&arm.as_str()));
+                options.only = Some(arm?);
+            }
+            "--out" => options.out = Some(arguments.next()?.into()),
+            _ => return None,
+        }
+    }
+    Some(options)
+}

@@ -1,0 +1,158 @@
+//! What the operating system says of this process, its threads and the machine. It
+//! is the judge: nothing here asks the host that is measured.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::time::{ClockId, clock_gettime};
+
+/// How long a thread that is on its way may take to appear.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Of /proc/stat, which counts in these on every Linux architecture.
+const TICK: f64 = 0.01;
+
+/// A thread of this process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Thread(u32);
+
+impl Thread {
+    /// Those of this name.
+    pub(crate) fn all(name: &str) -> Vec<u32> {
+        let tasks = fs::read_dir("/proc/self/task").expect("Linux has it");
+        let numbers = tasks.filter_map(|task| task.ok()?.file_name().to_str()?.parse().ok());
+        let named = |id: &u32| {
+            let comm = fs::read_to_string(format!("/proc/self/task/{id}/comm"));
+            comm.is_ok_and(|comm| comm.trim_end() == name)
+        };
+        numbers.filter(named).collect()
+    }
+
+    /// The one of this name that was not there before.
+    pub(crate) fn new(name: &str, before: &[u32]) -> Self {
+        let began = Instant::now();
+        loop {
+            let all = Self::all(name);
+            if let Some(id) = all.into_iter().find(|id| !before.contains(id)) {
+                return Self(id);
+            }
+            assert!(began.elapsed() < PATIENCE, "no thread {name}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// How long it has run on a CPU, in nanoseconds, as the kernel's scheduler counts
+    /// it: to within a tick of now.
+    pub(crate) fn cpu(self) -> u64 {
+        let path = format!("/proc/self/task/{}/schedstat", self.0);
+        let text = fs::read_to_string(path).expect("the thread runs, and the kernel counts");
+        let first = text.split_whitespace().next();
+        first.and_then(|ns| ns.parse().ok()).expect("a number")
+    }
+}
+
+/// CPU time of this process, in nanoseconds.
+pub(crate) fn process_cpu() -> u64 {
+    read(ClockId::ProcessCPUTime)
+}
+
+/// The monotonic clock, in nanoseconds.
+pub(crate) fn now() -> u64 {
+    read(ClockId::Monotonic)
+}
+
+fn read(clock: ClockId) -> u64 {
+    let time = clock_gettime(clock);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// Memory of this process that is resident, in bytes; counted page by page, because
+/// the quick counters of the kernel are off by some.
+pub(crate) fn resident() -> u64 {
+    field("/proc/self/smaps_rollup", "Rss:") * 1024
+}
+
+/// Threads of this process.
+pub(crate) fn threads() -> u64 {
+    field("/proc/self/status", "Threads:")
+}
+
+fn field(path: &str, name: &str) -> u64 {
+    let text = fs::read_to_string(path).expect("Linux has it");
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let number = line.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
+    number.expect("Linux says so")
+}
+
+/// Lets this process have as many descriptors as it may.
+pub(crate) fn want_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let most = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    setrlimit(Resource::Nofile, most).expect("raising it to what it may be");
+}
+
+/// CPUs that this process may use.
+pub(crate) fn cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// The machine in one line.
+pub(crate) fn machine() -> String {
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info.lines().find_map(|line| {
+        let (key, value) = line.split_once(':')?;
+        (key.trim() == "model name").then(|| value.trim().to_owned())
+    });
+    let uname = rustix::system::uname();
+    let release = uname.release().to_string_lossy();
+    let version: Vec<_> = release.split(['.', '-']).take(3).collect();
+    format!(
+        "{} CPUs ({}), {}, Linux {}",
+        cpus(),
+        model.unwrap_or_else(|| "unknown".to_owned()),
+        uname.machine().to_string_lossy(),
+        version.join(".")
+    )
+}
+
+/// How busy others kept the machine: what else a measurement that looks odd may be
+/// due to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Others {
+    began: Instant,
+    busy: f64,
+    own: u64,
+}
+
+impl Others {
+    pub(crate) fn watch() -> Self {
+        Self {
+            began: Instant::now(),
+            busy: busy(),
+            own: process_cpu(),
+        }
+    }
+
+    /// CPUs that others used since then, on average.
+    pub(crate) fn cores(self) -> f64 {
+        let own = (process_cpu() - self.own) as f64 / 1e9;
+        let used = busy() - self.busy - own;
+        (used / self.began.elapsed().as_secs_f64()).max(0.0)
+    }
+}
+
+/// Seconds that all CPUs together were not idle, or were stolen.
+fn busy() -> f64 {
+    let text = fs::read_to_string("/proc/stat").expect("Linux has it");
+    let line = text.lines().next().expect("the sum of all CPUs");
+    let ticks: Vec<f64> = line
+        .split_whitespace()
+        .filter_map(|field| field.parse().ok())
+        .collect();
+    // user, nice, system, idle, iowait, irq, softirq, steal; guests are in user.
+    let used = [0, 1, 2, 5, 6, 7].map(|at| ticks.get(at).copied().unwrap_or(0.0));
+    used.iter().sum::<f64>() * TICK
+}
