@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::sync::mpsc::UnboundedSender;
 use vcp_sched::{Account, Budget, Id};
 
@@ -83,6 +84,16 @@ impl Seat {
     /// Whether its descriptors can wake it.
     pub(super) fn listens(&self) -> bool {
         !self.awake && matches!(self.pause, Pause::Rest(_))
+    }
+
+    /// Whether it rests, and one of its descriptors is ready.
+    pub(super) fn has_news(&self) -> bool {
+        if !matches!(self.pause, Pause::Rest(_)) {
+            return false;
+        }
+        let mut fds = [PollFd::new(&*self.poller, PollFlags::IN)];
+        // Where that can't be said, it is found when all are looked at.
+        poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }
 
     /// Notes how long a stretch between two yields of a call took.

@@ -202,7 +202,9 @@ impl Work {
         }
         seat.observe(before, pause, ran);
         seat.pause = pause;
-        if seat.until().is_none_or(|until| until > time) {
+        let waits = seat.until().is_none_or(|until| until > time);
+        // What came while it ran is its business still, and nobody's slack.
+        if waits && (alone || !seat.has_news()) {
             seat.awake = false;
             self.scheduler.block(id, time);
         }
