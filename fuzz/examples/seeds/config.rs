@@ -5,7 +5,7 @@ use super::Seeds;
 const FILE: &str = r#"
 [vcp.disk0]
 module = "iscsi"
-cpu = { pin = [1], share = "50%", period = "10ms", slack = true }
+cpu = { pin = [1], share = "50%", period = "10ms", slack = 25, poll = "50us", priority = "fifo:1", cgroup = "vcp/a" }
 memory = "64MiB"
 queue-depth = 64
 restart = { policy = "always", min-run = "50ms", backoff = "10ms..5s" }
@@ -15,11 +15,12 @@ net = { link = "tap:vcp0", address = ["10.77.0.2/24", "fd00::2/64"], gateway = "
 [vcp.ram]
 module = "ramdisk"
 config = { size = "1GiB" }
-files = [{ host = "/srv", guest = "/data", access = "ro" }]
+files = [{ host = "/srv", guest = "/data", read-only = true }]
 
 [export.disk0]
 nbd = ["unix:/run/vcp/disk0.sock", "tcp:[::1]:10809"]
 read-only = true
+limit = { iops = 1000, bytes = "100MiB", burst = "2s" }
 
 [export.other]
 vcp = "ram"
@@ -69,6 +70,14 @@ const VALUES: &[(&str, &str)] = &[
     ("percent", "12.5%"),
     ("cpus", "0,2-4,7"),
     ("pin", "core"),
+    ("sibling", "sibling-of:3"),
+    ("slack", "250"),
+    ("fifo", "fifo:10"),
+    ("cgroup", "vcp/disk0"),
+    ("change-share", "cpu.share=12.5%"),
+    ("change-none", "limit.bytes=none"),
+    ("change-burst", "limit.burst=250ms"),
+    ("change-depth", "queue-depth=4096"),
     ("mac", "02:aa:bb:cc:dd:ee"),
     ("address", "192.0.2.1/24"),
     ("module-oci", "oci:registry.example/vcp/iscsi:1.0"),
