@@ -178,8 +178,8 @@ impl fmt::Display for Fifo {
     }
 }
 
-/// A control group as a path below the host's own: `vcp/disk0`. Never out of it:
-/// no leading `/`, no `.` or `..`, nothing empty.
+/// A control group as a path below the mount of its hierarchy: `vcp/disk0`. Never out of
+/// it: no leading `/`, no `.` or `..`, nothing empty.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Cgroup(String);
 
