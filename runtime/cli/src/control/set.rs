@@ -2,6 +2,7 @@
 
 use vcp_config::Change;
 use vcp_control::{Answer, Refusal, RefusalKind};
+use vcp_core::State;
 
 use super::{Control, Controlled, done, failed};
 use crate::budget;
@@ -45,6 +46,13 @@ fn set(
     only: Option<&str>,
 ) -> Result<(), Refusal> {
     let about = |key: &str, why: String| failed(format!("VCP {name}: {key}: {why}"));
+    if controlled.device.vcp.status().state == State::Stopped {
+        return Err(failed(format!("VCP {name} has stopped")));
+    }
+    let limit = changes.iter().find(|change| change.is_limit());
+    if let Some(limit) = limit.filter(|_| controlled.limits.is_empty()) {
+        return Err(about(limit.key(), "it has no export".to_owned()));
+    }
     let mut config = controlled.config();
     let mut changed = config.clone();
     let entry = changed.vcps.values_mut().next();
