@@ -62,7 +62,7 @@ pub(crate) struct RunArguments {
     /// Serve the device here: unix:PATH or tcp:HOST:PORT (repeatable)
     #[arg(long, value_name = "ADDR")]
     pub(crate) nbd: Vec<String>,
-    /// CPUs of its thread, such as 1
+    /// CPUs of its thread and its share of them: 1, core, 1,share=50%,period=5ms,slack=no
     #[arg(long, value_name = "SPEC")]
     pub(crate) cpu: Option<String>,
     /// The most memory it may have, such as 64MiB

@@ -36,7 +36,7 @@ impl Cpu {
     pub const DEFAULT_PERIOD: Interval = Interval::millis(10);
 
     /// What `poll` is when not given.
-    pub const DEFAULT_POLL: Interval = Interval::millis(0);
+    pub const DEFAULT_POLL: Interval = Interval::micros(50);
 
     /// The keys of the table.
     pub(crate) const KEYS: [&str; 7] = [

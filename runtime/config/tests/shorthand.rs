@@ -100,15 +100,15 @@ fn cpus_have_commas_of_their_own() {
         ))
     );
     assert_eq!(
-        line("sibling-of:1,share=100%,slack=250,poll=50us,priority=fifo:10,cgroup=vcp/disk0"),
+        line("sibling-of:1,share=100%,slack=250,poll=20us,priority=fifo:10,cgroup=vcp/disk0"),
         Ok(toml(
-            "pin = \"sibling-of:1\", share = \"100%\", slack = 250, poll = \"50us\", \
+            "pin = \"sibling-of:1\", share = \"100%\", slack = 250, poll = \"20us\", \
              priority = \"fifo:10\", cgroup = \"vcp/disk0\""
         ))
     );
     // What is the default is not written out.
     let plain = "[vcp.ramdisk]\nmodule = \"ramdisk\"\n\n[export.ramdisk]\n";
-    assert_eq!(line("any,slack=yes,poll=never"), Ok(plain.to_owned()));
+    assert_eq!(line("any,slack=yes,poll=50us"), Ok(plain.to_owned()));
     let wrong = |cpu: &str, message: &str| assert_eq!(line(cpu), Err(format!("--cpu: {message}")));
     wrong(
         "1,shares=1%",

@@ -30,6 +30,11 @@ impl Interval {
         Self(Duration::from_millis(count as u64))
     }
 
+    /// This many microseconds.
+    pub(crate) const fn micros(count: u32) -> Self {
+        Self(Duration::from_micros(count as u64))
+    }
+
     /// This many hours.
     pub(crate) const fn hours(count: u32) -> Self {
         Self(Duration::from_secs(count as u64 * 3600))

@@ -122,13 +122,15 @@ impl Poller {
     pub(super) fn wait(
         &self,
         nanoseconds: Option<u64>,
-        spin: &mut Spin,
+        spin: Option<&mut Spin>,
         ready: &mut Vec<Ready>,
     ) -> io::Result<Woken> {
-        let most = match nanoseconds {
-            Some(0) => return self.look(nanoseconds, ready),
-            Some(limit) => spin.time().min(limit),
-            None => spin.time(),
+        let spin = spin.filter(|_| nanoseconds != Some(0));
+        let Some((spin, most)) = spin.map(|spin| {
+            let time = spin.time();
+            (spin, time.min(nanoseconds.unwrap_or(time)))
+        }) else {
+            return self.look(nanoseconds, ready);
         };
         if most == 0 {
             return self.look(nanoseconds, ready);

@@ -6,6 +6,7 @@ use vcp_queue::{ClientId, Loan, Source};
 use vcp_supervisor::Phase;
 
 use super::convert::request_of;
+use super::poller::Woken;
 use super::{Channel, Command, Events, Flow, Leave, Streams, empty_events, network};
 use crate::bindings::{block, types};
 use crate::clock::now;
@@ -58,7 +59,7 @@ impl Channel {
         if leave.sleep && leave.back_at > 0 && !self.called {
             let began = now();
             if began < leave.back_at {
-                let woken = self.poller.wait(timeout, &mut self.spin, ready)?;
+                let woken = self.wait(timeout, ready)?;
                 self.called = woken.bell;
                 return Ok(woken.waker);
             }
@@ -77,9 +78,22 @@ impl Channel {
         } else {
             Some(0)
         };
-        let woken = self.poller.wait(left, &mut self.spin, ready)?;
+        let woken = self.wait(left, ready)?;
         self.called = woken.bell;
         Ok(woken.waker)
+    }
+
+    /// Waits on this thread, awake at first if that pays. With several requests on
+    /// their way there is something to do soon anyway, and others may need the CPU
+    /// for it.
+    fn wait(
+        &mut self,
+        timeout: Option<u64>,
+        ready: &mut Vec<super::Ready>,
+    ) -> std::io::Result<Woken> {
+        let dialogue = self.table.outstanding() <= 1;
+        let spin = dialogue.then_some(&mut self.spin);
+        self.poller.wait(timeout, spin, ready)
     }
 
     /// How long there is nothing to do but wait.
