@@ -60,7 +60,9 @@ fn metrics_are_served_as_the_book_has_them() {
     let address = free();
     let at = format!("tcp:{address}");
     let host = user.host(&["ramdisk", "size=8MiB", "--name", "ram", "--metrics", &at]);
-    user.clients().qemu_io(&host.uri(), &["write -P 5 0 64k"]);
+    // What it used is charged every 10 ms, or when it has something to do again.
+    let steps = ["write -P 5 0 64k", "sleep 30", "read 0 4k"];
+    user.clients().qemu_io(&host.uri(), &steps);
     let (status, text) = get(address, "/metrics");
     assert!(status.ends_with("200 OK"), "{status}");
     let value = |name: &str| -> f64 {
