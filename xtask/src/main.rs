@@ -33,7 +33,7 @@ usage: cargo xtask COMMAND
                                side by side with qemu-nbd's libiscsi on the same target
   bench recovery [--quick] [--json FILE] [--markdown FILE]
                                what crashes and reloads cost those who use a disk
-  bench sched [--quick] [--only ARM] [--out DIR]
+  bench sched [--quick] [--precedence] [--only ARM] [--out DIR]
                                shares, latency beside an endless loop, metering, many VCPs;
                                a whole run writes docs/bench
 ";

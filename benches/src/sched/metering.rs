@@ -12,14 +12,16 @@ use vcp_tests::tgtd::{Lun, Tgtd, Unit};
 
 use crate::bed::{Bed, Running};
 use crate::client::Load;
-use crate::os::{Others, Thread};
+use crate::os::{self, Others, Thread};
 use crate::row::{Row, Want};
 
 /// Bytes of the unit, all of them written before the first measurement.
 const UNIT: u64 = 256 << 20;
 const DEPTH: u64 = 32;
-/// The VCPs' CPU; the target is on whichever is free.
+/// The VCPs' CPU.
 const CPU: usize = 0;
+/// The target's, where there is a second.
+const TARGET_CPU: usize = 1;
 /// Of requests, that metering may cost: percent.
 const MOST: f64 = 8.0;
 const SETTLE: Duration = Duration::from_millis(100);
@@ -41,7 +43,8 @@ pub(crate) fn measure(beds: [&Bed; 2], repetitions: usize, time: Duration) -> Ve
         return Vec::new();
     }
     let lab = Lab::new();
-    let tgtd = Tgtd::start(&lab);
+    // It stays where it is started.
+    let tgtd = os::on_cpu(TARGET_CPU, || Tgtd::start(&lab));
     let lun = tgtd
         .target("iqn.2026-11.bench:disk")
         .unit(1, Unit::new(UNIT));

@@ -2,15 +2,19 @@
 //! is the judge: nothing here asks the host that is measured.
 
 use std::fs;
+use std::io;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setpriority_process, setrlimit};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 
 /// How long a thread that is on its way may take to appear.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Of /proc/stat, which counts in these on every Linux architecture.
 const TICK: f64 = 0.01;
+/// The nice value that is no favour to anyone.
+const SELFISH: i32 = -20;
 
 /// A thread of this process.
 #[derive(Debug, Clone, Copy)]
@@ -94,9 +98,36 @@ pub(crate) fn want_descriptors() {
     setrlimit(Resource::Nofile, most).expect("raising it to what it may be");
 }
 
+/// Lets this process, what it starts, and what is in its session go before all that is
+/// not real-time. A machine that groups processes by session weighs the groups first.
+pub(crate) fn take_precedence() -> io::Result<()> {
+    setpriority_process(None, SELFISH)?;
+    let group = fs::write("/proc/self/autogroup", SELFISH.to_string());
+    match group {
+        // Not every kernel has groups.
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// CPUs that this process may use.
 pub(crate) fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Does something on a CPU, if this thread may use that one: what it starts meanwhile
+/// stays there.
+pub(crate) fn on_cpu<T>(cpu: usize, act: impl FnOnce() -> T) -> T {
+    let before = sched_getaffinity(None).expect("this thread is there");
+    if !before.is_set(cpu) {
+        return act();
+    }
+    let mut only = CpuSet::new();
+    only.set(cpu);
+    sched_setaffinity(None, &only).expect("one of those that it may use");
+    let done = act();
+    sched_setaffinity(None, &before).expect("as before");
+    done
 }
 
 /// The machine in one line.

@@ -14,7 +14,6 @@ const PAGE: &str = include_str!("page.md");
 
 /// The figures of a run, printed as they come.
 pub(crate) struct Report {
-    quick: bool,
     rows: Vec<Row>,
     pub(crate) course: shares::Course,
     pub(crate) distributions: Vec<latency::Distribution>,
@@ -22,10 +21,9 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(quick: bool) -> Self {
+    pub(crate) fn new() -> Self {
         println!("{}\n{}", os::machine(), Row::heading());
         Self {
-            quick,
             rows: Vec::new(),
             course: Vec::new(),
             distributions: Vec::new(),
@@ -41,11 +39,9 @@ impl Report {
     /// Into this directory.
     pub(crate) fn write(&self, directory: &Path) -> io::Result<()> {
         fs::create_dir_all(directory)?;
-        let command = if self.quick {
-            "cargo xtask bench sched --quick"
-        } else {
-            "cargo xtask bench sched"
-        };
+        let arguments: Vec<_> = std::env::args().skip(1).collect();
+        let command = format!("cargo xtask bench sched {}", arguments.join(" "));
+        let command = command.trim_end();
         let rows: Vec<_> = self.rows.iter().map(Row::json).collect();
         let json = json!({ "command": command, "machine": os::machine(), "rows": rows });
         fs::write(
