@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Set(SetArguments),
     /// Show what the VCPs of a host use, refreshed each second
     Top(TopArguments),
+    /// Print the metrics of a host, as Prometheus reads them
+    Metrics(WholeHostArguments),
     /// Show this machine's CPUs and what to give to VCPs
     Doctor,
 }
@@ -283,14 +285,21 @@ pub(crate) struct SetArguments {
     pub(crate) changes: Vec<String>,
 }
 
-/// `vcp top`.
+/// Which host is meant as a whole; `vcp metrics`.
 #[derive(Args)]
-pub(crate) struct TopArguments {
+pub(crate) struct WholeHostArguments {
     /// The host of this VCP, where there are several
     #[arg(value_name = "NAME")]
     pub(crate) vcp: Option<vcp_control::Address>,
     #[command(flatten)]
     pub(crate) host: HostArguments,
+}
+
+/// `vcp top`.
+#[derive(Args)]
+pub(crate) struct TopArguments {
+    #[command(flatten)]
+    pub(crate) which: WholeHostArguments,
     /// Print lines, a table each second, instead of a screen
     #[arg(long)]
     pub(crate) plain: bool,

@@ -56,6 +56,7 @@ fn main() -> ExitCode {
         Command::Inject(arguments) => ask::inject(&arguments),
         Command::Set(arguments) => ask::set(&arguments),
         Command::Top(arguments) => ask::top(&arguments),
+        Command::Metrics(arguments) => ask::metrics(&arguments),
         Command::Doctor => doctor::run(),
     };
     match result {

@@ -1,5 +1,6 @@
 //! The verbs that ask a running host: `vcp ps`, `inspect`, `logs`, `reload`,
-//! `restart`, `stop`, `inject`, `set` and `top`.
+//! `restart`, `stop`, `inject`, `set`, `top`
+//! and `metrics`.
 
 mod crash;
 mod table;
@@ -14,7 +15,7 @@ use vcp_control::{Client, Hosts, Request, report};
 
 use crate::args::{
     HostArguments, InjectArguments, InspectArguments, LogsArguments, PsArguments, ReloadArguments,
-    SetArguments, TargetArguments, TopArguments, Usage,
+    SetArguments, TargetArguments, TopArguments, Usage, WholeHostArguments,
 };
 use crate::run::runtime;
 
@@ -139,18 +140,7 @@ pub(crate) fn set(arguments: &SetArguments) -> Result<ExitCode> {
 /// `vcp top`.
 pub(crate) fn top(arguments: &TopArguments) -> Result<ExitCode> {
     let runtime = runtime()?;
-    let mut client = runtime.block_on(async {
-        let mut hosts = hosts(&arguments.host).await?;
-        complain_of(&hosts.silent);
-        if let Some(vcp) = &arguments.vcp {
-            return Ok(hosts.with(vcp)?.client);
-        }
-        match (hosts.found.pop(), hosts.found.is_empty()) {
-            (Some(found), true) => Ok(found.client),
-            (None, _) => bail!("no host is running"),
-            (Some(_), false) => bail!("several hosts are running: name a VCP of the one meant"),
-        }
-    })?;
+    let mut client = runtime.block_on(the_host(&arguments.which))?;
     let fetch = || runtime.block_on(client.ask::<vcp_meter::Snapshot>(&Request::Stats {}));
     let options = vcp_meter::top::Options {
         plain: arguments.plain,
@@ -159,6 +149,32 @@ pub(crate) fn top(arguments: &TopArguments) -> Result<ExitCode> {
     };
     vcp_meter::top::run(fetch, options)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// `vcp metrics`.
+pub(crate) fn metrics(arguments: &WholeHostArguments) -> Result<ExitCode> {
+    runtime()?.block_on(async {
+        let mut client = the_host(arguments).await?;
+        let snapshot = client
+            .ask::<vcp_meter::Snapshot>(&Request::Stats {})
+            .await?;
+        print(&vcp_meter::prometheus(&snapshot))?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// A connection to the host of a VCP, or to the only one there is.
+async fn the_host(which: &WholeHostArguments) -> Result<Client> {
+    let mut hosts = hosts(&which.host).await?;
+    complain_of(&hosts.silent);
+    if let Some(vcp) = &which.vcp {
+        return Ok(hosts.with(vcp)?.client);
+    }
+    match (hosts.found.pop(), hosts.found.is_empty()) {
+        (Some(found), true) => Ok(found.client),
+        (None, _) => bail!("no host is running"),
+        (Some(_), false) => bail!("several hosts are running: name a VCP of the one meant"),
+    }
 }
 
 /// Asks for something to be done, and says so in one line.
