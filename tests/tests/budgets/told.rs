@@ -74,6 +74,7 @@ fn metrics_are_served_as_the_book_has_them() {
     assert!(value("vcp_cpu_seconds_total") > 0.0);
     assert_eq!(value("vcp_written_bytes_total"), 65536.0);
     assert!(get(address, "/").0.contains("404"));
+    let printed = user.say(&["metrics"]);
     host.shut_down();
 
     // Name, kind and what it means, as they are in the text itself.
@@ -85,6 +86,9 @@ fn metrics_are_served_as_the_book_has_them() {
     };
     let served: Vec<String> = lines.windows(2).filter_map(family).collect();
     assert!(!served.is_empty(), "{text}");
+    let by_command: Vec<&str> = printed.lines().collect();
+    let by_command: Vec<String> = by_command.windows(2).filter_map(family).collect();
+    assert_eq!(by_command, served, "vcp metrics");
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/src/reference/metrics.md");
     let book = std::fs::read_to_string(page).expect("the book is here");
     let written: Vec<&str> = book
