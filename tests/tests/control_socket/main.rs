@@ -374,6 +374,9 @@ fn bad_requests() {
     let idle: Vec<_> = (0..100).map(|_| connect()).collect();
     std::thread::sleep(Duration::from_millis(100));
     drop(idle);
+    // On a busy machine it takes the host a moment to notice that they are gone.
+    let there = || (user.ask(&["inspect", "ram"]).code() == 0).then_some(());
+    assert!(poll(LIMIT, there).is_some(), "{}", host.logs());
     user.until("ram", |vcp| is(vcp, "ready", 1));
     host.shut_down();
 }
