@@ -75,10 +75,11 @@ pub(super) fn of_inspection(vcp: &Inspection) -> String {
             format!("{} {}", export.name, export.uris.join(" ")),
         );
     }
+    let width = vcp.counters.keys().map(String::len).max().unwrap_or(0);
     let counters = vcp.counters.iter();
     lines.block(
         "counters",
-        counters.map(|(name, count)| format!("{name:17} {count}")),
+        counters.map(|(name, count)| format!("{name:width$}  {count}")),
     );
     lines.block("configuration", vcp.config.lines().map(str::to_owned));
     lines.0
