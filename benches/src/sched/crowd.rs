@@ -7,7 +7,7 @@ use vcp_core::BEST_EFFORT;
 
 use crate::bed::{Bed, Running, Starting};
 use crate::client::Load;
-use crate::os::{self, Others};
+use crate::os::{self, Others, Thread};
 use crate::row::{Row, Want, sorted};
 
 /// How many.
@@ -23,47 +23,55 @@ const RESIDENT: f64 = 2.0;
 const SLOWEST: f64 = 50.0;
 const SETTLE: Duration = Duration::from_secs(1);
 
-/// Where they are.
-const PLACES: [(&str, &[usize]); 2] = [("a thread each", &[]), ("all on one CPU", &[0])];
+/// Where they are, what their threads' names begin with, and their CPUs.
+const PLACES: [(&str, &str, &[usize]); 2] = [
+    ("a thread each", "vcp-crowd", &[]),
+    ("all on one CPU", "vcp-cpu0", &[0]),
+];
 
 /// Rates of all VCPs for a plot: where they were, and IOPS in ascending order.
 pub(crate) type Rates = (&'static str, Vec<f64>);
 
-/// Idle for so long, then busy for so long, in each of the places.
+/// Idle for so long, then busy for so long, in each of the places. Memory counts in the
+/// first alone: the second has what that leaves.
 pub(crate) fn measure(bed: &Bed, time: Duration) -> (Vec<Row>, Vec<Rates>) {
     os::want_descriptors();
     let (mut rows, mut rates) = (Vec::new(), Vec::new());
-    for (place, pin) in PLACES {
-        let what = |what: &str| format!("{VCPS} VCPs, {place}: {what}");
-        let others = Others::watch();
-        let (before, threads) = (os::resident(), os::threads());
+    for (place, threads, pin) in PLACES {
+        let row = |what: &str, unit, samples| {
+            Row::new(format!("{VCPS} VCPs, {place}: {what}"), unit, samples)
+        };
+        let (others, before) = (Others::watch(), os::resident());
         let vcps = start(bed, pin);
         std::thread::sleep(SETTLE);
-        let (began, used) = (Instant::now(), os::process_cpu());
-        std::thread::sleep(time);
-        let used = (os::process_cpu() - used) as f64 / began.elapsed().as_nanos() as f64;
-        let resident = os::resident().saturating_sub(before) as f64 / VCPS as f64;
-        let threads = os::threads().saturating_sub(threads) as f64;
-        let mut place_rows = vec![
-            Row::new(what("idle"), "% of CPU", vec![used * 100.0]).want(Want::AtMost(IDLE)),
-            Row::new(what("resident each"), "MiB", vec![resident / 1_048_576.0])
-                .want(Want::AtMost(RESIDENT)),
-            Row::new(what("threads"), "", vec![threads]),
-        ];
+        let mut here = Vec::new();
+        if rates.is_empty() {
+            let resident = os::resident().saturating_sub(before) as f64;
+            let each = vec![resident / 1_048_576.0 / VCPS as f64];
+            here.push(row("resident each", "MiB", each).want(Want::AtMost(RESIDENT)));
+        }
+        let count = Thread::all(threads).len() as f64;
+        here.push(row("threads", "", vec![count]));
+        let idle = vec![idle(time)];
+        here.push(row("idle", "% of CPU", idle).want(Want::AtMost(IDLE)));
         let all = load(&vcps, time);
         let mean = all.iter().sum::<f64>() / all.len() as f64;
-        let slowest = all[0] / mean * 100.0;
-        place_rows.push(Row::new(what("IOPS of each"), "IOPS", all.clone()));
-        place_rows.push(
-            Row::new(what("the slowest, of the mean"), "%", vec![slowest])
-                .want(Want::AtLeast(SLOWEST)),
-        );
+        let slowest = vec![all[0] / mean * 100.0];
+        here.push(row("requests a second of each", "IOPS", all.clone()));
+        here.push(row("the slowest, of the mean", "%", slowest).want(Want::AtLeast(SLOWEST)));
         drop(vcps);
         let others = others.cores();
-        rows.extend(place_rows.into_iter().map(|row| row.others(others)));
+        rows.extend(here.into_iter().map(|row| row.others(others)));
         rates.push((place, all));
     }
     (rows, rates)
+}
+
+/// What this process uses of a CPU, in percent.
+fn idle(time: Duration) -> f64 {
+    let (began, used) = (Instant::now(), os::process_cpu());
+    std::thread::sleep(time);
+    (os::process_cpu() - used) as f64 / began.elapsed().as_nanos() as f64 * 100.0
 }
 
 fn start(bed: &Bed, pin: &[usize]) -> Vec<Running> {

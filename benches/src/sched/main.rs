@@ -89,7 +89,7 @@ fn measure(options: &Options) -> Report {
             }
             "latency" => {
                 let other = Bed::new(true);
-                let (times, time) = (times(21, 5), seconds(0.5, 0.3));
+                let (times, time) = (times(15, 5), seconds(0.5, 0.3));
                 let (rows, distributions) = latency::measure((&bed, &other), times, time);
                 report.distributions = distributions;
                 rows

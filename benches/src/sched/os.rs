@@ -21,13 +21,13 @@ const SELFISH: i32 = -20;
 pub(crate) struct Thread(u32);
 
 impl Thread {
-    /// Those of this name.
+    /// Those whose names begin so.
     pub(crate) fn all(name: &str) -> Vec<u32> {
         let tasks = fs::read_dir("/proc/self/task").expect("Linux has it");
         let numbers = tasks.filter_map(|task| task.ok()?.file_name().to_str()?.parse().ok());
         let named = |id: &u32| {
             let comm = fs::read_to_string(format!("/proc/self/task/{id}/comm"));
-            comm.is_ok_and(|comm| comm.trim_end() == name)
+            comm.is_ok_and(|comm| comm.starts_with(name))
         };
         numbers.filter(named).collect()
     }
@@ -74,11 +74,6 @@ fn read(clock: ClockId) -> u64 {
 /// the quick counters of the kernel are off by some.
 pub(crate) fn resident() -> u64 {
     field("/proc/self/smaps_rollup", "Rss:") * 1024
-}
-
-/// Threads of this process.
-pub(crate) fn threads() -> u64 {
-    field("/proc/self/status", "Threads:")
 }
 
 fn field(path: &str, name: &str) -> u64 {

@@ -21,6 +21,7 @@ const COLOURS: [RGBColor; 4] = [
     RGBColor(0x00, 0x9e, 0x73),
     RGBColor(0xcc, 0x79, 0xa7),
 ];
+const TEXT: (&str, u32) = ("sans-serif", 17);
 /// Points of one distribution.
 const POINTS: usize = 1000;
 
@@ -46,8 +47,11 @@ pub(crate) fn shares(path: &Path, course: &Course) -> Drawn {
     chart
         .configure_mesh()
         .light_line_style(TRANSPARENT)
+        .label_style(TEXT)
         .x_desc("seconds; without slack in the first quarter")
         .y_desc("% of the processor")
+        .x_label_formatter(&whole)
+        .y_label_formatter(&whole)
         .draw()?;
     draw(&mut chart, &lines)?;
     area.present()?;
@@ -69,7 +73,9 @@ pub(crate) fn latency(path: &Path, distributions: &[Distribution]) -> Drawn {
     chart
         .configure_mesh()
         .light_line_style(TRANSPARENT)
+        .label_style(TEXT)
         .x_desc("µs")
+        .x_label_formatter(&whole)
         .y_desc("part of the reads that took longer")
         .y_label_formatter(&|part| format!("{part}"))
         .draw()?;
@@ -95,8 +101,11 @@ pub(crate) fn crowd(path: &Path, rates: &[Rates]) -> Drawn {
     chart
         .configure_mesh()
         .light_line_style(TRANSPARENT)
+        .label_style(TEXT)
         .x_desc("VCPs, the slowest first")
         .y_desc("% of the mean")
+        .x_label_formatter(&whole)
+        .y_label_formatter(&whole)
         .draw()?;
     draw(&mut chart, &lines)?;
     area.present()?;
@@ -119,14 +128,18 @@ fn tail(times: &[f64]) -> Vec<(f64, f64)> {
     points.map(|(index, time)| (*time, above(index))).collect()
 }
 
+fn whole(value: &f64) -> String {
+    format!("{value:.0}")
+}
+
 /// What all plots have in common.
 fn outline<'a, 'b>(area: &'a Area<'b>, title: &str) -> ChartBuilder<'a, 'b, SVGBackend<'b>> {
     let mut chart = ChartBuilder::on(area);
     chart
-        .caption(title, ("sans-serif", 18))
+        .caption(title, ("sans-serif", 24))
         .margin(12)
-        .x_label_area_size(44)
-        .y_label_area_size(60);
+        .x_label_area_size(52)
+        .y_label_area_size(72);
     chart
 }
 
@@ -147,6 +160,7 @@ where
     }
     chart
         .configure_series_labels()
+        .label_font(TEXT)
         .background_style(WHITE.mix(0.8))
         .border_style(BLACK.mix(0.3))
         .position(SeriesLabelPosition::UpperRight)
