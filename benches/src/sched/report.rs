@@ -10,7 +10,7 @@ use crate::row::Row;
 use crate::{crowd, latency, os, plot, shares};
 
 /// The page, around the table.
-const PAGE: &str = include_str!("page.md");
+const PAGE: &str = include_str!("page.in");
 
 /// The figures of a run, printed as they come.
 pub(crate) struct Report {
