@@ -8,7 +8,7 @@ use vcp_core::{BEST_EFFORT, Budget};
 
 use crate::bed::{Bed, Hog, PERIOD, Running, share};
 use crate::client::{Pause, dialogue};
-use crate::os::{Others, cpus};
+use crate::os::{Others, Spinning, cpus};
 use crate::row::{Row, Want, quantile, sorted};
 
 const SIZE: u64 = 8 << 20;
@@ -20,6 +20,9 @@ const GUARANTEE: Budget = Budget {
 };
 /// From one request to the next.
 const PAUSED: Pause = Pause::Around(2_000_000);
+/// The loop's CPU, and the disk's where they are apart.
+const LOOP_CPU: usize = 0;
+const APART_CPU: usize = 1;
 const SETTLE: Duration = Duration::from_millis(20);
 
 /// A distribution for a plot: what it is of, and microseconds in ascending order.
@@ -31,6 +34,8 @@ struct Arm {
     /// The disk that shares the loop's processor; or else the one that is alone.
     same: bool,
     hog: Option<Budget>,
+    /// A thread that is no VCP's keeps the loop's CPU busy instead.
+    thread: bool,
     pause: Pause,
     p99s: Vec<f64>,
     all: Vec<f64>,
@@ -60,15 +65,25 @@ pub(crate) fn measure(
         ),
     ];
     {
-        let beside = bed.start(bed.ramdisk("disk", SIZE, &[0], GUARANTEE));
-        let alone = other.start(other.ramdisk("alone", SIZE, &[0], GUARANTEE));
-        let hog = bed.hog(0, runs_for * 2);
+        let beside = bed.start(bed.ramdisk("disk", SIZE, &[LOOP_CPU], GUARANTEE));
+        let alone = other.start(other.ramdisk("alone", SIZE, &[LOOP_CPU], GUARANTEE));
+        let hog = bed.hog(LOOP_CPU, runs_for * 2);
         take_turns(&mut same, [&alone, &beside], &hog, repetitions, time);
     }
     let loop_has = Some(BEST_EFFORT);
     let mut apart = [
         Arm::new("loop on another CPU: without it", false, None, PAUSED),
         Arm::new("loop on another CPU", false, loop_has, PAUSED),
+        // What else the machine does moves over to the disk's CPU with either.
+        Arm {
+            thread: true,
+            ..Arm::new(
+                "loop on another CPU: a thread in its place",
+                false,
+                None,
+                PAUSED,
+            )
+        },
         Arm::new(
             "loop on another CPU: without it, no pauses",
             false,
@@ -83,9 +98,9 @@ pub(crate) fn measure(
         ),
     ];
     if cpus() > 1 {
-        let alone = other.start(other.ramdisk("apart", SIZE, &[1], GUARANTEE));
-        let hog = bed.hog(0, runs_for * 2);
-        take_turns(&mut apart, [&alone, &alone], &hog, repetitions, time);
+        let alone = other.start(other.ramdisk("apart", SIZE, &[APART_CPU], GUARANTEE));
+        let hog = bed.hog(LOOP_CPU, runs_for * 4);
+        take_turns(&mut apart, [&alone, &alone], &hog, repetitions * 2, time);
     } else {
         println!("two VCPs pinned apart want two CPUs");
     }
@@ -101,7 +116,7 @@ pub(crate) fn measure(
     )
 }
 
-fn rows(same: &[Arm; 3], apart: &[Arm; 4]) -> Vec<Row> {
+fn rows(same: &[Arm; 3], apart: &[Arm; 5]) -> Vec<Row> {
     let alone = same[0].row();
     // What its period may cost it, and no more.
     let most = alone.median() + GUARANTEE.period as f64 / 1e3;
@@ -111,12 +126,16 @@ fn rows(same: &[Arm; 3], apart: &[Arm; 4]) -> Vec<Row> {
             .iter()
             .map(|arm| arm.row().want(Want::AtMost(most))),
     );
-    for pair in apart.chunks(2).filter(|pair| !pair[0].p99s.is_empty()) {
-        let alone = pair[0].row();
-        let most = alone.median() * 1.1;
-        rows.push(alone);
-        rows.push(pair[1].row().want(Want::AtMost(most)));
+    let [without, with, thread, talking, talking_beside] = apart;
+    if without.p99s.is_empty() {
+        return rows;
     }
+    for (alone, beside) in [(without, with), (talking, talking_beside)] {
+        let alone = alone.row();
+        let most = alone.median() * 1.1;
+        rows.extend([alone, beside.row().want(Want::AtMost(most))]);
+    }
+    rows.push(thread.row());
     rows
 }
 
@@ -136,10 +155,12 @@ fn take_turns(
                 Some(budget) => hog.set(budget),
                 None => hog.park(),
             }
-            std::thread::sleep(SETTLE);
             let disk = if arm.same { beside } else { alone };
+            let spinning = arm.thread.then(|| Spinning::start(LOOP_CPU));
+            std::thread::sleep(SETTLE);
             let received = dialogue(&disk.vcp, arm.pause, SIZE);
             std::thread::sleep(time);
+            drop(spinning);
             let latencies = sorted(received.try_iter().collect());
             arm.p99s.push(quantile(&latencies, 0.99));
             arm.all.extend(latencies);
@@ -154,6 +175,7 @@ impl Arm {
             what,
             same,
             hog,
+            thread: false,
             pause,
             p99s: Vec::new(),
             all: Vec::new(),

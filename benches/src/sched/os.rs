@@ -3,6 +3,9 @@
 
 use std::fs;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setpriority_process, setrlimit};
@@ -123,6 +126,34 @@ pub(crate) fn on_cpu<T>(cpu: usize, act: impl FnOnce() -> T) -> T {
     let done = act();
     sched_setaffinity(None, &before).expect("as before");
     done
+}
+
+/// A thread that keeps a CPU busy for as long as this is kept.
+pub(crate) struct Spinning {
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Spinning {
+    pub(crate) fn start(cpu: usize) -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&over);
+        let spin = move || while !told.load(Ordering::Relaxed) {};
+        let thread = std::thread::spawn(move || on_cpu(cpu, spin));
+        Self {
+            over,
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Spinning {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("it does nothing that could fail");
+        }
+    }
 }
 
 /// The machine in one line.
