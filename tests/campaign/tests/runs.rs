@@ -1,7 +1,7 @@
 //! A few runs of each kind, and what becomes of workers that die.
 
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
+use std::process::Command;
 
 use vcp_campaign::drive::mutants::Mutants;
 use vcp_campaign::drive::{Subject, Verdict, World, strict};
@@ -28,11 +28,18 @@ fn mutants_cuts_and_bad_links_leave_a_device_that_serves() {
     assert_eq!(outcome.failures, Vec::<String>::new(), "{outcome:?}");
 }
 
-/// A worker that does what the script says.
+/// A worker that does what the script says. Another process writes it: what this one
+/// has open for writing may be open still in a child of another test when it is to be
+/// executed.
 fn worker(name: &str, script: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("vcp-campaign-{name}-{}", std::process::id()));
-    std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let write = Command::new("/bin/sh")
+        .arg("-c")
+        .arg("printf '#!/bin/sh\n%s\n' \"$1\" > \"$0\" && chmod 700 \"$0\"")
+        .arg(&path)
+        .arg(script)
+        .status();
+    assert!(write.unwrap().success());
     path
 }
 
