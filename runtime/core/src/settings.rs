@@ -137,8 +137,8 @@ pub struct WatchdogSettings {
 }
 
 impl Default for WatchdogSettings {
-    /// About a second and a half of this class of machine; two seconds; one
-    /// minute.
+    /// Fuel for about a second and a half of a protocol's code on this class of
+    /// machine, and more of a loop that does nothing; two seconds; one minute.
     fn default() -> Self {
         Self {
             fuel: 10_000_000_000,

@@ -104,6 +104,28 @@ fn every_injected_fault_is_told_by_its_kind_and_recovered_from() {
 }
 
 #[test]
+fn a_crossing_ends_an_instance_and_its_successor() {
+    let (vcp, mut events, driver) = start(settings());
+    // Into `init` and out of it, into the first calls and out of them.
+    for crossing in 1..=8 {
+        vcp.inject(Injection::Crossing(crossing));
+        let (mut deaths, mut writes) = (0, 0);
+        while deaths < 2 {
+            write(&driver, 0, crossing as u8);
+            writes += 1;
+            while let Ok(event) = events.try_recv() {
+                if let Event::Fault { fault, .. } = event {
+                    assert_eq!(fault.kind(), "injected", "crossing {crossing}");
+                    deaths += 1;
+                }
+            }
+            assert!(writes < 100, "crossing {crossing}: {deaths} deaths");
+        }
+    }
+    assert_eq!(vcp.stats().faults, 16);
+}
+
+#[test]
 fn the_clock_stops_what_fuel_does_not() {
     let mut settings = settings();
     settings.watchdog.fuel = u64::MAX / 2;

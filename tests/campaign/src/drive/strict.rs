@@ -30,25 +30,14 @@ const BAD_LINK: Duration = Duration::from_millis(600);
 /// Kills instances of a good module in the middle of calls: every run the next
 /// points by fuel, and as many at random.
 pub fn cuts(world: &mut World, subject: Subject, seed: u64) -> Result<Outcome> {
-    let mut random = Random::of(seed, 7);
-    let panics_before = panics();
-    let began = Instant::now();
-    let mut device = start(
-        world,
-        subject,
-        FaultRates::default(),
-        Duration::ZERO,
-        seed,
-        true,
-    )?;
-    let mut happened = Happened {
-        strict: true,
-        ..Happened::default()
+    let change = format!("{POINTS_PER_RUN} crash points");
+    let run = Run {
+        kind: "cut",
+        change,
+        spares: true,
+        random: Random::of(seed, 7),
     };
-    let mut failures = Vec::new();
-    for point in 0..POINTS_PER_RUN {
-        let depth = *random.pick(&[1, 4, 32]);
-        device.client.load(Mode::Full(depth), random.bits());
+    run.points(world, subject, seed, |_, device, _, point, random| {
         let fuel = if point % 2 == 0 {
             1 + QUANTUM * (seed * POINTS_PER_RUN + point) / 2 % (1 << LATEST)
         } else {
@@ -67,69 +56,86 @@ pub fn cuts(world: &mut World, subject: Subject, seed: u64) -> Result<Outcome> {
             std::thread::sleep(Duration::from_micros(random.below(1500)));
             device.vcp.inject(Injection::Cut(1 + random.below(200_000)));
         }
-        if !answers(world, &mut device, &mut happened, 20) {
-            failures.push(format!(
-                "not serving after {what}: {:?}",
-                device.vcp.status()
-            ));
-            break;
-        }
-    }
-    let change = format!("{POINTS_PER_RUN} crash points");
-    let mut outcome = finish(world, device, subject, "cut", change, seed, happened);
-    outcome.failures.extend(failures);
-    conclude(&mut outcome, began, panics_before);
-    Ok(outcome)
+        (what, true)
+    })
 }
 
 /// Ends instances of a good module at every crossing of the boundary between it and
 /// the host, one after another: every run at the next of them.
 pub fn crossings(world: &mut World, subject: Subject, seed: u64) -> Result<Outcome> {
-    let panics_before = panics();
-    let began = Instant::now();
-    // A spare that is being made would cross it, too.
-    let mut device = start(
-        world,
-        subject,
-        FaultRates::default(),
-        Duration::ZERO,
-        seed,
-        false,
-    )?;
-    let mut happened = Happened {
-        strict: true,
-        ..Happened::default()
-    };
-    let mut failures = Vec::new();
     let first = seed * POINTS_PER_RUN + 1;
-    let mut random = Random::of(seed, 9);
-    for crossing in first..first + POINTS_PER_RUN {
-        let depth = *random.pick(&[1, 4, 32]);
-        device.client.load(Mode::Full(depth), random.bits());
+    let run = Run {
+        kind: "crossing",
+        change: format!("crossings {first} to {}", first + POINTS_PER_RUN - 1),
+        // One that is being made would cross it, too.
+        spares: false,
+        random: Random::of(seed, 9),
+    };
+    run.points(world, subject, seed, |world, device, happened, point, _| {
         let deaths = happened.deaths;
-        let what = Injection::Crossing(crossing);
+        let what = Injection::Crossing(first + point);
         device.vcp.inject(what);
         // The one that it ends at once, and its successor.
         let until = Instant::now() + PATIENCE;
         while happened.deaths < deaths + 2 && Instant::now() < until {
             world.pace();
             std::thread::sleep(Duration::from_micros(200));
-            happened.add(&mut device);
+            happened.add(device);
         }
-        if happened.deaths < deaths + 2 || !answers(world, &mut device, &mut happened, 20) {
-            failures.push(format!(
-                "not serving after {what}, {} deaths: {:?}",
-                happened.deaths - deaths,
-                device.vcp.status()
-            ));
-            break;
+        (what, happened.deaths >= deaths + 2)
+    })
+}
+
+/// A run of crash points under load.
+struct Run {
+    kind: &'static str,
+    change: String,
+    spares: bool,
+    random: Random,
+}
+
+impl Run {
+    /// Goes through the points; `strike` makes one happen, and says what it was and
+    /// whether it came to pass.
+    fn points(
+        mut self,
+        world: &mut World,
+        subject: Subject,
+        seed: u64,
+        mut strike: impl FnMut(
+            &mut World,
+            &mut Device,
+            &mut Happened,
+            u64,
+            &mut Random,
+        ) -> (Injection, bool),
+    ) -> Result<Outcome> {
+        let panics_before = panics();
+        let began = Instant::now();
+        let (rates, delay) = (FaultRates::default(), Duration::ZERO);
+        let mut device = start(world, subject, rates, delay, seed, self.spares)?;
+        let mut happened = Happened {
+            strict: true,
+            ..Happened::default()
+        };
+        let mut failures = Vec::new();
+        for point in 0..POINTS_PER_RUN {
+            let depth = *self.random.pick(&[1, 4, 32]);
+            device.client.load(Mode::Full(depth), self.random.bits());
+            let random = &mut self.random;
+            let (what, struck) = strike(world, &mut device, &mut happened, point, random);
+            if !struck || !answers(world, &mut device, &mut happened, 20) {
+                let status = device.vcp.status();
+                failures.push(format!("not serving after {what}: {status:?}"));
+                break;
+            }
         }
+        let (kind, change) = (self.kind, self.change);
+        let mut outcome = finish(world, device, subject, kind, change, seed, happened);
+        outcome.failures.extend(failures);
+        conclude(&mut outcome, began, panics_before);
+        Ok(outcome)
     }
-    let change = format!("crossings {first} to {}", first + POINTS_PER_RUN - 1);
-    let mut outcome = finish(world, device, subject, "crossing", change, seed, happened);
-    outcome.failures.extend(failures);
-    conclude(&mut outcome, began, panics_before);
-    Ok(outcome)
 }
 
 /// Serves over a bad link.
