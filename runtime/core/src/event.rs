@@ -75,7 +75,8 @@ pub enum ReloadError {
     /// There is a reload under way.
     #[error("another reload is under way")]
     Busy,
-    /// The VCP is stopping, or its link is gone.
+    /// The VCP is stopping, its link is gone, or it or the new module is compiled into
+    /// the host.
     #[error("the VCP {0}")]
     NotNow(&'static str),
 }

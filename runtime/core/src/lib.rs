@@ -27,6 +27,7 @@ mod limit;
 mod logging;
 mod memory;
 mod module;
+pub mod native;
 mod processor;
 mod remember;
 mod report;

@@ -6,14 +6,23 @@ use wasmtime::component::Component;
 
 use crate::cache::Cache;
 use crate::engine::Engine;
+use crate::native::{Make, NativeVcp};
 use crate::world::World;
 
 /// A component that can be run as a VCP.
 #[derive(Clone)]
 pub struct Module {
     pub(crate) name: String,
-    pub(crate) component: Component,
+    pub(crate) code: Code,
     pub(crate) world: World,
+}
+
+/// What its instances run.
+#[derive(Clone)]
+pub(crate) enum Code {
+    Component(Component),
+    /// Compiled into this binary.
+    Native(Make),
 }
 
 /// Why a module can't be run; each is one line that names the module.
@@ -67,7 +76,7 @@ impl Module {
         })?;
         Ok(Self {
             name: name.to_owned(),
-            component,
+            code: Code::Component(component),
             world,
         })
     }
@@ -85,15 +94,39 @@ impl Module {
         Self::load(engine, cache, &path.display().to_string(), &bytes)
     }
 
+    /// A VCP compiled into this binary, which runs without a box: for measurements
+    /// only, see [`native`](crate::native). `make` makes an instance that is not
+    /// started yet.
+    pub fn native(
+        name: &str,
+        world: World,
+        make: impl Fn() -> Box<dyn NativeVcp> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            code: Code::Native(std::sync::Arc::new(make)),
+            world,
+        }
+    }
+
+    /// Whether it is compiled in, and so without a box.
+    pub(crate) fn is_native(&self) -> bool {
+        matches!(self.code, Code::Native(_))
+    }
+
     /// The world it was made for.
     pub fn world(&self) -> World {
         self.world
     }
 
-    /// The interfaces it imports: all that it can reach of the host.
+    /// The interfaces it imports: all that it can reach of the host. One that is
+    /// compiled in has none, and reaches everything.
     pub fn imports(&self) -> Vec<String> {
-        let engine = self.component.engine();
-        let ty = self.component.component_type();
+        let Code::Component(component) = &self.code else {
+            return Vec::new();
+        };
+        let engine = component.engine();
+        let ty = component.component_type();
         ty.imports(engine)
             .map(|(name, _)| name.to_owned())
             .collect()

@@ -126,7 +126,7 @@ impl Vcp {
     }
 
     /// Has the instance fail in a certain way. Nothing happens while there is
-    /// none.
+    /// none; one that is compiled into the host can't be made to, and the log says so.
     pub fn inject(&self, what: Injection) {
         self.tell(Command::Inject(what));
     }

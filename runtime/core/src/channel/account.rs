@@ -34,7 +34,7 @@ impl Channel {
         }
         let held = self.table.outstanding();
         counters.depths.add(held);
-        let memory = self.guest.as_ref().map_or(0, |guest| guest.memory.size());
+        let memory = self.guest.as_ref().map_or(0, |guest| guest.memory_size());
         for (counter, value) in [
             (&counters.memory, memory as u64),
             (&counters.clients, self.clients.len() as u64),

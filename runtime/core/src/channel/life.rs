@@ -239,6 +239,14 @@ impl Channel {
         let Some(guest) = &mut self.guest else {
             return Ok(());
         };
+        if guest.is_native() {
+            let vcp = &*self.setup.plan.name;
+            tracing::error!(
+                vcp,
+                "compiled into the host: it can't be made to fail ({what})"
+            );
+            return Ok(());
+        }
         self.injected = true;
         match what {
             Injection::Kill => return Err(Fault::Injected),

@@ -55,7 +55,7 @@ impl Network {
         received: &mut Vec<frames::Received>,
     ) -> io::Result<()> {
         let area = guest.areas.receive;
-        let Ok(bytes) = guest.memory.slice_mut(area.address, area.length) else {
+        let Some(bytes) = guest.bytes_mut(area) else {
             return Ok(());
         };
         let mut at = 0;

@@ -57,6 +57,8 @@ impl Channel {
             Some(ReloadError::NotNow("is stopping"))
         } else if self.link_is_gone() {
             Some(ReloadError::NotNow("has lost its link"))
+        } else if module.is_native() || self.setup.blueprint.module.is_native() {
+            Some(ReloadError::NotNow("is compiled into the host"))
         } else if self.reload.is_some() {
             Some(ReloadError::Busy)
         } else {

@@ -237,7 +237,7 @@ impl Streams {
             return Ok(());
         };
         let area = guest.areas.receive;
-        let Ok(bytes) = guest.memory.slice_mut(area.address, area.length) else {
+        let Some(bytes) = guest.bytes_mut(area) else {
             return Ok(());
         };
         while *at < bytes.len() {

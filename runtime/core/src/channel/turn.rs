@@ -244,7 +244,7 @@ impl Channel {
         let (at, generation) = (self.progress_at, self.supervisor.generation());
         while let Some((entry, source)) = self.table.next(&mut self.area) {
             if let Some(Loan { address, length }) = entry.loan
-                && let Ok(room) = guest.memory.slice_mut(address, length)
+                && let Some(room) = guest.bytes_mut(types::Span { address, length })
             {
                 match source {
                     Source::Bytes(bytes) => room.copy_from_slice(bytes),

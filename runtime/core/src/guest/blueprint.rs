@@ -13,7 +13,8 @@ use crate::fault::{self, Fault};
 use crate::fuel::Rate;
 use crate::logging::{Logger, clean};
 use crate::memory::{self, GuestMemory};
-use crate::module::Module;
+use crate::module::{Code, Module};
+use crate::native::Make;
 use crate::processor::pace::within;
 use crate::state::{DirectoryGrant, State};
 use crate::world::World;
@@ -51,16 +52,26 @@ pub(crate) struct Allowance {
 pub(crate) struct Blueprint {
     plan: Arc<Plan>,
     pub(crate) module: Module,
-    /// Its imports, resolved once.
-    linked: InstancePre<State>,
+    linked: Linked,
+}
+
+#[derive(Clone)]
+enum Linked {
+    /// A component, its imports resolved once.
+    Component(InstancePre<State>),
+    Native(Make),
 }
 
 impl Blueprint {
     pub(crate) fn new(plan: Arc<Plan>, module: Module) -> Result<Self, Fault> {
-        let linked = plan
-            .linker
-            .instantiate_pre(&module.component)
-            .map_err(|e| Fault::Instantiate(clean(&format!("{e:#}"))))?;
+        let linked = match &module.code {
+            Code::Component(component) => {
+                let linked = plan.linker.instantiate_pre(component);
+                let linked = linked.map_err(|e| Fault::Instantiate(clean(&format!("{e:#}"))))?;
+                Linked::Component(linked)
+            }
+            Code::Native(make) => Linked::Native(make.clone()),
+        };
         Ok(Self {
             plan,
             module,
@@ -101,18 +112,13 @@ impl Blueprint {
                 .fuel_async_yield_interval(Some(quantum))
                 .map_err(|e| Fault::Instantiate(format!("{e:#}")))?;
         }
-        let instantiate = self.linked.instantiate_async(&mut store);
-        let (instance, memories) = memory::collect(within(instantiate, limits.time)).await;
-        let instance = instance
-            .map_err(|_late| too_late(limits.time))?
-            .map_err(|error| failed(&error, limits.fuel))?;
-        let exports = self.exports(&mut store, instance)?;
+        let made = self.instantiate(&mut store, limits).await?;
         let mut guest = Guest {
             name: Arc::clone(&plan.name),
             store,
-            exports,
+            exports: made.exports,
             handover: None,
-            memory: only(memories)?,
+            memory: made.memory,
             areas: control::Areas {
                 data: NOTHING,
                 receive: NOTHING,
@@ -130,7 +136,9 @@ impl Blueprint {
             core: None,
             lost: false,
         };
-        guest.find_handover(instance);
+        if let Some(instance) = made.instance {
+            guest.find_handover(instance);
+        }
         match guest.prepare(&start, plan.network.as_ref()).await {
             Ok(()) => Ok(guest),
             Err(fault) => Err(Death {
@@ -138,6 +146,24 @@ impl Blueprint {
                 autopsy: guest.autopsy().await,
             }),
         }
+    }
+
+    /// Makes what is called, and the memory that goes with it.
+    async fn instantiate(&self, store: &mut Store<State>, limits: Limits) -> Result<Made, Fault> {
+        let linked = match &self.linked {
+            Linked::Component(linked) => linked,
+            Linked::Native(make) => return Ok(Made::native(make)),
+        };
+        let instantiate = linked.instantiate_async(&mut *store);
+        let (instance, memories) = memory::collect(within(instantiate, limits.time)).await;
+        let instance = instance
+            .map_err(|_late| too_late(limits.time))?
+            .map_err(|error| failed(&error, limits.fuel))?;
+        Ok(Made {
+            exports: self.exports(store, instance)?,
+            memory: Some(only(memories)?),
+            instance: Some(instance),
+        })
     }
 
     fn start(&self, generation: u32, now: u64) -> Result<control::Start, Fault> {
@@ -160,7 +186,7 @@ impl Blueprint {
         let memory = plan.allowance.memory.load(Ordering::Relaxed);
         let state = State::new(&plan.grants, memory, logger, boundary)
             .map_err(|e| Fault::Instantiate(format!("{e:#}")))?;
-        let mut store = Store::new(self.linked.engine(), state);
+        let mut store = Store::new(plan.linker.engine(), state);
         store.limiter(State::limits);
         store.set_hostcall_fuel(MAX_BATCH);
         store.data_mut().refuel(plan.limits.fuel);
@@ -173,6 +199,24 @@ impl Blueprint {
             World::Processor => ProcessorWorld::new(store, &instance).map(Exports::Processor),
         };
         exports.map_err(|e| Fault::Instantiate(clean(&format!("{e:#}"))))
+    }
+}
+
+/// An instance before its `init`.
+struct Made {
+    exports: Exports,
+    /// Its linear memory; what is native has none.
+    memory: Option<GuestMemory>,
+    instance: Option<Instance>,
+}
+
+impl Made {
+    fn native(make: &Make) -> Self {
+        Self {
+            exports: Exports::Native(make()),
+            memory: None,
+            instance: None,
+        }
     }
 }
 

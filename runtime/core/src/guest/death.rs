@@ -84,7 +84,7 @@ impl Guest {
     /// Everything there is to find out, before the instance is dropped.
     pub(crate) async fn autopsy(&mut self) -> Autopsy {
         let backtrace = std::mem::take(&mut self.backtrace);
-        if self.limits.core_dumps && self.core.is_none() && !self.lost {
+        if self.limits.core_dumps && self.core.is_none() && !self.lost && !self.is_native() {
             // One that did not trap has left no dump: a trap beside it gives one.
             let before = std::mem::take(&mut self.backtrace);
             let _ = self.sabotage(Injection::Trap).await;
@@ -93,7 +93,7 @@ impl Guest {
         Autopsy {
             backtrace,
             fuel: self.fuel,
-            memory: self.memory.size(),
+            memory: self.memory_size(),
             core: self.core.take(),
         }
     }

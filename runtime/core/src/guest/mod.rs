@@ -1,6 +1,6 @@
 //! One instance of a VCP, and the calls into it.
 //!
-//! `blueprint` makes one, `death` finds out
+//! `blueprint` makes one, `reach` reaches its bytes, `death` finds out
 //! what it died of, `handover` moves its state to another, `sabotage` and
 //! `boundary` kill it on request.
 
@@ -9,6 +9,7 @@ mod boundary;
 mod calibrate;
 mod death;
 mod handover;
+mod reach;
 mod sabotage;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::bindings::{DeviceWorld, ProcessorWorld, control, device, processor, t
 use crate::fault::Fault;
 use crate::fuel::Rate;
 use crate::memory::GuestMemory;
+use crate::native::{NativeVcp, guarded};
 use crate::processor::pace::{Late, within};
 use crate::state::State;
 use handover::Handover;
@@ -40,6 +42,8 @@ pub(crate) use processor::{Effects, Events};
 enum Exports {
     Device(DeviceWorld),
     Processor(ProcessorWorld),
+    /// Compiled in, for measurements.
+    Native(Box<dyn NativeVcp>),
 }
 
 /// What an instance may use.
@@ -59,7 +63,9 @@ pub(crate) struct Guest {
     store: Store<State>,
     exports: Exports,
     handover: Option<Handover>,
-    pub(crate) memory: GuestMemory,
+    /// Its linear memory. What is native has none, and says itself what its spans
+    /// name.
+    memory: Option<GuestMemory>,
     pub(crate) areas: control::Areas,
     limits: Limits,
     metered: bool,
@@ -89,7 +95,7 @@ impl Guest {
     ) -> Result<Result<control::Areas, String>, Fault> {
         self.enter()?;
         let (store, limit) = (&mut self.store, self.limits.time);
-        let result = match (&self.exports, network) {
+        let result = match (&mut self.exports, network) {
             (Exports::Device(world), _) => {
                 within(world.vcp_block_device().call_init(store, start), limit).await
             }
@@ -100,6 +106,9 @@ impl Guest {
             (Exports::Processor(_), None) => {
                 return Err(Fault::Init("needs a network: give it a link".to_owned()));
             }
+            (Exports::Native(vcp), network) => {
+                Ok(guarded(|| vcp.init(start, network)).map_err(Into::into))
+            }
         };
         self.leave(result)
     }
@@ -108,7 +117,7 @@ impl Guest {
     pub(crate) async fn process(&mut self, events: &Events) -> Result<Effects, Fault> {
         self.enter()?;
         let (store, limit) = (&mut self.store, self.limits.time);
-        let result = match &self.exports {
+        let result = match &mut self.exports {
             Exports::Device(world) => {
                 let device = world.vcp_block_device();
                 let (now, commands) = (events.now, &events.commands);
@@ -119,6 +128,7 @@ impl Guest {
             Exports::Processor(world) => {
                 within(world.vcp_net_processor().call_process(store, events), limit).await
             }
+            Exports::Native(vcp) => Ok(guarded(|| vcp.process(events)).map_err(Into::into)),
         };
         self.leave(result)
     }
@@ -164,26 +174,6 @@ impl Guest {
     /// The next call dies after so much fuel.
     pub(crate) fn cut(&mut self, fuel: u64) {
         self.cut = Some(fuel);
-    }
-
-    /// Has its memory provided: all but the data area beyond its first bytes.
-    pub(crate) fn touch(&self, data: u32) {
-        let areas = self.areas.data;
-        let after = areas.address.saturating_add(areas.length);
-        let size = u32::try_from(self.memory.size()).unwrap_or(u32::MAX);
-        let before = areas.address.saturating_add(data.min(areas.length));
-        self.memory.populate(0, before);
-        self.memory.populate(after, size.saturating_sub(after));
-    }
-
-    /// The bytes of a span that the guest named; `what` says where it did.
-    pub(crate) fn bytes(&self, what: &'static str, span: types::Span) -> Result<&[u8], Fault> {
-        let types::Span { address, length } = span;
-        self.memory.slice(address, length).map_err(|_| Fault::Span {
-            what,
-            address,
-            length,
-        })
     }
 
     fn refuel(&mut self) {
