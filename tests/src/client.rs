@@ -88,14 +88,40 @@ impl Clients {
         );
     }
 
-    /// Runs fio's nbd engine for `time`, of whole seconds; its report.
+    /// Where it keeps its files.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Runs fio's nbd engine for `time`; its report.
     ///
     /// # Panics
     /// When it fails or does not end.
     #[must_use]
     pub fn fio(&self, uri: &str, time: Duration, arguments: &[&str]) -> Value {
-        let runtime = format!("--runtime={}", time.as_secs());
-        let mut fio = command("fio");
+        self.fio_under(&[], uri, time, arguments)
+    }
+
+    /// The same with fio as the last arguments of another program's command line,
+    /// such as one that observes something meanwhile.
+    ///
+    /// # Panics
+    /// When it fails or does not end.
+    #[must_use]
+    pub fn fio_under(
+        &self,
+        under: &[&str],
+        uri: &str,
+        time: Duration,
+        arguments: &[&str],
+    ) -> Value {
+        let runtime = format!("--runtime={}ms", time.as_millis());
+        let program = *under.first().unwrap_or(&"fio");
+        let mut fio = command(program);
+        if let [_, rest @ ..] = under {
+            fio.args(rest).arg("fio");
+        }
         fio.args([
             "--name=load",
             "--ioengine=nbd",

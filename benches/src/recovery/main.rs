@@ -9,15 +9,15 @@ mod bed;
 mod client;
 mod neighbours;
 mod reload;
-mod row;
 mod stall;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use bed::Bed;
-use row::Row;
+use vcp_benches::bed::Bed;
+use vcp_benches::report;
+use vcp_benches::row::{Column, Layout, Row, Verdict};
 use vcp_tests::image;
 use vcp_tests::lab::Lab;
 use vcp_tests::need::{Need, skipped};
@@ -25,6 +25,18 @@ use vcp_tests::tgtd::{Tgtd, Unit};
 
 /// Bytes of the unit, all of them written before the first measurement.
 const UNIT: u64 = 256 << 20;
+
+const LAYOUT: Layout = Layout(&[
+    (Column::What, 52),
+    (Column::Unit, 5),
+    (Column::Count, 5),
+    (Column::Median, 8),
+    (Column::Least, 8),
+    (Column::P99, 8),
+    (Column::Most, 8),
+    (Column::Errors, 6),
+    (Column::Wanted, 7),
+]);
 
 struct Options {
     /// Crashes of each VCP, and reloads under each load.
@@ -48,7 +60,7 @@ fn main() -> ExitCode {
     if let Err(error) = &written {
         eprintln!("recovery: {error}");
     }
-    if written.is_ok() && rows.iter().all(Row::is_good) {
+    if written.is_ok() && rows.iter().all(|row| row.verdict() != Verdict::Fail) {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -62,11 +74,11 @@ fn measure(options: &Options) -> Vec<Row> {
         .target("iqn.2026-11.bench:disk")
         .unit(1, Unit::new(UNIT));
     image::write_random(&lun.file, UNIT, 7);
-    let bed = Bed::new();
-    println!("{}", Row::heading());
+    let bed = Bed::new(true);
+    println!("{}", LAYOUT.heading());
     let mut rows = Vec::new();
     let mut show = |more: Vec<Row>| {
-        more.iter().for_each(|row| println!("{}", row.line()));
+        more.iter().for_each(|row| println!("{}", LAYOUT.line(row)));
         rows.extend(more);
     };
     show(stall::measure(&bed, &lab, &lun, options.times));
@@ -82,12 +94,11 @@ fn measure(options: &Options) -> Vec<Row> {
 fn write(options: &Options, rows: &[Row]) -> std::io::Result<()> {
     if let Some(path) = &options.json {
         let rows: Vec<_> = rows.iter().map(Row::json).collect();
-        std::fs::write(path, serde_json::to_string_pretty(&rows)? + "\n")?;
+        report::json(path, &rows.into())?;
     }
     if let Some(path) = &options.markdown {
-        let lines: Vec<_> = rows.iter().map(Row::line).collect();
-        let table = format!("{}\n{}\n", Row::heading(), lines.join("\n"));
-        std::fs::write(path, PAGE.replace("{table}", &table))?;
+        let table = LAYOUT.table(rows) + "\n";
+        report::page(path, PAGE, &[("table", &table)])?;
     }
     Ok(())
 }

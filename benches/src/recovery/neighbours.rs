@@ -5,14 +5,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use vcp_core::{Injection, RestartSettings, Settings, Vcp};
+use vcp_benches::bed::Bed;
+use vcp_benches::os::cpus;
+use vcp_benches::row::{Row, Want};
+use vcp_benches::stats::Samples;
+use vcp_core::{Injection, RestartSettings, Vcp};
 use vcp_queue::Status;
 
-use crate::bed::{Bed, settings};
+use crate::bed::ramdisk;
 use crate::client::{Load, attach};
-use crate::row::Row;
 
-const SIZE: &str = "16MiB";
+/// Bytes of each RAM disk.
+const SIZE: u64 = 16 << 20;
 
 /// How the one that crashes is started again.
 const RESTARTS: [(&str, bool); 2] = [("with back-off", false), ("at once", true)];
@@ -20,14 +24,13 @@ const RESTARTS: [(&str, bool); 2] = [("with back-off", false), ("at once", true)
 /// 99th percentiles of reads of 4 KiB, in microseconds: alone, beside a VCP that
 /// crashes as its restarts let it, and beside one that is restarted at once.
 pub(crate) fn measure(bed: &Bed, repetitions: usize, time: Duration) -> Vec<Row> {
-    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    if cpus < 2 {
+    if cpus() < 2 {
         println!("two VCPs pinned apart want two CPUs");
         return Vec::new();
     }
-    let (quiet, _events) = bed.start(ramdisk(bed, "quiet", 0));
+    let quiet = bed.start(ramdisk(bed, "quiet", SIZE, 0));
     let crashing = RESTARTS.map(|(name, at_once)| {
-        let mut settings = ramdisk(bed, name, 1);
+        let mut settings = ramdisk(bed, name, SIZE, 1);
         if !at_once {
             settings.restart = RestartSettings::default();
         }
@@ -39,32 +42,29 @@ pub(crate) fn measure(bed: &Bed, repetitions: usize, time: Duration) -> Vec<Row>
         // Each comes first as often as the others.
         for place in 0..samples.len() {
             let arm = (repetition + place) % samples.len();
-            let other = arm.checked_sub(1).map(|index| &*crashing[index].0);
-            let (p99, failed) = beside(&quiet, other, time);
+            let other = arm.checked_sub(1).map(|index| &*crashing[index].vcp);
+            let (p99, failed) = beside(&quiet.vcp, other, time);
             samples[arm].push(p99);
             errors[arm] += failed;
         }
     }
     let [alone, rest @ ..] = samples;
-    let alone = Row::new("p99 of a read, QD1, alone", "µs", alone, errors[0]);
+    let alone = Row::new("p99 of a read, QD1, alone", "µs", alone).errors(errors[0]);
     // A tenth above what it is alone.
-    let most = (alone.quantile(0.5) * 1.1 * 1e3).round() / 1e3;
+    let most = (alone.median() * 1.1 * 1e3).round() / 1e3;
     let mut rows = vec![alone];
     for (index, samples) in rest.into_iter().enumerate() {
         let (name, at_once) = RESTARTS[index];
-        let crashes = crashing[index].0.stats().faults;
+        let crashes = crashing[index].vcp.stats().faults;
         let what = format!("p99 beside {crashes} crashes, restarted {name}");
-        let row = Row::new(&what, "µs", samples, errors[index + 1]);
-        rows.push(if at_once { row } else { row.at_most(most) });
+        let row = Row::new(what, "µs", samples).errors(errors[index + 1]);
+        rows.push(if at_once {
+            row
+        } else {
+            row.want(Want::AtMost(most))
+        });
     }
     rows
-}
-
-fn ramdisk(bed: &Bed, name: &str, cpu: usize) -> Settings {
-    Settings {
-        config: vec![("size".to_owned(), SIZE.to_owned())],
-        ..settings(name, &bed.ramdisk, &[cpu])
-    }
 }
 
 fn beside(quiet: &Arc<Vcp>, crashing: Option<&Vcp>, time: Duration) -> (f64, u64) {
@@ -91,7 +91,7 @@ fn p99(vcp: &Arc<Vcp>, time: Duration) -> (f64, u64) {
     let load = Load {
         depth: 1,
         block: 4096,
-        span: 16 << 20,
+        span: SIZE,
         writes: false,
     };
     let completions = attach(vcp, load);
@@ -107,5 +107,5 @@ fn p99(vcp: &Arc<Vcp>, time: Duration) -> (f64, u64) {
             latencies.push(latency.as_nanos() as f64 / 1e3);
         }
     }
-    (Row::new("", "µs", latencies, 0).quantile(0.99), errors)
+    (Samples::new(latencies).quantile(0.99), errors)
 }

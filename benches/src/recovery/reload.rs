@@ -1,19 +1,18 @@
 //! What a reload costs those who use the disk: the longest time without an
 //! answer around it, and the same for as long without a reload, for comparison.
 
-use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc::UnboundedReceiver;
-use vcp_core::{Event, Injection, Module, ReloadError, Reloaded, Vcp};
+use vcp_benches::bed::{Bed, Running};
+use vcp_benches::row::{Row, Want};
+use vcp_core::{Event, Injection, Module, ReloadError, Reloaded};
 use vcp_queue::Status;
 use vcp_tests::lab::Lab;
 use vcp_tests::tgtd::Lun;
 
-use crate::bed::{Bed, initiator};
+use crate::bed::initiator;
 use crate::client::{Completion, Load, attach};
-use crate::row::Row;
 
 /// After a reload: what it left behind shows within this.
 const AFTER: Duration = Duration::from_millis(20);
@@ -46,13 +45,17 @@ pub(crate) fn measure(bed: &Bed, lab: &Lab, lun: &Lun, reloads: usize) -> Vec<Ro
         let mut under = Under::start(bed, lab, lun, index + 1, depth, LONG_TRIAL);
         let taken_back = under.repeat(reloads / 10, |under| {
             under.reload(&bed.iscsi).expect("the same module again");
-            under.vcp.inject(Injection::Trap);
+            under.running.vcp.inject(Injection::Trap);
             under.wait_for_roll_back();
         });
         rows.push(quiet.row(&what("longest pause without a reload")));
         let name = format!("longest pause at a reload ({handed_over} handed over)");
         let good = good.row(&what(&name));
-        rows.push(if depth == 1 { good.at_most(1.0) } else { good });
+        rows.push(if depth == 1 {
+            good.want(Want::AtMost(1.0))
+        } else {
+            good
+        });
         rows.push(refused.row(&what("longest pause at a reload that is refused")));
         rows.push(taken_back.row(&what("longest pause at a reload taken back")));
     }
@@ -61,8 +64,7 @@ pub(crate) fn measure(bed: &Bed, lab: &Lab, lun: &Lun, reloads: usize) -> Vec<Ro
 
 /// A VCP under load.
 struct Under {
-    vcp: Arc<Vcp>,
-    events: UnboundedReceiver<Event>,
+    running: Running,
     completions: Receiver<Completion>,
 }
 
@@ -74,7 +76,7 @@ struct Pauses {
 
 impl Pauses {
     fn row(self, what: &str) -> Row {
-        Row::new(what, "ms", self.longest, self.errors)
+        Row::new(what, "ms", self.longest).errors(self.errors)
     }
 }
 
@@ -82,17 +84,16 @@ impl Under {
     fn start(bed: &Bed, lab: &Lab, lun: &Lun, index: u8, depth: usize, trial: Duration) -> Self {
         let mut settings = initiator(bed, lab, lun, index);
         settings.reload.probation = trial;
-        let (vcp, events) = bed.start(settings);
+        let running = bed.start(settings);
         let load = Load {
             depth,
             block: 4096,
             span: lun.size,
             writes: true,
         };
-        let completions = attach(&vcp, load);
+        let completions = attach(&running.vcp, load);
         Self {
-            vcp,
-            events,
+            running,
             completions,
         }
     }
@@ -102,7 +103,7 @@ impl Under {
         let began = Instant::now();
         let mut back = false;
         loop {
-            match self.events.try_recv() {
+            match self.running.events.try_recv() {
                 Ok(Event::RolledBack(_)) => back = true,
                 Ok(Event::Ready(_)) if back => return,
                 Ok(Event::Failed(why)) => panic!("a reload that was taken back: {why}"),
@@ -114,7 +115,7 @@ impl Under {
     }
 
     fn reload(&self, module: &Module) -> Result<Reloaded, ReloadError> {
-        let outcome = self.vcp.reload(module.clone());
+        let outcome = self.running.vcp.reload(module.clone());
         outcome.blocking_recv().expect("the VCP runs")
     }
 

@@ -1,19 +1,18 @@
 //! How long a crash is felt: from the fault to the next answer, with one request
 //! in flight. VCPs without and with a spare are killed in turn.
 
-use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc::UnboundedReceiver;
-use vcp_core::{Event, Injection, Settings, Vcp};
+use vcp_benches::bed::{Bed, Running};
+use vcp_benches::row::{Row, Want};
+use vcp_core::{Event, Injection, Settings};
 use vcp_queue::Status;
 use vcp_tests::lab::Lab;
 use vcp_tests::tgtd::Lun;
 
-use crate::bed::{Bed, initiator};
+use crate::bed::initiator;
 use crate::client::{Completion, Load, attach};
-use crate::row::Row;
 
 /// Between two crashes of one VCP: it serves, and a spare is made.
 const PAUSE: Duration = Duration::from_millis(60);
@@ -23,8 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A VCP under load.
 struct Arm {
     what: &'static str,
-    vcp: Arc<Vcp>,
-    events: UnboundedReceiver<Event>,
+    running: Running,
     completions: Receiver<Completion>,
     samples: Vec<f64>,
     errors: u64,
@@ -50,39 +48,42 @@ pub(crate) fn measure(bed: &Bed, lab: &Lab, lun: &Lun, crashes: usize) -> Vec<Ro
     let wanted = kinds.map(|(_, _, most)| most);
     arms.into_iter()
         .zip(wanted)
-        .map(|(arm, most)| Row::new(arm.what, "ms", arm.samples, arm.errors).at_most(most))
+        .map(|(arm, most)| arm.row().want(Want::AtMost(most)))
         .collect()
 }
 
 impl Arm {
     fn start(bed: &Bed, what: &'static str, settings: Settings, span: u64) -> Self {
-        let (vcp, events) = bed.start(settings);
+        let running = bed.start(settings);
         let load = Load {
             depth: 1,
             block: 4096,
             span,
             writes: true,
         };
-        let completions = attach(&vcp, load);
+        let completions = attach(&running.vcp, load);
         Self {
             what,
-            vcp,
-            events,
+            running,
             completions,
             samples: Vec::new(),
             errors: 0,
         }
     }
 
+    fn row(self) -> Row {
+        Row::new(self.what, "ms", self.samples).errors(self.errors)
+    }
+
     /// Kills it, and notes when the next generation answers first.
     fn crash(&mut self) {
         std::thread::sleep(PAUSE);
-        let before = self.vcp.stats().generation;
+        let before = self.running.vcp.stats().generation;
         while let Ok(completion) = self.completions.try_recv() {
             self.errors += u64::from(completion.status != Status::Ok);
         }
         let began = Instant::now();
-        self.vcp.inject(Injection::Trap);
+        self.running.vcp.inject(Injection::Trap);
         loop {
             let completion = self
                 .completions
@@ -95,7 +96,7 @@ impl Arm {
                 break;
             }
         }
-        while let Ok(event) = self.events.try_recv() {
+        while let Ok(event) = self.running.events.try_recv() {
             assert!(
                 !matches!(event, Event::Failed(_)),
                 "{}: {event:?}",

@@ -3,9 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::bed::{Bed, PERIOD, share};
-use crate::os::{Others, Thread};
-use crate::row::{Row, Want};
+use vcp_benches::bed::Bed;
+use vcp_benches::os::{Others, Thread};
+use vcp_benches::row::{Row, Want};
+
+use crate::hog::{Hog, PERIOD, share};
 
 /// The CPU.
 const CPU: usize = 0;
@@ -26,7 +28,7 @@ pub(crate) fn measure(bed: &Bed, repetitions: usize, time: Duration) -> Vec<Row>
             // Somewhat more than it should have, so that more would show.
             let fair = (time + SETTLE).mul_f64(*percent as f64 / 100.0);
             let before = Thread::all(&name);
-            let hog = bed.hog(CPU, fair.mul_f64(1.2) + Duration::from_millis(500));
+            let hog = Hog::start(bed, CPU, fair.mul_f64(1.2) + Duration::from_millis(500));
             let thread = Thread::new(&name, &before);
             hog.set(share(*percent, PERIOD, 0));
             std::thread::sleep(SETTLE);

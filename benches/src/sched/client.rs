@@ -12,12 +12,11 @@ use rustix::time::{
     Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
     timerfd_settime,
 };
+use vcp_benches::os::now;
 use vcp_core::Vcp;
 use vcp_queue::{
     Answer, Client, ClientError, ClientRequest, Flushed, Modifiers, Operation, Status, Submit,
 };
-
-use crate::os::now;
 
 /// Bytes of a request.
 const BLOCK: u32 = 4096;

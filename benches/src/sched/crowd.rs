@@ -3,12 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use vcp_core::BEST_EFFORT;
+use vcp_benches::bed::{Bed, Running, Starting, cpu};
+use vcp_benches::os::{self, Others, Thread};
+use vcp_benches::row::{Row, Want};
+use vcp_benches::stats::sorted;
+use vcp_core::{BEST_EFFORT, Settings};
 
-use crate::bed::{Bed, Running, Starting};
 use crate::client::Load;
-use crate::os::{self, Others, Thread};
-use crate::row::{Row, Want, sorted};
 
 /// How many.
 const VCPS: usize = 256;
@@ -77,7 +78,10 @@ fn idle(time: Duration) -> f64 {
 fn start(bed: &Bed, pin: &[usize]) -> Vec<Running> {
     let begin = |n: usize| {
         let name = format!("crowd{n}");
-        bed.begin(bed.ramdisk(&name, SIZE, pin, BEST_EFFORT))
+        bed.begin(Settings {
+            cpu: cpu(pin, BEST_EFFORT),
+            ..bed.ramdisk(&name, SIZE)
+        })
     };
     let starting: Vec<Starting> = (0..VCPS).map(begin).collect();
     starting.into_iter().map(Starting::wait).collect()

@@ -4,12 +4,14 @@
 
 use std::time::Duration;
 
-use vcp_core::{BEST_EFFORT, Budget};
+use vcp_benches::bed::{Bed, Running, cpu};
+use vcp_benches::os::{Others, Spinning, cpus};
+use vcp_benches::row::{Row, Want};
+use vcp_benches::stats::{quantile, sorted};
+use vcp_core::{BEST_EFFORT, Budget, Settings};
 
-use crate::bed::{Bed, Hog, PERIOD, Running, share};
 use crate::client::{Pause, dialogue};
-use crate::os::{Others, Spinning, cpus};
-use crate::row::{Row, Want, quantile, sorted};
+use crate::hog::{Hog, PERIOD, share};
 
 const SIZE: u64 = 8 << 20;
 /// 25 % of 5 ms.
@@ -65,9 +67,9 @@ pub(crate) fn measure(
         ),
     ];
     {
-        let beside = bed.start(bed.ramdisk("disk", SIZE, &[LOOP_CPU], GUARANTEE));
-        let alone = other.start(other.ramdisk("alone", SIZE, &[LOOP_CPU], GUARANTEE));
-        let hog = bed.hog(LOOP_CPU, runs_for * 2);
+        let beside = bed.start(disk(bed, "disk", LOOP_CPU));
+        let alone = other.start(disk(other, "alone", LOOP_CPU));
+        let hog = Hog::start(bed, LOOP_CPU, runs_for * 2);
         take_turns(&mut same, [&alone, &beside], &hog, repetitions, time);
     }
     let loop_has = Some(BEST_EFFORT);
@@ -98,8 +100,8 @@ pub(crate) fn measure(
         ),
     ];
     if cpus() > 1 {
-        let alone = other.start(other.ramdisk("apart", SIZE, &[APART_CPU], GUARANTEE));
-        let hog = bed.hog(LOOP_CPU, runs_for * 4);
+        let alone = other.start(disk(other, "apart", APART_CPU));
+        let hog = Hog::start(bed, LOOP_CPU, runs_for * 4);
         take_turns(&mut apart, [&alone, &alone], &hog, repetitions * 2, time);
     } else {
         println!("two VCPs pinned apart want two CPUs");
@@ -114,6 +116,13 @@ pub(crate) fn measure(
         rows,
         plotted.map(|arm| (arm.what, sorted(arm.all))).collect(),
     )
+}
+
+fn disk(bed: &Bed, name: &str, on: usize) -> Settings {
+    Settings {
+        cpu: cpu(&[on], GUARANTEE),
+        ..bed.ramdisk(name, SIZE)
+    }
 }
 
 fn rows(same: &[Arm; 3], apart: &[Arm; 5]) -> Vec<Row> {

@@ -8,24 +8,23 @@
 //! figures to `docs/bench`, any other where it is told to. A figure that is not what
 //! it should be is no failure: that is for tests to say.
 
-mod bed;
 mod caps;
 mod client;
 mod crowd;
+mod hog;
 mod latency;
 mod metering;
-mod os;
 mod plot;
 mod report;
-mod row;
 mod shares;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use bed::Bed;
 use report::Report;
+use vcp_benches::bed::Bed;
+use vcp_benches::os;
 
 const USAGE: &str =
     "usage: sched [--quick] [--only crowd|caps|shares|latency|metering] [--out DIRECTORY]";

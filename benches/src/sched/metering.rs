@@ -3,17 +3,16 @@
 
 use std::time::{Duration, Instant};
 
-use vcp_core::{CpuSettings, Network, Settings};
-use vcp_link::{LinkKind, LinkSpec};
+use vcp_benches::bed::{Bed, Running, cpu};
+use vcp_benches::os::{self, Others, Thread};
+use vcp_benches::row::{Row, Want};
+use vcp_core::{BEST_EFFORT, Settings};
 use vcp_tests::image;
-use vcp_tests::lab::{Lab, Side};
+use vcp_tests::lab::Lab;
 use vcp_tests::need::{Need, skipped};
 use vcp_tests::tgtd::{Lun, Tgtd, Unit};
 
-use crate::bed::{Bed, Running};
 use crate::client::Load;
-use crate::os::{self, Others, Thread};
-use crate::row::{Row, Want};
 
 /// Bytes of the unit, all of them written before the first measurement.
 const UNIT: u64 = 256 << 20;
@@ -90,7 +89,10 @@ impl Arm {
     fn start(what: &'static str, bed: &Bed, lab: &Lab, lun: &Lun, index: u8) -> Self {
         let name = format!("vcp-cpu{CPU}");
         let before = Thread::all(&name);
-        let vcp = bed.start(initiator(bed, lab, lun, index));
+        let vcp = bed.start(Settings {
+            cpu: cpu(&[CPU], BEST_EFFORT),
+            ..bed.initiator(lab, lun, "sched", index)
+        });
         let load = Load::attach(&vcp.vcp, DEPTH, lun.size);
         load.pause(true);
         Self {
@@ -115,35 +117,5 @@ impl Arm {
         assert!(answered > 0.0, "{}: no answers", self.what);
         self.rates.push(answered / seconds);
         self.cpu.push(cpu / 1e3 / answered);
-    }
-}
-
-/// On a TAP of its own.
-fn initiator(bed: &Bed, lab: &Lab, lun: &Lun, index: u8) -> Settings {
-    let [own, portal] = [2, 1].map(|end| format!("10.79.{index}.{end}"));
-    let mut spec = LinkSpec::new(LinkKind::Tap(format!("sched{index}")));
-    spec.host_addresses = vec![(portal.parse().expect("an address"), 24)];
-    let name = format!("disk{index}");
-    let pairs = [
-        ("target", lun.iqn.clone()),
-        ("portal", format!("{portal}:3260")),
-        ("lun", lun.number.to_string()),
-        ("initiator-name", "iqn.2026-11.bench:sched".to_owned()),
-        ("instance", name.clone()),
-    ];
-    Settings {
-        config: pairs.map(|(key, value)| (key.to_owned(), value)).to_vec(),
-        cpu: CpuSettings {
-            pin: vec![CPU],
-            ..CpuSettings::default()
-        },
-        network: Some(Network::Frames {
-            link: lab
-                .inside(Side::Target, || vcp_link::open(&spec))
-                .expect("opening a TAP as root"),
-            addresses: vec![format!("{own}/24")],
-            gateways: Vec::new(),
-        }),
-        ..Settings::new(&name, bed.iscsi.clone())
     }
 }

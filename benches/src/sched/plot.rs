@@ -1,32 +1,16 @@
-//! Plots, as SVG.
+//! What sched plots.
 
-use std::error::Error;
 use std::path::Path;
 
-use plotters::coord::Shift;
 use plotters::prelude::*;
+use vcp_benches::plot::{Drawn, Line, SIZE, TEXT, draw, outline, whole};
 
 use crate::crowd::Rates;
 use crate::latency::Distribution;
 use crate::shares::Course;
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Drawn = Result<(), Box<dyn Error + Send + Sync>>;
-
-const SIZE: (u32, u32) = (900, 420);
-/// Told apart also by those who do not see all colours.
-const COLOURS: [RGBColor; 4] = [
-    RGBColor(0x00, 0x72, 0xb2),
-    RGBColor(0xe6, 0x9f, 0x00),
-    RGBColor(0x00, 0x9e, 0x73),
-    RGBColor(0xcc, 0x79, 0xa7),
-];
-const TEXT: (&str, u32) = ("sans-serif", 17);
 /// Points of one distribution.
 const POINTS: usize = 1000;
-
-/// One line: what it is, and its points.
-type Line<'a> = (&'a str, Vec<(f64, f64)>);
 
 /// Who had how much of the processor, over time.
 pub(crate) fn shares(path: &Path, course: &Course) -> Drawn {
@@ -126,44 +110,4 @@ fn tail(times: &[f64]) -> Vec<(f64, f64)> {
         wanted
     });
     points.map(|(index, time)| (*time, above(index))).collect()
-}
-
-fn whole(value: &f64) -> String {
-    format!("{value:.0}")
-}
-
-/// What all plots have in common.
-fn outline<'a, 'b>(area: &'a Area<'b>, title: &str) -> ChartBuilder<'a, 'b, SVGBackend<'b>> {
-    let mut chart = ChartBuilder::on(area);
-    chart
-        .caption(title, ("sans-serif", 24))
-        .margin(12)
-        .x_label_area_size(52)
-        .y_label_area_size(72);
-    chart
-}
-
-fn draw<'a, X, Y>(
-    chart: &mut ChartContext<'a, SVGBackend<'a>, Cartesian2d<X, Y>>,
-    lines: &[Line<'_>],
-) -> Drawn
-where
-    X: Ranged<ValueType = f64>,
-    Y: Ranged<ValueType = f64>,
-{
-    for ((name, points), colour) in lines.iter().zip(COLOURS) {
-        let series = LineSeries::new(points.iter().copied(), colour.stroke_width(2));
-        chart
-            .draw_series(series)?
-            .label(*name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
-    }
-    chart
-        .configure_series_labels()
-        .label_font(TEXT)
-        .background_style(WHITE.mix(0.8))
-        .border_style(BLACK.mix(0.3))
-        .position(SeriesLabelPosition::UpperRight)
-        .draw()?;
-    Ok(())
 }

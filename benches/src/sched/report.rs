@@ -1,16 +1,27 @@
 //! What a run leaves behind: a table, the same for programs, and plots.
 
-use std::fs;
 use std::io;
 use std::path::Path;
 
 use serde_json::json;
+use vcp_benches::row::{Column, Layout, Row};
+use vcp_benches::{os, report};
 
-use crate::row::Row;
-use crate::{crowd, latency, os, plot, shares};
+use crate::{crowd, latency, plot, shares};
 
 /// The page, around the table.
 const PAGE: &str = include_str!("page.in");
+
+const LAYOUT: Layout = Layout(&[
+    (Column::What, 66),
+    (Column::Unit, 9),
+    (Column::Median, 8),
+    (Column::Range, 17),
+    (Column::Count, 3),
+    (Column::Wanted, 12),
+    (Column::Verdict, 4),
+    (Column::Others, 6),
+]);
 
 /// The figures of a run, printed as they come.
 pub(crate) struct Report {
@@ -22,7 +33,7 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn new() -> Self {
-        println!("{}\n{}", os::machine(), Row::heading());
+        println!("{}\n{}", os::machine(), LAYOUT.heading());
         Self {
             rows: Vec::new(),
             course: Vec::new(),
@@ -32,28 +43,23 @@ impl Report {
     }
 
     pub(crate) fn add(&mut self, rows: Vec<Row>) {
-        rows.iter().for_each(|row| println!("{}", row.line()));
+        rows.iter().for_each(|row| println!("{}", LAYOUT.line(row)));
         self.rows.extend(rows);
     }
 
     /// Into this directory.
     pub(crate) fn write(&self, directory: &Path) -> io::Result<()> {
-        fs::create_dir_all(directory)?;
-        let arguments: Vec<_> = std::env::args().skip(1).collect();
-        let command = format!("cargo xtask bench sched {}", arguments.join(" "));
-        let command = command.trim_end();
+        let command = report::command("sched");
+        let machine = os::machine();
         let rows: Vec<_> = self.rows.iter().map(Row::json).collect();
-        let json = json!({ "command": command, "machine": os::machine(), "rows": rows });
-        fs::write(
-            directory.join("sched.json"),
-            serde_json::to_string_pretty(&json)? + "\n",
-        )?;
-        let lines: Vec<_> = self.rows.iter().map(Row::line).collect();
-        let page = PAGE
-            .replace("{command}", command)
-            .replace("{machine}", &os::machine())
-            .replace("{table}", &[Row::heading(), lines.join("\n")].join("\n"));
-        fs::write(directory.join("sched.md"), page)?;
+        let figures = json!({ "command": command, "machine": machine, "rows": rows });
+        report::json(&directory.join("sched.json"), &figures)?;
+        let texts = [
+            ("command", command.as_str()),
+            ("machine", &machine),
+            ("table", &LAYOUT.table(&self.rows)),
+        ];
+        report::page(&directory.join("sched.md"), PAGE, &texts)?;
         let at = |name: &str| directory.join(name);
         plot::shares(&at("sched-shares.svg"), &self.course).map_err(io::Error::other)?;
         plot::latency(&at("sched-latency.svg"), &self.distributions).map_err(io::Error::other)?;

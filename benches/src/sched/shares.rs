@@ -3,10 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use crate::bed::{Bed, Hog, PERIOD, Running, share};
+use vcp_benches::bed::{Bed, Running, cpu};
+use vcp_benches::os::{Others, Thread};
+use vcp_benches::row::{Row, Want};
+use vcp_core::{BEST_EFFORT, Settings};
+
 use crate::client::Load;
-use crate::os::{Others, Thread};
-use crate::row::{Row, Want};
+use crate::hog::{Hog, PERIOD, share};
 
 const CPU: usize = 0;
 /// Who is there, and percent of the processor that are reserved for each.
@@ -139,11 +142,13 @@ impl Scene {
         let name = format!("vcp-cpu{CPU}");
         let before = Thread::all(&name);
         let start = |name: &str| {
-            let settings = bed.ramdisk(name, SIZE, &[CPU], vcp_core::BEST_EFFORT);
-            bed.start(settings)
+            bed.start(Settings {
+                cpu: cpu(&[CPU], BEST_EFFORT),
+                ..bed.ramdisk(name, SIZE)
+            })
         };
         let disks = ["disk-a", "disk-b"].map(start);
-        let hog = bed.hog(CPU, hog_runs);
+        let hog = Hog::start(bed, CPU, hog_runs);
         Self {
             loads: [0, 1].map(|disk: usize| Load::attach(&disks[disk].vcp, DEPTH, SIZE)),
             thread: Thread::new(&name, &before),

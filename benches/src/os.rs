@@ -21,11 +21,11 @@ const SELFISH: i32 = -20;
 
 /// A thread of this process.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Thread(u32);
+pub struct Thread(u32);
 
 impl Thread {
     /// Those whose names begin so.
-    pub(crate) fn all(name: &str) -> Vec<u32> {
+    pub fn all(name: &str) -> Vec<u32> {
         let tasks = fs::read_dir("/proc/self/task").expect("Linux has it");
         let numbers = tasks.filter_map(|task| task.ok()?.file_name().to_str()?.parse().ok());
         let named = |id: &u32| {
@@ -36,7 +36,7 @@ impl Thread {
     }
 
     /// The one of this name that was not there before.
-    pub(crate) fn new(name: &str, before: &[u32]) -> Self {
+    pub fn new(name: &str, before: &[u32]) -> Self {
         let began = Instant::now();
         loop {
             let all = Self::all(name);
@@ -50,7 +50,7 @@ impl Thread {
 
     /// How long it has run on a CPU, in nanoseconds, as the kernel's scheduler counts
     /// it: to within a tick of now.
-    pub(crate) fn cpu(self) -> u64 {
+    pub fn cpu(self) -> u64 {
         let path = format!("/proc/self/task/{}/schedstat", self.0);
         let text = fs::read_to_string(path).expect("the thread runs, and the kernel counts");
         let first = text.split_whitespace().next();
@@ -59,12 +59,12 @@ impl Thread {
 }
 
 /// CPU time of this process, in nanoseconds.
-pub(crate) fn process_cpu() -> u64 {
+pub fn process_cpu() -> u64 {
     read(ClockId::ProcessCPUTime)
 }
 
 /// The monotonic clock, in nanoseconds.
-pub(crate) fn now() -> u64 {
+pub fn now() -> u64 {
     read(ClockId::Monotonic)
 }
 
@@ -75,11 +75,12 @@ fn read(clock: ClockId) -> u64 {
 
 /// Memory of this process that is resident, in bytes; counted page by page, because
 /// the quick counters of the kernel are off by some.
-pub(crate) fn resident() -> u64 {
+pub fn resident() -> u64 {
     field("/proc/self/smaps_rollup", "Rss:") * 1024
 }
 
-fn field(path: &str, name: &str) -> u64 {
+/// The number after a name in a file of /proc.
+pub(crate) fn field(path: &str, name: &str) -> u64 {
     let text = fs::read_to_string(path).expect("Linux has it");
     let line = text.lines().find_map(|line| line.strip_prefix(name));
     let number = line.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
@@ -87,7 +88,7 @@ fn field(path: &str, name: &str) -> u64 {
 }
 
 /// Lets this process have as many descriptors as it may.
-pub(crate) fn want_descriptors() {
+pub fn want_descriptors() {
     let limit = getrlimit(Resource::Nofile);
     let most = Rlimit {
         current: limit.maximum,
@@ -98,7 +99,7 @@ pub(crate) fn want_descriptors() {
 
 /// Lets this process, what it starts, and what is in its session go before all that is
 /// not real-time. A machine that groups processes by session weighs the groups first.
-pub(crate) fn take_precedence() -> io::Result<()> {
+pub fn take_precedence() -> io::Result<()> {
     setpriority_process(None, SELFISH)?;
     let group = fs::write("/proc/self/autogroup", SELFISH.to_string());
     match group {
@@ -109,13 +110,13 @@ pub(crate) fn take_precedence() -> io::Result<()> {
 }
 
 /// CPUs that this process may use.
-pub(crate) fn cpus() -> usize {
+pub fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Does something on a CPU, if this thread may use that one: what it starts meanwhile
 /// stays there.
-pub(crate) fn on_cpu<T>(cpu: usize, act: impl FnOnce() -> T) -> T {
+pub fn on_cpu<T>(cpu: usize, act: impl FnOnce() -> T) -> T {
     let before = sched_getaffinity(None).expect("this thread is there");
     if !before.is_set(cpu) {
         return act();
@@ -129,13 +130,15 @@ pub(crate) fn on_cpu<T>(cpu: usize, act: impl FnOnce() -> T) -> T {
 }
 
 /// A thread that keeps a CPU busy for as long as this is kept.
-pub(crate) struct Spinning {
+pub struct Spinning {
     over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Spinning {
-    pub(crate) fn start(cpu: usize) -> Self {
+    /// On this CPU, if this process may use it.
+    #[must_use]
+    pub fn start(cpu: usize) -> Self {
         let over = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&over);
         let spin = move || while !told.load(Ordering::Relaxed) {};
@@ -157,7 +160,7 @@ impl Drop for Spinning {
 }
 
 /// The machine in one line.
-pub(crate) fn machine() -> String {
+pub fn machine() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info.lines().find_map(|line| {
         let (key, value) = line.split_once(':')?;
@@ -178,14 +181,16 @@ pub(crate) fn machine() -> String {
 /// How busy others kept the machine: what else a measurement that looks odd may be
 /// due to.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Others {
+pub struct Others {
     began: Instant,
     busy: f64,
     own: u64,
 }
 
 impl Others {
-    pub(crate) fn watch() -> Self {
+    /// From now on.
+    #[must_use]
+    pub fn watch() -> Self {
         Self {
             began: Instant::now(),
             busy: busy(),
@@ -194,7 +199,7 @@ impl Others {
     }
 
     /// CPUs that others used since then, on average.
-    pub(crate) fn cores(self) -> f64 {
+    pub fn cores(self) -> f64 {
         let own = (process_cpu() - self.own) as f64 / 1e9;
         let used = busy() - self.busy - own;
         (used / self.began.elapsed().as_secs_f64()).max(0.0)
