@@ -19,8 +19,8 @@ const ROUNDS: usize = 16;
 
 pub(crate) struct Discoverer {
     discovery: Discovery,
-    transport: Transport,
-    memories: Memories,
+    pub(crate) transport: Transport,
+    pub(crate) memories: Memories,
     /// The answer is told; what is left is to take leave of the portal.
     told: bool,
     over: bool,

@@ -16,6 +16,8 @@ mod disk;
 mod frames;
 mod handover;
 mod memory;
+#[cfg(not(target_arch = "wasm32"))]
+mod native;
 mod streams;
 #[cfg(test)]
 mod tests;

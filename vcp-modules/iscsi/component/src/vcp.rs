@@ -126,6 +126,29 @@ impl Iscsi {
     }
 }
 
+#[cfg(not(target_arch = "wasm32"))]
+impl Iscsi {
+    /// What the host reaches, unless it is unfit.
+    pub(crate) fn parts(&self) -> Option<(&Transport, &Memories)> {
+        match &self.0 {
+            Role::Waiting(plan) => Some((&plan.parts.transport, &plan.parts.memories)),
+            Role::Disk(disk) => Some((&disk.transport, &disk.memories)),
+            Role::Discoverer(discoverer) => Some((&discoverer.transport, &discoverer.memories)),
+            Role::Unfit => None,
+        }
+    }
+
+    /// What the host writes to, unless it is unfit.
+    pub(crate) fn memories_mut(&mut self) -> Option<&mut Memories> {
+        match &mut self.0 {
+            Role::Waiting(plan) => Some(&mut plan.parts.memories),
+            Role::Disk(disk) => Some(&mut disk.memories),
+            Role::Discoverer(discoverer) => Some(&mut discoverer.memories),
+            Role::Unfit => None,
+        }
+    }
+}
+
 #[cfg(test)]
 impl Iscsi {
     /// The host's view of its memory, natively.

@@ -71,8 +71,7 @@ impl Lab {
         events.requests = requests;
         self.way.deliver(self.now, &mut self.vcp, &mut events);
         let effects = self.vcp.process(&events);
-        self.way
-            .carry(self.now, &mut self.vcp, &effects, &self.target);
+        self.way.carry(self.now, &self.vcp, &effects, &self.target);
         let (_, memories) = self.vcp.inside();
         for completion in &effects.completions {
             self.load.complete(completion, &memories.data.0);

@@ -7,9 +7,11 @@
 //! | `load` | requests, and whether what is read is what was written |
 //! | `handover` | one version after another on one session |
 //! | `spare` | what is made and not called |
+//! | `native` | what spans name where there is no linear memory |
 
 mod handover;
 mod lab;
 mod load;
+mod native;
 mod network;
 mod spare;

@@ -16,7 +16,6 @@ use vcp_sdk::types::Span;
 use vcp_target::{Connection, Target};
 
 use crate::Iscsi;
-use crate::transport::Transport;
 
 const MTU: u32 = 1500;
 const PORT: u16 = 3260;
@@ -123,26 +122,17 @@ impl Way {
     }
 
     /// Carries out what a VCP wants done, and lets the target do its part.
-    pub(crate) fn carry(
-        &mut self,
-        now: u64,
-        vcp: &mut Iscsi,
-        effects: &Effects,
-        target: &Arc<Target>,
-    ) {
-        let (transport, _) = vcp.inside();
-        match (self, transport) {
-            (Self::Frames(way), Transport::Frames(frames)) => {
-                let (arena, _) = frames.stack.outgoing();
+    pub(crate) fn carry(&mut self, now: u64, vcp: &Iscsi, effects: &Effects, target: &Arc<Target>) {
+        match self {
+            Self::Frames(way) => {
                 for frame in &effects.frames {
-                    let at = frame.data.address as usize;
-                    let bytes = &arena[at..at + frame.data.length as usize];
+                    let bytes = vcp.bytes(frame.data).unwrap();
                     way.stack
                         .receive(now, bytes, checksum(frame.checksum_start));
                 }
                 way.serve(now, target);
             }
-            (Self::Streams(way), Transport::Streams(streams)) => {
+            Self::Streams(way) => {
                 for connect in &effects.connects {
                     let connection = Connection::new(
                         Arc::clone(target),
@@ -156,13 +146,12 @@ impl Way {
                 for send in &effects.sends {
                     let (stream, connection) = way.open.as_mut().expect("a stream");
                     assert_eq!(send.stream, *stream);
-                    let bytes = streams.buffer.get(send.data).unwrap();
+                    let bytes = vcp.bytes(send.data).unwrap();
                     connection.receive(Duration::from_nanos(now), bytes);
                     way.sent[0].push((*stream, send.data.length));
                 }
                 assert!(effects.closes.is_empty());
             }
-            _ => unreachable!("a VCP keeps to its network"),
         }
     }
 }
