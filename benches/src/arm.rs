@@ -18,8 +18,8 @@ pub struct Arm {
     process: Process,
     uri: String,
     clients: Clients,
-    /// Ends with the arm.
-    _server: Server,
+    span: u64,
+    server: Server,
 }
 
 /// What serves.
@@ -51,9 +51,10 @@ pub struct Sample {
 }
 
 impl Arm {
-    /// `dir` is for the clients' files.
+    /// Loads are on the first `span` bytes of what it serves; `dir` is for the clients'
+    /// files.
     #[must_use]
-    pub fn new(name: &'static str, server: Server, dir: &Path) -> Self {
+    pub fn new(name: &'static str, server: Server, span: u64, dir: &Path) -> Self {
         let (pid, uri) = match &server {
             Server::Vcp(vcp) => (vcp.pid(), vcp.uri()),
             Server::QemuNbd(qemu) => (qemu.pid(), qemu.uri().to_owned()),
@@ -63,7 +64,8 @@ impl Arm {
             process: Process::new(pid),
             uri,
             clients: Clients::new(dir),
-            _server: server,
+            span,
+            server,
         }
     }
 
@@ -77,6 +79,13 @@ impl Arm {
     #[must_use]
     pub fn process(&self) -> Process {
         self.process
+    }
+
+    /// Ends it; one that can end cleanly must.
+    pub fn stop(self) {
+        if let Server::Vcp(vcp) = self.server {
+            vcp.shut_down();
+        }
     }
 
     /// Puts the load on for `time`.
@@ -120,8 +129,9 @@ impl Arm {
     }
 
     fn fio(&self, under: &[&str], workload: &Workload, time: Duration) -> Value {
-        let arguments = workload.arguments();
-        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let [pattern, block, depth] = workload.arguments();
+        let span = format!("--size={}", self.span);
+        let arguments = [&pattern, &block, &depth, &span].map(String::as_str);
         let report = self.clients.fio_under(under, &self.uri, time, &arguments);
         let job = &report["jobs"][0];
         assert_eq!(job["error"], 0, "{}: fio: {job}", self.name);

@@ -12,6 +12,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setpriority_process, setrlimi
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::process::Process;
+
 /// How long a thread that is on its way may take to appear.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Of /proc/stat, which counts in these on every Linux architecture.
@@ -180,30 +182,49 @@ pub fn machine() -> String {
 
 /// How busy others kept the machine: what else a measurement that looks odd may be
 /// due to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Others {
     began: Instant,
     busy: f64,
-    own: u64,
+    own: f64,
+    measured: Vec<Process>,
 }
 
 impl Others {
     /// From now on.
     #[must_use]
     pub fn watch() -> Self {
+        Self::than(Vec::new())
+    }
+
+    /// Others than this process, those that it starts and waits for, and these.
+    #[must_use]
+    pub fn than(measured: Vec<Process>) -> Self {
         Self {
             began: Instant::now(),
             busy: busy(),
-            own: process_cpu(),
+            own: own(&measured),
+            measured,
         }
     }
 
     /// CPUs that others used since then, on average.
-    pub fn cores(self) -> f64 {
-        let own = (process_cpu() - self.own) as f64 / 1e9;
-        let used = busy() - self.busy - own;
+    #[must_use]
+    pub fn cores(&self) -> f64 {
+        let used = busy() - self.busy - (own(&self.measured) - self.own);
         (used / self.began.elapsed().as_secs_f64()).max(0.0)
     }
+}
+
+/// CPU time of this process, of its children that have ended, and of those named.
+fn own(measured: &[Process]) -> f64 {
+    let children = fs::read_to_string("/proc/self/stat").expect("Linux has it");
+    // The second field is a name in parentheses that may hold anything.
+    let after_name = children.rsplit_once(')').expect("a name").1;
+    let ticks = after_name.split_whitespace().skip(13).take(2);
+    let children: f64 = ticks.filter_map(|t| t.parse::<f64>().ok()).sum();
+    let measured: u64 = measured.iter().map(|process| process.cpu()).sum();
+    (process_cpu() + measured) as f64 / 1e9 + children * TICK
 }
 
 /// Seconds that all CPUs together were not idle, or were stolen.

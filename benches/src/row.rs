@@ -227,11 +227,16 @@ impl Column {
 }
 
 fn wanted(want: Want) -> String {
+    // A limit is exact: zeros at its end would say no more.
+    let limit = |value: f64| match figure(value) {
+        text if text.contains('.') => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        text => text,
+    };
     match want {
         Want::Any => String::new(),
-        Want::AtMost(most) => format!("≤ {}", figure(most)),
-        Want::AtLeast(least) => format!("≥ {}", figure(least)),
-        Want::Near(target, by) => format!("{} ± {}", figure(target), figure(by)),
+        Want::AtMost(most) => format!("≤ {}", limit(most)),
+        Want::AtLeast(least) => format!("≥ {}", limit(least)),
+        Want::Near(target, by) => format!("{} ± {}", limit(target), limit(by)),
     }
 }
 
@@ -281,6 +286,13 @@ mod tests {
         assert_eq!(verdict(&row, Want::Near(3.0, 1.0)), Verdict::Pass);
         let failed = row.errors(1);
         assert_eq!(verdict(&failed, Want::AtMost(2.0)), Verdict::Fail);
+    }
+
+    #[test]
+    fn limits_are_short() {
+        assert_eq!(wanted(Want::AtLeast(1.2)), "≥ 1.2");
+        assert_eq!(wanted(Want::Near(10.0, 0.25)), "10 ± 0.25");
+        assert_eq!(wanted(Want::AtMost(185.4)), "≤ 185.4");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! qemu-nbd with libiscsi: the same job by native code over the kernel's TCP.
 //! What fails with it as well is not the program under test's doing.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::lab::{Lab, Side};
@@ -20,7 +21,9 @@ impl QemuNbd {
     /// When it does not come up.
     #[must_use]
     pub fn start(lab: &Lab, side: Side, url: &str) -> Self {
-        let socket = lab.dir().join("qemu-nbd.sock");
+        static SEQUENCE: AtomicU32 = AtomicU32::new(0);
+        let sequence = SEQUENCE.fetch_add(1, Ordering::Relaxed);
+        let socket = lab.dir().join(format!("qemu-nbd-{sequence}.sock"));
         let mut command = lab.command(side, "qemu-nbd");
         command.args([
             "-f",

@@ -154,6 +154,9 @@ impl Unit {
     }
 }
 
+/// Bytes of a unit that keeps nothing, whatever one might wish.
+const NULL_BYTES: u64 = 1 << 40;
+
 /// A logical unit there is.
 #[derive(Debug, Clone)]
 pub struct Lun {
@@ -211,6 +214,36 @@ impl Target<'_> {
         };
         self.keep(&lun);
         lun
+    }
+
+    /// Adds a logical unit that keeps nothing: the target answers at once.
+    ///
+    /// # Panics
+    /// When the target refuses.
+    #[must_use]
+    pub fn null_unit(&self, number: u32) -> Lun {
+        let lun = number.to_string();
+        let file = PathBuf::from("/dev/null");
+        self.admin(&[
+            "--op",
+            "new",
+            "--mode",
+            "logicalunit",
+            "--lun",
+            &lun,
+            "--bstype",
+            "null",
+            "--backing-store",
+            "/dev/null",
+        ]);
+        Lun {
+            iqn: self.iqn.clone(),
+            number,
+            size: NULL_BYTES,
+            sector: 512,
+            read_only: false,
+            file,
+        }
     }
 
     /// Adds a logical unit with what is in its file, such as one of a daemon

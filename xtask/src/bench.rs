@@ -6,13 +6,17 @@ use anyhow::{Result, bail};
 
 use crate::{Usage, setup, shell};
 
-/// The programs, each of which explains itself.
-const PROGRAMS: [&str; 3] = ["peers", "recovery", "sched"];
+/// The programs, each of which explains itself. The first is meant where none is
+/// named.
+const PROGRAMS: [&str; 3] = ["initiators", "recovery", "sched"];
 
 pub(crate) fn command(arguments: &[String]) -> Result<()> {
     match arguments.split_first() {
         Some((name, rest)) if PROGRAMS.contains(&name.as_str()) => measure(name, rest),
-        _ => bail!(Usage(format!("bench: expected {}", PROGRAMS.join(", ")))),
+        Some((name, _)) if !name.starts_with('-') => {
+            bail!(Usage(format!("bench: expected {}", PROGRAMS.join(", "))))
+        }
+        _ => measure(PROGRAMS[0], arguments),
     }
 }
 

@@ -29,8 +29,10 @@ usage: cargo xtask COMMAND
   fuzz [--seconds N] [TARGET]  every fuzz target, or one
   faults [--mutants N] [--seed S] [--module iscsi|ramdisk|both] [--only SEED]
                                mutants of the modules, cut calls and bad links, under load
-  bench peers [--quick] [--at-least RATIO]
-                               side by side with qemu-nbd's libiscsi on the same target
+  bench [initiators] [--quick] [--only WORKLOADS] [--arms ARMS] [--out DIR]
+        [--at-least RATIO] [--strict]
+                               side by side with qemu-nbd's libiscsi on the same target;
+                               a whole run writes docs/bench
   bench recovery [--quick] [--json FILE] [--markdown FILE]
                                what crashes and reloads cost those who use a disk
   bench sched [--quick] [--precedence] [--only ARM] [--out DIR]

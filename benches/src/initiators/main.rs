@@ -1,0 +1,128 @@
+//! Side by side: `vcp` in its forms and qemu-nbd's libiscsi, as initiators of the same
+//! unit of the same `tgtd`, in one run with their repetitions interleaved, so that
+//! whatever else the machine does hits all of them.
+//!
+//! Wants root. A run of everything that is not quick writes its figures to
+//! `docs/bench`, any other where it is told to. The exit code says whether what
+//! `--at-least` and `--strict` ask for was reached; a figure that is not what it should
+//! be is no failure without.
+
+mod judge;
+mod memory;
+mod options;
+mod plan;
+mod report;
+mod results;
+mod scene;
+
+use std::process::ExitCode;
+
+use options::Options;
+use plan::{Plan, Table};
+use results::{Cell, Measured, Results};
+use scene::{Kind, Scene};
+use vcp_benches::arm::Arm;
+use vcp_benches::os::{self, Others};
+use vcp_benches::row::{Row, Verdict};
+use vcp_benches::workload::Workload;
+use vcp_tests::need::{Need, skipped};
+
+fn main() -> ExitCode {
+    let Some(options) = Options::from_args() else {
+        eprintln!("{}", options::USAGE);
+        return ExitCode::from(2);
+    };
+    let needs = [
+        Need::Root,
+        Need::Tun,
+        Need::Program("tgtd"),
+        Need::Program("qemu-nbd"),
+        Need::Program("fio"),
+    ];
+    if skipped("initiators", &needs) {
+        return ExitCode::FAILURE;
+    }
+    let results = measure(&options);
+    let rows = judge::rows(&results);
+    println!("\n{}", judge::LAYOUT.table(&rows));
+    let worst = results.worst();
+    println!(
+        "\nworst IOPS, of those of {}: {worst:.2}×",
+        Kind::Veth.name()
+    );
+    if let Some(out) = options.out()
+        && let Err(error) = report::write(&out, &results, &rows)
+    {
+        eprintln!("initiators: {}: {error}", out.display());
+        return ExitCode::FAILURE;
+    }
+    let judged = rows.iter().map(Row::verdict);
+    let passed = judged
+        .clone()
+        .all(|v| matches!(v, Verdict::Pass | Verdict::None));
+    let fast = options.at_least.is_none_or(|least| worst >= least);
+    if fast && (passed || !options.strict) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn measure(options: &Options) -> Results {
+    println!("{}", os::machine());
+    let scene = Scene::new();
+    let plan = Plan::new(options);
+    let mut results = Results::default();
+    for table in &plan.tables {
+        let measured = measure_table(&scene, table, plan.counts_calls);
+        results.tables.push(measured);
+    }
+    if plan.memory {
+        results.memory = Some(memory::measure(&scene, plan.memory_time));
+    }
+    results
+}
+
+fn measure_table(scene: &Scene, table: &Table, counts_calls: bool) -> Measured {
+    println!("\n{table}");
+    let lun = scene.lun(table.parameters, table.backing);
+    let start = |kind: &Kind| Some((*kind, scene.start(*kind, lun)?));
+    let arms: Vec<(Kind, Arm)> = table.arms.iter().filter_map(start).collect();
+    let processes = arms.iter().map(|(_, arm)| arm.process());
+    let others = Others::than(processes.chain([scene.target()]).collect());
+    let mut cells = Vec::new();
+    println!("\n{}", Cell::heading());
+    for workload in &table.workloads {
+        let mut row = take_turns(&arms, workload, table);
+        if counts_calls && table.counts_calls {
+            for ((_, arm), cell) in arms.iter().zip(&mut row) {
+                cell.calls = arm.calls_per_request(workload, table.time / 2);
+            }
+        }
+        row.iter().for_each(|cell| println!("{}", cell.line(&row)));
+        cells.extend(row);
+    }
+    let others = others.cores();
+    println!("other processes used {others:.2} CPUs meanwhile");
+    arms.into_iter().for_each(|(_, arm)| arm.stop());
+    Measured {
+        table: table.clone(),
+        cells,
+        others,
+    }
+}
+
+/// One workload on all arms, as often as the table says: each comes first as often as
+/// the others.
+fn take_turns(arms: &[(Kind, Arm)], workload: &Workload, table: &Table) -> Vec<Cell> {
+    let cell = |(kind, _): &(Kind, Arm)| Cell::new(*kind, *workload);
+    let mut cells: Vec<Cell> = arms.iter().map(cell).collect();
+    for repetition in 0..table.repetitions {
+        for place in 0..arms.len() {
+            let index = (repetition + place) % arms.len();
+            let sample = arms[index].1.measure(workload, table.time);
+            cells[index].samples.push(sample);
+        }
+    }
+    cells
+}
