@@ -30,7 +30,7 @@ usage: cargo xtask COMMAND
   faults [--mutants N] [--seed S] [--module iscsi|ramdisk|both] [--only SEED]
                                mutants of the modules, cut calls and bad links, under load
   bench [initiators] [--quick] [--only WORKLOADS] [--arms ARMS] [--out DIR]
-        [--at-least RATIO] [--strict]
+        [--at-least RATIO] [--strict] [--precedence]
                                side by side with qemu-nbd's libiscsi on the same target;
                                a whole run writes docs/bench
   bench recovery [--quick] [--json FILE] [--markdown FILE]

@@ -150,3 +150,73 @@ fn row(what: String, unit: &'static str, figure: Option<f64>) -> Row {
         None => Row::missing(what, unit),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use vcp_benches::arm::Sample;
+
+    use super::*;
+    use crate::plan::Table;
+    use crate::results::Measured;
+    use crate::scene::{Backing, Parameters};
+
+    /// Twice the rate of qemu-nbd for half of the time, and no other arm.
+    fn results(workload: Workload, parameters: Parameters) -> Results {
+        let cell = |kind, rate: f64| Cell {
+            samples: vec![Sample {
+                requests_per_second: rate,
+                bytes_per_second: rate * 4096.0,
+                latency: 1.0 / rate,
+                p99: 2.0 / rate,
+                cpu_per_request: 1.0 / rate,
+                cpu_per_byte: 1.0 / rate / 4096.0,
+                cores: 1.0,
+            }],
+            ..Cell::new(kind, workload)
+        };
+        let table = Table {
+            parameters,
+            backing: Backing::File,
+            arms: vec![Kind::Tap, Kind::Veth],
+            workloads: vec![workload],
+            repetitions: 1,
+            time: Duration::from_secs(1),
+            counts_calls: false,
+        };
+        let measured = Measured {
+            table,
+            cells: vec![cell(Kind::Tap, 2e4), cell(Kind::Veth, 1e4)],
+            others: 0.0,
+        };
+        Results {
+            tables: vec![measured],
+            memory: Some(200 << 20),
+        }
+    }
+
+    fn verdicts(results: &Results) -> [usize; 3] {
+        let rows = rows(results);
+        let count = |verdict| rows.iter().filter(|row| row.verdict() == verdict).count();
+        [Verdict::Pass, Verdict::Fail, Verdict::NotMeasured].map(count)
+    }
+
+    #[test]
+    fn only_what_was_measured_passes() {
+        let of_defaults = results(READ_4K, Parameters::Default);
+        // IOPS and CPU of that workload; the memory.
+        assert_eq!(verdicts(&of_defaults), [2, 1, 18]);
+        assert!((of_defaults.worst() - 2.0).abs() < 1e-9);
+        // Write is wanted at twice, and CPU is wanted of it too.
+        let write = results(WRITE_128K, Parameters::Default);
+        assert_eq!(verdicts(&write), [2, 1, 18]);
+    }
+
+    #[test]
+    fn figures_are_wanted_of_the_default_parameters() {
+        let tuned = results(READ_4K, Parameters::Tuned);
+        assert_eq!(verdicts(&tuned), [0, 1, 20]);
+        assert!(tuned.worst().is_infinite());
+    }
+}

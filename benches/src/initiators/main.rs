@@ -42,6 +42,12 @@ fn main() -> ExitCode {
     if skipped("initiators", &needs) {
         return ExitCode::FAILURE;
     }
+    if options.precedence
+        && let Err(error) = os::take_precedence()
+    {
+        eprintln!("initiators: taking precedence: {error}");
+        return ExitCode::FAILURE;
+    }
     let results = measure(&options);
     let rows = judge::rows(&results);
     println!("\n{}", judge::LAYOUT.table(&rows));

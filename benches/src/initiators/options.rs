@@ -8,14 +8,15 @@ use crate::scene::Kind;
 
 pub(crate) const USAGE: &str = "\
 usage: initiators [--quick] [--only WORKLOADS] [--arms ARMS] [--out DIRECTORY]
-                  [--at-least RATIO] [--strict]
+                  [--at-least RATIO] [--strict] [--precedence]
 
   --only WORKLOADS   of a list such as randread-4k-qd32,write-128k,qd1,memory: those
                      that have all words of one of its items
   --arms ARMS        of the list tap,native,host,veth,loopback
   --out DIRECTORY    where figures go that are not of a whole run
   --at-least RATIO   fails unless vcp reaches that much of qemu-nbd's IOPS everywhere
-  --strict           fails unless every figure that is wanted is there and reached";
+  --strict           fails unless every figure that is wanted is there and reached
+  --precedence       all that is measured goes before what else the machine does";
 
 /// What may be asked for besides workloads.
 const MEMORY: &str = "memory";
@@ -30,6 +31,7 @@ pub(crate) struct Options {
     out: Option<PathBuf>,
     pub(crate) at_least: Option<f64>,
     pub(crate) strict: bool,
+    pub(crate) precedence: bool,
 }
 
 impl Options {
@@ -52,6 +54,7 @@ impl Options {
                 "--out" => options.out = Some(arguments.next()?.into()),
                 "--at-least" => options.at_least = Some(arguments.next()?.parse().ok()?),
                 "--strict" => options.strict = true,
+                "--precedence" => options.precedence = true,
                 _ => return None,
             }
         }

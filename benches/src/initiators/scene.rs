@@ -3,6 +3,8 @@
 //! the kernel is reno in both, which the lab sees to: a congestion control that paces
 //! would be what is measured.
 
+use std::path::PathBuf;
+
 use vcp_benches::arm::{Arm, Server};
 use vcp_benches::process::Process;
 use vcp_tests::image;
@@ -180,8 +182,10 @@ impl Scene {
 
     /// The same words for a host that has the VCP compiled in.
     fn native(&self, lun: &Lun) -> Option<Server> {
-        let host = binary().with_file_name("native");
-        let vcp = host.parent()?.join("../guest/libvcp_native_iscsi.so");
+        // Built with this program, and beside it.
+        let host = std::env::current_exe().ok()?.with_file_name("native");
+        let built = || host.with_file_name("../guest/libvcp_native_iscsi.so");
+        let vcp = std::env::var_os("VCP_NATIVE_ISCSI").map_or_else(built, PathBuf::from);
         if let Some(missing) = [&host, &vcp].into_iter().find(|file| !file.is_file()) {
             println!("{}: no {}", Kind::Native.name(), missing.display());
             return None;
