@@ -69,6 +69,7 @@ pub(crate) fn cpu(cpu: &Cpu, pin: Vec<usize>) -> CpuSettings {
         pin,
         budget: budget(cpu),
         poll: cpu.poll.duration(),
+        coalesce: cpu.coalesce.duration(),
         priority: cpu.priority.map(vcp_config::Fifo::priority),
         cgroup: cpu.cgroup.as_ref().map(|group| group.as_str().to_owned()),
     }

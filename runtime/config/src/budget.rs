@@ -25,6 +25,9 @@ pub struct Cpu {
     /// `poll`: how long it may spin, waiting for something to do, before it sleeps;
     /// 0 (`"never"`) to 10 ms.
     pub poll: Interval,
+    /// `coalesce`: how long it may let frames and requests gather before it looks
+    /// again, where many requests are on their way; 0 for not at all.
+    pub coalesce: Interval,
     /// `priority`: the real-time priority of its thread; `None`: that of any.
     pub priority: Option<Fifo>,
     /// `cgroup`: the control group of its thread; `None`: the host's own.
@@ -38,9 +41,12 @@ impl Cpu {
     /// What `poll` is when not given.
     pub const DEFAULT_POLL: Interval = Interval::micros(50);
 
+    /// What `coalesce` is when not given.
+    pub const DEFAULT_COALESCE: Interval = Interval::micros(100);
+
     /// The keys of the table.
-    pub(crate) const KEYS: [&str; 7] = [
-        "pin", "share", "period", "slack", "poll", "priority", "cgroup",
+    pub(crate) const KEYS: [&str; 8] = [
+        "pin", "share", "period", "slack", "poll", "coalesce", "priority", "cgroup",
     ];
 
     /// Its part of the slack against others on the same channel processor; 0: none.
@@ -56,6 +62,7 @@ impl Cpu {
             "period" => self.period = check::period(value.parse()?)?,
             "slack" => self.slack = value.parse()?,
             "poll" => self.poll = check::poll(value)?,
+            "coalesce" => self.coalesce = check::coalesce(value)?,
             "priority" => self.priority = Some(value.parse()?),
             "cgroup" => self.cgroup = Some(value.parse()?),
             _ => self.pin = value.parse()?,
@@ -80,6 +87,7 @@ impl Default for Cpu {
             period: Self::DEFAULT_PERIOD,
             slack: Slack::Yes,
             poll: Self::DEFAULT_POLL,
+            coalesce: Self::DEFAULT_COALESCE,
             priority: None,
             cgroup: None,
         }
@@ -228,6 +236,9 @@ pub struct Limit {
 impl Limit {
     /// What `burst` is when not given.
     pub const DEFAULT_BURST: Interval = Interval::millis(1000);
+
+    /// What `coalesce` is when not given.
+    pub const DEFAULT_COALESCE: Interval = Interval::micros(100);
 
     /// The keys of the table.
     pub(crate) const KEYS: [&str; 3] = ["iops", "bytes", "burst"];

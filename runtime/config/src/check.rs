@@ -55,13 +55,24 @@ pub(crate) fn period(period: Interval) -> Result<Interval, Invalid> {
 
 /// How long a VCP may spin before it sleeps; `never` is 0.
 pub(crate) fn poll(text: &str) -> Result<Interval, Invalid> {
-    const EXPECTED: &str = "a time of at most 10ms, such as \"50us\", or \"never\"";
+    wait(text, Interval::millis(10), "10ms")
+}
+
+/// How long a VCP may let requests gather before it looks again; `never` is 0.
+pub(crate) fn coalesce(text: &str) -> Result<Interval, Invalid> {
+    wait(text, Interval::millis(1), "1ms")
+}
+
+/// A time of at most `most`, which is written so.
+fn wait(text: &str, most: Interval, written: &str) -> Result<Interval, Invalid> {
     let time = match text {
         "never" | "0" => Some(Interval::millis(0)),
         time => time.parse().ok(),
     };
-    time.filter(|time| *time <= Interval::millis(10))
-        .ok_or_else(|| Invalid::new(EXPECTED, text))
+    time.filter(|time| *time <= most).ok_or_else(|| {
+        let expected = format!("a time of at most {written}, such as \"50us\", or \"never\"");
+        Invalid::new(expected, text)
+    })
 }
 
 /// The requests a second that an export can be limited to.

@@ -166,6 +166,10 @@ fn cpu(cpu: &Cpu) -> Option<String> {
             (cpu.slack != default.slack).then(|| cpu.slack.to_string()),
         ),
         ("poll", (cpu.poll != default.poll).then(|| string(cpu.poll))),
+        (
+            "coalesce",
+            (cpu.coalesce != default.coalesce).then(|| string(cpu.coalesce)),
+        ),
         ("priority", cpu.priority.map(string)),
         ("cgroup", cpu.cgroup.as_ref().map(string)),
     ])

@@ -86,7 +86,7 @@ fn unknown_keys() {
     );
     check(
         with("cpu = { shares = \"50%\" }"),
-        "host.toml:3:9: vcp.ram.cpu.shares: unknown key (did you mean \"share\"?); expected one of: pin, share, period, slack, poll, priority, cgroup",
+        "host.toml:3:9: vcp.ram.cpu.shares: unknown key (did you mean \"share\"?); expected one of: pin, share, period, slack, poll, coalesce, priority, cgroup",
     );
     check(
         with("restart = { police = \"always\" }"),
@@ -536,6 +536,10 @@ fn budgets() {
         "host.toml:3:12: vcp.ram.cpu.poll: expected a time of at most 10ms, such as \"50us\", or \"never\", found \"50\"",
     );
     check(
+        with("cpu.coalesce = \"2ms\""),
+        "host.toml:3:16: vcp.ram.cpu.coalesce: expected a time of at most 1ms, such as \"50us\", or \"never\", found \"2ms\"",
+    );
+    check(
         with("cpu.priority = \"rr:1\""),
         "host.toml:3:16: vcp.ram.cpu.priority: expected \"fifo:\" and a priority from 1 to 99, found \"rr:1\"",
     );
@@ -594,6 +598,6 @@ fn lists_have_an_end() {
 fn columns_count_characters() {
     check(
         error("[vcp.a]\nmodule = \"x\"\ncpu = { \"é\" = 1 }"),
-        "host.toml:3:9: vcp.a.cpu.\"é\": unknown key; expected one of: pin, share, period, slack, poll, priority, cgroup",
+        "host.toml:3:9: vcp.a.cpu.\"é\": unknown key; expected one of: pin, share, period, slack, poll, coalesce, priority, cgroup",
     );
 }

@@ -64,7 +64,7 @@ fn any_recovery() -> Vec<BoxedStrategy<String>> {
 fn any_cpu() -> impl Strategy<Value = String> {
     let pin = "\\[[1-6]?[0-9], 70\\]|\"core\"|\"sibling-of:[0-9]\"|\"numa:[0-9]\"|7";
     let share = "([1-9]?[0-9]\\.[0-9][1-9]|100)%";
-    let more = "|, poll = (0|\"never\"|\"20us\")|, priority = \"fifo:[1-9]\"|, cgroup = \"[a-z]{1,3}/[^\\pC/\"\\\\.]{1,3}\"";
+    let more = "|, poll = (0|\"never\"|\"20us\")|, coalesce = (0|\"never\"|\"20us\")|, priority = \"fifo:[1-9]\"|, cgroup = \"[a-z]{1,3}/[^\\pC/\"\\\\.]{1,3}\"";
     let slack = "true|false|[1-9][0-9]{0,2}";
     (pin, share, 1u32..1000, slack, more).prop_map(|(pin, share, period, slack, more)| {
         format!("cpu = {{ pin = {pin}, share = \"{share}\", period = \"{period}ms\", slack = {slack}{more} }}")

@@ -100,10 +100,12 @@ fn cpus_have_commas_of_their_own() {
         ))
     );
     assert_eq!(
-        line("sibling-of:1,share=100%,slack=250,poll=20us,priority=fifo:10,cgroup=vcp/disk0"),
+        line(
+            "sibling-of:1,share=100%,slack=250,poll=20us,coalesce=never,priority=fifo:10,cgroup=vcp/disk0"
+        ),
         Ok(toml(
             "pin = \"sibling-of:1\", share = \"100%\", slack = 250, poll = \"20us\", \
-             priority = \"fifo:10\", cgroup = \"vcp/disk0\""
+             coalesce = \"0s\", priority = \"fifo:10\", cgroup = \"vcp/disk0\""
         ))
     );
     // What is the default is not written out.
@@ -112,7 +114,7 @@ fn cpus_have_commas_of_their_own() {
     let wrong = |cpu: &str, message: &str| assert_eq!(line(cpu), Err(format!("--cpu: {message}")));
     wrong(
         "1,shares=1%",
-        "shares: unknown key (did you mean \"share\"?); expected one of: share, period, slack, poll, priority, cgroup",
+        "shares: unknown key (did you mean \"share\"?); expected one of: share, period, slack, poll, coalesce, priority, cgroup",
     );
     wrong(
         "x",

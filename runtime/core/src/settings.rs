@@ -83,6 +83,9 @@ pub struct CpuSettings {
     pub budget: Budget,
     /// The longest that it may wait awake for what comes next, before it sleeps.
     pub poll: Duration,
+    /// The longest that it may let frames and requests gather before it looks again,
+    /// where it has many requests on their way.
+    pub coalesce: Duration,
     /// The real-time priority of its channel processor, if it is to have one.
     pub priority: Option<u8>,
     /// The control group of its channel processor, below the mount.
@@ -96,6 +99,7 @@ impl Default for CpuSettings {
             pin: Vec::new(),
             budget: BEST_EFFORT,
             poll: Duration::ZERO,
+            coalesce: Duration::ZERO,
             priority: None,
             cgroup: None,
         }

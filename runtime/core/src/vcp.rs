@@ -257,6 +257,7 @@ fn set_up(
         affinity: rustix::thread::sched_getaffinity(None).ok(),
         events,
         spin: nanoseconds(settings.cpu.poll),
+        gather: nanoseconds(settings.cpu.coalesce),
         done,
     })
 }

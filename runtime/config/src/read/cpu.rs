@@ -13,7 +13,9 @@ pub(super) fn read(node: &Node<'_>) -> Result<Cpu, ConfigError> {
         match key {
             "pin" => cpu.pin = pin(node)?,
             "slack" => cpu.slack = slack(node)?,
-            "poll" if node.integer() == Some(0) => cpu.set(key, "0").map_err(|e| node.error(e))?,
+            "poll" | "coalesce" if node.integer() == Some(0) => {
+                cpu.set(key, "0").map_err(|e| node.error(e))?
+            }
             _ => node.read(|value| cpu.set(key, value))?,
         }
     }

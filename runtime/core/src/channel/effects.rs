@@ -128,6 +128,7 @@ impl Channel {
                 }
             }
         }
+        self.gather.answered(finished.len(), at);
         let completed = finished.len() as u64;
         self.shared
             .counters

@@ -53,7 +53,7 @@ use crate::guest::{Blueprint, Effects, Events, Guest, Injection, Plan};
 use crate::journal::Journal;
 use crate::limit::Limit;
 use crate::module::Module;
-use crate::processor::Spin;
+use crate::processor::{Gather, Spin};
 use crate::status::Shared;
 use account::Standstill;
 use clients::Clients;
@@ -94,6 +94,8 @@ pub(crate) struct Setup {
     pub(crate) events: UnboundedSender<Event>,
     /// The longest that a wait may begin awake, in nanoseconds.
     pub(crate) spin: u64,
+    /// The longest between two looks where requests are many, in nanoseconds.
+    pub(crate) gather: u64,
     /// Dropped when nothing of the VCP is left.
     pub(crate) done: Sender<Infallible>,
 }
@@ -171,6 +173,7 @@ pub(crate) struct Channel {
     /// Its processor's bell has rung.
     called: bool,
     spin: Spin,
+    gather: Gather,
     still: Standstill,
 }
 
@@ -193,6 +196,7 @@ impl Channel {
         let poller = Poller::new(bell)?;
         let waker = poller.waker();
         let spin = Spin::new(setup.spin);
+        let gather = Gather::new(setup.gather);
         let network = match setup.link.take() {
             Some(link) => Some(Network::new(link, &poller)?),
             None => None,
@@ -234,6 +238,7 @@ impl Channel {
             crashes: 0,
             called: false,
             spin,
+            gather,
             still: Standstill::default(),
         };
         Ok((channel, waker))

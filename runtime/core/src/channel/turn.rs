@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use rustix::event::Timespec;
 use vcp_queue::{ClientId, Loan, Source};
 use vcp_supervisor::Phase;
 
@@ -91,9 +92,20 @@ impl Channel {
         timeout: Option<u64>,
         ready: &mut Vec<super::Ready>,
     ) -> std::io::Result<Woken> {
-        let dialogue = self.table.outstanding() <= 1;
-        let spin = dialogue.then_some(&mut self.spin);
-        self.poller.wait(timeout, spin, ready)
+        let outstanding = self.table.outstanding();
+        let began = now();
+        let stay = self
+            .gather
+            .left(outstanding, began)
+            .min(timeout.unwrap_or(u64::MAX));
+        if stay > 0 {
+            sleep(stay);
+        }
+        let timeout = timeout.map(|timeout| timeout - stay);
+        let spin = (outstanding <= 1).then_some(&mut self.spin);
+        let woken = self.poller.wait(timeout, spin, ready);
+        self.gather.look(now());
+        woken
     }
 
     /// How long there is nothing to do but wait.
@@ -342,6 +354,16 @@ impl Channel {
                 .answer(&mut finished, &mut self.table, &self.poller);
         }
     }
+}
+
+/// Sleeps for so many nanoseconds, or less.
+fn sleep(nanoseconds: u64) {
+    let time = Timespec {
+        tv_sec: 0,
+        tv_nsec: nanoseconds.min(999_999_999) as i64,
+    };
+    // Interrupted, it looks earlier.
+    let _ = rustix::thread::nanosleep(&time);
 }
 
 /// A completion with data outside of any memory.

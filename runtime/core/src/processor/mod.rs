@@ -13,13 +13,16 @@
 //! | `seat` | one VCP on it |
 //! | `pace` | what a future and the thread that polls it tell each other |
 //! | `spin` | when it pays to wait awake |
+//! | `gather` | when it pays to let more come in |
 
+mod gather;
 pub(crate) mod pace;
 mod seat;
 mod spin;
 mod work;
 
 use std::io;
+use std::num::NonZeroU64;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,6 +36,7 @@ use vcp_topology::affinity;
 use vcp_topology::cgroup::{Hierarchies, Limits, Who};
 use vcp_topology::priority::{self, Priority};
 
+pub(crate) use gather::Gather;
 pub(crate) use seat::Passenger;
 pub(crate) use spin::Spin;
 
@@ -90,6 +94,9 @@ pub(crate) struct Berth {
     processor: Arc<Processor>,
     pub(crate) id: Id,
 }
+
+/// How late the kernel may end a sleep of a channel processor, in nanoseconds.
+const SLACK: u64 = 1000;
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -220,6 +227,8 @@ impl Berth {
 
 /// Puts this thread where it belongs; what it has no right to, it goes without.
 fn settle(place: &Place) {
+    // A thread that sleeps for microseconds is not to be woken as many later.
+    let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(SLACK));
     let Place { name, cpus, .. } = place;
     if let Some(cgroup) = &place.cgroup {
         let moved = Hierarchies::detect().enter(Path::new(cgroup), &Limits::default(), Who::Thread);

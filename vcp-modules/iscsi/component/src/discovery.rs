@@ -47,7 +47,7 @@ impl Discoverer {
     pub(crate) fn process(&mut self, events: &Events) -> Effects {
         let now = events.now;
         let mut effects = empty();
-        self.transport.begin(events, &self.memories.receive);
+        self.transport.begin(events);
         if !events.commands.is_empty() {
             self.over = true;
         }

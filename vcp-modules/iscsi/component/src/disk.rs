@@ -71,7 +71,7 @@ impl Disk {
     pub(crate) fn process(&mut self, events: &Events) -> Effects {
         let now = events.now;
         let mut effects = empty();
-        self.transport.begin(events, &self.memories.receive);
+        self.transport.begin(events);
         for Command::Stop in &events.commands {
             self.initiator.stop(now);
         }

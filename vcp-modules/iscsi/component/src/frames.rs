@@ -24,6 +24,8 @@ pub(crate) struct Frames {
     arena: u32,
     /// The arena holds frames from before the first call.
     early: bool,
+    /// Frames of this call that the stack has had.
+    heard: usize,
 }
 
 struct Connection {
@@ -54,23 +56,32 @@ impl Frames {
             refused: None,
             arena,
             early: false,
+            heard: 0,
         })
     }
 
-    pub(crate) fn begin(&mut self, events: &Events, receive: &Arena) {
+    pub(crate) fn begin(&mut self) {
+        self.heard = 0;
         if !core::mem::take(&mut self.early) {
             self.stack.clear_outgoing();
         }
-        for frame in &events.frames {
-            let checksum = match frame.checksum {
-                frames::Checksum::Unverified => Checksum::Unverified,
-                frames::Checksum::Verified => Checksum::Verified,
-                frames::Checksum::Partial => Checksum::Partial,
-            };
-            if let Some(bytes) = receive.get(frame.data) {
-                self.stack.receive(events.now, bytes, checksum);
-            }
+    }
+
+    /// Has the stack take in the next frame of this call, if there is one.
+    fn hear(&mut self, events: &Events, receive: &Arena) -> bool {
+        let Some(frame) = events.frames.get(self.heard) else {
+            return false;
+        };
+        self.heard += 1;
+        let checksum = match frame.checksum {
+            frames::Checksum::Unverified => Checksum::Unverified,
+            frames::Checksum::Verified => Checksum::Verified,
+            frames::Checksum::Partial => Checksum::Partial,
+        };
+        if let Some(bytes) = receive.get(frame.data) {
+            self.stack.receive(events.now, bytes, checksum);
         }
+        true
     }
 
     pub(crate) fn hold(&self) -> Result<ConnectionState, String> {
@@ -135,7 +146,19 @@ impl Frames {
         Some(Change::Disconnected(why))
     }
 
-    pub(crate) fn receive(&mut self, take: impl FnOnce(&[u8])) -> bool {
+    /// What a frame brings is passed on before the next one is looked at, while it
+    /// is in the CPU's cache.
+    pub(crate) fn receive(
+        &mut self,
+        events: &Events,
+        receive: &Arena,
+        take: impl FnOnce(&[u8]),
+    ) -> bool {
+        while !self.is_readable() {
+            if !self.hear(events, receive) {
+                return false;
+            }
+        }
         let Some(connection) = &self.connection else {
             return false;
         };
@@ -144,6 +167,11 @@ impl Frames {
             bytes.len()
         });
         taken > 0
+    }
+
+    fn is_readable(&self) -> bool {
+        let connection = self.connection.as_ref();
+        connection.is_some_and(|connection| self.stack.readable(connection.handle) > 0)
     }
 
     pub(crate) fn send(&mut self, fill: impl FnOnce(&mut [u8]) -> usize) -> usize {

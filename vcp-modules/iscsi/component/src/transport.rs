@@ -41,9 +41,9 @@ pub(crate) enum Transport {
 
 impl Transport {
     /// Begins a call: what was sent in the last one is done with.
-    pub(crate) fn begin(&mut self, events: &Events, receive: &Arena) {
+    pub(crate) fn begin(&mut self, events: &Events) {
         match self {
-            Self::Frames(frames) => frames.begin(events, receive),
+            Self::Frames(frames) => frames.begin(),
             Self::Streams(streams) => streams.begin(events),
         }
     }
@@ -101,7 +101,7 @@ impl Transport {
         take: impl FnOnce(&[u8]),
     ) -> bool {
         match self {
-            Self::Frames(frames) => frames.receive(take),
+            Self::Frames(frames) => frames.receive(events, receive, take),
             Self::Streams(streams) => streams.receive(events, receive, take),
         }
     }
