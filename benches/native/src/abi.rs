@@ -77,6 +77,7 @@ pub(crate) struct Span {
 }
 
 #[repr(C)]
+#[derive(Debug)]
 pub(crate) struct Areas {
     pub(crate) data: Span,
     pub(crate) receive: Span,
