@@ -97,7 +97,7 @@ pub fn bars(path: &Path, bars: &Bars<'_>) -> Drawn {
     area.fill(&WHITE)?;
     // Room above for what the bars are.
     let mut chart =
-        outline(&area, bars.title).build_cartesian_2d(0.0..end, 0.0..(most * 1.6).max(1e-9))?;
+        outline(&area, bars.title).build_cartesian_2d(0.0..end, 0.0..(most * 1.75).max(1e-9))?;
     chart
         .configure_mesh()
         .disable_x_mesh()

@@ -9,7 +9,12 @@ use crate::{Usage, setup, shell};
 
 /// The programs, each of which explains itself, and whether they compare with the VCP
 /// as native code. The first is meant where none is named.
-const PROGRAMS: [(&str, bool); 3] = [("initiators", true), ("recovery", false), ("sched", false)];
+const PROGRAMS: [(&str, bool); 4] = [
+    ("initiators", true),
+    ("recovery", false),
+    ("sandbox", true),
+    ("sched", false),
+];
 
 /// The host that may have the VCP as native code, and the VCP.
 const NATIVE_HOST: &str = "native";

@@ -2,8 +2,17 @@
 //! records of `wit/` in C's layout, for frames. Included by both, and built for both
 //! from this file; both sides are trusted. No logic but what makes views of arrays.
 
-/// The version of this file, which both sides must have.
-pub(crate) const VERSION: u32 = 1;
+/// What both sides must have been built with: this file, by its text (FNV-1a).
+pub(crate) const VERSION: u64 = {
+    let text = include_str!("abi.rs").as_bytes();
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    let mut at = 0;
+    while at < text.len() {
+        hash = (hash ^ text[at] as u64).wrapping_mul(0x0100_0000_01b3);
+        at += 1;
+    }
+    hash
+};
 
 /// An array of the caller's or the callee's, which lives until the next call.
 #[repr(C)]
@@ -77,6 +86,7 @@ pub(crate) struct Span {
 }
 
 #[repr(C)]
+#[derive(Debug)]
 pub(crate) struct Areas {
     pub(crate) data: Span,
     pub(crate) receive: Span,
@@ -182,7 +192,8 @@ pub(crate) struct Effects {
 /// arguments that returns this.
 #[repr(C)]
 pub(crate) struct Functions {
-    pub(crate) version: u32,
+    /// [`VERSION`]; the first field for ever.
+    pub(crate) version: u64,
     /// A VCP that is not started yet.
     pub(crate) make: unsafe extern "C" fn() -> *mut Instance,
     /// Starts it. What is returned is why not, and nothing if it did.

@@ -1,4 +1,5 @@
-//! Between C's records and the SDK's, one by one. No logic.
+//! Between C's records and the SDK's, one by one. No logic. Records are taken apart by
+//! all of their fields, so that none is forgotten when one more comes.
 
 use vcp_sdk::block::{self, Modifiers, Operation, Status};
 use vcp_sdk::control::{self, Command};
@@ -102,10 +103,11 @@ fn received(frame: &abi::Received) -> frames::Received {
 }
 
 pub(crate) fn completion(completion: &block::Completion) -> abi::Completion {
+    let &block::Completion { tag, status, data } = completion;
     abi::Completion {
-        tag: completion.tag,
-        data: span(completion.data),
-        status: match completion.status {
+        tag,
+        data: span(data),
+        status: match status {
             Status::Ok => 0,
             Status::IoError => 1,
             Status::Invalid => 2,
@@ -118,11 +120,17 @@ pub(crate) fn completion(completion: &block::Completion) -> abi::Completion {
 }
 
 pub(crate) fn outgoing(frame: &frames::Outgoing) -> abi::Outgoing {
+    let &frames::Outgoing {
+        data,
+        checksum_start,
+        checksum_offset,
+        segment_size,
+    } = frame;
     abi::Outgoing {
-        data: span(frame.data),
-        checksum_start: frame.checksum_start,
-        checksum_offset: frame.checksum_offset,
-        segment_size: frame.segment_size,
+        data: span(data),
+        checksum_start,
+        checksum_offset,
+        segment_size,
     }
 }
 
@@ -153,15 +161,27 @@ pub(crate) fn notice(notice: &block::Notice, line: &str) -> abi::Notice {
 }
 
 fn geometry_of(geometry: &block::Geometry) -> abi::Geometry {
+    let &block::Geometry {
+        size,
+        block_size,
+        preferred_block_size,
+        max_transfer,
+        max_discard,
+        max_write_zeroes,
+        read_only,
+        write_cache,
+        // A line of its own.
+        identity: _,
+    } = geometry;
     abi::Geometry {
-        size: geometry.size,
-        block_size: geometry.block_size,
-        preferred_block_size: geometry.preferred_block_size,
-        max_transfer: geometry.max_transfer,
-        max_discard: geometry.max_discard,
-        max_write_zeroes: geometry.max_write_zeroes,
-        read_only: geometry.read_only,
-        write_cache: geometry.write_cache,
+        size,
+        block_size,
+        preferred_block_size,
+        max_transfer,
+        max_discard,
+        max_write_zeroes,
+        read_only,
+        write_cache,
     }
 }
 

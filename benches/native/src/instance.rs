@@ -4,7 +4,7 @@
 use vcp_module_iscsi::Iscsi;
 use vcp_sdk::Processor as _;
 use vcp_sdk::control::Start;
-use vcp_sdk::processor::{Events, Network};
+use vcp_sdk::processor::{self, Events, Network};
 
 use crate::abi::{Areas, Array, Completion, Effects, Notice, Outgoing, Span};
 use crate::convert;
@@ -67,28 +67,35 @@ impl Instance {
     /// A call with the events that are there.
     pub(crate) fn process(&mut self) -> Effects {
         let vcp = self.vcp.as_mut().expect("the host calls init first");
-        let effects = vcp.process(&self.events);
+        let processor::Effects {
+            completions,
+            notices,
+            frames,
+            connects,
+            sends,
+            closes,
+            deadline,
+        } = vcp.process(&self.events);
         assert!(
-            effects.connects.is_empty() && effects.sends.is_empty() && effects.closes.is_empty(),
+            connects.is_empty() && sends.is_empty() && closes.is_empty(),
             "a VCP with a link has no streams"
         );
         self.completions.clear();
         self.completions
-            .extend(effects.completions.iter().map(convert::completion));
+            .extend(completions.iter().map(convert::completion));
         self.frames.clear();
-        self.frames
-            .extend(effects.frames.iter().map(convert::outgoing));
+        self.frames.extend(frames.iter().map(convert::outgoing));
         // They point at the lines.
         self.notices.clear();
-        self.lines = effects.notices.iter().map(convert::line).collect();
-        let noticed = effects.notices.iter().zip(&self.lines);
+        self.lines = notices.iter().map(convert::line).collect();
+        let noticed = notices.iter().zip(&self.lines);
         self.notices
             .extend(noticed.map(|(notice, line)| convert::notice(notice, line)));
         Effects {
             completions: Array::of(&self.completions),
             notices: Array::of(&self.notices),
             frames: Array::of(&self.frames),
-            deadline: effects.deadline.unwrap_or(NEVER),
+            deadline: deadline.unwrap_or(NEVER),
         }
     }
 

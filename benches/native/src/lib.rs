@@ -10,6 +10,8 @@
 mod abi;
 mod convert;
 mod instance;
+#[cfg(test)]
+mod tests;
 
 use std::ptr;
 

@@ -15,6 +15,7 @@ mod report;
 mod results;
 mod scene;
 
+use std::io;
 use std::process::ExitCode;
 
 use options::Options;
@@ -42,36 +43,36 @@ fn main() -> ExitCode {
     if skipped("initiators", &needs) {
         return ExitCode::FAILURE;
     }
-    if options.precedence
-        && let Err(error) = os::take_precedence()
-    {
-        eprintln!("initiators: taking precedence: {error}");
-        return ExitCode::FAILURE;
+    match run(&options) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("initiators: {error}");
+            ExitCode::FAILURE
+        }
     }
-    let results = measure(&options);
+}
+
+/// Whether what the options ask for was reached.
+fn run(options: &Options) -> io::Result<bool> {
+    if options.precedence {
+        os::take_precedence()?;
+    }
+    let results = measure(options);
     let rows = judge::rows(&results);
     println!("\n{}", judge::LAYOUT.table(&rows));
     let worst = results.worst();
-    println!(
-        "\nworst IOPS, of those of {}: {worst:.2}×",
-        Kind::Veth.name()
-    );
-    if let Some(out) = options.out()
-        && let Err(error) = report::write(&out, &results, &rows)
-    {
-        eprintln!("initiators: {}: {error}", out.display());
-        return ExitCode::FAILURE;
+    if let Some(worst) = worst {
+        let peer = Kind::Veth.name();
+        println!("\nworst IOPS, of those of {peer}: {worst:.2}×");
     }
-    let judged = rows.iter().map(Row::verdict);
-    let passed = judged
-        .clone()
-        .all(|v| matches!(v, Verdict::Pass | Verdict::None));
-    let fast = options.at_least.is_none_or(|least| worst >= least);
-    if fast && (passed || !options.strict) {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
+    if let Some(out) = options.out() {
+        report::write(&out, &results, &rows)?;
     }
+    let is_fine = |row: &Row| matches!(row.verdict(), Verdict::Pass | Verdict::None);
+    let strict = !options.strict || rows.iter().all(is_fine);
+    let fast = |least: f64| worst.is_some_and(|worst| worst >= least);
+    Ok(strict && options.at_least.is_none_or(fast))
 }
 
 fn measure(options: &Options) -> Results {

@@ -81,7 +81,7 @@ impl Plan {
                     .collect(),
                 workloads: ALL.into_iter().filter(is_wanted).collect(),
                 repetitions: if is_main { pick(5, 2) } else { pick(3, 1) } as usize,
-                time: Duration::from_millis(pick(if is_main { 1400 } else { 1000 }, 500)),
+                time: Duration::from_millis(pick(if is_main { 1400 } else { 1000 }, 400)),
                 counts_calls: is_main,
             }
         };

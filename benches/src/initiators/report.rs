@@ -61,7 +61,8 @@ fn versions() -> Vec<String> {
         let output = command.output().ok()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let line = text.lines().next()?.trim();
-        let line = line.strip_prefix(name).unwrap_or(line).trim();
+        let line = line.strip_prefix(name).unwrap_or(line);
+        let line = line.trim_start_matches(['-', ' ']);
         Some(format!("{name} {line}"))
     };
     let library = ["--show", "--showformat=${Version}\\n", "libiscsi*"];

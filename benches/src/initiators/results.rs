@@ -173,15 +173,15 @@ impl Results {
             .find(|cell| (cell.kind, cell.workload) == (kind, workload))
     }
 
-    /// The lowest ratio of IOPS to qemu-nbd's over veth in the main table; infinite of
-    /// none.
-    pub(crate) fn worst(&self) -> f64 {
+    /// The lowest ratio of IOPS to qemu-nbd's over veth in the main table, where both
+    /// were measured.
+    pub(crate) fn worst(&self) -> Option<f64> {
         let cells = self.main().map_or(&[][..], |main| &main.cells);
         let ratios = cells.iter().filter(|cell| cell.kind == Kind::Tap);
         let ratios = ratios.filter_map(|cell| {
             let reference = self.cell(Kind::Veth, cell.workload)?;
             Some(cell.iops() / reference.iops())
         });
-        ratios.fold(f64::INFINITY, f64::min)
+        ratios.reduce(f64::min)
     }
 }

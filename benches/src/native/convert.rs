@@ -1,4 +1,5 @@
-//! Between the core's records and C's, one by one. No logic.
+//! Between the core's records and C's, one by one. No logic. Records are taken apart by
+//! all of their fields, so that none is forgotten when one more comes.
 
 use vcp_core::native::{
     Areas, Completion, Effects, Events, Geometry, Modifiers, Notice, Operation, Request, Span,
@@ -13,9 +14,23 @@ pub(crate) fn with_start<T>(
     link: &frames::Link,
     call: impl FnOnce(&abi::Start) -> T,
 ) -> T {
+    let Start {
+        generation,
+        now,
+        seed,
+        config,
+        queue_depth,
+    } = start;
+    let frames::Link {
+        mac,
+        mtu,
+        addresses,
+        gateways,
+        checksum_offload,
+        segmentation_offload,
+    } = link;
     let word = |text: &String| abi::Text::of(text.as_bytes());
-    let config: Vec<_> = start
-        .config
+    let config: Vec<_> = config
         .iter()
         .map(|(key, value)| abi::Pair {
             key: word(key),
@@ -23,19 +38,19 @@ pub(crate) fn with_start<T>(
         })
         .collect();
     let [addresses, gateways] =
-        [&link.addresses, &link.gateways].map(|texts| texts.iter().map(word).collect::<Vec<_>>());
+        [addresses, gateways].map(|texts| texts.iter().map(word).collect::<Vec<_>>());
     call(&abi::Start {
-        generation: start.generation,
-        now: start.now,
-        seed: Array::of(&start.seed),
+        generation: *generation,
+        now: *now,
+        seed: Array::of(seed),
         config: Array::of(&config),
-        queue_depth: start.queue_depth,
-        mac: Array::of(&link.mac),
-        mtu: link.mtu,
+        queue_depth: *queue_depth,
+        mac: Array::of(mac),
+        mtu: *mtu,
         addresses: Array::of(&addresses),
         gateways: Array::of(&gateways),
-        checksum_offload: link.checksum_offload,
-        segmentation_offload: link.segmentation_offload,
+        checksum_offload: *checksum_offload,
+        segmentation_offload: *segmentation_offload,
     })
 }
 
@@ -49,13 +64,22 @@ pub(crate) struct Flat {
 impl Flat {
     /// The events of a call; they name what is here.
     pub(crate) fn fill(&mut self, events: &Events) -> abi::Events {
+        let Events {
+            now,
+            commands,
+            requests,
+            frames,
+            // There are none where there is a link.
+            stream_data: _,
+            stream_events: _,
+        } = events;
         self.requests.clear();
-        self.requests.extend(events.requests.iter().map(request));
+        self.requests.extend(requests.iter().map(request));
         self.frames.clear();
-        self.frames.extend(events.frames.iter().map(received));
+        self.frames.extend(frames.iter().map(received));
         abi::Events {
-            now: events.now,
-            stop: !events.commands.is_empty(),
+            now: *now,
+            stop: !commands.is_empty(),
             requests: Array::of(&self.requests),
             frames: Array::of(&self.frames),
         }
@@ -63,27 +87,36 @@ impl Flat {
 }
 
 fn request(request: &Request) -> abi::Request {
+    let &Request {
+        tag,
+        operation,
+        modifiers,
+        offset,
+        length,
+        data,
+    } = request;
     abi::Request {
-        tag: request.tag,
-        offset: request.offset,
-        length: request.length,
-        data: span_of(request.data),
-        operation: match request.operation {
+        tag,
+        offset,
+        length,
+        data: span_of(data),
+        operation: match operation {
             Operation::Read => 0,
             Operation::Write => 1,
             Operation::Flush => 2,
             Operation::Discard => 3,
             Operation::WriteZeroes => 4,
         },
-        fua: request.modifiers.contains(Modifiers::FUA),
-        no_unmap: request.modifiers.contains(Modifiers::NO_UNMAP),
+        fua: modifiers.contains(Modifiers::FUA),
+        no_unmap: modifiers.contains(Modifiers::NO_UNMAP),
     }
 }
 
 fn received(frame: &frames::Received) -> abi::Received {
+    let &frames::Received { data, checksum } = frame;
     abi::Received {
-        data: span_of(frame.data),
-        checksum: match frame.checksum {
+        data: span_of(data),
+        checksum: match checksum {
             frames::Checksum::Unverified => 0,
             frames::Checksum::Verified => 1,
             frames::Checksum::Partial => 2,

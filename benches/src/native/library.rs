@@ -23,12 +23,10 @@ pub(crate) fn load(path: &Path) -> Result<&'static Functions> {
     // SAFETY: it returns a static of the library, which is never unloaded. Its first
     // field is the version in all versions.
     let functions = unsafe { &*entry() };
-    let version = functions.version;
     ensure!(
-        version == abi::VERSION,
-        "{}: of version {version}, not {}",
-        path.display(),
-        abi::VERSION
+        functions.version == abi::VERSION,
+        "{}: built for another version of this program",
+        path.display()
     );
     Ok(functions)
 }
