@@ -15,8 +15,8 @@ const fn link(mtu: u32, offload: &'static str) -> Link {
     Link { mtu, offload }
 }
 
-/// The least that a link may have here, and what stands for the paper's 500.
-const SMALL: u32 = 576;
+/// The least that a link may have, and the paper's smallest.
+const SMALL: u32 = 500;
 
 /// Of the first table.
 pub(crate) const LINKS: [Link; 9] = [
@@ -49,8 +49,7 @@ pub(crate) const REQUESTS: [Workload; 4] = [
 
 /// What McAuley and Neugebauer, "A case for Virtual Channel Processors" (2003), report
 /// as the overhead of TCP in a virtual machine of its own, in percent, for data that
-/// goes this way at this MTU, or at 500 for the smallest here. Their link did nothing of
-/// the stack's work.
+/// goes this way at this MTU. Their link did nothing of the stack's work.
 pub(crate) fn published(link: Link, workload: Workload) -> Option<f64> {
     match (link.mtu, link.offload, workload.pattern) {
         (1500, "none", _) => Some(0.2),

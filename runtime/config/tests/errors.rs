@@ -338,12 +338,12 @@ fn links() {
         "host.toml:3:35: vcp.ram.net.address: expected an address with its prefix, such as \"10.77.0.2/24\" or \"fd77::2/64\", found \"10\"",
     );
     check(
-        with("net = { link = \"tap:t\", address = \"10.0.0.2/24\", mtu = 10 }"),
-        "host.toml:3:56: vcp.ram.net.mtu: expected a number from 576 to 65535, found 10",
+        with("net = { link = \"tap:t\", address = \"10.0.0.2/24\", mtu = 499 }"),
+        "host.toml:3:56: vcp.ram.net.mtu: expected a number from 500 to 65535, found 499",
     );
     check(
         with("net = { link = \"tap:t\", address = \"10.0.0.2/24\", mtu = \"big\" }"),
-        "host.toml:3:56: vcp.ram.net.mtu: expected a number from 576 to 65535, found a string",
+        "host.toml:3:56: vcp.ram.net.mtu: expected a number from 500 to 65535, found a string",
     );
     check(
         with("net = { link = \"tap:t\", address = \"10.0.0.2/24\", mac = \"01:00:00:00:00:00\" }"),

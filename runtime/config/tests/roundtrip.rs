@@ -99,7 +99,7 @@ fn any_vcp() -> impl Strategy<Value = String> {
                 quoted(&host)
             )
         });
-    let net = (2u8..200, "(none|csum|tso)", 576u16.., "[^\\pC]{1,10}").prop_map(|(host, offload, mtu, pcap)| {
+    let net = (2u8..200, "(none|csum|tso)", 500u16.., "[^\\pC]{1,10}").prop_map(|(host, offload, mtu, pcap)| {
         format!(
             "net = {{ link = \"tap:t\", address = [\"10.0.0.{host}/24\", \"10.1.0.1/16\"], gateway = \"10.0.0.1\", \
              offload = \"{offload}\", mtu = {mtu}, pcap = {}, host-address = \"10.0.0.1/24\", mac = \"02:00:00:00:00:{host:02x}\" }}",

@@ -17,7 +17,7 @@ pub struct LinkSpec {
     pub kind: LinkKind,
     /// How much of TCP the link does.
     pub offload: Offloading,
-    /// Largest IP packet in bytes, 576 to 65535; `None` for the interface's own.
+    /// Largest IP packet in bytes, 500 to 65535; `None` for the interface's own.
     /// A TAP's interface is set to it; for `packet` it must not be more than the
     /// interface's.
     pub mtu: Option<u32>,
@@ -97,8 +97,8 @@ impl LinkSpec {
         let link = self.name();
         link.check()?;
         let problem = match self {
-            LinkSpec { mtu: Some(mtu), .. } if !(576..=65_535).contains(mtu) => {
-                format!("mtu {mtu} is not between 576 and 65535")
+            LinkSpec { mtu: Some(mtu), .. } if !(500..=65_535).contains(mtu) => {
+                format!("mtu {mtu} is not between 500 and 65535")
             }
             LinkSpec { mac: Some(mac), .. } if mac[0] & 1 != 0 || *mac == [0; 6] => {
                 "mac is no unicast Ethernet address".into()
@@ -172,10 +172,10 @@ mod tests {
         let cases = [
             (
                 LinkSpec {
-                    mtu: Some(100),
+                    mtu: Some(499),
                     ..tap.clone()
                 },
-                "tap vcp0: mtu 100 is not",
+                "tap vcp0: mtu 499 is not between 500 and 65535",
             ),
             (
                 LinkSpec {

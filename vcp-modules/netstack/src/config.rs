@@ -24,7 +24,7 @@ pub enum Congestion {
 pub struct Config {
     /// The stack's Ethernet address: unicast and not zero.
     pub mac: [u8; 6],
-    /// Largest IP packet the link carries unsegmented: 576 to 65535 bytes, at
+    /// Largest IP packet the link carries unsegmented: 500 to 65535 bytes, at
     /// least 1280 with an IPv6 address.
     pub mtu: usize,
     /// Addresses and prefix lengths, 1 to 8.
@@ -94,7 +94,7 @@ impl Config {
         let least = if self.addresses.iter().any(|(address, _)| address.is_ipv6()) {
             1280
         } else {
-            576
+            500
         };
         if !(least..=65535).contains(&self.mtu) {
             return Err(ConfigError::Mtu {
@@ -184,7 +184,7 @@ pub enum ConfigError {
     Mtu {
         /// As configured.
         mtu: usize,
-        /// 576, or 1280 with IPv6.
+        /// 500, or 1280 with IPv6.
         least: usize,
     },
     /// None or too many.

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use sim::{Crossing, Wire, address, config};
 use traffic::{PORT, SECOND, open, reach, transfer};
-use vcp_netstack::{ConnectError, End, State};
+use vcp_netstack::{Config, ConfigError, ConnectError, End, Stack, State};
 
 #[test]
 fn loss_and_buffer_matrix() {
@@ -72,6 +72,35 @@ fn a_peer_with_a_smaller_mtu_gets_smaller_segments() {
             wire.largest, 1294,
             "frames of the larger end keep to the smaller MTU"
         );
+    }
+}
+
+#[test]
+fn frames_may_be_as_small_as_500_bytes() {
+    for segmenting in [false, true] {
+        let configs = [0, 1].map(|end| Config {
+            mtu: 500,
+            addresses: vec![(address(end, false), 24)],
+            ..config(end, segmenting)
+        });
+        let mut wire = Wire::new(configs, Crossing::Wire, 5);
+        let handles = open(&mut wire, false);
+        transfer(&mut wire, handles, [300_000, 300_000]);
+        assert_eq!(wire.largest, 514);
+    }
+}
+
+#[test]
+fn frames_smaller_than_that_are_refused() {
+    for (least, addresses) in [(500, 1), (1280, 2)] {
+        let mut config = config(0, false);
+        config.addresses.truncate(addresses);
+        config.mtu = least - 1;
+        let refused = Stack::new(config.clone(), 0).err().unwrap();
+        let mtu = config.mtu;
+        assert_eq!(refused, ConfigError::Mtu { mtu, least });
+        config.mtu = least;
+        assert!(Stack::new(config, 0).is_ok());
     }
 }
 

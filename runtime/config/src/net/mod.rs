@@ -199,6 +199,6 @@ fn parse_ip(text: &str) -> Result<IpAddr, Invalid> {
 fn parse_mtu(text: &str) -> Result<u16, Invalid> {
     text.parse::<u16>()
         .ok()
-        .filter(|mtu| *mtu >= 576)
-        .ok_or_else(|| Invalid::new("a number of bytes from 576 to 65535", text))
+        .filter(|mtu| *mtu >= 500)
+        .ok_or_else(|| Invalid::new("a number of bytes from 500 to 65535", text))
 }

@@ -85,6 +85,12 @@ mod tests {
     }
 
     #[test]
+    fn frames_of_ipv4_may_be_small() {
+        let net: Net = "tap:t,address=10.0.0.2/24,mtu=500".parse().unwrap();
+        assert_eq!(net.mtu, Some(500));
+    }
+
+    #[test]
     fn every_refusal_names_the_option() {
         let cases = [
             (
@@ -132,8 +138,8 @@ mod tests {
                 "gateway: 10.0.0.3 is a second one of its family",
             ),
             (
-                "tap:t,address=10.0.0.2/24,mtu=100",
-                "mtu: expected a number of bytes from 576 to 65535, found \"100\"",
+                "tap:t,address=10.0.0.2/24,mtu=499",
+                "mtu: expected a number of bytes from 500 to 65535, found \"499\"",
             ),
             (
                 "tap:t,address=fd00::2/64,mtu=1000",

@@ -93,7 +93,7 @@ fn net(node: &Node<'_>) -> Result<Net, ConfigError> {
         };
         for node in values {
             match key {
-                "mtu" => net.mtu = u16::try_from(node.number(576..=65535)?).ok(),
+                "mtu" => net.mtu = u16::try_from(node.number(500..=65535)?).ok(),
                 _ => node.read(|value| net.set(key, value))?,
             }
         }
