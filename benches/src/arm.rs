@@ -5,11 +5,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use vcp_tests::client::Clients;
-use vcp_tests::peer::QemuNbd;
+use vcp_tests::peer::{Nbdkit, QemuNbd};
 use vcp_tests::vcp::Vcp;
 
 use crate::process::{Process, counted};
 use crate::workload::Workload;
+
+/// How long writing all of one may take.
+const FILLED: Duration = Duration::from_secs(60);
 
 /// Arms take turns; what measures one leaves the others idle.
 #[derive(Debug)]
@@ -29,6 +32,8 @@ pub enum Server {
     Vcp(Vcp),
     /// libiscsi.
     QemuNbd(QemuNbd),
+    /// A plugin of nbdkit.
+    Nbdkit(Nbdkit),
 }
 
 /// One arm, one workload, once.
@@ -58,6 +63,7 @@ impl Arm {
         let (pid, uri) = match &server {
             Server::Vcp(vcp) => (vcp.pid(), vcp.uri()),
             Server::QemuNbd(qemu) => (qemu.pid(), qemu.uri().to_owned()),
+            Server::Nbdkit(nbdkit) => (nbdkit.pid(), nbdkit.uri().to_owned()),
         };
         Self {
             name,
@@ -79,6 +85,30 @@ impl Arm {
     #[must_use]
     pub fn process(&self) -> Process {
         self.process
+    }
+
+    /// Writes all that loads are on, so that all of it has memory, or room wherever it
+    /// is kept.
+    ///
+    /// # Panics
+    /// When a request fails.
+    pub fn fill(&self) {
+        let span = format!("--size={}", self.span);
+        // Until it is done, and not for a time.
+        let once = [
+            &span,
+            "--time_based=0",
+            "--rw=write",
+            "--bs=1m",
+            "--iodepth=4",
+        ];
+        let report = self.clients.fio(&self.uri, FILLED, &once);
+        let written = number(&report["jobs"][0]["write"]["io_bytes"]);
+        let name = self.name;
+        assert!(
+            written >= self.span as f64,
+            "{name}: {written} bytes written"
+        );
     }
 
     /// Ends it; one that can end cleanly must.

@@ -18,7 +18,7 @@
 //! | [`vcp`] | the program under test |
 //! | [`user`] | somebody who runs it and asks it, with a directory of their own |
 //! | [`host`] | the same from a configuration file, and asking it |
-//! | [`peer`] | qemu-nbd's libiscsi in its place, for comparison |
+//! | [`peer`] | qemu-nbd's libiscsi and nbdkit in its place, for comparison |
 //! | [`image`] | disk images with random and zero runs |
 //! | [`load`] | fio verifying beside the test |
 //! | [`client`] | qemu-img, nbdcopy, fio and nbdinfo on an NBD URI |

@@ -7,18 +7,38 @@ use anyhow::{Result, bail};
 
 use crate::{Usage, setup, shell};
 
-/// The programs, each of which explains itself, and whether they compare with the VCP
-/// as native code. The first is meant where none is named.
-const PROGRAMS: [(&str, bool); 4] = [
-    ("initiators", true),
-    ("recovery", false),
-    ("sandbox", true),
-    ("sched", false),
+/// The programs, each of which explains itself, and what they load besides. The first
+/// is meant where none is named.
+const PROGRAMS: [(&str, Option<&Object>); 5] = [
+    ("initiators", Some(&NATIVE_VCP)),
+    ("devices", Some(&PLUGIN)),
+    ("recovery", None),
+    ("sandbox", Some(&NATIVE_VCP)),
+    ("sched", None),
 ];
 
-/// The host that may have the VCP as native code, and the VCP.
-const NATIVE_HOST: &str = "native";
-const NATIVE_VCP: &str = "vcp-native-iscsi";
+/// A shared object that is measured.
+struct Object {
+    package: &'static str,
+    /// The program that loads it, if that is built here.
+    host: Option<&'static str>,
+    /// What tells the measurement where it is.
+    variable: &'static str,
+}
+
+/// The VCP as native code.
+const NATIVE_VCP: Object = Object {
+    package: "vcp-native-iscsi",
+    host: Some("native"),
+    variable: "VCP_NATIVE_ISCSI",
+};
+
+/// nbdkit's.
+const PLUGIN: Object = Object {
+    package: "vcp-nbdkit-ramdisk",
+    host: None,
+    variable: "VCP_NBDKIT_RAMDISK",
+};
 
 pub(crate) fn command(arguments: &[String]) -> Result<()> {
     let (name, rest) = match arguments.split_first() {
@@ -26,7 +46,7 @@ pub(crate) fn command(arguments: &[String]) -> Result<()> {
         _ => (PROGRAMS[0].0, arguments),
     };
     match PROGRAMS.iter().find(|(program, _)| *program == name) {
-        Some((_, with_native)) => measure(name, *with_native, rest),
+        Some((_, object)) => measure(name, *object, rest),
         None => {
             let names = PROGRAMS.map(|(program, _)| program).join(", ");
             bail!(Usage(format!("bench: expected {names}")))
@@ -36,18 +56,18 @@ pub(crate) fn command(arguments: &[String]) -> Result<()> {
 
 /// Builds the host and the program together: one after the other they would
 /// each have the dependencies built with other features.
-fn measure(name: &str, with_native: bool, arguments: &[String]) -> Result<()> {
+fn measure(name: &str, object: Option<&Object>, arguments: &[String]) -> Result<()> {
     if !shell::is_root() {
-        bail!("bench {name}: wants root, for network namespaces");
+        bail!("bench {name}: wants root, for network namespaces and precedence");
     }
     setup::install()?;
     let mut cargo = shell::cargo();
     cargo.args(["build", "--release", "--package", "vcp"]);
     cargo.args(["--package", "vcp-benches", "--bin", "vcp", "--bin", name]);
     let mut program = Command::new(shell::target_dir().join("release").join(name));
-    if with_native {
-        cargo.args(["--bin", NATIVE_HOST]);
-        program.env("VCP_NATIVE_ISCSI", native_vcp()?);
+    if let Some(object) = object {
+        cargo.args(object.host.iter().flat_map(|host| ["--bin", host]));
+        program.env(object.variable, build(object)?);
     }
     shell::run(&mut cargo)?;
     program.current_dir(shell::root()).args(arguments);
@@ -55,11 +75,11 @@ fn measure(name: &str, with_native: bool, arguments: &[String]) -> Result<()> {
     shell::run(&mut program)
 }
 
-/// Builds the VCP as native code, with the profile that the guests have; where it is.
-fn native_vcp() -> Result<PathBuf> {
+/// Builds it with the profile that the guests have; where it is.
+fn build(object: &Object) -> Result<PathBuf> {
     let mut cargo = shell::cargo();
-    cargo.args(["build", "--profile", "guest", "--package", NATIVE_VCP]);
+    cargo.args(["build", "--profile", "guest", "--package", object.package]);
     shell::run(&mut cargo)?;
-    let library = format!("guest/lib{}.so", NATIVE_VCP.replace('-', "_"));
+    let library = format!("guest/lib{}.so", object.package.replace('-', "_"));
     Ok(shell::target_dir().join(library))
 }

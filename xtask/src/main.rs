@@ -33,6 +33,9 @@ usage: cargo xtask COMMAND
         [--at-least RATIO] [--strict] [--precedence]
                                side by side with qemu-nbd's libiscsi on the same target;
                                a whole run writes docs/bench
+  bench devices [--quick] [--strict] [--precedence] [--out DIR]
+                               RAM disks, the VCP beside nbdkit's plugins; a whole run
+                               writes docs/bench
   bench sandbox [--quick] [--strict] [--out DIR]
                                the same VCP in its box and as native code, by frame size
                                and offload; a whole run writes docs/bench

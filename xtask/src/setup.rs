@@ -1,5 +1,6 @@
 //! `cargo xtask setup`: what a fresh Debian machine lacks for the end-to-end
-//! tests. Installs as root; anybody else is told what is missing and goes on.
+//! tests and the measurements. Installs as root; anybody else is told what is
+//! missing and goes on.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,12 +11,13 @@ use anyhow::{Context, Result, bail};
 
 use crate::{Usage, shell};
 
-/// Peers, clients and observers of the end-to-end tests.
+/// Peers, clients and observers of the end-to-end tests and the measurements.
 const PACKAGES: &[&str] = &[
     "tgt",
     "qemu-utils",
     "qemu-block-extra",
     "nbdkit",
+    "nbdkit-plugin-python",
     "libnbd-bin",
     "python3-libnbd",
     "fio",
@@ -24,6 +26,7 @@ const PACKAGES: &[&str] = &[
     "procps",
     "tshark",
     "strace",
+    "linux-perf",
 ];
 
 const WASM_TARGET: &str = "wasm32-wasip2";
