@@ -2,9 +2,8 @@
 //! here asks the process itself. Holds the crate's only unsafe code: reading another
 //! process's CPU clock has no safe wrapper.
 
-use std::path::PathBuf;
-
-use vcp_tests::need::which;
+use vcp_tests::calls;
+pub use vcp_tests::calls::{can_count, counted};
 
 /// A process by its id. It must not have been reaped.
 #[derive(Debug, Clone, Copy)]
@@ -52,37 +51,8 @@ impl Process {
     /// after it runs; what it counted goes to `file`, for [`counted`].
     #[must_use]
     pub fn counting(self, file: &str) -> Vec<String> {
-        let pid = self.0.to_string();
-        let line = [
-            "perf", "stat", "-x", ",", "-e", EVENT, "-o", file, "-p", &pid, "--",
-        ];
-        line.map(str::to_owned).to_vec()
+        calls::counting(self.0, file)
     }
-}
-
-/// Fires once for each system call.
-const EVENT: &str = "raw_syscalls:sys_enter";
-
-/// Whether this machine can count system calls: perf is there, and the kernel has
-/// the event and lets us use it.
-#[must_use]
-pub fn can_count() -> bool {
-    let perf: Option<PathBuf> = which("perf");
-    let trial = perf.and_then(|perf| {
-        let mut perf = std::process::Command::new(perf);
-        perf.args(["stat", "-x", ",", "-e", EVENT, "--", "true"]);
-        perf.output().ok()
-    });
-    trial.is_some_and(|output| {
-        output.status.success() && counted(&String::from_utf8_lossy(&output.stderr)).is_some()
-    })
-}
-
-/// What perf counted, from what it wrote.
-#[must_use]
-pub fn counted(written: &str) -> Option<f64> {
-    let line = written.lines().find(|line| line.contains(EVENT))?;
-    line.split(',').next()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -99,13 +69,5 @@ mod tests {
         }
         assert!(this.cpu() > before);
         assert!(this.peak_resident() > 100_000);
-    }
-
-    #[test]
-    fn counts_are_read() {
-        let written = "# started on Mon\n\n4711,,raw_syscalls:sys_enter,1000,100.00,,\n";
-        assert_eq!(counted(written), Some(4711.0));
-        let not = "<not counted>,,raw_syscalls:sys_enter,0,100.00,,\n";
-        assert_eq!(counted(not), None);
     }
 }

@@ -11,6 +11,7 @@
 //! |---|---|
 //! | [`need`] | what a test needs, and skipping |
 //! | [`scale`] | how big and how long, by environment |
+//! | [`calls`] | the system calls of a process, counted |
 //! | [`process`] | processes with a limit on their time and their output kept |
 //! | [`lab`] | two namespaces joined by a wire, and a directory |
 //! | [`tgtd`] | the target: portals, units, accounts |
@@ -23,6 +24,7 @@
 //! | [`load`] | fio verifying beside the test |
 //! | [`client`] | qemu-img, nbdcopy, fio and nbdinfo on an NBD URI |
 
+pub mod calls;
 pub mod client;
 pub mod host;
 pub mod image;

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::calls::can_count;
+
 /// Something that not every machine has.
 #[derive(Debug, Clone, Copy)]
 pub enum Need {
@@ -9,6 +11,8 @@ pub enum Need {
     Root,
     /// `/dev/net/tun`.
     Tun,
+    /// Counting system calls of another process.
+    Calls,
     /// A program, by name.
     Program(&'static str),
 }
@@ -19,6 +23,9 @@ impl Need {
         match self {
             Self::Root if !is_root() => Some("not root".into()),
             Self::Tun if !Path::new("/dev/net/tun").exists() => Some("no /dev/net/tun".into()),
+            Self::Calls if !can_count() => {
+                Some("no perf, or no tracepoints for it to count system calls with".into())
+            }
             Self::Program(name) if which(name).is_none() => Some(format!("no {name}")),
             _ => None,
         }
@@ -68,5 +75,6 @@ macro_rules! requires {
     };
     (@ Root) => { $crate::need::Need::Root };
     (@ Tun) => { $crate::need::Need::Tun };
+    (@ Calls) => { $crate::need::Need::Calls };
     (@ $program:literal) => { $crate::need::Need::Program($program) };
 }
