@@ -16,6 +16,9 @@ pub(super) const TOKEN: u64 = u64::MAX - 1;
 
 /// Frames taken from the link for one call of the guest.
 const RECEIVE_BATCH: usize = 128;
+/// And bytes, after which no more frames are: what is received is copied on, and
+/// should still be in the CPU's cache then.
+const RECEIVE_BYTES: usize = 256 << 10;
 /// Frames start at multiples of this in the receive area.
 const ALIGN: usize = 64;
 /// Frames kept for a link that is full; more are dropped, as networks do.
@@ -59,7 +62,8 @@ impl Network {
             return Ok(());
         };
         let mut at = 0;
-        while received.len() < RECEIVE_BATCH && at + MAX_FRAME <= bytes.len() {
+        let end = bytes.len().min(RECEIVE_BYTES + MAX_FRAME);
+        while received.len() < RECEIVE_BATCH && at + MAX_FRAME <= end {
             let Some(frame) = self.link.receive(&mut bytes[at..])? else {
                 break;
             };
