@@ -6,14 +6,16 @@ const PAGE: u32 = 4096;
 
 /// The data area of one instance: hands out page-aligned ranges of it.
 ///
-/// Next-fit over a bitmap: requests come and go in about the order they are
-/// made, so the search seldom goes far.
+/// First-fit over a bitmap, from the lowest page that may be free: what was given
+/// back is soon used again, while it is in the CPU's cache, and of a large area only
+/// what the load needs is ever touched.
 #[derive(Debug)]
 pub struct Area {
     base: u32,
     pages: usize,
     /// One bit a page, set when it is taken.
     taken: Vec<u64>,
+    /// No page below this is free.
     cursor: usize,
 }
 
@@ -53,11 +55,12 @@ impl Area {
             });
         }
         let want = length.div_ceil(PAGE) as usize;
-        let first = self
-            .search(self.cursor, self.pages, want)
-            .or_else(|| self.search(0, (self.cursor + want).min(self.pages), want))?;
+        let first = self.search(self.cursor, self.pages, want)?;
         self.mark(first, want, true);
-        self.cursor = first + want;
+        // A hole before it that is too small for this may do for others.
+        if first == self.cursor {
+            self.cursor = first + want;
+        }
         Some(Loan {
             address: self.base + first as u32 * PAGE,
             length,
@@ -71,6 +74,7 @@ impl Area {
         }
         let first = ((loan.address - self.base) / PAGE) as usize;
         self.mark(first, loan.length.div_ceil(PAGE) as usize, false);
+        self.cursor = self.cursor.min(first);
     }
 
     fn search(&self, from: usize, to: usize, want: usize) -> Option<usize> {
