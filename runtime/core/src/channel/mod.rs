@@ -172,7 +172,9 @@ pub(crate) struct Channel {
     hands: Hands,
     /// Its processor's bell has rung.
     called: bool,
-    spin: Spin,
+    /// For waits with nothing on its way, which a client ends, and for those with one
+    /// request, which the device ends: the two take differently long.
+    spins: [Spin; 2],
     gather: Gather,
     still: Standstill,
 }
@@ -195,7 +197,7 @@ impl Channel {
     ) -> std::io::Result<(Self, Waker)> {
         let poller = Poller::new(bell)?;
         let waker = poller.waker();
-        let spin = Spin::new(setup.spin);
+        let spins = [(); 2].map(|()| Spin::new(setup.spin));
         let gather = Gather::new(setup.gather);
         let network = match setup.link.take() {
             Some(link) => Some(Network::new(link, &poller)?),
@@ -237,7 +239,7 @@ impl Channel {
             journal: Journal::default(),
             crashes: 0,
             called: false,
-            spin,
+            spins,
             gather,
             still: Standstill::default(),
         };

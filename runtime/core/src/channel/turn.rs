@@ -102,7 +102,7 @@ impl Channel {
             sleep(stay);
         }
         let timeout = timeout.map(|timeout| timeout - stay);
-        let spin = (outstanding <= 1).then_some(&mut self.spin);
+        let spin = self.spins.get_mut(outstanding);
         let woken = self.poller.wait(timeout, spin, ready);
         self.gather.look(now());
         woken
