@@ -182,6 +182,9 @@ impl Stack {
         );
         connection.syn_sent = true;
         connection.observed = Observed::resumed(state.rest());
+        let (local, remote) = (state.local.into(), state.remote.into());
+        let next = state.send_next;
+        self.transmit.open_bypass(local, remote, next);
         Ok(self.table.insert(connection))
     }
 

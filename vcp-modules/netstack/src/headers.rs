@@ -12,8 +12,10 @@ const TCP: u8 = 6;
 /// host identity, shim6.
 const EXTENSION_HEADERS: [u8; 8] = [0, 43, 44, 51, 60, 135, 139, 140];
 
+const FIN: u8 = 0x01;
 pub(crate) const SYN: u8 = 0x02;
 pub(crate) const RST: u8 = 0x04;
+pub(crate) const PSH: u8 = 0x08;
 pub(crate) const ACK: u8 = 0x10;
 
 /// Where in a frame the TCP segment and its addresses are, and what its header
@@ -191,6 +193,33 @@ impl Tcp {
 
     pub(crate) fn payload(&self) -> usize {
         self.segment.len() - self.header
+    }
+
+    /// Sequence numbers that it takes up.
+    pub(crate) fn sequence_length(&self) -> u32 {
+        let flags = u32::from(self.flags & SYN != 0) + u32::from(self.flags & FIN != 0);
+        self.payload() as u32 + flags
+    }
+
+    /// Where in the frame the blocks of a SACK option begin (RFC 2018 §3), each of two
+    /// sequence numbers.
+    pub(crate) fn sack_blocks(&self, frame: &[u8]) -> core::iter::StepBy<Range<usize>> {
+        const SACK: u8 = 5;
+        let end = self.segment.start + self.header;
+        let mut at = self.segment.start + 20;
+        while at + 1 < end {
+            let length = usize::from(frame[at + 1]);
+            at += match frame[at] {
+                0 => break,
+                1 => 1,
+                SACK if length >= 10 && at + length <= end => {
+                    return (at + 2..at + 2 + (length - 2) / 8 * 8).step_by(8);
+                }
+                _ if length < 2 => break,
+                _ => length,
+            };
+        }
+        (0..0).step_by(8)
     }
 
     /// A SYN without ACK.

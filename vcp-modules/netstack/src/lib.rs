@@ -6,7 +6,7 @@
 //! lies between smoltcp and an offloading link (`headers`, `checksum`, `mss`,
 //! `transmit`), the book-keeping of connections (`connection`, `stack`), and the
 //! hand-over of a connection from one stack to another (`handover`, which stands
-//! on `observed` and `rehearsal`).
+//! on `observed` and `rehearsal`), and a way for data past smoltcp (`direct`).
 //!
 //! It runs in a guest and natively, so it may use no `std`, and it holds no
 //! `unsafe`. Received frames are hostile: nothing in them may panic, loop or
@@ -19,6 +19,7 @@ extern crate alloc;
 mod checksum;
 mod config;
 mod connection;
+mod direct;
 mod handover;
 mod headers;
 mod interface;

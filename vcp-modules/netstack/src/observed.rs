@@ -160,6 +160,44 @@ impl Observed {
         }
     }
 
+    /// The sequence number of the next byte that the peer sends in order, if all before
+    /// it was taken.
+    pub(crate) fn next(&self) -> Option<u32> {
+        let peer = self.peer.as_ref()?;
+        let first = peer.opening.sequence.wrapping_add(1);
+        Some(first.wrapping_add(self.taken))
+    }
+
+    /// Whether a segment goes on exactly where all before it was received and taken,
+    /// and what it acknowledges is plausible and not old.
+    pub(crate) fn continues(&self, frame: &[u8], tcp: &Tcp) -> bool {
+        let (Some(next), Some(sent), Some(peer)) = (self.next(), self.sent(), &self.peer) else {
+            return false;
+        };
+        let advance = tcp.acknowledgement(frame).wrapping_sub(peer.acknowledged);
+        tcp.sequence(frame) == next
+            && peer.highest == next
+            && advance <= sent.wrapping_sub(peer.acknowledged)
+    }
+
+    /// What the peer last said of our side: what it acknowledges, and its window.
+    pub(crate) fn heard(&self) -> Option<(u32, u32)> {
+        let peer = self.peer.as_ref()?;
+        Some((peer.acknowledged, peer.opening.window))
+    }
+
+    /// Whether the peer has everything.
+    pub(crate) fn all_acknowledged(&self) -> bool {
+        let heard = self.heard();
+        heard.is_some_and(|(acknowledged, _)| self.sent() == Some(acknowledged))
+    }
+
+    /// Whether windows are scaled.
+    pub(crate) fn scales(&self) -> bool {
+        let peer = self.peer.as_ref();
+        peer.is_some_and(|peer| peer.opening.scale.is_some())
+    }
+
     /// The numbers, if the peer has acknowledged all, and nothing of what it sent
     /// is missing. The caller knows that nothing is unread.
     pub(crate) fn at_rest(&self) -> Result<Rest, ExportError> {

@@ -85,13 +85,24 @@ impl Stack {
     /// Takes in one received frame. Replies to it may be placed in the arena;
     /// everything else waits for [`Stack::poll`], once a batch.
     pub fn receive(&mut self, now: u64, frame: &[u8], checksum: Checksum) {
+        if let Some(tcp) = self.admit(now, frame, checksum) {
+            self.receive_tcp(now, frame, &tcp);
+        }
+    }
+
+    /// Looks into a frame. What is no TCP segment is dealt with, what is a wrong one
+    /// dropped.
+    pub(crate) fn admit(&mut self, now: u64, frame: &[u8], checksum: Checksum) -> Option<Tcp> {
         self.counters.received += 1;
         let tcp = match headers::parse(frame) {
             Contents::Refused => {
                 self.counters.refused += 1;
-                return;
+                return None;
             }
-            Contents::Other => return self.ingress(now, frame),
+            Contents::Other => {
+                self.ingress(now, frame);
+                return None;
+            }
             Contents::Tcp(tcp) => tcp,
         };
         let segment = &frame[tcp.segment.clone()];
@@ -99,17 +110,21 @@ impl Stack {
             && !checksum::verify(&frame[tcp.addresses.clone()], segment)
         {
             self.counters.bad_checksum += 1;
-            return;
+            return None;
         }
+        Some(tcp)
+    }
+
+    pub(crate) fn receive_tcp(&mut self, now: u64, frame: &[u8], tcp: &Tcp) {
         if tcp.flags & SYN != 0 {
-            return self.receive_syn(now, frame, &tcp);
+            return self.receive_syn(now, frame, tcp);
         }
         let (remote, local) = tcp.endpoints(frame);
         if let Some((connection, _)) = self.table.find(&self.sockets, local, remote) {
             let buffer = self.config.receive_buffer;
-            connection.observed.received(frame, &tcp, buffer);
+            connection.observed.received(frame, tcp, buffer);
         }
-        self.ingress(now, frame);
+        self.ingress_translated(now, frame, tcp);
         if tcp.flags & RST != 0 {
             self.observe(true);
             self.replenish();
@@ -175,14 +190,18 @@ impl Stack {
                 break;
             }
         }
-        for syn in self.transmit.syns.drain(..) {
+        while let Some(syn) = self.transmit.syns.pop() {
             if let Some((connection, _)) = self.table.find(&self.sockets, syn.local, syn.remote) {
                 connection.syn_sent = true;
                 connection.observed.began(syn.sequence);
+                let first = syn.sequence.wrapping_add(1);
+                self.transmit.open_bypass(syn.local, syn.remote, first);
             }
         }
+        self.acknowledge();
         self.observe(false);
         self.reap(now);
+        self.prune();
         self.replenish();
     }
 

@@ -13,6 +13,7 @@ use smoltcp::wire::IpEndpoint;
 
 use crate::checksum;
 use crate::config::Config;
+use crate::direct::Bypass;
 use crate::headers::{self, Contents, SYN, Tcp};
 use crate::mss::SegmentSizes;
 
@@ -61,6 +62,8 @@ pub(crate) struct Transmit {
     pub(crate) sizes: Option<SegmentSizes>,
     /// The SYNs sent since someone looked.
     pub(crate) syns: Vec<Syn>,
+    /// Connections that receive past smoltcp.
+    pub(crate) bypasses: Vec<Bypass>,
     /// Replies that found the arena full.
     pub(crate) dropped: u64,
 }
@@ -79,6 +82,7 @@ impl Transmit {
                 .segmentation_offload
                 .then(|| SegmentSizes::new(config.mtu as u16)),
             syns: Vec::with_capacity(config.max_connections),
+            bypasses: Vec::new(),
             dropped: 0,
         }
     }
@@ -150,6 +154,13 @@ impl Transmit {
             // One segment needs no cutting.
             if usize::from(frame.segment_size) >= tcp.payload() {
                 frame.segment_size = 0;
+            }
+        }
+        if !self.bypasses.is_empty() && tcp.flags & SYN == 0 {
+            let (local, remote) = tcp.endpoints(bytes);
+            let mut bypasses = self.bypasses.iter_mut();
+            if let Some(bypass) = bypasses.find(|b| b.is_of(local, remote)) {
+                bypass.sent(bytes, tcp);
             }
         }
         let sum = checksum::pseudo_header(&bytes[tcp.addresses.clone()], tcp.segment.len());

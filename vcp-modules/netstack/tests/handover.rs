@@ -45,10 +45,11 @@ fn hand_over(wire: &mut Wire, end: usize, handle: Handle, config: Config) -> Han
 
 #[test]
 fn connections_go_on_again_and_again() {
-    for ipv6 in [false, true] {
+    for (ipv6, direct) in [(false, false), (true, false), (false, true), (true, true)] {
         for (segmenting, crossing) in WAYS {
             let configs = [0, 1].map(|end| config(end, segmenting));
             let mut wire = Wire::new(configs, crossing, 11);
+            wire.prefers_direct = direct;
             let mut handles = open(&mut wire, ipv6);
             for round in 0..6 {
                 transfer(&mut wire, handles, [70_000, 50_000]);
@@ -69,7 +70,7 @@ fn connections_go_on_again_and_again() {
 
 #[test]
 fn lost_and_overtaken_frames_are_made_good_after_a_hand_over() {
-    for ipv6 in [false, true] {
+    for (ipv6, direct) in [(false, false), (true, false), (false, true), (true, true)] {
         for (segmenting, crossing) in WAYS {
             let configs = [0, 1].map(|end| {
                 let mut config = config(end, segmenting);
@@ -77,6 +78,7 @@ fn lost_and_overtaken_frames_are_made_good_after_a_hand_over() {
                 config
             });
             let mut wire = Wire::new(configs, crossing, 5);
+            wire.prefers_direct = direct;
             let mut handles = open(&mut wire, ipv6);
             wire.loss_per_mille = 20;
             wire.duplicate_per_mille = 20;
@@ -146,8 +148,10 @@ fn renumber(wire: &mut Wire, handles: [Handle; 2], numbers: [u32; 2]) -> [Handle
 #[test]
 fn sequence_numbers_wrap() {
     // The first byte of either side, and bytes before and after a hand-over.
-    for before in [0u32, 1, 1000, 29_999, 30_000, 30_001, 45_000] {
+    let before = [0u32, 1, 1000, 29_999, 30_000, 30_001, 45_000];
+    for (before, direct) in before.into_iter().flat_map(|b| [(b, false), (b, true)]) {
         let mut wire = Wire::new([config(0, true), config(1, true)], Crossing::Wire, 11);
+        wire.prefers_direct = direct;
         let handles = open(&mut wire, before % 2 == 0);
         transfer(&mut wire, handles, [1, 1]);
         while (0..2).any(|end| wire.ends[end].export(handles[end]).is_err()) {

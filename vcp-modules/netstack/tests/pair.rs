@@ -12,6 +12,19 @@ use vcp_netstack::{Config, ConfigError, ConnectError, End, Stack, State};
 
 #[test]
 fn loss_and_buffer_matrix() {
+    matrix([false; 2]);
+}
+
+#[test]
+fn loss_and_buffer_matrix_with_data_taken_directly() {
+    let copied = matrix([true, false]);
+    let both = matrix([true; 2]);
+    assert!(copied > 1000 && both > copied, "{copied} {both}");
+}
+
+/// Returns how many segments were taken directly, by the ends that do so.
+fn matrix(directly: [bool; 2]) -> u64 {
+    let mut taken = 0;
     for ipv6 in [false, true] {
         for (segmenting, crossing) in [
             (false, Crossing::Wire),
@@ -32,7 +45,9 @@ fn loss_and_buffer_matrix() {
                     wire.loss_per_mille = loss;
                     wire.duplicate_per_mille = loss;
                     let handles = open(&mut wire, ipv6);
+                    wire.direct = [0, 1].map(|end| directly[end].then_some(handles[end]));
                     transfer(&mut wire, handles, [200_000, 150_000]);
+                    taken += wire.directly;
                     // At one window each 100 µs; loss costs timeouts of a second.
                     let most = [200_000_000, 3 * SECOND, 30 * SECOND, 90 * SECOND];
                     assert!(wire.now < most[losses], "{} ms", wire.now / 1_000_000);
@@ -46,6 +61,7 @@ fn loss_and_buffer_matrix() {
             }
         }
     }
+    taken
 }
 
 #[test]

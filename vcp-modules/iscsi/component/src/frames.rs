@@ -67,21 +67,30 @@ impl Frames {
         }
     }
 
-    /// Has the stack take in the next frame of this call, if there is one.
-    fn hear(&mut self, events: &Events, receive: &Arena) -> bool {
-        let Some(frame) = events.frames.get(self.heard) else {
-            return false;
-        };
+    /// Has the stack take in the next frame of this call; `None` if there is none.
+    /// Data that is next on the connection is shown to `take` where it lies, and the
+    /// answer says so.
+    fn hear(&mut self, events: &Events, receive: &Arena, take: impl FnOnce(&[u8])) -> Option<bool> {
+        let frame = events.frames.get(self.heard)?;
         self.heard += 1;
         let checksum = match frame.checksum {
             frames::Checksum::Unverified => Checksum::Unverified,
             frames::Checksum::Verified => Checksum::Verified,
             frames::Checksum::Partial => Checksum::Partial,
         };
-        if let Some(bytes) = receive.get(frame.data) {
-            self.stack.receive(events.now, bytes, checksum);
+        let Some(bytes) = receive.get(frame.data) else {
+            return Some(false);
+        };
+        let (stack, now) = (&mut self.stack, events.now);
+        match &self.connection {
+            Some(Connection { handle, open: true }) => {
+                Some(stack.receive_direct(now, bytes, checksum, *handle, take))
+            }
+            _ => {
+                stack.receive(now, bytes, checksum);
+                Some(false)
+            }
         }
-        true
     }
 
     pub(crate) fn hold(&self) -> Result<ConnectionState, String> {
@@ -154,16 +163,24 @@ impl Frames {
         receive: &Arena,
         take: impl FnOnce(&[u8]),
     ) -> bool {
+        let mut take = Some(take);
+        let mut show = |bytes: &[u8]| {
+            if let Some(take) = take.take() {
+                take(bytes);
+            }
+        };
         while !self.is_readable() {
-            if !self.hear(events, receive) {
-                return false;
+            match self.hear(events, receive, &mut show) {
+                None => return false,
+                Some(true) => return true,
+                Some(false) => {}
             }
         }
         let Some(connection) = &self.connection else {
             return false;
         };
         let taken = self.stack.recv(connection.handle, |bytes| {
-            take(bytes);
+            show(bytes);
             bytes.len()
         });
         taken > 0

@@ -5,7 +5,7 @@
 use std::collections::BinaryHeap;
 use std::net::IpAddr;
 
-use vcp_netstack::{Checksum, Config, Frame, Stack};
+use vcp_netstack::{Checksum, Config, Frame, Handle, Stack};
 
 pub(crate) const MICROSECOND: u64 = 1_000;
 
@@ -52,6 +52,15 @@ pub(crate) struct Wire {
     pub(crate) jitter: u64,
     pub(crate) loss_per_mille: u64,
     pub(crate) duplicate_per_mille: u64,
+    /// Connections whose data is taken from the frame where it arrives in order.
+    pub(crate) direct: [Option<Handle>; 2],
+    /// Transfers take data so at both ends. (Not every test transfers.)
+    #[allow(dead_code, reason = "one file for several tests")]
+    pub(crate) prefers_direct: bool,
+    /// What was taken so, and not looked at yet.
+    pub(crate) taken: [Vec<u8>; 2],
+    /// How often.
+    pub(crate) directly: u64,
     /// Every frame that crossed, for those who want to look.
     pub(crate) frames: u64,
     pub(crate) largest: usize,
@@ -91,6 +100,10 @@ impl Wire {
             jitter: 0,
             loss_per_mille: 0,
             duplicate_per_mille: 0,
+            direct: [None; 2],
+            prefers_direct: false,
+            taken: Default::default(),
+            directly: 0,
             frames: 0,
             largest: 0,
             keep: false,
@@ -123,13 +136,22 @@ impl Wire {
             } else {
                 Checksum::Unverified
             };
-            self.ends[flight.to].receive(self.now, &flight.frame, checksum);
+            self.deliver(flight.to, &flight.frame, checksum);
         }
         for end in 0..2 {
             self.ends[end].poll(self.now);
             self.launch(end);
         }
         true
+    }
+
+    fn deliver(&mut self, to: usize, frame: &[u8], checksum: Checksum) {
+        let (stack, taken) = (&mut self.ends[to], &mut self.taken[to]);
+        let Some(handle) = self.direct[to] else {
+            return stack.receive(self.now, frame, checksum);
+        };
+        let take = |bytes: &[u8]| taken.extend_from_slice(bytes);
+        self.directly += u64::from(stack.receive_direct(self.now, frame, checksum, handle, take));
     }
 
     fn launch(&mut self, from: usize) {

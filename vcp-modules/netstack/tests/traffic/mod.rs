@@ -45,6 +45,9 @@ pub(crate) fn reach(wire: &mut Wire, end: usize, handle: Handle, state: State) {
 
 /// Moves `total` bytes in the directions wanted; panics on a wrong byte.
 pub(crate) fn transfer(wire: &mut Wire, handles: [Handle; 2], totals: [usize; 2]) {
+    if wire.prefers_direct {
+        wire.direct = handles.map(Some);
+    }
     let (mut sent, mut taken) = ([0; 2], [0; 2]);
     while taken != [totals[1], totals[0]] {
         for end in 0..2 {
@@ -63,6 +66,11 @@ pub(crate) fn transfer(wire: &mut Wire, handles: [Handle; 2], totals: [usize; 2]
                 }
             }
             let mut at = taken[end];
+            // What was taken directly came before what waits in a buffer.
+            for byte in wire.taken[end].drain(..) {
+                assert_eq!(byte, pattern(1 - end, at), "byte {at}, taken directly");
+                at += 1;
+            }
             while wire.ends[end].recv(handle, |bytes| {
                 for (index, &byte) in bytes.iter().enumerate() {
                     assert_eq!(byte, pattern(1 - end, at + index), "byte {}", at + index);
