@@ -3,6 +3,7 @@
 //!
 //! | module | what it has |
 //! |---|---|
+//! | [`options`] | the words after a program's name |
 //! | [`stats`] | samples: median, quantiles, range |
 //! | [`row`] | a figure with what it should be, and the columns to print it in |
 //! | [`table`] | lines of Markdown whose bars are below each other |
@@ -16,6 +17,7 @@
 
 pub mod arm;
 pub mod bed;
+pub mod options;
 pub mod os;
 pub mod plot;
 pub mod process;

@@ -22,6 +22,7 @@ use plan::Effort;
 use results::{Cell, Results};
 use scene::Kind;
 use vcp_benches::arm::Arm;
+use vcp_benches::options::Options;
 use vcp_benches::os::{self, Others};
 use vcp_benches::process::can_count;
 use vcp_benches::row::{Row, Verdict};
@@ -29,17 +30,9 @@ use vcp_benches::workload::Workload;
 use vcp_tests::lab::Scratch;
 use vcp_tests::need::{Need, skipped};
 
-#[derive(Debug, Default)]
-struct Options {
-    quick: bool,
-    strict: bool,
-    precedence: bool,
-    out: Option<PathBuf>,
-}
-
 fn main() -> ExitCode {
-    let Some(options) = options() else {
-        eprintln!("usage: devices [--quick] [--strict] [--precedence] [--out DIRECTORY]");
+    let Some(options) = Options::given() else {
+        eprintln!("usage: devices {}", Options::USAGE);
         return ExitCode::from(2);
     };
     if skipped("devices", &[Need::Program("nbdkit"), Need::Program("fio")]) {
@@ -118,19 +111,4 @@ fn take_turns(arms: &[(Kind, Arm)], workload: &Workload, effort: Effort) -> Vec<
         }
     }
     cells
-}
-
-fn options() -> Option<Options> {
-    let mut options = Options::default();
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--quick" => options.quick = true,
-            "--strict" => options.strict = true,
-            "--precedence" => options.precedence = true,
-            "--out" => options.out = Some(arguments.next()?.into()),
-            _ => return None,
-        }
-    }
-    Some(options)
 }

@@ -24,18 +24,11 @@ use std::time::Duration;
 use figures::{Pair, Run};
 use plan::{BULK, LINKS, Link, REQUESTS, WANTED};
 use scene::{Kind, Parameters, Scene};
+use vcp_benches::options::Options;
 use vcp_benches::os::{self, Others};
 use vcp_benches::row::{Row, Verdict};
 use vcp_benches::workload::Workload;
 use vcp_tests::need::{Need, skipped};
-
-#[derive(Debug, Default)]
-struct Options {
-    quick: bool,
-    strict: bool,
-    precedence: bool,
-    out: Option<PathBuf>,
-}
 
 /// How long, and how often each way.
 #[derive(Debug, Clone, Copy)]
@@ -45,8 +38,8 @@ struct Effort {
 }
 
 fn main() -> ExitCode {
-    let Some(options) = options() else {
-        eprintln!("usage: sandbox [--quick] [--strict] [--precedence] [--out DIRECTORY]");
+    let Some(options) = Options::given() else {
+        eprintln!("usage: sandbox {}", Options::USAGE);
         return ExitCode::from(2);
     };
     let needs = [
@@ -141,19 +134,4 @@ fn compare(
     let others = others.cores();
     arms.into_iter().for_each(vcp_benches::arm::Arm::stop);
     (pairs, others)
-}
-
-fn options() -> Option<Options> {
-    let mut options = Options::default();
-    let mut arguments = std::env::args().skip(1);
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--quick" => options.quick = true,
-            "--strict" => options.strict = true,
-            "--precedence" => options.precedence = true,
-            "--out" => options.out = Some(arguments.next()?.into()),
-            _ => return None,
-        }
-    }
-    Some(options)
 }

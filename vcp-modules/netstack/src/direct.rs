@@ -185,6 +185,11 @@ impl Stack {
         if !plain || !ours || !open || tcp.segment.start + tcp.header > HEADERS {
             return None;
         }
+        // What smoltcp would look at. (RFC 1122 §3.2.1.2 wants the sum verified.)
+        let sound = tcp.ipv6 || checksum::complete(&frame[14..tcp.segment.start]) == 0;
+        if !sound || frame[..6] != self.config.mac {
+            return None;
+        }
         let fits = tcp.payload() <= self.config.receive_buffer;
         let observed = &connection.observed;
         if socket.recv_queue() > 0 || !fits || !observed.continues(frame, tcp) {
