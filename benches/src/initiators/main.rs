@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use options::Options;
 use plan::{Plan, Table};
 use results::{Cell, Measured, Results};
-use scene::{Kind, Scene};
+use scene::{Backing, Kind, Scene};
 use vcp_benches::arm::Arm;
 use vcp_benches::os::{self, Others};
 use vcp_benches::row::{Row, Verdict};
@@ -97,6 +97,10 @@ fn measure_table(scene: &Scene, table: &Table, counts_calls: bool) -> Measured {
     let arms: Vec<(Kind, Arm)> = table.arms.iter().filter_map(start).collect();
     let processes = arms.iter().map(|(_, arm)| arm.process());
     let others = Others::than(processes.chain([scene.target()]).collect());
+    // The target is to be in the state of one in use, whatever came before.
+    if let (Backing::File, Some((_, first))) = (table.backing, arms.first()) {
+        first.fill();
+    }
     let mut cells = Vec::new();
     println!("\n{}", Cell::heading());
     for workload in &table.workloads {
