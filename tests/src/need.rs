@@ -13,6 +13,9 @@ pub enum Need {
     Tun,
     /// Counting system calls of another process.
     Calls,
+    /// A kernel without nbd, to see what is said then; where there is one, its devices
+    /// are not for tests.
+    NoNbd,
     /// A program, by name.
     Program(&'static str),
 }
@@ -26,10 +29,22 @@ impl Need {
             Self::Calls if !can_count() => {
                 Some("no perf, or no tracepoints for it to count system calls with".into())
             }
+            Self::NoNbd if has_nbd() => Some("the kernel has nbd".into()),
             Self::Program(name) if which(name).is_none() => Some(format!("no {name}")),
             _ => None,
         }
     }
+}
+
+/// Whether the kernel has nbd, or would load it.
+fn has_nbd() -> bool {
+    let release = rustix::system::uname()
+        .release()
+        .to_string_lossy()
+        .into_owned();
+    let modules = format!("/lib/modules/{release}/modules.dep");
+    let installed = std::fs::read_to_string(modules).unwrap_or_default();
+    Path::new("/sys/module/nbd").exists() || installed.contains("/nbd.ko")
 }
 
 /// Whether this process is root.
@@ -75,6 +90,7 @@ macro_rules! requires {
     };
     (@ Root) => { $crate::need::Need::Root };
     (@ Tun) => { $crate::need::Need::Tun };
+    (@ NoNbd) => { $crate::need::Need::NoNbd };
     (@ Calls) => { $crate::need::Need::Calls };
     (@ $program:literal) => { $crate::need::Need::Program($program) };
 }
