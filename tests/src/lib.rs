@@ -22,6 +22,7 @@
 //! | [`peer`] | qemu-nbd's libiscsi and nbdkit in its place, for comparison |
 //! | [`image`] | disk images with random and zero runs |
 //! | [`load`] | fio verifying beside the test |
+//! | [`tree`] | a tree of files that follows from a seed, written and compared |
 //! | [`client`] | qemu-img, nbdcopy, fio and nbdinfo on an NBD URI |
 
 pub mod calls;
@@ -35,6 +36,7 @@ pub mod peer;
 pub mod process;
 pub mod scale;
 pub mod tgtd;
+pub mod tree;
 pub mod user;
 pub mod vcp;
 pub mod wiring;
