@@ -19,6 +19,7 @@ mod host;
 mod link;
 mod logging;
 mod module;
+mod mount;
 mod run;
 mod sources;
 mod watch;
@@ -57,6 +58,8 @@ fn main() -> ExitCode {
         Command::Set(arguments) => ask::set(&arguments),
         Command::Top(arguments) => ask::top(&arguments),
         Command::Metrics(arguments) => ask::metrics(&arguments),
+        Command::Mount(arguments) => mount::mount(&arguments),
+        Command::Umount(arguments) => mount::umount(&arguments),
         Command::Doctor => doctor::run(),
     };
     match result {

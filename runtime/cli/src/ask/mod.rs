@@ -3,6 +3,7 @@
 //! and `metrics`.
 
 mod crash;
+mod disk;
 mod table;
 mod text;
 
@@ -18,6 +19,7 @@ use crate::args::{
     SetArguments, TargetArguments, TopArguments, Usage, WholeHostArguments,
 };
 use crate::run::runtime;
+pub(crate) use disk::{Disk, disk};
 
 /// `vcp ps`.
 pub(crate) fn ps(arguments: &PsArguments) -> Result<ExitCode> {
@@ -244,7 +246,7 @@ fn print_json(report: &impl Serialize) -> Result<()> {
     print(&(text + "\n"))
 }
 
-fn print(text: &str) -> Result<()> {
+pub(crate) fn print(text: &str) -> Result<()> {
     use std::io::Write as _;
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())
