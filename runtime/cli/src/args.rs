@@ -96,6 +96,9 @@ pub(crate) struct RunArguments {
     /// Refuse writes
     #[arg(long)]
     pub(crate) read_only: bool,
+    /// Of the process: memory-lock=yes, io-flusher=yes, oom-score-adjust=N, core-dumps=yes
+    #[arg(long, value_name = "KEY=VALUE,…")]
+    pub(crate) host: Option<String>,
     /// Run a shell command with $uri set, then stop; its exit status is ours
     #[arg(long, value_name = "CMD")]
     pub(crate) run: Option<String>,
@@ -135,6 +138,7 @@ impl RunArguments {
             ("--spare", self.spare),
             ("--name", self.name.is_some()),
             ("--read-only", self.read_only),
+            ("--host", self.host.is_some()),
         ];
         options
             .into_iter()
@@ -156,6 +160,7 @@ impl RunArguments {
             spare: self.spare,
             name: self.name.clone(),
             read_only: self.read_only,
+            host: self.host.clone(),
         }
     }
 }

@@ -20,6 +20,7 @@ use vcp_nbd::{Address, Server, ServerOptions};
 use crate::control::{Control, Controlled};
 use crate::exports::{Device, Export, Exports, State};
 use crate::follow::follow;
+use crate::reclaim::Precautions;
 use crate::{budget, link, module};
 
 /// How long VCPs may take to take their leave before the process ends anyway.
@@ -42,6 +43,8 @@ impl Host {
     /// Opens everything the configuration names, starts its VCPs and listens.
     /// Nothing is served before the VCPs say they are ready.
     pub(crate) async fn start(config: &HostConfig, links: &mut link::Pipes) -> Result<Self> {
+        // Before there is a thread that would not inherit it.
+        let precautions = Precautions::at_start(config.host)?;
         let engine = Engine::new(true)?;
         let cache = Cache::of_user();
         let (ended, stopped) = mpsc::unbounded_channel();
@@ -92,7 +95,7 @@ impl Host {
         Ok(Self {
             devices,
             servers,
-            control: Arc::new(Control::new(engine, cache, vcps)),
+            control: Arc::new(Control::new(engine, cache, vcps, precautions)),
             stopped,
             _sockets: sockets,
         })

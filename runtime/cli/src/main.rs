@@ -9,6 +9,7 @@ mod args;
 mod ask;
 mod budget;
 mod check;
+mod conceal;
 mod control;
 mod demo;
 mod discover;
@@ -20,6 +21,7 @@ mod link;
 mod logging;
 mod module;
 mod mount;
+mod reclaim;
 mod run;
 mod sources;
 mod watch;
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         Command::Run(run) if run.watch => "warn,vcp::watch=info",
         _ => "warn",
     });
+    conceal::passwords();
     let result = match arguments.command {
         Command::Run(arguments) => run::run(*arguments),
         Command::Demo(arguments) => demo::run(&arguments),

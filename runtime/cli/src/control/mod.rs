@@ -19,6 +19,7 @@ use vcp_core::{Cache, Engine, Injection, Limit, ReloadError, State};
 
 use crate::exports::Device;
 use crate::module;
+use crate::reclaim::Precautions;
 
 /// How long a restart or a stop is waited for before its state is told as it is.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -53,16 +54,31 @@ pub(crate) struct Control {
     cache: Cache,
     started: Instant,
     vcps: BTreeMap<String, Controlled>,
+    precautions: Precautions,
 }
 
 impl Control {
-    pub(crate) fn new(engine: Engine, cache: Cache, vcps: BTreeMap<String, Controlled>) -> Self {
+    pub(crate) fn new(
+        engine: Engine,
+        cache: Cache,
+        vcps: BTreeMap<String, Controlled>,
+        precautions: Precautions,
+    ) -> Self {
         Self {
             engine,
             cache,
             started: Instant::now(),
             vcps,
+            precautions,
         }
+    }
+
+    /// To be called before a device of the kernel's is served, on the main thread:
+    /// from then on the kernel may write memory back through this process.
+    #[expect(dead_code, reason = "devices of the kernel's are yet to come")]
+    pub(crate) fn serves_the_kernel(&self) {
+        let vcps = self.vcps.values().map(|vcp| &*vcp.device.vcp);
+        self.precautions.kernel_device(vcps);
     }
 
     /// What this VCP runs; after a reload that was taken back, what it ran before.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, bail};
-use vcp_mount::{Device, Manner, Record, Slot, record};
+use vcp_mount::{Manner, Record, Slot, record};
 
 use crate::args::{MountArguments, UmountArguments, Usage};
 use crate::ask;
