@@ -1,6 +1,8 @@
 //! What a test needs of the machine, and how it is skipped without.
 
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::calls::can_count;
 
@@ -13,6 +15,10 @@ pub enum Need {
     Tun,
     /// Counting system calls of another process.
     Calls,
+    /// A file system that the kernel can mount, by name.
+    FileSystem(&'static str),
+    /// Loop devices, and file systems by processes.
+    LoopAndFuse,
     /// A program, by name.
     Program(&'static str),
 }
@@ -26,6 +32,8 @@ impl Need {
             Self::Calls if !can_count() => {
                 Some("no perf, or no tracepoints for it to count system calls with".into())
             }
+            Self::FileSystem(name) if !mountable(name) => Some(format!("no {name} in the kernel")),
+            Self::LoopAndFuse if !can_loop() => Some("no /dev/loop-control or no /dev/fuse".into()),
             Self::Program(name) if which(name).is_none() => Some(format!("no {name}")),
             _ => None,
         }
@@ -36,6 +44,23 @@ impl Need {
 #[must_use]
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+/// Whether the kernel has the file system, also in a module.
+fn mountable(name: &str) -> bool {
+    // Where it is built in, or there are no modules, this says so, and that is all.
+    let _ = Command::new("modprobe").args(["-q", name]).output();
+    let known = fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    known.lines().any(|line| line.trim() == name)
+}
+
+fn can_loop() -> bool {
+    for module in ["loop", "fuse"] {
+        let _ = Command::new("modprobe").args(["-q", module]).output();
+    }
+    ["/dev/loop-control", "/dev/fuse"]
+        .iter()
+        .all(|path| Path::new(path).exists())
 }
 
 /// Where a program is, looking also where administrators' programs are.
@@ -75,6 +100,10 @@ macro_rules! requires {
     };
     (@ Root) => { $crate::need::Need::Root };
     (@ Tun) => { $crate::need::Need::Tun };
+    (@ LoopAndFuse) => { $crate::need::Need::LoopAndFuse };
+    (@ Ext4) => { $crate::need::Need::FileSystem("ext4") };
+    (@ Xfs) => { $crate::need::Need::FileSystem("xfs") };
+    (@ Btrfs) => { $crate::need::Need::FileSystem("btrfs") };
     (@ Calls) => { $crate::need::Need::Calls };
     (@ $program:literal) => { $crate::need::Need::Program($program) };
 }
