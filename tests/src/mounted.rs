@@ -129,12 +129,13 @@ impl KernelLog {
         Self { mark }
     }
 
-    /// The lines that tell of failures of input or output or of a file system.
+    /// The lines that tell of failures of a device, such as `loop0`, or of the file system
+    /// on it. To be asked while it is the test's.
     ///
     /// # Panics
     /// When the log can't be read, or has lost its beginning.
     #[must_use]
-    pub fn errors(&self) -> Vec<String> {
+    pub fn errors(&self, device: &str) -> Vec<String> {
         let log = must("dmesg", &[]);
         let since = log.rsplit_once(&self.mark);
         let (_, since) = since.expect("the mark is in the kernel's log");
@@ -148,6 +149,10 @@ impl KernelLog {
         let lines = since.lines();
         lines
             .filter(|line| bad.iter().any(|bad| line.contains(bad)))
+            .filter(|line| {
+                line.split(|c: char| !c.is_alphanumeric())
+                    .any(|word| word == device)
+            })
             .map(str::to_owned)
             .collect()
     }

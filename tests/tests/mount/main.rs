@@ -55,10 +55,17 @@ impl Bed {
         bed
     }
 
-    fn mount(&self, more: &[&str]) -> String {
+    /// `vcp mount`; what it says, and the device's name.
+    fn mount(&self, more: &[&str]) -> (String, String) {
         let point = self.mounts.point("mnt").display().to_string();
         let line = [&["mount", NAME, &point, "--via", "fuse"], more].concat();
-        self.mounts.say(&line)
+        let said = self.mounts.say(&line);
+        let mut words = said.split([' ', '/']);
+        let device = words.find(|word| word.starts_with("loop"));
+        let device = device
+            .unwrap_or_else(|| panic!("no device in: {said}"))
+            .to_owned();
+        (said, device)
     }
 
     /// The file system's own check, on what the target has.

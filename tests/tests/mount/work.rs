@@ -48,11 +48,12 @@ fn a_tree_written_through_crashes() {
     };
     let bed = Bed::ext4(if is_full() { 1 << 30 } else { 256 << 20 }, AT_ONCE);
     let log = KernelLog::from_now("tree");
-    let said = bed.mount(&["-o", "noatime"]);
+    let (said, device) = bed.mount(&["-o", "noatime"]);
     assert!(said.contains("ext4 on /dev/loop"), "{said}");
     let write = tree(&bed, &["write", files, "1", rate]);
     let (kills, outcome) = killing(&bed, write, "tree");
     let written = outcome.expect_success("writing the tree");
+    assert_eq!(log.errors(&device), Vec::<String>::new());
     bed.mounts.say(&["umount", NAME]);
     bed.mounts.assert_nothing_left();
     bed.check(&["fsck.ext4", "-f", "-n"]);
@@ -64,7 +65,6 @@ fn a_tree_written_through_crashes() {
     println!("{kills} crashes, {}", written.trim());
     assert!(kills >= enough, "{kills} crashes only");
     assert_eq!(bed.host.faults(), u64::from(kills));
-    assert_eq!(log.errors(), Vec::<String>::new());
     bed.host.shut_down();
 }
 
@@ -86,7 +86,7 @@ fn a_clone_and_a_build_through_crashes() {
     let workspace = workspace.expect("tests/ is in the workspace");
     let bed = Bed::ext4(1 << 30, AT_ONCE);
     let log = KernelLog::from_now("build");
-    bed.mount(&[]);
+    let (_, device) = bed.mount(&[]);
     let clone = bed.mounts.point("mnt").join("clone");
     let mut git = command("git");
     git.args(["-c", "safe.directory=*", "clone", "-q", "--no-local"]);
@@ -104,12 +104,12 @@ fn a_clone_and_a_build_through_crashes() {
     run(fsck, bed.lab.dir(), LIMIT).expect_success("git fsck");
     let built = clone.join("target/debug/libvcp_nbd_proto.rlib");
     assert!(built.is_file(), "nothing was built");
+    assert_eq!(log.errors(&device), Vec::<String>::new());
     bed.mounts.say(&["umount", NAME]);
     bed.mounts.assert_nothing_left();
     bed.check(&["fsck.ext4", "-f", "-n"]);
     println!("{kills} crashes while building");
     assert!(kills > 0);
-    assert_eq!(log.errors(), Vec::<String>::new());
     bed.host.shut_down();
 }
 
@@ -118,11 +118,12 @@ fn briefly(mkfs: &[&str], fsck: &[&str], kind: &str) {
     let bed = Bed::new(512 << 20, AT_ONCE);
     bed.mounts.make(&bed.host.uri(), mkfs);
     let log = KernelLog::from_now(kind);
-    let said = bed.mount(&[]);
+    let (said, device) = bed.mount(&[]);
     assert!(said.contains(&format!("{kind} on")), "{said}");
     let write = tree(&bed, &["write", "500", "2", "500"]);
     let (kills, outcome) = killing(&bed, write, "tree");
     let written = outcome.expect_success("writing the tree");
+    assert_eq!(log.errors(&device), Vec::<String>::new());
     bed.mounts.say(&["umount", NAME]);
     bed.check(fsck);
     bed.mount(&[]);
@@ -131,7 +132,6 @@ fn briefly(mkfs: &[&str], fsck: &[&str], kind: &str) {
     bed.mounts.say(&["umount", NAME]);
     bed.mounts.assert_nothing_left();
     assert!(kills > 0);
-    assert_eq!(log.errors(), Vec::<String>::new());
     bed.host.shut_down();
 }
 
