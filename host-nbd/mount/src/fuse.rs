@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, configure_io_flusher_behavior, is_io_flusher, kill_process};
 
 use crate::program::{LOSETUP, NBDFUSE, UMOUNT, one_line};
 use crate::{Error, Manner, Slot, table};
@@ -49,16 +49,30 @@ pub fn start(slot: &Slot, uri: &str, read_only: bool) -> Result<(), Error> {
     command.stdout(Stdio::null()).stderr(output);
     // What is meant for this process on its terminal is not meant for it.
     command.process_group(0);
-    let mut child = command
-        .spawn()
-        .map_err(|error| NBDFUSE.not_started(error))?;
+    let mut child = flushing(|| command.spawn()).map_err(|error| NBDFUSE.not_started(error))?;
     let connected = connected(slot, &mut child);
     if connected.is_err() {
         // It may have ended already.
         let _ = child.kill();
         let _ = child.wait();
+        return connected;
     }
+    // Nor is it to be killed to make room. Who may not say so goes without.
+    let _ = fs::write(format!("/proc/{}/oom_score_adj", child.id()), "-1000");
     connected
+}
+
+/// The kernel writes memory back through the process that is started here: its
+/// allocations must not wait for that (prctl(2), `PR_SET_IO_FLUSHER`, is inherited).
+/// Who may not say so goes without.
+fn flushing<T>(start: impl FnOnce() -> T) -> T {
+    let before = is_io_flusher().unwrap_or(true);
+    let changed = !before && configure_io_flusher_behavior(true).is_ok();
+    let started = start();
+    if changed {
+        let _ = configure_io_flusher_behavior(false);
+    }
+    started
 }
 
 fn connected(slot: &Slot, child: &mut Child) -> Result<(), Error> {

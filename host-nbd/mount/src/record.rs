@@ -38,6 +38,8 @@ pub enum Device {
         path: PathBuf,
         /// Attached for this mount: detached with it.
         ours: bool,
+        /// The control socket of its host, where that is not one of the usual.
+        control: Option<PathBuf>,
     },
     /// nbdfuse, and a loop device on its file.
     Fuse {

@@ -1,18 +1,49 @@
 //! A disk of a running host: one export, and where an NBD client finds it.
 
 use anyhow::{Context as _, Result, bail};
-use vcp_control::report;
+use vcp_control::{Address, Request, report};
 
 use super::{complain_of, hosts};
-use crate::args::TargetArguments;
+use crate::args::{HostArguments, TargetArguments, Usage};
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Disk {
     /// The export's name.
     pub(crate) export: String,
+    /// The device of the kernel's that it is attached as, if it is.
+    pub(crate) device: Option<String>,
     /// Where it is served; a unix socket where there is one.
     pub(crate) uri: String,
+}
+
+impl Disk {
+    /// Has the host attach it: the device.
+    pub(crate) async fn attach(&self, host: &HostArguments, read_only: bool) -> Result<String> {
+        let name: Address = self.export.parse().map_err(Usage)?;
+        let mut found = hosts(host).await?.with_vcp_or_export(&name)?;
+        let request = Request::Attach {
+            name: self.export.clone(),
+            device: None,
+            connections: None,
+            read_only,
+            timeout: None,
+            dead_timeout: None,
+        };
+        let device: report::Device = found.client.ask(&request).await?;
+        Ok(device.device)
+    }
+}
+
+/// Has whichever host serves it detach a device of the kernel's.
+pub(crate) async fn detach_device(host: &HostArguments, device: &str, force: bool) -> Result<()> {
+    let mut found = hosts(host).await?.with_device(device)?;
+    let request = Request::Detach {
+        device: device.to_owned(),
+        force,
+    };
+    let _: report::Detached = found.client.ask(&request).await?;
+    Ok(())
 }
 
 /// The export of this name, or the only one of the VCP of this name.
@@ -26,6 +57,7 @@ pub(crate) async fn disk(target: &TargetArguments) -> Result<Disk> {
     let uri = unix.or(export.uris.first());
     Ok(Disk {
         export: export.name.clone(),
+        device: export.devices.first().map(|device| device.device.clone()),
         uri: uri
             .with_context(|| format!("{name}: not served anywhere"))?
             .clone(),

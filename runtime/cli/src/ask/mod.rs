@@ -1,11 +1,14 @@
 //! The verbs that ask a running host: `vcp ps`, `inspect`, `logs`, `reload`,
-//! `restart`, `stop`, `inject`, `set`, `top`
-//! and `metrics`.
+//! `restart`, `stop`, `inject`, `set`, `attach`,
+//! `detach`, `top` and `metrics`.
 
+mod attach;
 mod crash;
 mod disk;
 mod table;
 mod text;
+
+pub(crate) use attach::{attach, detach};
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -19,7 +22,7 @@ use crate::args::{
     SetArguments, TargetArguments, TopArguments, Usage, WholeHostArguments,
 };
 use crate::run::runtime;
-pub(crate) use disk::{Disk, disk};
+pub(crate) use disk::{Disk, detach_device, disk};
 
 /// `vcp ps`.
 pub(crate) fn ps(arguments: &PsArguments) -> Result<ExitCode> {

@@ -16,7 +16,6 @@ use vcp_mount::{Manner, Record, Slot, record};
 use crate::args::{MountArguments, UmountArguments, Usage};
 use crate::ask;
 use crate::run::runtime;
-use device::Via;
 
 /// `vcp mount`.
 pub(crate) fn mount(arguments: &MountArguments) -> Result<ExitCode> {
@@ -30,26 +29,19 @@ pub(crate) fn mount(arguments: &MountArguments) -> Result<ExitCode> {
         read_only: arguments.read_only,
     };
     let slot = Slot::claim(&record::directory(), &disk.export)?;
-    let mounting = device::up(
-        &runtime,
-        &slot,
-        &disk,
-        Via::of(arguments),
-        &dir,
-        how.read_only,
-    )
-    .and_then(|device| {
+    let wanted = device::Wanted {
+        disk: &disk,
+        host: &arguments.target.host,
+        dir: &dir,
+        read_only: how.read_only,
+        via: arguments.via,
+    };
+    let mounting = device::up(&runtime, &slot, &wanted).and_then(|device| {
         let path = device::path(&device).context("a device was made")?;
         match vcp_mount::mount(path, &dir, &how) {
             Ok(kind) => Ok((kind, path.to_owned())),
             Err(error) => {
-                undo(device::down(
-                    &runtime,
-                    &slot,
-                    &disk.export,
-                    &device,
-                    Manner::Orderly,
-                ));
+                undo(device::down(&runtime, &slot, &device, Manner::Orderly));
                 Err(error.into())
             }
         }
@@ -83,7 +75,7 @@ pub(crate) fn umount(arguments: &UmountArguments) -> Result<ExitCode> {
     let runtime = runtime()?;
     take_apart(&runtime, &slot, &record, manner).with_context(|| record.name.clone())?;
     slot.remove()?;
-    ask::print(&format!("{}: {}\n", record.name, "unmounted"))?;
+    ask::print(&format!("{}: unmounted\n", record.name))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -95,7 +87,7 @@ fn take_apart(
 ) -> Result<()> {
     if manner == Manner::Force {
         // What waits fails, and lets go of the file system.
-        device::cut(slot, &record.device);
+        device::cut(runtime, slot, &record.device)?;
     }
     let path = device::path(&record.device);
     let there = vcp_mount::table::at(&record.dir)?;
@@ -114,7 +106,7 @@ fn take_apart(
         }
         vcp_mount::flush(path)?;
     }
-    device::down(runtime, slot, &record.name, &record.device, manner)
+    device::down(runtime, slot, &record.device, manner)
 }
 
 /// A step back that failed is told of; the first failure is what the command ends with.
