@@ -102,10 +102,15 @@ impl Mounts {
     /// When something is.
     pub fn assert_nothing_left(&self) {
         assert_eq!(mounts_below(&self.dir), Vec::<PathBuf>::new());
-        // A loop device in use goes a moment after its last user.
+        // A loop device in use goes a moment after its last user, and nbdfuse after it.
         let free = || loops_below(&self.dir).is_empty().then_some(());
         assert!(poll(LIMIT, free).is_some(), "{:?}", loops_below(&self.dir));
-        assert_eq!(servers_below(&self.dir), []);
+        let ended = || servers_below(&self.dir).is_empty().then_some(());
+        assert!(
+            poll(LIMIT, ended).is_some(),
+            "{:?}",
+            servers_below(&self.dir)
+        );
         let records = fs::read_dir(self.records()).into_iter().flatten().count();
         assert_eq!(records, 0, "a record is left");
     }

@@ -213,11 +213,11 @@ fn dumping(user: &User, options: &[&str]) -> Vcp {
 fn of_a_crash_of_the_host() {
     requires!("prlimit");
     let user = User::new();
-    let outcome = dumping(&user, &[]).stop(Signal::SEGV);
-    assert_eq!(outcome.code(), 128 + 11, "{outcome:?}");
+    let outcome = dumping(&user, &[]).stop(Signal::ABORT);
+    assert_eq!(outcome.code(), 128 + 6, "{outcome:?}");
     assert!(!outcome.status.core_dumped(), "{outcome:?}");
-    let outcome = dumping(&user, &["--host", "core-dumps=yes"]).stop(Signal::SEGV);
-    assert_eq!(outcome.code(), 128 + 11, "{outcome:?}");
+    let outcome = dumping(&user, &["--host", "core-dumps=yes"]).stop(Signal::ABORT);
+    assert_eq!(outcome.code(), 128 + 6, "{outcome:?}");
     assert!(
         outcome.status.core_dumped(),
         "the test can't tell: {outcome:?}"
