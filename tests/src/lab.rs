@@ -16,6 +16,7 @@ use std::process::Command;
 use std::sync::Once;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::mounted;
 use crate::process::{command, must};
 
 /// The target's end of the wire.
@@ -281,6 +282,7 @@ impl Default for Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
+        mounted::clear(&self.path);
         if std::env::var_os("VCP_E2E_KEEP").is_none() {
             let _ = fs::remove_dir_all(&self.path);
         }
@@ -309,6 +311,7 @@ fn remove_leftovers() {
     }
     for entry in fs::read_dir(parent()).into_iter().flatten().flatten() {
         if is_orphan(&entry.file_name().to_string_lossy()) {
+            mounted::clear(&entry.path());
             let _ = fs::remove_dir_all(entry.path());
         }
     }

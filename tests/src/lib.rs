@@ -22,6 +22,8 @@
 //! | [`peer`] | qemu-nbd's libiscsi and nbdkit in its place, for comparison |
 //! | [`image`] | disk images with random and zero runs |
 //! | [`load`] | fio verifying beside the test |
+//! | [`mounted`] | file systems on disks: made, mounted, checked, and cleared away |
+//! | [`tree`] | a tree of files that follows from a seed, written and compared |
 //! | [`client`] | qemu-img, nbdcopy, fio and nbdinfo on an NBD URI |
 
 pub mod calls;
@@ -30,11 +32,13 @@ pub mod host;
 pub mod image;
 pub mod lab;
 pub mod load;
+pub mod mounted;
 pub mod need;
 pub mod peer;
 pub mod process;
 pub mod scale;
 pub mod tgtd;
+pub mod tree;
 pub mod user;
 pub mod vcp;
 pub mod wiring;

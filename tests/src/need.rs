@@ -1,6 +1,8 @@
 //! What a test needs of the machine, and how it is skipped without.
 
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::calls::can_count;
 
@@ -16,6 +18,10 @@ pub enum Need {
     /// A kernel without nbd, to see what is said then; where there is one, its devices
     /// are not for tests.
     NoNbd,
+    /// A file system that the kernel can mount, by name.
+    FileSystem(&'static str),
+    /// Loop devices, and file systems by processes.
+    LoopAndFuse,
     /// A program, by name.
     Program(&'static str),
 }
@@ -30,6 +36,8 @@ impl Need {
                 Some("no perf, or no tracepoints for it to count system calls with".into())
             }
             Self::NoNbd if has_nbd() => Some("the kernel has nbd".into()),
+            Self::FileSystem(name) if !mountable(name) => Some(format!("no {name} in the kernel")),
+            Self::LoopAndFuse if !can_loop() => Some("no /dev/loop-control or no /dev/fuse".into()),
             Self::Program(name) if which(name).is_none() => Some(format!("no {name}")),
             _ => None,
         }
@@ -51,6 +59,23 @@ fn has_nbd() -> bool {
 #[must_use]
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
+}
+
+/// Whether the kernel has the file system, also in a module.
+fn mountable(name: &str) -> bool {
+    // Where it is built in, or there are no modules, this says so, and that is all.
+    let _ = Command::new("modprobe").args(["-q", name]).output();
+    let known = fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    known.lines().any(|line| line.trim() == name)
+}
+
+fn can_loop() -> bool {
+    for module in ["loop", "fuse"] {
+        let _ = Command::new("modprobe").args(["-q", module]).output();
+    }
+    ["/dev/loop-control", "/dev/fuse"]
+        .iter()
+        .all(|path| Path::new(path).exists())
 }
 
 /// Where a program is, looking also where administrators' programs are.
@@ -91,6 +116,10 @@ macro_rules! requires {
     (@ Root) => { $crate::need::Need::Root };
     (@ Tun) => { $crate::need::Need::Tun };
     (@ NoNbd) => { $crate::need::Need::NoNbd };
+    (@ LoopAndFuse) => { $crate::need::Need::LoopAndFuse };
+    (@ Ext4) => { $crate::need::Need::FileSystem("ext4") };
+    (@ Xfs) => { $crate::need::Need::FileSystem("xfs") };
+    (@ Btrfs) => { $crate::need::Need::FileSystem("btrfs") };
     (@ Calls) => { $crate::need::Need::Calls };
     (@ $program:literal) => { $crate::need::Need::Program($program) };
 }

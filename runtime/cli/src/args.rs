@@ -49,6 +49,10 @@ pub(crate) enum Command {
     Top(TopArguments),
     /// Print the metrics of a host, as Prometheus reads them
     Metrics(WholeHostArguments),
+    /// Mount the file system on a running disk, with all that takes
+    Mount(MountArguments),
+    /// Undo what mount did, in order
+    Umount(UmountArguments),
     /// Show this machine's CPUs and what to give to VCPs
     Doctor,
 }
@@ -96,6 +100,9 @@ pub(crate) struct RunArguments {
     /// Refuse writes
     #[arg(long)]
     pub(crate) read_only: bool,
+    /// Of the process: memory-lock=yes, io-flusher=yes, oom-score-adjust=N, core-dumps=yes
+    #[arg(long, value_name = "KEY=VALUE,…")]
+    pub(crate) host: Option<String>,
     /// Run a shell command with $uri set, then stop; its exit status is ours
     #[arg(long, value_name = "CMD")]
     pub(crate) run: Option<String>,
@@ -135,6 +142,7 @@ impl RunArguments {
             ("--spare", self.spare),
             ("--name", self.name.is_some()),
             ("--read-only", self.read_only),
+            ("--host", self.host.is_some()),
         ];
         options
             .into_iter()
@@ -156,6 +164,7 @@ impl RunArguments {
             spare: self.spare,
             name: self.name.clone(),
             read_only: self.read_only,
+            host: self.host.clone(),
         }
     }
 }
@@ -354,6 +363,51 @@ pub(crate) struct TopArguments {
     /// Print one table and end
     #[arg(long)]
     pub(crate) once: bool,
+}
+
+/// `vcp mount`.
+#[derive(Args)]
+pub(crate) struct MountArguments {
+    #[command(flatten)]
+    pub(crate) target: TargetArguments,
+    /// Where to
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Options for mount(8), such as noatime,discard (_netdev is always added)
+    #[arg(short, long, value_name = "OPTIONS")]
+    pub(crate) options: Option<String>,
+    /// Type of the file system; found by what is on the disk when not given
+    #[arg(long = "type", value_name = "FS")]
+    pub(crate) kind: Option<String>,
+    /// Never write
+    #[arg(long)]
+    pub(crate) read_only: bool,
+    /// The kernel's NBD client, or nbdfuse and a loop device; kernel where it can
+    #[arg(long, value_enum)]
+    pub(crate) via: Option<MountVia>,
+}
+
+/// `--via`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum MountVia {
+    /// `/dev/nbdX`.
+    Kernel,
+    /// nbdfuse, and `/dev/loopX`.
+    Fuse,
+}
+
+/// `vcp umount`.
+#[derive(Args)]
+pub(crate) struct UmountArguments {
+    /// A disk, or where it is mounted
+    #[arg(value_name = "DIR|NAME")]
+    pub(crate) what: String,
+    /// Out of sight at once, also in use; the device goes when nobody uses it
+    #[arg(long)]
+    pub(crate) lazy: bool,
+    /// Now: what waits for the disk fails
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 /// `--crash`.

@@ -21,6 +21,7 @@ use crate::attach::Attachments;
 use crate::control::{Control, Controlled};
 use crate::exports::{Device, Export, Exports, State};
 use crate::follow::follow;
+use crate::reclaim::Precautions;
 use crate::{budget, link, module};
 
 /// How long VCPs may take to take their leave before the process ends anyway.
@@ -49,6 +50,8 @@ impl Host {
         links: &mut link::Pipes,
         name: &str,
     ) -> Result<Self> {
+        // Before there is a thread that would not inherit it.
+        let precautions = Precautions::at_start(config.host)?;
         let engine = Engine::new(true)?;
         let cache = Cache::of_user();
         let (ended, stopped) = mpsc::unbounded_channel();
@@ -101,7 +104,13 @@ impl Host {
         Ok(Self {
             devices,
             servers,
-            control: Arc::new(Control::new(engine, cache, vcps, Arc::clone(&attachments))),
+            control: Arc::new(Control::new(
+                engine,
+                cache,
+                vcps,
+                Arc::clone(&attachments),
+                precautions,
+            )),
             attachments,
             stopped,
             _sockets: sockets,
@@ -155,10 +164,16 @@ impl Host {
     /// VCPs are not ready yet.
     pub(crate) async fn restore(&self) {
         self.attachments.restore().await;
+        if self.attachments.any() {
+            self.control.serves_the_kernel();
+        }
     }
 
     /// Attaches what the configuration says is to be attached.
     pub(crate) async fn attach(&self) -> Result<()> {
+        if self.attachments.any_configured() {
+            self.control.serves_the_kernel();
+        }
         self.attachments.attach_configured().await
     }
 

@@ -10,6 +10,7 @@ mod ask;
 mod attach;
 mod budget;
 mod check;
+mod conceal;
 mod control;
 mod demo;
 mod discover;
@@ -20,6 +21,8 @@ mod host;
 mod link;
 mod logging;
 mod module;
+mod mount;
+mod reclaim;
 mod run;
 mod sources;
 mod watch;
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Command::Run(run) if run.watch => "warn,vcp::watch=info",
         _ => "warn",
     });
+    conceal::passwords();
     let result = match arguments.command {
         Command::Run(arguments) => run::run(*arguments),
         Command::Demo(arguments) => demo::run(&arguments),
@@ -60,6 +64,8 @@ fn main() -> ExitCode {
         Command::Detach(arguments) => ask::detach(&arguments),
         Command::Top(arguments) => ask::top(&arguments),
         Command::Metrics(arguments) => ask::metrics(&arguments),
+        Command::Mount(arguments) => mount::mount(&arguments),
+        Command::Umount(arguments) => mount::umount(&arguments),
         Command::Doctor => doctor::run(),
     };
     match result {

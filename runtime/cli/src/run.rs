@@ -132,12 +132,13 @@ fn announce(uris: &[String]) -> Result<()> {
 
 /// Runs a shell command with `$uri` set to the first export, and `$uris` to all.
 async fn captive(command: &str, uris: &[String]) -> Result<ExitCode> {
-    let status = tokio::process::Command::new("/bin/sh")
+    let mut shell = tokio::process::Command::new("/bin/sh");
+    shell
         .args(["-c", command])
         .env("uri", uris.first().map_or("", String::as_str))
         .env("uris", uris.join(" "))
-        .kill_on_drop(true)
-        .status()
+        .kill_on_drop(true);
+    let status = crate::reclaim::aside(|| shell.status())
         .await
         .context("running the shell for --run")?;
     let code = status.code().and_then(|code| u8::try_from(code).ok());

@@ -9,6 +9,7 @@ use crate::attach::Attach;
 use crate::budget::{Cpu, Limit};
 use crate::model::{Export, HostConfig, Vcp};
 use crate::net::{Net, Offload};
+use crate::reclaim::HostOptions;
 use crate::recovery::{CrashReports, Reload, Restart, Watchdog};
 use crate::settings::{self, ISCSI, Setting, Settings};
 use crate::value::Pin;
@@ -18,6 +19,7 @@ impl HostConfig {
     /// every secret: [`HostConfig::without_secrets`] is what the file says.
     pub fn to_toml(&self) -> String {
         let mut out = String::new();
+        host_table(&mut out, &self.host);
         for (name, vcp) in &self.vcps {
             vcp_table(&mut out, &key(name.as_str()), vcp);
         }
@@ -85,6 +87,19 @@ fn separate(out: &mut String, header: &str) {
         out.push('\n');
     }
     writeln!(out, "[{header}]").expect("a String takes everything");
+}
+
+fn host_table(out: &mut String, host: &HostOptions) {
+    if *host == HostOptions::default() {
+        return;
+    }
+    separate(out, "host");
+    let flag = |flag: Option<bool>| flag.map(|flag| flag.to_string());
+    line(out, "memory-lock", flag(host.memory_lock));
+    line(out, "io-flusher", flag(host.io_flusher));
+    let score = host.oom_score_adjust.map(|score| score.to_string());
+    line(out, "oom-score-adjust", score);
+    line(out, "core-dumps", flag(host.core_dumps.then_some(true)));
 }
 
 fn vcp_table(out: &mut String, name: &str, vcp: &Vcp) {

@@ -11,6 +11,7 @@ use crate::attach::Attach;
 use crate::budget::{Cpu, Limit};
 use crate::error::Invalid;
 use crate::net::Net;
+use crate::reclaim::HostOptions;
 use crate::recovery::{CrashReports, Reload, Restart, Watchdog};
 use crate::settings::Settings;
 use crate::value::{ByteSize, Interval, Timeout};
@@ -18,6 +19,8 @@ use crate::value::{ByteSize, Interval, Timeout};
 /// All VCPs of a host and what they export.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HostConfig {
+    /// `[host]`: the process itself.
+    pub host: HostOptions,
     /// `[vcp.NAME]`.
     pub vcps: BTreeMap<Name, Vcp>,
     /// `[export.NAME]`; each names a VCP in `vcps`.

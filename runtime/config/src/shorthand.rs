@@ -7,6 +7,7 @@ use crate::budget::Cpu;
 use crate::check;
 use crate::error::{ConfigError, Place, did_you_mean, quote};
 use crate::model::{DirectoryGrant, Export, HostConfig, Module, Name, Vcp};
+use crate::reclaim::HostOptions;
 use crate::value::{ByteSize, Pin, Timeout};
 
 /// The command line's words, as the operator wrote them.
@@ -38,6 +39,8 @@ pub struct Shorthand {
     pub name: Option<String>,
     /// `--read-only`: of the export.
     pub read_only: bool,
+    /// `--host KEY=VALUE,…`: of the process, see [`HostOptions`].
+    pub host: Option<String>,
 }
 
 /// An error at an argument.
@@ -93,7 +96,12 @@ impl HostConfig {
         check::vcp(&mut vcp).map_err(|fault| place(&fault))?;
         let mut export = Export::new(name.clone(), addresses(&words.nbd).map_err(at("--nbd"))?);
         export.read_only = words.read_only;
+        let host = match &words.host {
+            Some(words) => HostOptions::parse(words).map_err(at("--host"))?,
+            None => HostOptions::default(),
+        };
         Ok(Self {
+            host,
             vcps: [(name.clone(), vcp)].into(),
             exports: [(name, export)].into(),
         })

@@ -42,7 +42,7 @@ fn the_file_as_a_whole() {
     );
     check(
         error("[vpc.a]\n"),
-        "host.toml:1:2: vpc: unknown key (did you mean \"vcp\"?); expected one of: vcp, export",
+        "host.toml:1:2: vpc: unknown key (did you mean \"vcp\"?); expected one of: host, vcp, export",
     );
     check(
         error("[vcp.\"a b\"]\nmodule = \"x\""),
@@ -51,6 +51,26 @@ fn the_file_as_a_whole() {
     check(
         error("[vcp.a]\n"),
         "host.toml:1:6: vcp.a.module: missing; expected what runs in the VCP, such as \"iscsi\" or a path",
+    );
+}
+
+#[test]
+fn the_process() {
+    check(
+        error("[host]\nmemory-lok = true\n"),
+        "host.toml:2:1: host.memory-lok: unknown key (did you mean \"memory-lock\"?); expected one of: memory-lock, io-flusher, oom-score-adjust, core-dumps",
+    );
+    check(
+        error("[host]\nio-flusher = \"yes\"\n"),
+        "host.toml:2:14: host.io-flusher: expected true or false, found a string",
+    );
+    check(
+        error("[host]\noom-score-adjust = -1001\n"),
+        "host.toml:2:20: host.oom-score-adjust: expected a number from -1000 to 1000, found -1001",
+    );
+    check(
+        error("[host]\noom-score-adjust = true\n"),
+        "host.toml:2:20: host.oom-score-adjust: expected a number from -1000 to 1000, found a boolean",
     );
 }
 

@@ -168,6 +168,7 @@ proptest! {
         let config = HostConfig::shorthand(&Shorthand {
             module: "ramdisk".into(),
             settings: vec![format!("size={value}")],
+            host: Some(format!("memory-lock=yes,core-dumps={read_only},oom-score-adjust=-{share}")),
             link: Some("pipe:p,address=fd77::2/64".into()),
             cpu: Some(format!("core,share={share}%")),
             replacement_timeout: Some(share.to_string()),

@@ -43,6 +43,7 @@ pub fn own(directory: &Path) -> PathBuf {
 pub fn make(directory: &Path) -> io::Result<()> {
     if let Some(parent) = directory.parent() {
         DirBuilder::new().recursive(true).create(parent)?;
+        check_parent(parent)?;
     }
     match DirBuilder::new().mode(0o700).create(directory) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -61,6 +62,19 @@ fn check(directory: &Path) -> io::Result<()> {
     }
     if found.uid() != rustix::process::geteuid().as_raw() {
         return refuse("belongs to another user");
+    }
+    Ok(())
+}
+
+/// That not everybody can put another directory in the place of one in it. What a
+/// group may do is its members' agreement.
+fn check_parent(parent: &Path) -> io::Result<()> {
+    const EVERYBODY: u32 = 0o002;
+    const STICKY: u32 = 0o1000;
+    let mode = fs::metadata(parent)?.mode();
+    if mode & EVERYBODY != 0 && mode & STICKY == 0 {
+        let why = "everybody can write to the directory that it is in";
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
     }
     Ok(())
 }
@@ -150,6 +164,18 @@ mod tests {
         std::os::unix::fs::symlink(scratch.path(), &link).unwrap();
         assert!(make(&link).is_err());
         assert!(sockets(&link).is_err());
+    }
+
+    #[test]
+    fn a_place_where_everybody_can_write() {
+        let scratch = tempfile::tempdir().unwrap();
+        let parent = scratch.path().join("open");
+        fs::create_dir(&parent).unwrap();
+        let mode = |mode| fs::set_permissions(&parent, Permissions::from_mode(mode)).unwrap();
+        mode(0o777);
+        assert!(make(&parent.join("control")).is_err());
+        mode(0o1777);
+        make(&parent.join("control")).unwrap();
     }
 
     #[test]

@@ -151,6 +151,13 @@ impl Vcp {
         self.berth.set_budget(budget)
     }
 
+    /// Whether the kernel writes memory back through its device: its thread then
+    /// does not wait for that when it allocates. Threads that the caller starts later
+    /// inherit what the caller has.
+    pub fn set_io_flusher(&self, on: bool) {
+        self.berth.set_io_flusher(on);
+    }
+
     /// Lets it have so much linear memory, in bytes, from now on. What it has already
     /// it keeps until its instance ends.
     pub fn set_memory(&self, bytes: usize) {

@@ -4,6 +4,7 @@
 
 mod attach;
 mod crash;
+mod disk;
 mod table;
 mod text;
 
@@ -21,6 +22,7 @@ use crate::args::{
     SetArguments, TargetArguments, TopArguments, Usage, WholeHostArguments,
 };
 use crate::run::runtime;
+pub(crate) use disk::{Disk, detach_device, disk};
 
 /// `vcp ps`.
 pub(crate) fn ps(arguments: &PsArguments) -> Result<ExitCode> {
@@ -247,7 +249,7 @@ fn print_json(report: &impl Serialize) -> Result<()> {
     print(&(text + "\n"))
 }
 
-fn print(text: &str) -> Result<()> {
+pub(crate) fn print(text: &str) -> Result<()> {
     use std::io::Write as _;
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())

@@ -86,6 +86,17 @@ impl Attachments {
         Ok(device.report(&self.sysfs))
     }
 
+    /// Whether the configuration says that there are to be devices.
+    pub(crate) fn any_configured(&self) -> bool {
+        let mut exports = self.exports.values();
+        exports.any(|attachable| attachable.settings.is_some())
+    }
+
+    /// Whether there are devices.
+    pub(crate) fn any(&self) -> bool {
+        !self.devices().is_empty()
+    }
+
     /// Attaches what the configuration says is to be, unless it was taken over.
     pub(crate) async fn attach_configured(&self) -> Result<()> {
         for (export, attachable) in &self.exports {

@@ -21,6 +21,7 @@ use vcp_core::{Cache, Engine, Injection, Limit, ReloadError, State};
 use crate::attach::Attachments;
 use crate::exports::Device;
 use crate::module;
+use crate::reclaim::Precautions;
 
 /// How long a restart or a stop is waited for before its state is told as it is.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -56,6 +57,7 @@ pub(crate) struct Control {
     started: Instant,
     vcps: BTreeMap<String, Controlled>,
     attachments: Arc<Attachments>,
+    precautions: Precautions,
 }
 
 impl Control {
@@ -64,6 +66,7 @@ impl Control {
         cache: Cache,
         vcps: BTreeMap<String, Controlled>,
         attachments: Arc<Attachments>,
+        precautions: Precautions,
     ) -> Self {
         Self {
             engine,
@@ -71,7 +74,15 @@ impl Control {
             started: Instant::now(),
             vcps,
             attachments,
+            precautions,
         }
+    }
+
+    /// To be called before a device of the kernel's is served, on the main thread:
+    /// from then on the kernel may write memory back through this process.
+    pub(crate) fn serves_the_kernel(&self) {
+        let vcps = self.vcps.values().map(|vcp| &*vcp.device.vcp);
+        self.precautions.kernel_device(vcps);
     }
 
     /// What this VCP runs; after a reload that was taken back, what it ran before.

@@ -2,6 +2,7 @@
 
 mod cpu;
 mod export;
+mod host;
 mod recovery;
 mod table;
 mod vcp;
@@ -40,8 +41,11 @@ impl HostConfig {
         let source = Source { path, text };
         let document = source.document()?;
         let root = Table::root(&source, &document);
-        root.only(&["vcp", "export"])?;
+        root.only(&["host", "vcp", "export"])?;
         let mut config = Self::default();
+        if let Some(host) = root.get("host") {
+            config.host = host::read(host)?;
+        }
         if let Some(vcps) = root.get("vcp") {
             for (name, node) in vcps.table()?.entries() {
                 let name = name.parse::<Name>().map_err(|e| node.key_error(e))?;

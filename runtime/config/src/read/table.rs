@@ -128,6 +128,18 @@ impl<'a> Node<'a> {
             .ok_or_else(|| self.error(format!("expected {wanted}, found {}", self.text())))
     }
 
+    /// A whole number in `range`, which may be below 0.
+    pub(super) fn signed_number(&self, range: RangeInclusive<i16>) -> Result<i16, ConfigError> {
+        let wanted = format!("a number from {} to {}", range.start(), range.end());
+        let Some(integer) = self.value.as_integer() else {
+            return Err(self.expected(&wanted));
+        };
+        let number = i16::from_str_radix(integer.as_str(), integer.radix()).ok();
+        number
+            .filter(|number| range.contains(number))
+            .ok_or_else(|| self.error(format!("expected {wanted}, found {}", self.text())))
+    }
+
     /// A number of bytes, as a number or with a unit.
     pub(super) fn size(&self) -> Result<crate::ByteSize, ConfigError> {
         match self.integer() {

@@ -72,6 +72,8 @@ pub(crate) enum Message {
         budget: Budget,
         answer: Sender<Result<(), Refused>>,
     },
+    /// Whether the kernel writes memory back through this thread.
+    IoFlusher(bool),
 }
 
 /// How a channel processor's thread is started.
@@ -214,6 +216,11 @@ impl Berth {
         self.ask(|answer| Message::Budget { id, budget, answer })
     }
 
+    /// Has the thread never wait for writing back when it allocates, or stop that.
+    pub(crate) fn set_io_flusher(&self, on: bool) {
+        self.processor.tell(Message::IoFlusher(on));
+    }
+
     fn ask(
         &self,
         message: impl FnOnce(Sender<Result<(), Refused>>) -> Message,
@@ -222,6 +229,13 @@ impl Berth {
         self.processor.tell(message(answer));
         // One that has ended has nothing to refuse.
         answered.recv().unwrap_or(Ok(()))
+    }
+}
+
+/// See prctl(2), `PR_SET_IO_FLUSHER`.
+fn set_io_flusher(on: bool) {
+    if let Err(error) = rustix::process::configure_io_flusher_behavior(on) {
+        tracing::warn!("a channel processor as I/O flusher: {error}");
     }
 }
 

@@ -97,6 +97,7 @@ impl Work {
                     }
                     let _ = answer.send(changed);
                 }
+                Ok(Message::IoFlusher(on)) => super::set_io_flusher(on),
                 Ok(Message::End) => return false,
                 Err(TryRecvError::Empty) => return true,
                 // It holds a sender itself.

@@ -1,0 +1,182 @@
+//! What was mounted, and how: a directory for each disk in a directory that only root
+//! can enter. It is there from before the first step to after the last, so that what a
+//! killed process left half done can be taken apart too.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// The environment variable that names another directory.
+pub const VARIABLE: &str = "VCP_MOUNT_DIR";
+
+const DEFAULT: &str = "/run/vcp/mount";
+const FILE: &str = "record.json";
+
+/// A disk that was mounted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Of the VCP or export.
+    pub name: String,
+    /// The mount point, without links.
+    pub dir: PathBuf,
+    /// What is mounted.
+    pub device: Device,
+}
+
+/// A block device, and who made it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Device {
+    /// The kernel's own NBD client.
+    Kernel {
+        /// `/dev/nbdX`.
+        path: PathBuf,
+        /// Attached for this mount: detached with it.
+        ours: bool,
+        /// The control socket of its host, where that is not one of the usual.
+        control: Option<PathBuf>,
+    },
+    /// nbdfuse, and a loop device on its file.
+    Fuse {
+        /// `/dev/loopX`; `None` as long as there is none.
+        path: Option<PathBuf>,
+    },
+}
+
+/// The place of one disk's record and files.
+#[derive(Debug)]
+pub struct Slot {
+    name: String,
+    path: PathBuf,
+}
+
+/// `$VCP_MOUNT_DIR`, or `/run/vcp/mount`.
+pub fn directory() -> PathBuf {
+    std::env::var_os(VARIABLE)
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+        .unwrap_or_else(|| PathBuf::from(DEFAULT))
+}
+
+impl Slot {
+    /// The place for a disk that is not mounted: a name of letters, digits, `.`, `_` and
+    /// `-`, as VCPs and exports have.
+    pub fn claim(directory: &Path, name: &str) -> Result<Self, Error> {
+        let mut private = DirBuilder::new();
+        private.mode(0o700);
+        let parent = private.recursive(true).create(directory);
+        parent.map_err(Error::at(directory.display()))?;
+        let slot = Self::of(directory, name);
+        match private.recursive(false).create(&slot.path) {
+            Ok(()) => Ok(slot),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(Error::Taken {
+                name: name.to_owned(),
+                why: match slot.read() {
+                    Ok(record) => format!("mounted at {} already", record.dir.display()),
+                    Err(_) => format!("being mounted; if not, remove {}", slot.path.display()),
+                },
+            }),
+            Err(error) => Err(Error::at(slot.path.display())(error)),
+        }
+    }
+
+    fn of(directory: &Path, name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            path: directory.join(name),
+        }
+    }
+
+    /// The one whose name or mount point this is.
+    pub fn find(directory: &Path, what: &str) -> Result<Option<(Self, Record)>, Error> {
+        let entries = match fs::read_dir(directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            entries => entries.map_err(Error::at(directory.display()))?,
+        };
+        let dir = resolved(Path::new(what));
+        for entry in entries {
+            let entry = entry.map_err(Error::at(directory.display()))?;
+            let slot = Self::of(directory, &entry.file_name().to_string_lossy());
+            // One that is just being made has none yet.
+            let Ok(record) = slot.read() else { continue };
+            if slot.name == what || dir.as_deref() == Some(&record.dir) {
+                return Ok(Some((slot, record)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// A file or directory in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Keeps the record, in the place of one before.
+    pub fn write(&self, record: &Record) -> Result<(), Error> {
+        let text = serde_json::to_vec(record).expect("paths, names and flags");
+        let draft = self.file("record.new");
+        fs::write(&draft, text)
+            .and_then(|()| fs::rename(&draft, self.file(FILE)))
+            .map_err(Error::at(draft.display()))
+    }
+
+    fn read(&self) -> Result<Record, Error> {
+        let path = self.file(FILE);
+        fs::read(&path)
+            .and_then(|text| Ok(serde_json::from_slice(&text)?))
+            .map_err(Error::at(path.display()))
+    }
+
+    /// Gives the place free.
+    pub fn remove(self) -> Result<(), Error> {
+        fs::remove_dir_all(&self.path).map_err(Error::at(self.path.display()))
+    }
+}
+
+/// The path without links in its parents. The last part is not looked at: it may be
+/// the root of a file system that does not answer any more.
+pub fn resolved(path: &Path) -> Option<PathBuf> {
+    let path = std::path::absolute(path).ok()?;
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) => Some(fs::canonicalize(parent).ok()?.join(name)),
+        _ => Some(path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn found_by_name_and_by_directory() {
+        let scratch = tempfile::tempdir().unwrap();
+        let directory = scratch.path().join("mounts");
+        assert!(Slot::find(&directory, "disk").unwrap().is_none());
+        let slot = Slot::claim(&directory, "disk").unwrap();
+        let being_made = Slot::claim(&directory, "disk").unwrap_err().to_string();
+        assert!(being_made.contains("being mounted"), "{being_made}");
+        let real = fs::canonicalize(scratch.path()).unwrap();
+        let record = Record {
+            name: "disk".into(),
+            dir: real.join("mnt"),
+            device: Device::Fuse { path: None },
+        };
+        slot.write(&record).unwrap();
+        let taken = Slot::claim(&directory, "disk").unwrap_err().to_string();
+        assert!(taken.contains("mounted at"), "{taken}");
+        std::os::unix::fs::symlink(&real, real.join("link")).unwrap();
+        let linked = real.join("link/mnt");
+        for what in ["disk", linked.to_str().unwrap()] {
+            let (_, found) = Slot::find(&directory, what).unwrap().unwrap();
+            assert_eq!(found, record);
+        }
+        assert!(Slot::find(&directory, "dis").unwrap().is_none());
+        slot.remove().unwrap();
+        assert!(Slot::find(&directory, "disk").unwrap().is_none());
+    }
+}
