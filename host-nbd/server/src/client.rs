@@ -21,6 +21,7 @@
 mod flight;
 mod inbox;
 mod outbox;
+mod park;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -29,12 +30,13 @@ use tokio::sync::OwnedSemaphorePermit;
 use vcp_nbd_proto::wire::{MAX_PAYLOAD, cmd};
 use vcp_nbd_proto::{Refusal, Request, Session, Verdict, reply};
 use vcp_queue::{
-    Answer, Client, ClientError, ClientRequest, Flushed, Modifiers, Operation, Submit,
+    Answer, Client, ClientError, ClientRequest, Flushed, Modifiers, Operation, Parked, Submit,
 };
 
 use flight::{Flight, Pending};
 use inbox::{Inbox, Received};
 use outbox::Outbox;
+pub use park::ResumeError;
 
 /// Bytes of replies, under way and unsent, that a client may have due before no
 /// more of its requests are taken. A single larger reply is taken when alone.
@@ -107,6 +109,18 @@ impl NbdClient {
             outbox: Outbox::default(),
             _permit: None,
         })
+    }
+
+    /// The export it is connected to.
+    #[must_use]
+    pub fn export(&self) -> &str {
+        self.session.name()
+    }
+
+    /// What it was told of the export.
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        &self.session
     }
 
     /// Gives up `permit` when the connection ends.
@@ -334,7 +348,7 @@ impl Client for NbdClient {
             }
             self.outbox.flush(self.socket.as_fd())?;
             self.farewell()?;
-            if emptied || budget == 0 {
+            if (emptied || budget == 0) && !self.inbox.carries() {
                 return Ok(false);
             }
             match self.fill()? {
@@ -358,6 +372,10 @@ impl Client for NbdClient {
         } else {
             Flushed::Pending
         })
+    }
+
+    fn park(self: Box<Self>, unanswered: Vec<ClientRequest>) -> Option<Parked> {
+        self.parted(unanswered)
     }
 }
 

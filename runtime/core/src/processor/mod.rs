@@ -31,6 +31,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::ThreadId;
 
 use rustix::event::{EventfdFlags, eventfd};
+use tokio::sync::oneshot;
 use vcp_sched::{Budget, Id, Refused};
 use vcp_topology::affinity;
 use vcp_topology::cgroup::{Hierarchies, Limits, Who};
@@ -72,6 +73,8 @@ pub(crate) enum Message {
         budget: Budget,
         answer: Sender<Result<(), Refused>>,
     },
+    /// Say that it turns.
+    Ping(oneshot::Sender<()>),
 }
 
 /// How a channel processor's thread is started.
@@ -212,6 +215,11 @@ impl Berth {
     pub(crate) fn set_budget(&self, budget: Budget) -> Result<(), Refused> {
         let id = self.id;
         self.ask(|answer| Message::Budget { id, budget, answer })
+    }
+
+    /// Has the thread answer as soon as it looks.
+    pub(crate) fn ping(&self, answer: oneshot::Sender<()>) {
+        self.processor.tell(Message::Ping(answer));
     }
 
     fn ask(

@@ -97,6 +97,8 @@ impl Work {
                     }
                     let _ = answer.send(changed);
                 }
+                // Who does not wait for it any more has no use for it.
+                Ok(Message::Ping(answer)) => _ = answer.send(()),
                 Ok(Message::End) => return false,
                 Err(TryRecvError::Empty) => return true,
                 // It holds a sender itself.
