@@ -16,6 +16,8 @@ pub mod address;
 mod budget;
 mod change;
 mod check;
+
+mod difference;
 mod dump;
 mod error;
 mod model;
@@ -30,6 +32,7 @@ pub mod value;
 pub use address::{DiscoveryUri, IscsiUri, Login, NbdAddress, Portal, PortalHost, UriError};
 pub use budget::{Cgroup, Cpu, Fifo, Limit, Slack};
 pub use change::{Change, ChangeError};
+pub use difference::{Difference, VcpDifference};
 pub use error::{ConfigError, Invalid, Place};
 pub use model::{DirectoryGrant, Export, HostConfig, Module, Name, Vcp};
 pub use net::{InterfaceAddress, LinkKind, Mac, Net, Offload};
