@@ -126,6 +126,12 @@ impl Session {
         self.size
     }
 
+    /// Whether the client was told not to write.
+    #[must_use]
+    pub fn read_only(&self) -> bool {
+        self.read_only
+    }
+
     /// The alignment that the client keeps to, in bytes.
     #[must_use]
     pub fn minimum(&self) -> u32 {

@@ -16,7 +16,7 @@ use crate::link::Pipes;
 use crate::watch::{self, Watched};
 
 /// How long the answers to requests may take that were made before the end.
-const LAST_ANSWERS: Duration = Duration::from_secs(1);
+pub(crate) const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(arguments: RunArguments) -> Result<ExitCode> {
     let config = configuration(&arguments)?;
@@ -71,7 +71,7 @@ async fn serve(
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
     let host = Host::start(config, &mut Pipes::default()).await?;
-    let socket = control::open(arguments.control.as_deref(), host.control())?;
+    let socket = control::open(arguments.control.as_deref(), host.control(), None)?;
     if let Some(address) = &arguments.metrics {
         metrics(address, host.control()).await?;
     }
@@ -104,7 +104,7 @@ async fn serve(
 }
 
 /// Serves metrics until the host ends.
-async fn metrics(address: &str, control: &Arc<control::Control>) -> Result<()> {
+pub(crate) async fn metrics(address: &str, control: &Arc<control::Control>) -> Result<()> {
     let parsed = vcp_meter::http::address(address);
     let parsed = parsed.map_err(|error| Usage(format!("--metrics: {error}")))?;
     let listener = tokio::net::TcpListener::bind(parsed).await;

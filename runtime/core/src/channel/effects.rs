@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use vcp_queue::{Data, Finished, Geometry, Loan, Status};
+use vcp_queue::{Data, Finished, Geometry, Loan};
 
 use super::convert::status_of;
 use super::stop::Leave;
