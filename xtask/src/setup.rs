@@ -27,6 +27,8 @@ const PACKAGES: &[&str] = &[
     "tshark",
     "strace",
     "linux-perf",
+    "systemd",
+    "python3",
 ];
 
 const WASM_TARGET: &str = "wasm32-wasip2";

@@ -5,6 +5,7 @@ mod prepare;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::BorrowedFd;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -299,18 +300,26 @@ impl Host {
             .find_map(|served| served.exports.open(name))
     }
 
-    /// The sockets that are listened on, with their addresses; not private ones.
+    /// The sockets that are listened on, with their addresses; neither private ones
+    /// nor those of socket units.
     pub(crate) fn listening(&self) -> impl Iterator<Item = (&String, BorrowedFd<'_>)> {
         let private = self.sockets.as_ref().map(tempfile::TempDir::path);
         let servers = self.servers.iter().filter(move |(_, served)| {
-            let private = |path: &std::path::PathBuf| private.is_some_and(|p| path.starts_with(p));
-            !matches!(served.server.address(), Address::Unix(path) if private(path))
+            let private = |path: &Path| private.is_some_and(|p| path.starts_with(p));
+            let address = served.server.address();
+            let private = matches!(address, Address::Unix(path) if private(path));
+            !private && !self.passed.is_of_unit(address)
         });
         servers.map(|(address, served)| (address, served.server.socket()))
     }
 
-    /// Sockets that were passed and that nobody has wanted yet.
-    pub(crate) fn passed(&mut self) -> &mut Sockets {
+    /// Sockets that were passed.
+    pub(crate) fn passed(&self) -> &Sockets {
+        &self.passed
+    }
+
+    /// The same, to take what is there.
+    pub(crate) fn passed_mut(&mut self) -> &mut Sockets {
         &mut self.passed
     }
 

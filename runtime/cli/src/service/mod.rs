@@ -115,7 +115,7 @@ async fn serve(
         kept: BTreeSet::new(),
     };
     log(&service.configure(config).await);
-    let passed = service.host.passed().control();
+    let passed = service.host.passed_mut().control();
     let control = service.host.control();
     let socket = control::open(arguments.control.as_deref(), control, passed)?;
     if let Some(address) = &arguments.metrics {
@@ -124,7 +124,7 @@ async fn serve(
     if let Some(limit) = sd_notify::watchdog_enabled() {
         tokio::spawn(watchdog::watch(manager, Arc::clone(control), limit));
     }
-    service.host.passed().close(manager);
+    service.host.passed_mut().close(manager);
     service.keep_sockets();
     resume::resume(&service.host, connections);
     let running = async {
@@ -228,7 +228,7 @@ impl Service {
         let mut kept = BTreeSet::new();
         for (address, socket) in self.host.listening() {
             let name = passed::name_of(address);
-            if !self.kept.contains(&name) {
+            if !self.kept.contains(&name) && !self.host.passed().is_kept(&name) {
                 self.manager.store(&name, &[socket]);
             }
             kept.insert(name);

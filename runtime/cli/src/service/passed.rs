@@ -25,7 +25,14 @@ const CONTROL: &str = "control";
 
 /// Sockets that somebody listens on already.
 #[derive(Debug, Default)]
-pub(crate) struct Sockets(Vec<Socket>);
+pub(crate) struct Sockets {
+    /// Those that nobody has wanted yet.
+    waiting: Vec<Socket>,
+    /// Where those listen that have been taken and are a socket unit's.
+    of_units: Vec<Address>,
+    /// The names of those that have been taken and are kept by the manager already.
+    kept: Vec<String>,
+}
 
 #[derive(Debug)]
 struct Socket {
@@ -52,7 +59,7 @@ pub(crate) fn take() -> Result<(Sockets, Vec<Connection>)> {
             continue;
         }
         match Server::address_of(descriptor.as_fd()) {
-            Ok(address) => sockets.0.push(Socket {
+            Ok(address) => sockets.waiting.push(Socket {
                 name,
                 address,
                 socket: descriptor,
@@ -124,13 +131,31 @@ pub(crate) fn name_of(address: &str) -> String {
 impl Sockets {
     /// The one that listens there.
     pub(crate) fn take(&mut self, address: &Address) -> Option<OwnedFd> {
-        let at = self.0.iter().position(|s| same(&s.address, address))?;
-        Some(self.0.swap_remove(at).socket)
+        let at = self
+            .waiting
+            .iter()
+            .position(|s| same(&s.address, address))?;
+        let taken = self.waiting.swap_remove(at);
+        match taken.name.starts_with(LISTENING) {
+            true => self.kept.push(taken.name),
+            false => self.of_units.push(address.clone()),
+        }
+        Some(taken.socket)
+    }
+
+    /// Whether the socket there will be passed to the next process in any case.
+    pub(crate) fn is_of_unit(&self, address: &Address) -> bool {
+        self.of_units.contains(address)
+    }
+
+    /// Whether the manager keeps one of this name since an earlier process.
+    pub(crate) fn is_kept(&self, name: &str) -> bool {
+        self.kept.iter().any(|kept| kept == name)
     }
 
     /// Where the one of this name listens; it stays to be taken.
     pub(crate) fn named(&self, name: &str) -> Option<NbdAddress> {
-        let socket = self.0.iter().find(|socket| socket.name == name)?;
+        let socket = self.waiting.iter().find(|s| s.name == name)?;
         Some(match &socket.address {
             Address::Unix(path) => NbdAddress::Unix(path.clone()),
             Address::Tcp { host, port } => NbdAddress::Tcp {
@@ -142,13 +167,13 @@ impl Sockets {
 
     /// The control socket.
     pub(crate) fn control(&mut self) -> Option<OwnedFd> {
-        let at = self.0.iter().position(|s| s.name == CONTROL)?;
-        Some(self.0.swap_remove(at).socket)
+        let at = self.waiting.iter().position(|s| s.name == CONTROL)?;
+        Some(self.waiting.swap_remove(at).socket)
     }
 
     /// Closes those that nobody wants, and says which.
     pub(crate) fn close(&mut self, manager: Manager) {
-        for Socket { name, address, .. } in self.0.drain(..) {
+        for Socket { name, address, .. } in self.waiting.drain(..) {
             if name.starts_with(LISTENING) {
                 manager.forget(&name);
             }

@@ -18,16 +18,16 @@ impl Service {
             self.stamps.remove(name.as_str());
             outcome.done.push(format!("VCP {name}: stopped"));
         }
-        for name in new.vcps.keys() {
-            if !self.host.runs(name.as_str()) {
-                self.launch(name, &new, &mut outcome);
-            }
+        let idle = |name: &&Name| !self.host.runs(name.as_str());
+        let launched: Vec<&Name> = new.vcps.keys().filter(idle).collect();
+        for name in &launched {
+            self.launch(name, &new, &mut outcome);
         }
         for change in &difference.changed {
-            if difference.added.contains(&change.name) {
-                continue;
+            // What has just been started is as it is configured.
+            if !launched.contains(&&change.name) {
+                self.change(change, &mut now, &mut outcome).await;
             }
-            self.change(change, &mut now, &mut outcome).await;
         }
         self.reload_files(&difference, &new, &mut outcome).await;
         self.limit(&difference, &new, &mut outcome);
