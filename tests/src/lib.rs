@@ -19,6 +19,7 @@
 //! | [`vcp`] | the program under test |
 //! | [`user`] | somebody who runs it and asks it, with a directory of their own |
 //! | [`host`] | the same from a configuration file, and asking it |
+//! | [`manager`] | a service manager that runs it and keeps its descriptors |
 //! | [`peer`] | qemu-nbd's libiscsi and nbdkit in its place, for comparison |
 //! | [`image`] | disk images with random and zero runs |
 //! | [`load`] | fio verifying beside the test |
@@ -32,6 +33,7 @@ pub mod host;
 pub mod image;
 pub mod lab;
 pub mod load;
+pub mod manager;
 pub mod mounted;
 pub mod need;
 pub mod peer;

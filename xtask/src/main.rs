@@ -6,6 +6,7 @@
 mod bench;
 mod build;
 mod check;
+mod deb;
 mod demo;
 mod faults;
 mod fuzz;
@@ -22,6 +23,7 @@ usage: cargo xtask COMMAND
 
   setup [--check]              install what tests and demo need; --check only says what is missing
   build [--dev]                guests and host, in release
+  deb                          the Debian package, in target/debian
   demo [ARG…]                  build, then `vcp demo ARG…`
   test [--quick] [--only light|host|e2e] [FILTER]
                                unit tests, then the end-to-end tests against real peers
@@ -68,6 +70,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
     match command.as_str() {
         "setup" => setup::command(rest),
         "build" => build::command(rest),
+        "deb" => deb::command(rest),
         "demo" => demo::command(rest),
         "test" => test::command(rest),
         "check" => check::command(rest),

@@ -34,6 +34,8 @@ const PACKAGES: &[&str] = &[
     "tshark",
     "strace",
     "linux-perf",
+    "systemd",
+    "python3",
 ];
 
 const WASM_TARGET: &str = "wasm32-wasip2";

@@ -2,13 +2,15 @@
 //! "Structured reply chunk message"). Appends to the caller's buffer; the data of
 //! a read is not copied, the caller sends it right after the header made here.
 
+use serde::{Deserialize, Serialize};
+
 use crate::errno::Errno;
 use crate::wire::{
     BASE_ALLOCATION_ID, MAX_STRING, SIMPLE_REPLY_MAGIC, STRUCTURED_REPLY_MAGIC, chunk,
 };
 
 /// Which replies a session uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Style {
     /// Simple replies only.
     Simple,

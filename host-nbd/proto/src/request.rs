@@ -42,6 +42,19 @@ impl Request {
         })
     }
 
+    /// The header as it is on the wire.
+    #[must_use]
+    pub fn encode(&self) -> [u8; Self::SIZE] {
+        let mut bytes = [0; Self::SIZE];
+        bytes[..4].copy_from_slice(&REQUEST_MAGIC.to_be_bytes());
+        bytes[4..6].copy_from_slice(&self.flags.to_be_bytes());
+        bytes[6..8].copy_from_slice(&self.kind.to_be_bytes());
+        bytes[8..16].copy_from_slice(&self.cookie.to_be_bytes());
+        bytes[16..24].copy_from_slice(&self.offset.to_be_bytes());
+        bytes[24..].copy_from_slice(&self.length.to_be_bytes());
+        bytes
+    }
+
     /// Bytes of payload that follow the header, whatever becomes of the request.
     #[must_use]
     pub fn payload(&self) -> u32 {
@@ -78,6 +91,7 @@ mod tests {
         assert_eq!(request.offset, 0x1011_1213_1415_1617);
         assert_eq!(request.length, 0x1819_1a1b);
         assert_eq!(request.payload(), 0);
+        assert_eq!(request.encode(), bytes);
         assert_eq!(
             Request {
                 kind: cmd::WRITE,

@@ -1,6 +1,7 @@
 //! What client and server agreed on, and the rules that follow from it for each
 //! request of the transmission phase ("Request types", "Size constraints").
 
+use serde::{Deserialize, Serialize};
 use vcp_queue::{Modifiers, Operation};
 
 use crate::errno::Errno;
@@ -9,8 +10,10 @@ use crate::reply::Style;
 use crate::request::Request;
 use crate::wire::{MAX_PAYLOAD, cmd, cmd_flag};
 
-/// A connection's agreement, made by [`Negotiation`](crate::Negotiation).
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A connection's agreement, made by [`Negotiation`](crate::Negotiation). It can be
+/// written down for another process that goes on with the connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Terms")]
 pub struct Session {
     name: String,
     size: u64,
@@ -20,6 +23,46 @@ pub struct Session {
     minimum: u32,
     style: Style,
     allocation: bool,
+}
+
+/// A session as it was written down, not looked at yet.
+#[derive(Deserialize)]
+struct Terms {
+    name: String,
+    size: u64,
+    read_only: bool,
+    trim: bool,
+    minimum: u32,
+    style: Style,
+    allocation: bool,
+}
+
+impl TryFrom<Terms> for Session {
+    type Error = &'static str;
+
+    fn try_from(terms: Terms) -> Result<Self, Self::Error> {
+        let Terms {
+            name,
+            size,
+            read_only,
+            trim,
+            minimum,
+            style,
+            allocation,
+        } = terms;
+        if !minimum.is_power_of_two() || minimum > 1 << 16 || size > i64::MAX as u64 {
+            return Err("no terms that a client could have been told");
+        }
+        Ok(Self {
+            name,
+            size,
+            read_only,
+            trim,
+            minimum,
+            style,
+            allocation,
+        })
+    }
 }
 
 /// What to do with a request.
@@ -89,6 +132,18 @@ impl Session {
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Whether the client was told not to write.
+    #[must_use]
+    pub fn read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// The alignment that the client keeps to, in bytes.
+    #[must_use]
+    pub fn minimum(&self) -> u32 {
+        self.minimum
     }
 
     /// Which replies to send.

@@ -21,6 +21,7 @@
 mod flight;
 mod inbox;
 mod outbox;
+mod park;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -29,12 +30,14 @@ use tokio::sync::OwnedSemaphorePermit;
 use vcp_nbd_proto::wire::{MAX_PAYLOAD, cmd};
 use vcp_nbd_proto::{Refusal, Request, Session, Verdict, reply};
 use vcp_queue::{
-    Answer, Client, ClientError, ClientRequest, Flushed, Modifiers, Operation, Status, Submit,
+    Answer, Client, ClientError, ClientRequest, Flushed, Modifiers, Operation, Parked, Status,
+    Submit,
 };
 
 use flight::{Flight, Pending};
 use inbox::{Inbox, Received};
 use outbox::Outbox;
+pub use park::ResumeError;
 
 /// Bytes of replies, under way and unsent, that a client may have due before no
 /// more of its requests are taken. A single larger reply is taken when alone.
@@ -112,12 +115,24 @@ impl NbdClient {
     }
 
     /// For a peer that holds on to its requests until it is given another
-    /// connection. `ended` is told when this one has been shut down, and whether the peer took its leave. A device that shuts down does
-    /// not fail the peer's requests: the connection ends instead.
+    /// connection. `ended` is told when this one has been shut
+    /// down, and whether the peer took its leave. A device that shuts down does not fail the peer's requests: the connection ends instead.
     #[must_use]
     pub fn lasting(mut self, ended: impl FnOnce(bool) + Send + 'static) -> Self {
         self.lasting = Some(Lasting(Box::new(ended)));
         self
+    }
+
+    /// The export it is connected to.
+    #[must_use]
+    pub fn export(&self) -> &str {
+        self.session.name()
+    }
+
+    /// What it was told of the export.
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        &self.session
     }
 
     /// Gives up `permit` when the connection ends.
@@ -345,7 +360,7 @@ impl Client for NbdClient {
             }
             self.outbox.flush(self.socket.as_fd())?;
             self.farewell()?;
-            if emptied || budget == 0 {
+            if (emptied || budget == 0) && !self.inbox.carries() {
                 return Ok(false);
             }
             match self.fill()? {
@@ -376,6 +391,10 @@ impl Client for NbdClient {
         } else {
             Flushed::Pending
         })
+    }
+
+    fn park(self: Box<Self>, unanswered: Vec<ClientRequest>) -> Option<Parked> {
+        self.parted(unanswered)
     }
 }
 

@@ -15,6 +15,6 @@ mod negotiate;
 pub mod server;
 
 pub use address::Address;
-pub use client::NbdClient;
+pub use client::{NbdClient, ResumeError};
 pub use exports::{Export, Exports};
 pub use server::{Server, ServerError, ServerOptions};

@@ -2,7 +2,7 @@
 //! them.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -19,9 +19,31 @@ use crate::server::ServerError;
 const BACKLOG: i32 = 128;
 
 /// A bound socket.
+#[derive(Debug)]
 pub(crate) enum Listener {
     Unix(UnixListener),
     Tcp(TcpListener),
+}
+
+/// Where a socket listens; an error of one that does not.
+pub(crate) fn address_of(socket: BorrowedFd<'_>) -> io::Result<Address> {
+    use rustix::net::sockopt;
+    if !sockopt::socket_acceptconn(socket)? {
+        return Err(io::Error::other("not a socket that listens"));
+    }
+    let family = sockopt::socket_domain(socket)?;
+    let socket = socket.try_clone_to_owned()?;
+    if family == AddressFamily::UNIX {
+        let bound = std::os::unix::net::UnixListener::from(socket).local_addr()?;
+        let path = bound.as_pathname();
+        let path = path.ok_or_else(|| io::Error::other("a unix socket without a path"))?;
+        return Ok(Address::Unix(path.to_owned()));
+    }
+    let bound = std::net::TcpListener::from(socket).local_addr()?;
+    Ok(Address::Tcp {
+        host: bound.ip().to_string(),
+        port: bound.port(),
+    })
 }
 
 /// An accepted connection.
@@ -55,6 +77,26 @@ impl Listener {
                 };
                 Ok((Self::Tcp(listener), actual, None))
             }
+        }
+    }
+
+    /// Takes over a socket that somebody else bound and listens on, and says where
+    /// that is.
+    pub(crate) fn of(socket: OwnedFd) -> io::Result<(Self, Address)> {
+        let address = address_of(socket.as_fd())?;
+        rustix::io::ioctl_fionbio(&socket, true)?;
+        let listener = match address {
+            Address::Unix(_) => Self::Unix(UnixListener::from_std(socket.into())?),
+            Address::Tcp { .. } => Self::Tcp(TcpListener::from_std(socket.into())?),
+        };
+        Ok((listener, address))
+    }
+
+    /// Its descriptor.
+    pub(crate) fn socket(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Unix(listener) => listener.as_fd(),
+            Self::Tcp(listener) => listener.as_fd(),
         }
     }
 
@@ -163,6 +205,11 @@ impl SocketFile {
             path: path.to_owned(),
             id: (meta.dev(), meta.ino()),
         })
+    }
+
+    /// Leaves the file to whoever has the socket from now on.
+    pub(crate) fn leave(mut self) {
+        self.path = PathBuf::new();
     }
 
     fn is_ours(&self) -> bool {

@@ -4,19 +4,20 @@
 //! channel processor, and the server only remembers that it exists.
 
 use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
 use crate::address::Address;
 use crate::client::NbdClient;
 use crate::exports::Exports;
-use crate::listen::{Listener, SocketFile, Stream};
+use crate::listen::{Listener, SocketFile, Stream, address_of};
 use crate::negotiate::{NegotiationError, negotiate};
 
 /// Why a server cannot listen.
@@ -79,8 +80,10 @@ impl Default for ServerOptions {
 #[derive(Debug)]
 pub struct Server {
     address: Address,
-    acceptor: AbortHandle,
-    _file: Option<SocketFile>,
+    listener: Arc<Listener>,
+    acceptor: JoinHandle<()>,
+    finishing: watch::Sender<bool>,
+    file: Option<SocketFile>,
 }
 
 impl Server {
@@ -92,12 +95,61 @@ impl Server {
         options: ServerOptions,
     ) -> Result<Self, ServerError> {
         let (listener, address, file) = Listener::bind(address, options.socket_mode).await?;
-        let task = tokio::spawn(accept(listener, exports, Arc::new(options)));
-        Ok(Self {
+        Ok(Self::serving(listener, address, file, exports, options))
+    }
+
+    /// The same on a socket that somebody else bound and listens on; whose the file
+    /// of a unix socket is, too.
+    pub fn on(
+        socket: OwnedFd,
+        exports: Arc<dyn Exports>,
+        options: ServerOptions,
+    ) -> io::Result<Self> {
+        let (listener, address) = Listener::of(socket)?;
+        Ok(Self::serving(listener, address, None, exports, options))
+    }
+
+    fn serving(
+        listener: Listener,
+        address: Address,
+        file: Option<SocketFile>,
+        exports: Arc<dyn Exports>,
+        options: ServerOptions,
+    ) -> Self {
+        let listener = Arc::new(listener);
+        let (finishing, finish) = watch::channel(false);
+        let options = Arc::new(options);
+        let task = accept(Arc::clone(&listener), exports, options, finish);
+        Self {
             address,
-            acceptor: task.abort_handle(),
-            _file: file,
-        })
+            listener,
+            acceptor: tokio::spawn(task),
+            finishing,
+            file,
+        }
+    }
+
+    /// Where the socket `socket` listens.
+    pub fn address_of(socket: BorrowedFd<'_>) -> io::Result<Address> {
+        address_of(socket)
+    }
+
+    /// The listening socket, for whoever keeps it while there is no server.
+    #[must_use]
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.listener.socket()
+    }
+
+    /// Accepts no more, and lets those that are negotiating come to an end of it,
+    /// within `patience`. Who connects now waits for the next server on the socket;
+    /// its file stays.
+    pub async fn retire(mut self, patience: Duration) {
+        self.finishing.send_replace(true);
+        // Those that take longer are dropped, as by a server that ends.
+        let _ = timeout(patience, &mut self.acceptor).await;
+        if let Some(file) = self.file.take() {
+            file.leave();
+        }
     }
 
     /// Where it listens; with the port that the kernel chose if that was asked.
@@ -119,13 +171,22 @@ impl Drop for Server {
     }
 }
 
-/// Accepts for ever. The negotiations under way end with it.
-async fn accept(listener: Listener, exports: Arc<dyn Exports>, options: Arc<ServerOptions>) {
+/// Accepts until it is to finish. The negotiations under way end with it.
+async fn accept(
+    listener: Arc<Listener>,
+    exports: Arc<dyn Exports>,
+    options: Arc<ServerOptions>,
+    mut finish: watch::Receiver<bool>,
+) {
     let permits = Arc::new(Semaphore::new(options.max_connections));
     let mut negotiations = JoinSet::new();
     loop {
         while negotiations.try_join_next().is_some() {}
-        let (stream, peer) = match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = finish.wait_for(|finish| *finish) => break,
+        };
+        let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Most likely out of descriptors; others may be closed soon.
@@ -150,6 +211,7 @@ async fn accept(listener: Listener, exports: Arc<dyn Exports>, options: Arc<Serv
             permit,
         ));
     }
+    while negotiations.join_next().await.is_some() {}
 }
 
 /// Negotiates with one client and hands it over.

@@ -19,6 +19,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run VCPs and serve their devices until told to stop
     Run(Box<RunArguments>),
+    /// Run what this machine is configured to, as a service
+    Host(ServiceArguments),
     /// Show the whole path at work: an iSCSI disk in memory, through a VCP, out as NBD
     Demo(DemoArguments),
     /// List the targets of an iSCSI portal
@@ -169,6 +171,30 @@ impl RunArguments {
     }
 }
 
+/// `vcp host`.
+#[derive(Args)]
+pub(crate) struct ServiceArguments {
+    /// The configuration; every *.toml in conf.d beside it belongs to it
+    #[arg(long, value_name = "FILE", default_value = "/etc/vcp/host.toml")]
+    pub(crate) config: PathBuf,
+    /// Serve metrics for Prometheus here: tcp:127.0.0.1:PORT
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) metrics: Option<String>,
+    /// Where `vcp ps` and the like reach this process: a socket's path, or "none"
+    #[arg(long, value_name = "PATH|none")]
+    pub(crate) control: Option<PathBuf>,
+    /// Print the configuration as it was understood, and exit
+    #[arg(long)]
+    pub(crate) dump_config: bool,
+}
+
+impl ServiceArguments {
+    /// The configuration file, and the directory of those that belong to it.
+    pub(crate) fn files(&self) -> (PathBuf, PathBuf) {
+        (self.config.clone(), self.config.with_file_name("conf.d"))
+    }
+}
+
 /// `vcp demo`.
 #[derive(Args)]
 pub(crate) struct DemoArguments {
@@ -268,11 +294,17 @@ pub(crate) struct LogsArguments {
 /// `vcp reload`.
 #[derive(Args)]
 pub(crate) struct ReloadArguments {
-    #[command(flatten)]
-    pub(crate) target: TargetArguments,
+    /// A running VCP; PID/NAME where several hosts have one of this name
+    #[arg(value_name = "NAME", required_unless_present = "all")]
+    pub(crate) vcp: Option<vcp_control::Address>,
     /// A component's file, or a built-in module; without it what it runs is read again
     #[arg(value_name = "MODULE")]
     pub(crate) module: Option<String>,
+    /// Have a host that runs as a service read its configuration again
+    #[arg(long, conflicts_with_all = ["vcp", "module"])]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) host: HostArguments,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -1,7 +1,7 @@
 //! The exports of this host as the NBD server sees them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::watch;
 use vcp_core::{Limit, Vcp};
@@ -37,17 +37,37 @@ pub(crate) struct Export {
     pub(crate) limit: Arc<Limit>,
 }
 
-/// The exports that share one address.
+/// A table of exports, by name.
+pub(crate) type Table = BTreeMap<String, Arc<Export>>;
+
+/// The exports that share one address now.
 #[derive(Default)]
-pub(crate) struct Exports(pub(crate) BTreeMap<String, Arc<Export>>);
+pub(crate) struct Exports(RwLock<Table>);
+
+impl Exports {
+    /// From now on it is these. Clients that are connected stay.
+    pub(crate) fn replace(&self, table: Table) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = table;
+    }
+
+    /// What it is now. What is behind the lock is whole after any panic: it is only
+    /// ever replaced.
+    fn read<T>(&self, look: impl FnOnce(&Table) -> T) -> T {
+        look(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.read(|table| table.keys().cloned().collect())
+    }
+}
 
 impl vcp_nbd::Exports for Exports {
     fn list(&self) -> Vec<String> {
-        self.0.keys().cloned().collect()
+        self.names()
     }
 
     fn open(&self, name: &str) -> Option<Arc<dyn vcp_nbd::Export>> {
-        let export = Arc::clone(self.0.get(name)?);
+        let export = self.read(|table| table.get(name).cloned())?;
         Some(export)
     }
 }

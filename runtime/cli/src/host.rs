@@ -1,28 +1,35 @@
 //! A host: the VCPs of a configuration, running, and the servers of their
 //! exports.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::path::PathBuf;
+mod prepare;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::BorrowedFd;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use tokio::sync::{mpsc, watch};
-use vcp_config::{HostConfig, LinkKind, NbdAddress, RestartPolicy};
+use tokio::task::JoinSet;
+use vcp_config::{HostConfig, HostOptions, Name, NbdAddress};
 use vcp_control::report;
-use vcp_core::{
-    Cache, DirectoryGrant, Engine, Limit, Network, ReloadSettings, ReportSettings, RestartSettings,
-    Settings, Vcp, WatchdogSettings,
-};
+use vcp_core::{Cache, Engine, Limit, Settings, Vcp};
 use vcp_nbd::{Address, Server, ServerOptions};
+use vcp_queue::Parked;
 
-use crate::attach::Attachments;
-use crate::control::{Control, Controlled};
-use crate::exports::{Device, Export, Exports, State};
+use crate::attach::{Attachments, Kept};
+use crate::control::{Control, Controlled, Reconfigure, Vcps};
+use crate::exports::{Device, Export, Exports, State, Table};
 use crate::follow::follow;
 use crate::reclaim::Precautions;
-use crate::{budget, link, module};
+use crate::service::Sockets;
+use crate::{budget, link};
+pub(crate) use prepare::network;
+use prepare::{prepare, private_sockets};
+
+/// How long those who are negotiating may take when the host is going to end.
+const NEGOTIATIONS: Duration = Duration::from_secs(1);
 
 /// How long VCPs may take to take their leave before the process ends anyway.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
@@ -32,16 +39,71 @@ type Limits = BTreeMap<String, Arc<Limit>>;
 
 /// Everything that runs.
 pub(crate) struct Host {
+    engine: Engine,
+    cache: Cache,
+    /// What runs, as it was configured.
+    config: HostConfig,
+    /// The CPUs of each VCP, by name; none: any.
+    places: BTreeMap<String, Vec<usize>>,
     devices: BTreeMap<String, Device>,
-    servers: Vec<(Server, Vec<String>)>,
+    limits: Limits,
+    /// By address.
+    servers: BTreeMap<String, Served>,
     control: Arc<Control>,
     attachments: Arc<Attachments>,
+    ended: mpsc::UnboundedSender<String>,
     stopped: mpsc::UnboundedReceiver<String>,
+    /// Sockets that others made for it.
+    passed: Sockets,
     /// Holds the sockets of exports that were given no address.
-    _sockets: Option<tempfile::TempDir>,
+    sockets: Option<tempfile::TempDir>,
+}
+
+/// A server and what it serves.
+struct Served {
+    server: Server,
+    exports: Arc<Exports>,
 }
 
 impl Host {
+    /// A host without any VCP. `name` is what the kernel knows it by, and `options`
+    /// are of the process: to be called before it has other threads.
+    pub(crate) fn new(
+        name: &str,
+        options: HostOptions,
+        passed: Sockets,
+        reloads: Option<mpsc::Sender<Reconfigure>>,
+    ) -> Result<Self> {
+        // Before there is a thread that would not inherit it.
+        let precautions = Precautions::at_start(options)?;
+        let engine = Engine::new(true)?;
+        let cache = Cache::of_user();
+        let (ended, stopped) = mpsc::unbounded_channel();
+        let attachments = Attachments::new(name);
+        let control = Control::new(
+            engine.clone(),
+            cache.clone(),
+            Arc::clone(&attachments),
+            precautions,
+            reloads,
+        );
+        Ok(Self {
+            engine,
+            cache,
+            config: HostConfig::default(),
+            places: BTreeMap::new(),
+            devices: BTreeMap::new(),
+            limits: Limits::new(),
+            servers: BTreeMap::new(),
+            control: Arc::new(control),
+            attachments,
+            ended,
+            stopped,
+            passed,
+            sockets: None,
+        })
+    }
+
     /// Opens everything the configuration names, starts its VCPs and listens.
     /// Nothing is served before the VCPs say they are ready. `name` is what the
     /// kernel knows the host by.
@@ -50,71 +112,157 @@ impl Host {
         links: &mut link::Pipes,
         name: &str,
     ) -> Result<Self> {
-        // Before there is a thread that would not inherit it.
-        let precautions = Precautions::at_start(config.host)?;
-        let engine = Engine::new(true)?;
-        let cache = Cache::of_user();
-        let (ended, stopped) = mpsc::unbounded_channel();
-        let mut config = config.clone();
-        let sockets = private_sockets(&mut config)?;
-        let places = budget::places(&config)?;
+        let mut host = Self::new(name, config.host, Sockets::default(), None)?;
+        host.places = budget::places(config)?;
         let mut prepared = Vec::new();
+        let config = host.addressed(config)?;
         for (name, vcp) in &config.vcps {
-            let nbd = config
-                .exports
-                .values()
-                .filter(|e| e.vcp == *name)
-                .flat_map(|e| e.nbd.clone());
-            let nbd: Vec<_> = nbd.collect();
-            let place = places.get(name.as_str()).cloned().unwrap_or_default();
-            let settings = prepare(&engine, &cache, name.as_str(), vcp, &nbd, links)?;
-            let settings = Settings {
-                cpu: budget::cpu(&vcp.cpu, place),
-                ..settings
-            };
-            prepared.push((name.to_string(), settings));
+            prepared.push((name, host.prepare(name, vcp, &config, links)?));
         }
-        let limit =
-            |export: &vcp_config::Export| Arc::new(Limit::new(budget::rates(&export.limit)));
-        let limits: Limits = config
-            .exports
-            .iter()
-            .map(|(name, export)| (name.to_string(), limit(export)))
-            .collect();
-        let mut states = BTreeMap::new();
-        let mut devices = BTreeMap::new();
         for (name, settings) in prepared {
-            let started = Vcp::start(&engine, settings);
-            let (vcp, events) = started.with_context(|| format!("VCP {name}"))?;
-            let (state, seen) = watch::channel(State::Starting);
-            let device = Device {
-                vcp: Arc::new(vcp),
-                state: seen,
-            };
-            devices.insert(name.clone(), device);
-            states.insert(name, (events, state));
+            host.board(name, settings)?;
         }
-        let exports = exports(&config, &devices, &limits)?;
-        let servers = listen(&config, &exports).await?;
-        let attachments = Attachments::new(&config, &exports, name);
-        for (name, (events, state)) in states {
-            tokio::spawn(follow(name, events, state, ended.clone()));
+        host.serve(&config).await.into_iter().try_for_each(Err)?;
+        Ok(host)
+    }
+
+    /// Starts one VCP of a configuration; its exports are served with the next
+    /// [`Host::serve`].
+    pub(crate) fn launch(&mut self, name: &Name, config: &HostConfig) -> Result<()> {
+        let vcp = config.vcps.get(name).context("it is not configured")?;
+        let config = self.addressed(config)?;
+        let place = budget::places(&config)?.remove(name.as_str());
+        self.places
+            .insert(name.to_string(), place.unwrap_or_default());
+        let settings = self.prepare(name, vcp, &config, &mut link::Pipes::default())?;
+        self.board(name, settings)
+    }
+
+    /// Has a VCP take its leave; its exports go with the next [`Host::serve`].
+    pub(crate) fn dismiss(&mut self, name: &str) {
+        if let Some(device) = self.devices.remove(name) {
+            device.vcp.stop();
         }
-        let vcps = controlled(&config, &devices, &servers, &limits, &places);
-        Ok(Self {
-            devices,
-            servers,
-            control: Arc::new(Control::new(
-                engine,
-                cache,
-                vcps,
-                Arc::clone(&attachments),
-                precautions,
-            )),
-            attachments,
-            stopped,
-            _sockets: sockets,
+        self.places.remove(name);
+    }
+
+    /// Whether a VCP of this name runs, and has not been stopped.
+    pub(crate) fn runs(&self, name: &str) -> bool {
+        let device = self.devices.get(name);
+        device.is_some_and(|device| *device.state.borrow() != State::Stopped)
+    }
+
+    fn prepare(
+        &self,
+        name: &Name,
+        vcp: &vcp_config::Vcp,
+        config: &HostConfig,
+        links: &mut link::Pipes,
+    ) -> Result<Settings> {
+        let exports = config.exports.values().filter(|e| e.vcp == *name);
+        let nbd: Vec<_> = exports.flat_map(|e| e.nbd.clone()).collect();
+        let place = self.places.get(name.as_str()).cloned().unwrap_or_default();
+        let settings = prepare(&self.engine, &self.cache, name.as_str(), vcp, &nbd, links)?;
+        Ok(Settings {
+            cpu: budget::cpu(&vcp.cpu, place),
+            ..settings
         })
+    }
+
+    fn board(&mut self, name: &Name, settings: Settings) -> Result<()> {
+        let started = Vcp::start(&self.engine, settings);
+        let (vcp, events) = started.with_context(|| format!("VCP {name}"))?;
+        let (state, seen) = watch::channel(State::Starting);
+        let device = Device {
+            vcp: Arc::new(vcp),
+            state: seen,
+        };
+        self.devices.insert(name.to_string(), device);
+        tokio::spawn(follow(name.to_string(), events, state, self.ended.clone()));
+        Ok(())
+    }
+
+    /// Serves the exports of this configuration whose VCPs run, and no others: what
+    /// is served already goes on. What could not be done is returned.
+    pub(crate) async fn serve(&mut self, config: &HostConfig) -> Vec<anyhow::Error> {
+        let config = match self.addressed(config) {
+            Ok(config) => config,
+            Err(error) => return vec![error],
+        };
+        self.config = config;
+        let exports = self.exports();
+        self.attachments.replace(&self.config, &exports);
+        let mut wanted = tables(&self.config, &exports);
+        self.servers
+            .retain(|address, _| wanted.contains_key(address));
+        let mut failed = Vec::new();
+        for (address, served) in &self.servers {
+            let (_, table) = wanted.remove(address).unwrap_or_default();
+            served.exports.replace(table);
+        }
+        for (address, (at, table)) in wanted {
+            let exports = Arc::new(Exports::default());
+            exports.replace(table);
+            match self.listen(&at, &exports).await {
+                Ok(server) => _ = self.servers.insert(address, Served { server, exports }),
+                Err(error) => failed.push(error),
+            }
+        }
+        self.control.replace(self.controlled());
+        failed
+    }
+
+    /// What is served of each VCP that runs.
+    fn exports(&mut self) -> Table {
+        let exports = &self.config.exports;
+        self.limits
+            .retain(|name, _| exports.contains_key(name.as_str()));
+        let mut table = Table::new();
+        for (name, export) in exports {
+            let Some(device) = self.devices.get(export.vcp.as_str()) else {
+                continue;
+            };
+            let new = || Arc::new(Limit::new(budget::rates(&export.limit)));
+            let limit = self.limits.entry(name.to_string()).or_insert_with(new);
+            let served = Export {
+                device: device.clone(),
+                read_only: export.read_only,
+                description: export.description.clone().unwrap_or_default(),
+                limit: Arc::clone(limit),
+            };
+            table.insert(name.to_string(), Arc::new(served));
+        }
+        table
+    }
+
+    async fn listen(&mut self, at: &[NbdAddress], exports: &Arc<Exports>) -> Result<Server> {
+        let address = at.first().cloned().context("an address")?;
+        let address = match address {
+            NbdAddress::Unix(path) => Address::Unix(path),
+            NbdAddress::Tcp { host, port } => Address::Tcp { host, port },
+        };
+        let exports: Arc<Exports> = Arc::clone(exports);
+        let options = ServerOptions::default();
+        if let Some(socket) = self.passed.take(&address) {
+            let server = Server::on(socket, exports, options);
+            return server.with_context(|| format!("the socket for {address}"));
+        }
+        Ok(Server::bind(&address, exports, options).await?)
+    }
+
+    /// Gives an address to each export that has none: that of a socket that was
+    /// passed under its name, or a private one.
+    fn addressed(&mut self, config: &HostConfig) -> Result<HostConfig> {
+        let mut config = config.clone();
+        for (name, export) in &mut config.exports {
+            if export.nbd.is_empty()
+                && let Some(address) = self.passed.named(name.as_str())
+            {
+                export.nbd.push(address);
+            }
+        }
+        private_sockets(&mut config, &mut self.sockets)?;
+        Ok(config)
     }
 
     /// Waits until every VCP serves its device; the first that fails ends it.
@@ -150,9 +298,10 @@ impl Host {
 
     /// The URI of every export at every address.
     pub(crate) fn uris(&self) -> impl Iterator<Item = String> + '_ {
-        self.servers
-            .iter()
-            .flat_map(|(server, names)| names.iter().map(|name| server.uri(name)))
+        self.servers.values().flat_map(|served| {
+            let names = served.exports.names().into_iter();
+            names.map(|name| served.server.uri(&name))
+        })
     }
 
     /// The VCP of that name.
@@ -161,239 +310,188 @@ impl Host {
     }
 
     /// Takes over what a host before this one has left in the kernel, also while
-    /// VCPs are not ready yet.
-    pub(crate) async fn restore(&self) {
-        self.attachments.restore().await;
+    /// VCPs are not ready yet; with the connections that were `kept` of it.
+    pub(crate) async fn restore(&self, kept: Kept) {
+        if !kept.is_empty() {
+            self.control.serves_the_kernel();
+        }
+        self.attachments.restore(kept).await;
         if self.attachments.any() {
             self.control.serves_the_kernel();
         }
     }
 
-    /// Attaches what the configuration says is to be attached.
+    /// Attaches what the configuration says is to be attached; the first that can't be
+    /// ends it.
     pub(crate) async fn attach(&self) -> Result<()> {
         if self.attachments.any_configured() {
             self.control.serves_the_kernel();
         }
-        self.attachments.attach_configured().await
+        let failed = self.attachments.attach_configured().await;
+        failed
+            .into_iter()
+            .try_for_each(|(_, error)| Err(error))
     }
 
-    /// Detaches what nobody uses, stops listening and lets the VCPs take their leave.
+    /// The same in the background, and again until all of it is.
+    pub(crate) fn keep_attaching(&self) {
+        if self.attachments.any_configured() {
+            self.control.serves_the_kernel();
+            tokio::spawn(Arc::clone(&self.attachments).keep_attaching());
+        }
+    }
+
+    /// The kernel's devices.
+    pub(crate) fn attachments(&self) -> &Arc<Attachments> {
+        &self.attachments
+    }
+
+    /// All VCPs.
+    pub(crate) fn devices(&self) -> &BTreeMap<String, Device> {
+        &self.devices
+    }
+
+    /// The export of that name, if its VCP runs.
+    pub(crate) fn export(&self, name: &str) -> Option<Arc<dyn vcp_nbd::Export>> {
+        use vcp_nbd::Exports as _;
+        self.servers
+            .values()
+            .find_map(|served| served.exports.open(name))
+    }
+
+    /// The sockets that are listened on, with their addresses; neither private ones
+    /// nor those of socket units.
+    pub(crate) fn listening(&self) -> impl Iterator<Item = (&String, BorrowedFd<'_>)> {
+        let private = self.sockets.as_ref().map(tempfile::TempDir::path);
+        let servers = self.servers.iter().filter(move |(_, served)| {
+            let private = |path: &Path| private.is_some_and(|p| path.starts_with(p));
+            let address = served.server.address();
+            let private = matches!(address, Address::Unix(path) if private(path));
+            !private && !self.passed.is_of_unit(address)
+        });
+        servers.map(|(address, served)| (address, served.server.socket()))
+    }
+
+    /// Sockets that were passed.
+    pub(crate) fn passed(&self) -> &Sockets {
+        &self.passed
+    }
+
+    /// The same, to take what is there.
+    pub(crate) fn passed_mut(&mut self) -> &mut Sockets {
+        &mut self.passed
+    }
+
+    /// Takes no more clients, and gives up those there are with their connections
+    /// whole. The sockets stay, and whoever connects waits.
+    pub(crate) async fn park(&mut self) -> Vec<Parked> {
+        self.attachments.keep();
+        let servers = std::mem::take(&mut self.servers).into_values();
+        let retiring: JoinSet<()> = servers
+            .map(|served| served.server.retire(NEGOTIATIONS))
+            .collect();
+        retiring.join_all().await;
+        let parting: Vec<_> = self.devices.values().map(|d| d.vcp.park()).collect();
+        let mut parked = Vec::new();
+        for answer in parting {
+            // One that has stopped has no clients any more.
+            parked.extend(answer.await.unwrap_or_default());
+        }
+        parked
+    }
+
+    /// Detaches what nobody uses, unless its connections are kept, stops listening and
+    /// lets the VCPs take their leave.
     pub(crate) async fn stop(mut self) {
         self.attachments.leave().await;
         self.servers.clear();
         for device in self.devices.values() {
             device.vcp.stop();
         }
-        let mut left = self.devices.len();
+        let mut left: BTreeSet<&String> = self.devices.keys().collect();
         let all = async {
-            while left > 0 && self.stopped.recv().await.is_some() {
-                left -= 1;
+            while !left.is_empty() {
+                let Some(name) = self.stopped.recv().await else {
+                    break;
+                };
+                left.remove(&name);
             }
         };
         if tokio::time::timeout(STOP_LIMIT, all).await.is_err() {
-            tracing::warn!("{left} VCPs did not stop in time");
+            tracing::warn!("{} VCPs did not stop in time", left.len());
         }
     }
-}
 
-/// What a control socket is told of each VCP.
-fn controlled(
-    config: &HostConfig,
-    devices: &BTreeMap<String, Device>,
-    servers: &[(Server, Vec<String>)],
-    limits: &Limits,
-    pins: &BTreeMap<String, Vec<usize>>,
-) -> BTreeMap<String, Controlled> {
-    let uris = |export: &str| {
-        let serving = servers
-            .iter()
-            .filter(|(_, names)| names.iter().any(|name| name == export));
-        serving.map(|(server, _)| server.uri(export)).collect()
-    };
-    let mut vcps = BTreeMap::new();
-    for (name, vcp) in &config.vcps {
-        let Some(device) = devices.get(name.as_str()) else {
-            continue;
+    /// What a control socket is told of each VCP.
+    fn controlled(&self) -> Vcps {
+        let uris = |export: &str| {
+            let serving = self.servers.values();
+            let serving = serving.filter(|s| s.exports.names().iter().any(|n| n == export));
+            serving.map(|served| served.server.uri(export)).collect()
         };
+        let (before, mut vcps) = (self.control.vcps(), Vcps::new());
+        for (name, device) in &self.devices {
+            let Some((name, vcp)) = self.config.vcps.get_key_value(name.as_str()) else {
+                continue;
+            };
+            let before = before.get(name.as_str());
+            let before = before.filter(|before| Arc::ptr_eq(&before.device.vcp, &device.vcp));
+            let alone = self.alone(name, vcp, before.map(|before| before.config()).as_deref());
+            let export = |name: &Name| report::Export {
+                name: name.to_string(),
+                uris: uris(name.as_str()),
+                devices: Vec::new(),
+            };
+            let limit = |name: &Name| {
+                let limit = self.limits.get(name.as_str())?;
+                Some((name.to_string(), Arc::clone(limit)))
+            };
+            let controlled = Controlled {
+                device: device.clone(),
+                spare: vcp.restart.spare,
+                exports: alone.exports.keys().map(export).collect(),
+                limits: alone.exports.keys().filter_map(limit).collect(),
+                pin: self.places.get(name.as_str()).cloned().unwrap_or_default(),
+                config: Mutex::new(alone),
+            };
+            vcps.insert(name.to_string(), Arc::new(controlled));
+        }
+        vcps
+    }
+
+    /// The configuration of one VCP and its exports, with what was set meanwhile.
+    fn alone(&self, name: &Name, vcp: &vcp_config::Vcp, set: Option<&HostConfig>) -> HostConfig {
         let mut alone = HostConfig::default();
-        alone.vcps.insert(name.clone(), vcp.clone());
-        let exports = config.exports.iter().filter(|(_, e)| e.vcp == *name);
-        alone.exports = exports.map(|(n, e)| (n.clone(), e.clone())).collect();
-        let export = |name: &vcp_config::Name| report::Export {
-            name: name.to_string(),
-            uris: uris(name.as_str()),
-            devices: Vec::new(),
-        };
-        let controlled = Controlled {
-            device: device.clone(),
-            spare: vcp.restart.spare,
-            exports: alone.exports.keys().map(export).collect(),
-            limits: alone
-                .exports
-                .keys()
-                .filter_map(|name| Some((name.to_string(), Arc::clone(limits.get(name.as_str())?))))
-                .collect(),
-            pin: pins.get(name.as_str()).cloned().unwrap_or_default(),
-            config: Mutex::new(alone),
-        };
-        vcps.insert(name.to_string(), controlled);
+        let mut now = set
+            .and_then(|set| set.vcps.get(name))
+            .unwrap_or(vcp)
+            .clone();
+        now.module = vcp.module.clone();
+        alone.vcps.insert(name.clone(), now);
+        for (export, settings) in &self.config.exports {
+            if settings.vcp != *name {
+                continue;
+            }
+            let mut settings = settings.clone();
+            if let Some(before) = set.and_then(|set| set.exports.get(export)) {
+                settings.limit = before.limit;
+            }
+            alone.exports.insert(export.clone(), settings);
+        }
+        alone
     }
-    vcps
 }
 
-/// Gives every export that has no address a socket in a directory of its own.
-fn private_sockets(config: &mut HostConfig) -> Result<Option<tempfile::TempDir>> {
-    if config.exports.values().all(|export| !export.nbd.is_empty()) {
-        return Ok(None);
-    }
-    let base = std::env::var_os("XDG_RUNTIME_DIR")
-        .map(PathBuf::from)
-        .filter(|path| path.is_dir());
-    let base = base.unwrap_or_else(std::env::temp_dir);
-    let directory = tempfile::Builder::new()
-        .prefix("vcp-")
-        .tempdir_in(&base)
-        .with_context(|| format!("making a directory for sockets in {}", base.display()))?;
-    for (name, export) in &mut config.exports {
-        if export.nbd.is_empty() {
-            export.nbd.push(NbdAddress::Unix(
-                directory.path().join(format!("{name}.sock")),
-            ));
+/// What is to be served at each address.
+fn tables(config: &HostConfig, exports: &Table) -> BTreeMap<String, (Vec<NbdAddress>, Table)> {
+    let mut tables: BTreeMap<String, (Vec<NbdAddress>, Table)> = BTreeMap::new();
+    for (name, served) in exports {
+        let addresses = config.exports.get(name.as_str()).map(|export| &export.nbd);
+        for address in addresses.into_iter().flatten() {
+            let entry = tables.entry(address.to_string()).or_default();
+            entry.0 = vec![address.clone()];
+            entry.1.insert(name.clone(), Arc::clone(served));
         }
     }
-    Ok(Some(directory))
-}
-
-fn prepare(
-    engine: &Engine,
-    cache: &Cache,
-    name: &str,
-    vcp: &vcp_config::Vcp,
-    nbd: &[NbdAddress],
-    links: &mut link::Pipes,
-) -> Result<Settings> {
-    let module = module::load(engine, cache, &vcp.module).with_context(|| format!("VCP {name}"))?;
-    let mut grants = Vec::new();
-    for grant in &vcp.files {
-        let opened = DirectoryGrant::open(&grant.host, &grant.guest, grant.read_only);
-        grants.push(opened.with_context(|| format!("VCP {name}"))?);
-    }
-    let config = module::settings(name, vcp, nbd)?;
-    let network = network(vcp, &config, links).with_context(|| format!("VCP {name}"))?;
-    Ok(Settings {
-        config,
-        memory: usize::try_from(vcp.memory.bytes()).context("memory")?,
-        queue_depth: vcp.queue_depth as usize,
-        grants,
-        network,
-        ..recovery(vcp, Settings::new(name, module))
-    })
-}
-
-/// What the configuration says about faults and what follows them.
-fn recovery(vcp: &vcp_config::Vcp, settings: Settings) -> Settings {
-    let restart = &vcp.restart;
-    Settings {
-        watchdog: WatchdogSettings {
-            fuel: vcp.watchdog.fuel,
-            call: vcp.watchdog.call.duration(),
-            progress: vcp.watchdog.progress.duration(),
-        },
-        restart: RestartSettings {
-            always: restart.policy == RestartPolicy::Always,
-            min_run: restart.min_run.duration(),
-            backoff_min: restart.backoff.first().duration(),
-            backoff_max: restart.backoff.most().duration(),
-            limit: restart.limit,
-            spare: restart.spare,
-            replacement_timeout: vcp.replacement_timeout.duration(),
-        },
-        reload: ReloadSettings {
-            drain: vcp.reload.drain.duration(),
-            ready: vcp.reload.ready.duration(),
-            probation: vcp.reload.probation.duration(),
-        },
-        reports: ReportSettings {
-            keep: vcp.crash_reports.keep as usize,
-            core_dumps: vcp.crash_reports.core_dumps,
-        },
-        ..settings
-    }
-}
-
-pub(crate) fn network(
-    vcp: &vcp_config::Vcp,
-    config: &[(String, String)],
-    links: &mut link::Pipes,
-) -> Result<Option<Network>> {
-    let Some(net) = &vcp.net else { return Ok(None) };
-    if net.link == LinkKind::Host {
-        // What it may connect to is what it was configured to connect to.
-        let portal = config.iter().find(|(key, _)| key == "portal");
-        let portal = portal.and_then(|(_, portal)| portal.parse::<SocketAddr>().ok());
-        let portal = portal.context("net.link: host is for module iscsi")?;
-        return Ok(Some(Network::Streams {
-            peers: vec![portal.ip()],
-        }));
-    }
-    Ok(Some(Network::Frames {
-        link: link::open(net, links)?,
-        addresses: net.addresses.iter().map(ToString::to_string).collect(),
-        gateways: net.gateways.iter().map(ToString::to_string).collect(),
-    }))
-}
-
-/// What is served of each device.
-fn exports(
-    config: &HostConfig,
-    devices: &BTreeMap<String, Device>,
-    limits: &Limits,
-) -> Result<BTreeMap<String, Arc<Export>>> {
-    let mut exports = BTreeMap::new();
-    for (name, export) in &config.exports {
-        let device = devices
-            .get(export.vcp.as_str())
-            .ok_or_else(|| anyhow!("export {name}: there is no VCP {}", export.vcp))?;
-        let served = Export {
-            device: device.clone(),
-            read_only: export.read_only,
-            description: export.description.clone().unwrap_or_default(),
-            limit: limits.get(name.as_str()).cloned().context("its limit")?,
-        };
-        exports.insert(name.to_string(), Arc::new(served));
-    }
-    Ok(exports)
-}
-
-/// One server for each address, with the exports that are served there.
-async fn listen(
-    config: &HostConfig,
-    exports: &BTreeMap<String, Arc<Export>>,
-) -> Result<Vec<(Server, Vec<String>)>> {
-    let mut by_address: Vec<(NbdAddress, Exports)> = Vec::new();
-    for (name, export) in &config.exports {
-        let served = exports.get(name.as_str()).context("its export")?;
-        for address in &export.nbd {
-            let index = by_address.iter().position(|(known, _)| known == address);
-            let index = index.unwrap_or_else(|| {
-                by_address.push((address.clone(), Exports::default()));
-                by_address.len() - 1
-            });
-            by_address[index]
-                .1
-                .0
-                .insert(name.to_string(), Arc::clone(served));
-        }
-    }
-    let mut servers = Vec::new();
-    for (address, exports) in by_address {
-        let names = exports.0.keys().cloned().collect();
-        let address = match address {
-            NbdAddress::Unix(path) => Address::Unix(path),
-            NbdAddress::Tcp { host, port } => Address::Tcp { host, port },
-        };
-        let server = Server::bind(&address, Arc::new(exports), ServerOptions::default()).await?;
-        servers.push((server, names));
-    }
-    Ok(servers)
+    tables
 }

@@ -24,6 +24,7 @@ mod module;
 mod mount;
 mod reclaim;
 mod run;
+mod service;
 mod sources;
 mod watch;
 
@@ -44,11 +45,14 @@ fn main() -> ExitCode {
         Command::Demo(_) => "error",
         // Who watches wants to know when it was done.
         Command::Run(run) if run.watch => "warn,vcp::watch=info",
+        // Its log is the service's.
+        Command::Host(_) => "warn,vcp::service=info",
         _ => "warn",
     });
     conceal::passwords();
     let result = match arguments.command {
         Command::Run(arguments) => run::run(*arguments),
+        Command::Host(arguments) => service::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Discover(arguments) => discover::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),

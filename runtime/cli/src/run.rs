@@ -10,13 +10,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use vcp_config::HostConfig;
 
 use crate::args::{RunArguments, Usage};
+use crate::attach::{self, Kept};
+use crate::control;
 use crate::host::Host;
 use crate::link::Pipes;
 use crate::watch::{self, Watched};
-use crate::{attach, control};
 
 /// How long the answers to requests may take that were made before the end.
-const LAST_ANSWERS: Duration = Duration::from_secs(1);
+pub(crate) const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(arguments: RunArguments) -> Result<ExitCode> {
     let config = configuration(&arguments)?;
@@ -72,13 +73,13 @@ async fn serve(
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
     let name = attach::host_name(arguments.file().as_deref(), config);
     let host = Host::start(config, &mut Pipes::default(), &name).await?;
-    let socket = control::open(arguments.control.as_deref(), host.control())?;
+    let socket = control::open(arguments.control.as_deref(), host.control(), None)?;
     if let Some(address) = &arguments.metrics {
         metrics(address, host.control()).await?;
     }
     let serving = async {
         // What the kernel holds for us does not wait for the last of all VCPs.
-        let restored = async { Ok(host.restore().await) };
+        let restored = async { Ok(host.restore(Kept::new()).await) };
         tokio::try_join!(host.ready(), restored)?;
         host.attach().await?;
         for (name, file) in watched {
@@ -108,7 +109,7 @@ async fn serve(
 }
 
 /// Serves metrics until the host ends.
-async fn metrics(address: &str, control: &Arc<control::Control>) -> Result<()> {
+pub(crate) async fn metrics(address: &str, control: &Arc<control::Control>) -> Result<()> {
     let parsed = vcp_meter::http::address(address);
     let parsed = parsed.map_err(|error| Usage(format!("--metrics: {error}")))?;
     let listener = tokio::net::TcpListener::bind(parsed).await;

@@ -16,7 +16,7 @@ const EVERY: Duration = Duration::from_millis(200);
 
 /// What tells one version of a file from another.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Stamp {
+pub(crate) struct Stamp {
     changed: SystemTime,
     length: u64,
     inode: u64,
@@ -24,7 +24,7 @@ struct Stamp {
 
 impl Stamp {
     /// `None` while there is no such file: a compiler may be about to write it.
-    fn of(path: &Path) -> Option<Self> {
+    pub(crate) fn of(path: &Path) -> Option<Self> {
         use std::os::unix::fs::MetadataExt as _;
         let found = std::fs::metadata(path).ok()?;
         Some(Self {

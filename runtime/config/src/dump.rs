@@ -145,6 +145,13 @@ fn config_table(out: &mut String, name: &str, vcp: &Vcp) {
                     Some(string(path.display())),
                 );
             }
+            Setting::Credential(credential) => {
+                line(
+                    out,
+                    &key(&format!("{name}-credential")),
+                    Some(string(credential)),
+                );
+            }
             Setting::Secret(_) => {
                 let variable = settings::variable(name).filter(|_| vcp.module.is_builtin(ISCSI));
                 let variable = variable

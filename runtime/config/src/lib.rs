@@ -17,6 +17,8 @@ mod attach;
 mod budget;
 mod change;
 mod check;
+
+mod difference;
 mod dump;
 mod error;
 mod model;
@@ -33,6 +35,7 @@ pub use address::{DiscoveryUri, IscsiUri, Login, NbdAddress, Portal, PortalHost,
 pub use attach::{Attach, NbdDevice};
 pub use budget::{Cgroup, Cpu, Fifo, Limit, Slack};
 pub use change::{Change, ChangeError};
+pub use difference::{Difference, VcpDifference};
 pub use error::{ConfigError, Invalid, Place};
 pub use model::{DirectoryGrant, Export, HostConfig, Module, Name, Vcp};
 pub use net::{InterfaceAddress, LinkKind, Mac, Net, Offload};

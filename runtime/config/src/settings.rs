@@ -2,7 +2,8 @@
 //! there without standing in the file.
 //!
 //! A key that ends in `password` is a secret. It can be given as such, as
-//! `KEY-file = "PATH"`, or, for the iSCSI module, by the environment.
+//! `KEY-file = "PATH"`, as `KEY-credential = "NAME"` of the service manager, or, for
+//! the iSCSI module, by the environment.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,6 +36,9 @@ const ENVIRONMENT: [(&str, &str); 4] = [
     ("target-password", "LIBISCSI_CHAP_TARGET_PASSWORD"),
 ];
 
+/// Where the service manager puts credentials (systemd.exec(5)).
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+
 /// The longest secret that is read from a file, in bytes.
 const LONGEST_SECRET: usize = 4096;
 
@@ -47,9 +51,12 @@ pub enum Setting {
     Secret(Secret),
     /// A secret that is the first line of a file.
     SecretFile(PathBuf),
+    /// A secret that is the first line of a credential of this name, which the
+    /// service manager hands to the host (`LoadCredential=`).
+    Credential(String),
 }
 
-/// The `config` table of one VCP. A secret's key is without `-file`.
+/// The `config` table of one VCP. A secret's key is without `-file` and `-credential`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Settings(BTreeMap<String, Setting>);
 
@@ -81,11 +88,11 @@ impl Settings {
                 "expected a key of up to 64 letters, digits, \".\", \"_\" and \"-\"".into(),
             );
         }
-        let (key, setting) = match key.strip_suffix("-file") {
-            Some(secret) if is_secret(secret) && value.is_empty() => {
-                return Err("expected a file name".into());
-            }
-            Some(secret) if is_secret(secret) => (secret, Setting::SecretFile(value.into())),
+        let of_secret = |suffix| key.strip_suffix(suffix).filter(|key| is_secret(key));
+        let (key, setting) = match (of_secret("-file"), of_secret("-credential")) {
+            (Some(_), _) if value.is_empty() => return Err("expected a file name".into()),
+            (Some(secret), _) => (secret, Setting::SecretFile(value.into())),
+            (_, Some(secret)) => (secret, Setting::Credential(credential(value)?)),
             _ if is_secret(key) && value.is_empty() => return Err("expected a secret".into()),
             _ if is_secret(key) => (key, Setting::Secret(Secret::new(value))),
             _ => (key, Setting::Plain(value.to_owned())),
@@ -131,7 +138,16 @@ impl Settings {
             let value = match setting {
                 Setting::Plain(value) => value.clone(),
                 Setting::Secret(secret) => secret.expose().to_owned(),
-                Setting::SecretFile(path) => read_secret(key, path, sources)?,
+                Setting::SecretFile(path) => read_secret(key, "file", path, sources)?,
+                Setting::Credential(name) => {
+                    let directory = sources.env(CREDENTIALS).filter(|v| !v.is_empty());
+                    let directory = directory.ok_or_else(|| SecretError::NoCredentials {
+                        key: key.clone(),
+                        name: name.clone(),
+                    })?;
+                    let path = Path::new(&directory).join(name);
+                    read_secret(key, "credential", &path, sources)?
+                }
             };
             resolved.insert(key.clone(), value);
         }
@@ -150,6 +166,17 @@ impl Settings {
     }
 }
 
+/// The name of a credential: systemd's are names of files (systemd.exec(5)).
+fn credential(name: &str) -> Result<String, String> {
+    let inner = |c: char| c.is_ascii_graphic() && c != '/';
+    let valid = !name.is_empty() && name.len() <= 255 && name.chars().all(inner);
+    if valid && name != "." && name != ".." {
+        return Ok(name.to_owned());
+    }
+    let expected = "the name of a credential, up to 255 characters without \"/\"";
+    Err(crate::Invalid::new(expected, name).to_string())
+}
+
 /// Whether the value of this key is never shown.
 pub(crate) fn is_secret(key: &str) -> bool {
     key.ends_with(PASSWORD)
@@ -161,11 +188,18 @@ pub(crate) fn variable(key: &str) -> Option<&'static str> {
     Some(entry.1)
 }
 
-fn read_secret(key: &str, path: &Path, sources: &dyn Sources) -> Result<String, SecretError> {
+/// `form` is how the key ends that names the file.
+fn read_secret(
+    key: &str,
+    form: &'static str,
+    path: &Path,
+    sources: &dyn Sources,
+) -> Result<String, SecretError> {
     let text = sources
         .read(path)
         .map_err(|error| SecretError::Unreadable {
             key: key.to_owned(),
+            form,
             path: path.to_owned(),
             error,
         })?;
@@ -173,6 +207,7 @@ fn read_secret(key: &str, path: &Path, sources: &dyn Sources) -> Result<String, 
     if line.is_empty() || line.len() > LONGEST_SECRET {
         return Err(SecretError::Empty {
             key: key.to_owned(),
+            form,
             path: path.to_owned(),
         });
     }
@@ -217,22 +252,36 @@ pub trait Sources {
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// A secret's file can't be read.
-    #[error("{key}-file: {}: {error}", path.display())]
+    #[error("{key}-{form}: {}: {error}", path.display())]
     Unreadable {
         /// Of the secret.
         key: String,
+        /// How the key goes on.
+        form: &'static str,
         /// Of the file.
         path: PathBuf,
         /// Why.
         error: io::Error,
     },
     /// A secret's file holds none.
-    #[error("{key}-file: {}: expected a secret of 1 to 4096 bytes in the first line", path.display())]
+    #[error("{key}-{form}: {}: expected a secret of 1 to 4096 bytes in the first line", path.display())]
     Empty {
         /// Of the secret.
         key: String,
+        /// How the key goes on.
+        form: &'static str,
         /// Of the file.
         path: PathBuf,
+    },
+    /// A credential, and nobody who has handed over any.
+    #[error(
+        "{key}-credential: {name}: no CREDENTIALS_DIRECTORY in the environment: the service manager hands over credentials that its unit names (LoadCredential=)"
+    )]
+    NoCredentials {
+        /// Of the secret.
+        key: String,
+        /// Of the credential.
+        name: String,
     },
     /// Half a login.
     #[error("{key}: missing, though \"{other}\" is given; set it, or {variable} in the environment{}",

@@ -184,3 +184,56 @@ fn are_never_shown() {
     assert_eq!(again, config.without_secrets());
     assert_ne!(again, config);
 }
+
+#[test]
+fn come_from_credentials() {
+    let config = config(
+        PLAIN,
+        "user = \"joe\"\npassword-credential = \"disk0-chap\"",
+    );
+    let given = Fake {
+        env: [("CREDENTIALS_DIRECTORY", "/run/credentials/vcp.service")].into(),
+        files: [("/run/credentials/vcp.service/disk0-chap", "sesame\n")].into(),
+    };
+    let expected = [
+        "password=sesame",
+        "target=iscsi://10.0.0.1/iqn.a:b/0",
+        "user=joe",
+    ];
+    assert_eq!(pairs(&config, &given), expected);
+    let dump = config.to_toml();
+    assert!(
+        dump.contains("password-credential = \"disk0-chap\""),
+        "{dump}"
+    );
+    assert!(!format!("{config:?}{dump}").contains("sesame"));
+    let without = resolve(&config, &Fake::default());
+    assert_eq!(
+        without.unwrap_err(),
+        "password-credential: disk0-chap: no CREDENTIALS_DIRECTORY in the environment: the \
+         service manager hands over credentials that its unit names (LoadCredential=)"
+    );
+    let other = environment(&[("CREDENTIALS_DIRECTORY", "/c")]);
+    let missing = resolve(&config, &other).unwrap_err();
+    assert!(
+        missing.starts_with("password-credential: /c/disk0-chap: "),
+        "{missing}"
+    );
+}
+
+#[test]
+fn credentials_have_names_of_files() {
+    for name in ["", "..", "a/b", "a b"] {
+        let text = format!(
+            "[vcp.r]\nmodule = \"ramdisk\"\n[vcp.r.config]\npassword-credential = \"{name}\"\n"
+        );
+        let error = HostConfig::parse(Path::new("h.toml"), &text)
+            .unwrap_err()
+            .to_string();
+        let expected = format!(
+            "h.toml:4:1: vcp.r.config.password-credential: expected the name of a credential, \
+             up to 255 characters without \"/\", found \"{name}\""
+        );
+        assert_eq!(error, expected);
+    }
+}

@@ -65,6 +65,9 @@ pub enum Request {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         module: Option<String>,
     },
+    /// What a host that runs as a service was configured as, read again:
+    /// [`crate::report::Reconfigured`].
+    ReloadAll {},
     /// A fresh instance of the same module: [`crate::report::Done`]. Revives a
     /// VCP that is held.
     Restart {
@@ -166,7 +169,7 @@ impl Request {
             | Request::Attach { .. }
             | Request::Detach { .. } => Duration::from_secs(60),
             // A minute to drain, ten to be ready, and the time to compile.
-            Request::Reload { .. } => Duration::from_secs(15 * 60),
+            Request::Reload { .. } | Request::ReloadAll {} => Duration::from_secs(15 * 60),
         }
     }
 }

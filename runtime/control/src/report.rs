@@ -245,6 +245,18 @@ pub struct Reload {
     pub reason: Option<String>,
 }
 
+/// What reading a configuration again has changed; lines for people.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Reconfigured {
+    /// What was done.
+    pub done: Vec<String>,
+    /// What differs and can't be changed while it runs: that goes on as it was.
+    pub left: Vec<String>,
+    /// What was tried and failed: there, too, the old goes on.
+    pub failed: Vec<String>,
+}
+
 /// Something was done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

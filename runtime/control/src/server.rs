@@ -6,6 +6,7 @@
 use std::fs::{self, Permissions};
 use std::future::Future;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -46,8 +47,9 @@ pub type Handling<'a> = Pin<Box<dyn Future<Output = Result<Answer, Refusal>> + S
 #[derive(Debug)]
 pub struct Server {
     path: PathBuf,
-    /// Device and inode of the socket: what has taken its place is not removed.
-    identity: (u64, u64),
+    /// Device and inode of the socket, if it is ours: what has taken its place is
+    /// not removed.
+    identity: Option<(u64, u64)>,
     finishing: watch::Sender<bool>,
     accepting: JoinHandle<()>,
 }
@@ -87,13 +89,33 @@ impl Server {
             path: path.to_owned(),
             error,
         })?;
+        Ok(Self::serving(listener, path, Some(identity), handler))
+    }
+
+    /// The same on a socket that somebody else bound and listens on, and whose file
+    /// is theirs.
+    pub fn on(socket: OwnedFd, handler: Arc<dyn Handler>) -> io::Result<Self> {
+        let listener = std::os::unix::net::UnixListener::from(socket);
+        listener.set_nonblocking(true)?;
+        let bound = listener.local_addr()?;
+        let path = bound.as_pathname().unwrap_or(Path::new("")).to_owned();
+        let listener = UnixListener::from_std(listener)?;
+        Ok(Self::serving(listener, &path, None, handler))
+    }
+
+    fn serving(
+        listener: UnixListener,
+        path: &Path,
+        identity: Option<(u64, u64)>,
+        handler: Arc<dyn Handler>,
+    ) -> Self {
         let (finishing, finish) = watch::channel(false);
-        Ok(Self {
+        Self {
             path: path.to_owned(),
             identity,
             accepting: tokio::spawn(accept(listener, handler, finish)),
             finishing,
-        })
+        }
     }
 
     /// Takes no more requests, and waits for `patience` at most until those that
@@ -114,7 +136,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.accepting.abort();
         let ours = fs::symlink_metadata(&self.path)
-            .is_ok_and(|found| (found.dev(), found.ino()) == self.identity);
+            .is_ok_and(|found| Some((found.dev(), found.ino())) == self.identity);
         if ours {
             // If it can't be removed, whoever looks next finds it stale.
             let _ = fs::remove_file(&self.path);

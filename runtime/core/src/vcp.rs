@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
-use vcp_queue::Client;
+use vcp_queue::{Client, Parked};
 use vcp_sched::{Budget, Refused};
 
 use crate::bindings::processor;
@@ -123,6 +123,24 @@ impl Vcp {
     /// Asks it to finish and end; [`Event::Stopped`] tells when it has.
     pub fn stop(&self) {
         self.tell(Command::Stop);
+    }
+
+    /// As [`Vcp::stop`], but its clients' connections are left whole, for another
+    /// process to go on with. It finishes what it can within two seconds; what it
+    /// can't goes along with the client that asked for it. No answer: it was
+    /// stopping, or has stopped.
+    pub fn park(&self) -> oneshot::Receiver<Vec<Parked>> {
+        let (answer, parked) = oneshot::channel();
+        self.tell(Command::Park(answer));
+        parked
+    }
+
+    /// Answered by its channel processor's thread, whatever its guest does; not
+    /// answered, but dropped, when that has ended.
+    pub fn ping(&self) -> oneshot::Receiver<()> {
+        let (answer, answered) = oneshot::channel();
+        self.berth.ping(answer);
+        answered
     }
 
     /// Has the instance fail in a certain way. Nothing happens while there is

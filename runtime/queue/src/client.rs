@@ -2,7 +2,7 @@
 //! polls, such as one NBD connection in its transmission phase.
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use crate::block::{Modifiers, Operation, Status};
 
@@ -75,6 +75,16 @@ pub enum Flushed {
     Pending,
 }
 
+/// A connection that leaves this process whole, for another to go on with.
+#[derive(Debug)]
+pub struct Parked {
+    /// The connection.
+    pub socket: OwnedFd,
+    /// What whoever goes on needs to know of it; made and understood by clients of
+    /// the same kind only. Holds what was received and not answered.
+    pub state: Vec<u8>,
+}
+
 /// A client of a block queue. Its socket is non-blocking. All calls come from
 /// the channel processor's thread, none may block. After an error the client is
 /// dropped, and answers to what it had outstanding with it.
@@ -97,4 +107,12 @@ pub trait Client: Send {
     /// system call where the socket takes it all. What it does not take is
     /// copied and kept. `answers` may be empty, to send what was kept.
     fn send(&mut self, answers: &[Answer<'_>]) -> Result<Flushed, ClientError>;
+
+    /// Gives up the connection without ending it. `unanswered` is what it submitted
+    /// and was not answered, in the order of submission: whoever goes on submits
+    /// that again. `None` from those that can't: their connection is closed.
+    fn park(self: Box<Self>, unanswered: Vec<ClientRequest>) -> Option<Parked> {
+        let _ = unanswered;
+        None
+    }
 }

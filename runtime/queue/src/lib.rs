@@ -18,6 +18,6 @@ mod tests;
 
 pub use area::{Area, Loan};
 pub use block::{Geometry, Modifiers, Operation, Status};
-pub use client::{Answer, Client, ClientError, ClientRequest, Flushed, Submit};
+pub use client::{Answer, Client, ClientError, ClientRequest, Flushed, Parked, Submit};
 pub use link::{Checksum, Link, LinkProperties, Offload, Received};
 pub use table::{ClientId, Data, Entry, Finished, Limits, Source, Table, Violation};

@@ -327,6 +327,53 @@ fn everything_can_be_failed() {
     assert!(table.is_empty());
 }
 
+#[test]
+fn what_is_reclaimed_can_be_submitted_to_another_table() {
+    let mut device = Device::new();
+    let mut table = Table::new(Limits::default());
+    table.set_geometry(geometry());
+    let asked = [
+        (1, Operation::Write, 100, 9000),
+        (2, Operation::Read, 0, 512),
+        (3, Operation::Flush, 0, 0),
+        (4, Operation::Write, 512, 512),
+    ];
+    for (cookie, operation, offset, length) in asked {
+        let client = ClientId(cookie % 2);
+        table.submit(client, request(cookie, operation, offset, length));
+    }
+    table.submit(ClientId(7), request(5, Operation::Write, 0, 512));
+    // The first is half done, and who asked for the last is gone.
+    device.take_all(&mut table);
+    table.forget(ClientId(7));
+    let reclaimed = table.reclaim();
+    assert!(table.is_empty() && table.outstanding() == 0 && !table.has_waiting());
+    let told = |(client, r): &(ClientId, ClientRequest)| {
+        assert_eq!(*client, ClientId(r.cookie % 2));
+        let length = if r.operation == Operation::Write {
+            r.length
+        } else {
+            0
+        };
+        assert_eq!(r.payload, vec![r.cookie as u8; length as usize]);
+        (r.cookie, r.operation, r.offset, r.length)
+    };
+    assert_eq!(reclaimed.iter().map(told).collect::<Vec<_>>(), asked);
+    let mut next = Table::new(Limits::default());
+    next.set_geometry(geometry());
+    for (client, request) in reclaimed {
+        next.submit(client, request);
+    }
+    let mut device = Device {
+        contents: device.contents,
+        ..Device::new()
+    };
+    let answered = run_dry(&mut device, &mut next);
+    assert_eq!(answered.len(), asked.len());
+    assert_eq!(device.contents[100..512], [1; 412]);
+    assert_eq!(device.contents[512..1024], [4; 512]);
+}
+
 #[derive(Debug, Clone)]
 enum Event {
     Complete(prop::sample::Index),

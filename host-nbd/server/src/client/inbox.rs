@@ -37,6 +37,38 @@ pub(super) struct Inbox {
     end: usize,
     /// How much to receive at once, by the size of the last request.
     ahead: usize,
+    /// What another process received before: comes before what is on the socket.
+    carried: Carried,
+}
+
+/// What a connection brings along from the process that had it before.
+#[derive(Debug, Default)]
+pub(super) struct Carried {
+    bytes: Vec<u8>,
+    at: usize,
+    /// Bytes on the socket, after these, that nobody wants.
+    unwanted: usize,
+}
+
+impl Carried {
+    pub(super) fn new(bytes: Vec<u8>, unwanted: usize) -> Self {
+        Self {
+            bytes,
+            at: 0,
+            unwanted,
+        }
+    }
+
+    /// Copies as much as fits.
+    fn take(&mut self, room: &mut [u8]) -> usize {
+        let count = room.len().min(self.bytes.len() - self.at);
+        room[..count].copy_from_slice(&self.bytes[self.at..self.at + count]);
+        self.at += count;
+        if self.at == self.bytes.len() {
+            (self.bytes, self.at) = (Vec::new(), 0);
+        }
+        count
+    }
 }
 
 impl Inbox {
@@ -46,7 +78,28 @@ impl Inbox {
             start: 0,
             end: 0,
             ahead: CAPACITY,
+            carried: Carried::default(),
         }
+    }
+
+    pub(super) fn carrying(carried: Carried) -> Self {
+        Self {
+            carried,
+            ..Self::new()
+        }
+    }
+
+    /// Whether there is more that the socket does not tell of.
+    pub(super) fn carries(&self) -> bool {
+        !self.carried.bytes.is_empty()
+    }
+
+    /// Everything that was received and not understood, and how many bytes of the
+    /// socket after it nobody wants.
+    pub(super) fn rest(&mut self) -> (Vec<u8>, usize) {
+        let mut rest = self.buffer[self.start..self.end].to_vec();
+        rest.extend_from_slice(&self.carried.bytes[self.carried.at..]);
+        (rest, self.carried.unwanted)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -87,10 +140,20 @@ impl Inbox {
         self.buffer.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, self.end - self.start);
         let room = &mut self.buffer[self.end..self.ahead];
+        if !self.carried.bytes.is_empty() {
+            let bytes = self.carried.take(room);
+            self.end += bytes;
+            return Ok(Received::carried(bytes));
+        }
         let asked = room.len();
         let received = outcome(rustix::io::read(socket, room).map_err(Into::into), asked)?;
         if let Received::Some { bytes, .. } = received {
+            // Carried bytes ended with a whole request if any are unwanted, so that
+            // nothing is before these.
+            let unwanted = bytes.min(self.carried.unwanted);
+            self.carried.unwanted -= unwanted;
             self.end += bytes;
+            self.discard(unwanted);
         }
         Ok(received)
     }
@@ -104,6 +167,13 @@ impl Inbox {
         missing: usize,
     ) -> io::Result<Received> {
         payload.reserve(missing);
+        if !self.carried.bytes.is_empty() {
+            let from = payload.len();
+            payload.resize(from + missing, 0);
+            let bytes = self.carried.take(&mut payload[from..]);
+            payload.truncate(from + bytes);
+            return Ok(Received::carried(bytes));
+        }
         let ahead = &mut self.buffer[..self.ahead];
         let asked = missing + ahead.len();
         let parts = [
@@ -130,6 +200,16 @@ impl Inbox {
             (self.start, self.end) = (0, bytes - filled);
         }
         Ok(received)
+    }
+}
+
+impl Received {
+    /// What is still on the socket is not known.
+    fn carried(bytes: usize) -> Self {
+        Self::Some {
+            bytes,
+            emptied: false,
+        }
     }
 }
 

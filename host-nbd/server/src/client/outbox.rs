@@ -40,6 +40,21 @@ impl Outbox {
         self.backlog.len() - self.sent
     }
 
+    /// Begins with what is still to be sent of an earlier one.
+    pub(super) fn owing(unsent: Vec<u8>) -> Self {
+        Self {
+            backlog: unsent,
+            ..Self::default()
+        }
+    }
+
+    /// What is still to be sent.
+    pub(super) fn rest(&mut self) -> Vec<u8> {
+        let rest = self.backlog.split_off(self.sent);
+        *self = Self::default();
+        rest
+    }
+
     /// Where to append answers that need no queue. They go out with the next
     /// flush or batch.
     pub(super) fn own(&mut self) -> &mut Vec<u8> {

@@ -11,6 +11,7 @@ use vcp_queue::{Geometry, Status};
 
 use super::*;
 
+mod parking;
 mod properties;
 
 const SIZE: u64 = 1 << 30;

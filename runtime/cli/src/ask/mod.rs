@@ -73,10 +73,15 @@ pub(crate) fn logs(arguments: &LogsArguments) -> Result<ExitCode> {
 
 /// `vcp reload`. Fails when the old version goes on.
 pub(crate) fn reload(arguments: &ReloadArguments) -> Result<ExitCode> {
+    let Some(address) = &arguments.vcp else {
+        return reload_all(arguments);
+    };
     let module = arguments.module.as_deref().map(absolute).transpose()?;
     runtime()?.block_on(async {
-        let mut client = find(&arguments.target).await?;
-        let vcp = arguments.target.vcp.name.clone();
+        let hosts = hosts(&arguments.host).await?;
+        complain_of(&hosts.silent);
+        let mut client = hosts.with(address)?.client;
+        let vcp = address.name.clone();
         let request = Request::Reload { vcp, module };
         let reload: report::Reload = client.ask(&request).await?;
         if arguments.json {
@@ -89,6 +94,25 @@ pub(crate) fn reload(arguments: &ReloadArguments) -> Result<ExitCode> {
         }
         print(&text::of_reload(&reload))?;
         Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// `vcp reload --all`. Fails when something of it failed.
+fn reload_all(arguments: &ReloadArguments) -> Result<ExitCode> {
+    runtime()?.block_on(async {
+        let mut client = only_host(hosts(&arguments.host).await?, "--control PATH says which")?;
+        let outcome: report::Reconfigured = client.ask(&Request::ReloadAll {}).await?;
+        if arguments.json {
+            print_json(&outcome)?;
+        } else {
+            let done = outcome.done.iter().chain(&outcome.left);
+            let lines: String = done.map(|line| plain(line) + "\n").collect();
+            print(&lines)?;
+            for line in &outcome.failed {
+                crate::args::complain(&plain(line));
+            }
+        }
+        Ok(ExitCode::from(u8::from(!outcome.failed.is_empty())))
     })
 }
 
@@ -170,15 +194,22 @@ pub(crate) fn metrics(arguments: &WholeHostArguments) -> Result<ExitCode> {
 
 /// A connection to the host of a VCP, or to the only one there is.
 async fn the_host(which: &WholeHostArguments) -> Result<Client> {
-    let mut hosts = hosts(&which.host).await?;
-    complain_of(&hosts.silent);
+    let hosts = hosts(&which.host).await?;
     if let Some(vcp) = &which.vcp {
+        complain_of(&hosts.silent);
         return Ok(hosts.with(vcp)?.client);
     }
+    only_host(hosts, "name a VCP of the one meant")
+}
+
+/// A connection to the only host there is; `hint` says what to do where there are
+/// several.
+fn only_host(mut hosts: Hosts, hint: &str) -> Result<Client> {
+    complain_of(&hosts.silent);
     match (hosts.found.pop(), hosts.found.is_empty()) {
         (Some(found), true) => Ok(found.client),
         (None, _) => bail!("no host is running"),
-        (Some(_), false) => bail!("several hosts are running: name a VCP of the one meant"),
+        (Some(_), false) => bail!("several hosts are running: {hint}"),
     }
 }
 

@@ -1,9 +1,11 @@
 //! Attaching an export.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use tokio::task::JoinSet;
 use vcp_attach::{AttachError, Connect, DeviceName, Driver, Identifier, Lock};
 use vcp_config::Timeout;
 use vcp_control::report;
@@ -16,6 +18,9 @@ use super::{Attachable, Attachments, KERNEL_LIMIT, blocking};
 
 /// How long a VCP may take to say what its device is.
 const READY_LIMIT: Duration = Duration::from_secs(20);
+
+/// How long until it is tried again to attach what could not be.
+const AGAIN: Duration = Duration::from_secs(10);
 
 /// How long a device's lock may still be with a host that has just lost it.
 const LOCK_LIMIT: Duration = Duration::from_secs(2);
@@ -88,8 +93,8 @@ impl Attachments {
 
     /// Whether the configuration says that there are to be devices.
     pub(crate) fn any_configured(&self) -> bool {
-        let mut exports = self.exports.values();
-        exports.any(|attachable| attachable.settings.is_some())
+        let exports = self.exports();
+        exports.values().any(|attachable| attachable.settings.is_some())
     }
 
     /// Whether there are devices.
@@ -97,15 +102,39 @@ impl Attachments {
         !self.devices().is_empty()
     }
 
-    /// Attaches what the configuration says is to be, unless it was taken over.
-    pub(crate) async fn attach_configured(&self) -> Result<()> {
-        for (export, attachable) in &self.exports {
-            let attached = self.all().iter().any(|device| device.export == *export);
+    /// Attaches what the configuration says is to be, unless it was taken over; all at
+    /// once, as each waits for its VCP. Those that could not be, and why.
+    pub(crate) async fn attach_configured(self: &Arc<Self>) -> Vec<(String, anyhow::Error)> {
+        let mut attaching = JoinSet::new();
+        for (export, attachable) in self.exports() {
+            let attached = self.all().iter().any(|device| device.export == export);
             if attachable.settings.is_some() && !attached {
-                self.attach(export, Wanted::default()).await?;
+                let all = Arc::clone(self);
+                attaching.spawn(async move {
+                    let outcome = all.attach(&export, Wanted::default()).await;
+                    outcome.err().map(|error| (export, error))
+                });
             }
         }
-        Ok(())
+        attaching.join_all().await.into_iter().flatten().collect()
+    }
+
+    /// The same, until there is nothing more to attach.
+    pub(crate) async fn keep_attaching(self: Arc<Self>) {
+        let mut told = BTreeSet::new();
+        loop {
+            let failed = self.attach_configured().await;
+            if failed.is_empty() {
+                return;
+            }
+            for (_, error) in &failed {
+                let line = format!("{error:#}");
+                if told.insert(line.clone()) {
+                    tracing::error!("{line}; it is tried again");
+                }
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
     }
 }
 

@@ -53,7 +53,8 @@ impl Attachments {
     /// kernel, which holds its requests for the next host.
     pub(crate) async fn leave(self: &Arc<Self>) {
         let mut leaving = tokio::task::JoinSet::new();
-        for device in self.all() {
+        let kept = |device: &Arc<Device>| device.is_over();
+        for device in self.all().into_iter().filter(|device| !kept(device)) {
             let all = Arc::clone(self);
             leaving.spawn(async move {
                 if let Err(error) = all.detach_device(&device, Effort::Last).await {
@@ -71,12 +72,20 @@ impl Attachments {
         while leaving.join_next().await.is_some() {}
     }
 
+    /// Leaves all devices as they are, for connections that the next host is given:
+    /// from now on none is mended, and none detached.
+    pub(crate) fn keep(&self) {
+        for device in self.all() {
+            device.set_over(true);
+        }
+    }
+
     fn find(&self, which: &str) -> Result<Arc<Device>> {
         let all = self.all();
         if let Some(device) = all.iter().find(|device| device.export == which) {
             return Ok(Arc::clone(device));
         }
-        if self.exports.contains_key(which) {
+        if self.attachable(which).is_ok() {
             bail!("export {which} is not attached");
         }
         let name: DeviceName = connect::parse(which)?;

@@ -15,6 +15,7 @@ use vcp_config::HostConfig;
 use vcp_control::report;
 use vcp_nbd::NbdClient;
 use vcp_nbd_proto::{ExportInfo, Session};
+use vcp_queue::Client as _;
 
 use super::keep::Ended;
 use crate::exports::Export;
@@ -61,23 +62,35 @@ impl Device {
         ended: &mpsc::UnboundedSender<Ended>,
     ) -> Result<()> {
         for fd in near {
-            let wire = fd.try_clone().context("a descriptor for a connection")?;
             let session = Session::unnegotiated(&self.info);
             let client = NbdClient::new(fd, self.name.to_string(), session)?;
-            let id = {
-                let mut wires = self.wires();
-                let id = wires.last_key_value().map_or(0, |(last, _)| last + 1);
-                wires.insert(id, wire);
-                id
-            };
-            let (device, ended) = (self.name, ended.clone());
-            let client = client.lasting(move |left| {
-                // Nobody is left to be told when the host is gone.
-                let _ = ended.send(Ended { device, id, left });
-            });
-            vcp_nbd::Export::attach(export, Box::new(client)).map_err(anyhow::Error::msg)?;
+            self.go_on(export, client, ended)?;
         }
         Ok(())
+    }
+
+    /// Gives a connection to whoever serves the export: a new one, or one that was
+    /// kept while no host ran.
+    pub(super) fn go_on(
+        &self,
+        export: &Export,
+        client: NbdClient,
+        ended: &mpsc::UnboundedSender<Ended>,
+    ) -> Result<()> {
+        let wire = client.socket().try_clone_to_owned();
+        let wire = wire.context("a descriptor for a connection")?;
+        let id = {
+            let mut wires = self.wires();
+            let id = wires.last_key_value().map_or(0, |(last, _)| last + 1);
+            wires.insert(id, wire);
+            id
+        };
+        let (device, ended) = (self.name, ended.clone());
+        let client = client.lasting(move |left| {
+            // Nobody is left to be told when the host is gone.
+            let _ = ended.send(Ended { device, id, left });
+        });
+        vcp_nbd::Export::attach(export, Box::new(client)).map_err(anyhow::Error::msg)
     }
 
     /// Forgets a connection that has ended.

@@ -16,7 +16,7 @@ pub(crate) mod orphan;
 mod restore;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
@@ -25,18 +25,21 @@ use vcp_attach::{DeviceName, Sysfs};
 use vcp_config::{HostConfig, Timeout};
 use vcp_control::report;
 
-use crate::exports::Export;
+use crate::exports::{Export, Table};
 use device::Device;
 
 pub(crate) use connect::Wanted;
 pub(crate) use device::host_name;
+pub(crate) use restore::Kept;
 
 /// How long the kernel may take to attach a device or to change it.
 const KERNEL_LIMIT: Duration = Duration::from_secs(10);
 
 /// Devices and the exports they show.
 pub(crate) struct Attachments {
-    exports: BTreeMap<String, Attachable>,
+    exports: RwLock<BTreeMap<String, Arc<Attachable>>>,
+    /// What the kernel knows the host by, unless an export says otherwise.
+    host: String,
     /// By number. Those that are being detached are not among them any more.
     devices: Mutex<BTreeMap<u32, Arc<Device>>>,
     /// Exports for which somebody is at work.
@@ -59,27 +62,12 @@ pub(crate) struct Attachable {
 }
 
 impl Attachments {
-    /// For the exports of this configuration, none of them attached yet.
-    pub(crate) fn new(
-        config: &HostConfig,
-        exports: &BTreeMap<String, Arc<Export>>,
-        host: &str,
-    ) -> Arc<Self> {
-        let attachable = |(name, export): (&vcp_config::Name, &vcp_config::Export)| {
-            let vcp = config.vcps.get(&export.vcp)?;
-            let identifier = export.attach.as_ref().and_then(|a| a.identifier.clone());
-            let attachable = Attachable {
-                export: Arc::clone(exports.get(name.as_str())?),
-                vcp: export.vcp.to_string(),
-                settings: export.attach.clone(),
-                host: identifier.unwrap_or_else(|| host.to_owned()),
-                patience: vcp.replacement_timeout,
-            };
-            Some((name.to_string(), attachable))
-        };
+    /// Without exports yet, for a host that the kernel knows by this name.
+    pub(crate) fn new(host: &str) -> Arc<Self> {
         let (ended, tell) = mpsc::unbounded_channel();
         let attachments = Arc::new(Self {
-            exports: config.exports.iter().filter_map(attachable).collect(),
+            exports: RwLock::default(),
+            host: host.to_owned(),
             devices: Mutex::default(),
             busy: Mutex::default(),
             sysfs: Sysfs::default(),
@@ -87,6 +75,24 @@ impl Attachments {
         });
         tokio::spawn(keep::keep(Arc::downgrade(&attachments), tell));
         attachments
+    }
+
+    /// From now on it is these exports that can be attached. Devices stay.
+    pub(crate) fn replace(&self, config: &HostConfig, exports: &Table) {
+        let attachable = |(name, export): (&vcp_config::Name, &vcp_config::Export)| {
+            let vcp = config.vcps.get(&export.vcp)?;
+            let identifier = export.attach.as_ref().and_then(|a| a.identifier.clone());
+            let attachable = Attachable {
+                export: Arc::clone(exports.get(name.as_str())?),
+                vcp: export.vcp.to_string(),
+                settings: export.attach.clone(),
+                host: identifier.unwrap_or_else(|| self.host.clone()),
+                patience: vcp.replacement_timeout,
+            };
+            Some((name.to_string(), Arc::new(attachable)))
+        };
+        let now = config.exports.iter().filter_map(attachable).collect();
+        *self.exports.write().unwrap_or_else(PoisonError::into_inner) = now;
     }
 
     /// What can be said of the devices of an export.
@@ -105,8 +111,8 @@ impl Attachments {
     /// The devices of this VCP.
     pub(crate) fn of_vcp(&self, vcp: &str) -> Vec<DeviceName> {
         let shows = |device: &Arc<Device>| {
-            let export = self.exports.get(&device.export);
-            export.is_some_and(|export| export.vcp == vcp)
+            let export = self.attachable(&device.export);
+            export.is_ok_and(|export| export.vcp == vcp)
         };
         let all = self.all().into_iter();
         all.filter(shows).map(|device| device.name).collect()
@@ -116,9 +122,18 @@ impl Attachments {
         self.devices().values().cloned().collect()
     }
 
-    fn attachable(&self, export: &str) -> Result<&Attachable> {
-        self.exports.get(export).ok_or_else(|| {
-            let names: Vec<_> = self.exports.keys().map(String::as_str).collect();
+    /// What is behind the lock is whole after any panic: it is only ever replaced.
+    fn exports(&self) -> BTreeMap<String, Arc<Attachable>> {
+        self.exports
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn attachable(&self, export: &str) -> Result<Arc<Attachable>> {
+        let exports = self.exports();
+        exports.get(export).cloned().ok_or_else(|| {
+            let names: Vec<_> = exports.keys().map(String::as_str).collect();
             anyhow!("no export {export:?} here; there are: {}", names.join(", "))
         })
     }

@@ -1,14 +1,20 @@
 //! Taking over what a host that is gone has left: the kernel holds the requests of
-//! its devices meanwhile, and knows whose they are.
+//! its devices meanwhile, and knows whose they are. Where a service manager has kept
+//! the connections of a device, the kernel notices nothing.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use vcp_attach::{Attached, DeviceName, Identifier, Lock, LockError};
+use vcp_nbd::NbdClient;
 
 use super::Attachments;
 use super::device::Device;
+
+/// Connections that were kept while no host ran, by their devices.
+pub(crate) type Kept = BTreeMap<DeviceName, Vec<NbdClient>>;
 
 /// How long the start of a host waits for its devices; it goes on trying after that.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -17,20 +23,26 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const DYING: Duration = Duration::from_secs(5);
 
 impl Attachments {
-    /// Finds the devices that carry our name and makes new connections for them.
-    /// Each waits for its own VCP only.
-    pub(crate) async fn restore(self: &Arc<Self>) {
+    /// Finds the devices that carry our name, goes on with the connections that were
+    /// `kept` of them and makes those that are missing. Each waits for its own VCP only.
+    pub(crate) async fn restore(self: &Arc<Self>, mut kept: Kept) {
         let mut restoring = tokio::task::JoinSet::new();
         for attached in self.sysfs.attached() {
             let backend = attached.backend.as_deref().unwrap_or_default();
             let Ok(identifier) = backend.parse::<Identifier>() else {
                 continue;
             };
-            let ours = |known: &super::Attachable| known.host == identifier.host;
-            if self.exports.get(&identifier.export).is_some_and(ours) {
+            let ours = self
+                .attachable(&identifier.export)
+                .is_ok_and(|known| known.host == identifier.host);
+            if ours {
                 let all = Arc::clone(self);
-                restoring.spawn(async move { all.take_over(attached, identifier).await });
+                let kept = kept.remove(&attached.device).unwrap_or_default();
+                restoring.spawn(async move { all.take_over(attached, identifier, kept).await });
             }
+        }
+        for device in kept.keys() {
+            tracing::warn!("connections of {device} were kept, which is no export's here; closed");
         }
         let all = async { while restoring.join_next().await.is_some() {} };
         if tokio::time::timeout(PATIENCE, all).await.is_err() {
@@ -39,7 +51,12 @@ impl Attachments {
         restoring.detach_all();
     }
 
-    async fn take_over(self: Arc<Self>, attached: Attached, identifier: Identifier) {
+    async fn take_over(
+        self: Arc<Self>,
+        attached: Attached,
+        identifier: Identifier,
+        kept: Vec<NbdClient>,
+    ) {
         let (name, export) = (attached.device, identifier.export.clone());
         let cannot = |why: &str| {
             tracing::error!(
@@ -79,12 +96,23 @@ impl Attachments {
         let device = Device::new(name, identifier, info, Some(lock));
         self.devices().insert(name.0, Arc::clone(&device));
         device.begin_mending();
-        let outcome = self.mend(&device).await;
+        let count = kept.len();
+        let outcome = async {
+            for client in kept {
+                // What it was told may not hold any more.
+                if client.session().read_only() == device.info.read_only() {
+                    device.go_on(&attachable.export, client, &self.ended)?;
+                }
+            }
+            self.mend(&device).await
+        };
+        let outcome = outcome.await;
         device.mended();
         match outcome {
             Ok(()) => tracing::warn!(
                 export,
-                "{name} was taken over from the host before this one"
+                "{name} was taken over from the host before this one, with {count} of its \
+                 connections"
             ),
             Err(error) => self.forget(&device, &format!("{error:#}")),
         }

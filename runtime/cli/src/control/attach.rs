@@ -1,5 +1,7 @@
 //! `attach` and `detach`.
 
+use std::sync::Arc;
+
 use vcp_attach::DeviceName;
 use vcp_config::{Attach, NbdDevice};
 use vcp_control::{Answer, Refusal, RefusalKind, Request};
@@ -52,12 +54,12 @@ impl Control {
     /// The export of this name or, if there is none, the only one of the VCP of this
     /// name.
     fn export_of(&self, name: String) -> Result<String, Refusal> {
-        let has = |vcp: &Controlled| vcp.exports.iter().any(|export| export.name == name);
-        if self.vcps.values().any(has) {
+        let has = |vcp: &Arc<Controlled>| vcp.exports.iter().any(|export| export.name == name);
+        if self.vcps().values().any(has) {
             return Ok(name);
         }
-        let exports = &self.find(&name)?.exports;
-        match &exports[..] {
+        let found = self.find(&name)?;
+        match &found.exports[..] {
             [only] => Ok(only.name.clone()),
             [] => Err(failed(format!("VCP {name} has no export"))),
             several => {
@@ -72,7 +74,7 @@ impl Control {
 
     /// Takes the devices of a VCP away that is to stop; one that is in use is a
     /// reason not to.
-    pub(super) async fn detach_all(&self, vcp: &str) -> Result<(), Refusal> {
+    pub(crate) async fn detach_all(&self, vcp: &str) -> Result<(), Refusal> {
         for device in self.attachments.of_vcp(vcp) {
             let detached = self.attachments.detach(&device.to_string(), false).await;
             detached.map_err(|error| {

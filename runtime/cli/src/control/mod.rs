@@ -7,11 +7,13 @@ mod stats;
 mod tell;
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use tokio::sync::{mpsc, oneshot};
 use vcp_config::{HostConfig, Module as Named};
 use vcp_control::{
     Answer, Handler, Handling, Refusal, RefusalKind, Request, Server, place, report,
@@ -55,39 +57,76 @@ pub(crate) struct Control {
     engine: Engine,
     cache: Cache,
     started: Instant,
-    vcps: BTreeMap<String, Controlled>,
+    vcps: RwLock<Vcps>,
     attachments: Arc<Attachments>,
     precautions: Precautions,
+    /// Who reads the configuration again, if anybody does.
+    reloads: Option<mpsc::Sender<Reconfigure>>,
 }
+
+/// All VCPs, by name.
+pub(crate) type Vcps = BTreeMap<String, Arc<Controlled>>;
+
+/// A wish that the configuration be read again, and who wants to know what came of it.
+pub(crate) type Reconfigure = oneshot::Sender<report::Reconfigured>;
 
 impl Control {
     pub(crate) fn new(
         engine: Engine,
         cache: Cache,
-        vcps: BTreeMap<String, Controlled>,
         attachments: Arc<Attachments>,
         precautions: Precautions,
+        reloads: Option<mpsc::Sender<Reconfigure>>,
     ) -> Self {
         Self {
             engine,
             cache,
             started: Instant::now(),
-            vcps,
+            vcps: RwLock::default(),
             attachments,
             precautions,
+            reloads,
         }
     }
 
     /// To be called before a device of the kernel's is served, on the main thread:
     /// from then on the kernel may write memory back through this process.
     pub(crate) fn serves_the_kernel(&self) {
-        let vcps = self.vcps.values().map(|vcp| &*vcp.device.vcp);
+        let vcps = self.vcps();
+        let vcps = vcps.values().map(|vcp| &*vcp.device.vcp);
         self.precautions.kernel_device(vcps);
+    }
+
+    /// From now on it is these.
+    pub(crate) fn replace(&self, vcps: Vcps) {
+        *self.vcps.write().unwrap_or_else(PoisonError::into_inner) = vcps;
+    }
+
+    /// Those there are now. What is behind the lock is whole after any panic: it is
+    /// only ever replaced.
+    pub(crate) fn vcps(&self) -> Vcps {
+        self.vcps
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Has the configuration read again.
+    async fn reconfigure(&self) -> Result<Answer, Refusal> {
+        let why = "this host reads no configuration again: it was not started by vcp host";
+        let reloads = self.reloads.as_ref();
+        let reloads = reloads.ok_or_else(|| failed(why.to_owned()))?;
+        let (answer, outcome) = oneshot::channel();
+        // A host that ends answers nothing any more.
+        let _ = reloads.send(answer).await;
+        let outcome = outcome.await;
+        let outcome = outcome.map_err(|_| failed("the host is stopping".to_owned()))?;
+        Ok(Answer::new(&outcome))
     }
 
     /// What this VCP runs; after a reload that was taken back, what it ran before.
     pub(crate) fn module(&self, name: &str) -> Option<Named> {
-        let vcp = self.vcps.get(name)?;
+        let vcp = self.find(name).ok()?;
         // Modules are called what they were configured as.
         vcp.device.vcp.status().module.parse().ok()
     }
@@ -135,10 +174,14 @@ impl Control {
         }
     }
 
-    fn find(&self, name: &str) -> Result<&Controlled, Refusal> {
-        self.vcps.get(name).ok_or_else(|| {
-            let names: Vec<_> = self.vcps.keys().map(String::as_str).collect();
-            let why = format!("no VCP {name:?} here; there are: {}", names.join(", "));
+    fn find(&self, name: &str) -> Result<Arc<Controlled>, Refusal> {
+        let mut vcps = self.vcps();
+        vcps.remove(name).ok_or_else(|| {
+            let names: Vec<_> = vcps.keys().map(String::as_str).collect();
+            let why = match names[..] {
+                [] => format!("no VCP {name:?} here; there is none"),
+                _ => format!("no VCP {name:?} here; there are: {}", names.join(", ")),
+            };
             Refusal::new(RefusalKind::NoSuchVcp, why)
         })
     }
@@ -149,7 +192,7 @@ impl Control {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_ms: tell::millis(self.started.elapsed()),
             vcps: self
-                .vcps
+                .vcps()
                 .iter()
                 .map(|(name, vcp)| {
                     let mut summary = tell::summary(name, vcp, self.started);
@@ -165,7 +208,7 @@ impl Control {
             Request::Ps {} => Ok(Answer::new(&self.ps())),
             Request::Inspect { vcp } => {
                 let found = self.find(&vcp)?;
-                let mut inspection = tell::inspection(&vcp, found, self.started);
+                let mut inspection = tell::inspection(&vcp, &found, self.started);
                 self.add_devices(&mut inspection.summary);
                 Ok(Answer::new(&inspection))
             }
@@ -179,13 +222,14 @@ impl Control {
                 let module = module.as_deref().map(parse).transpose()?;
                 Ok(Answer::new(&self.reload(&vcp, module).await?))
             }
+            Request::ReloadAll {} => self.reconfigure().await,
             Request::Restart { vcp } => self.restart(&vcp).await,
             Request::Stop { vcp } => {
                 let found = self.find(&vcp)?;
                 self.detach_all(&vcp).await?;
                 found.device.vcp.stop();
-                self.wait(found, |_, state| *state == State::Stopped).await;
-                Ok(done(&vcp, found))
+                self.wait(&found, |_, state| *state == State::Stopped).await;
+                Ok(done(&vcp, &found))
             }
             Request::Inject { vcp, fault } => self.inject(&vcp, &fault),
             Request::Set { name, changes } => self.set(&name, &changes),
@@ -234,11 +278,11 @@ impl Control {
             return Err(failed(format!("VCP {vcp} has stopped")));
         }
         found.device.vcp.restart();
-        self.wait(found, |generation, state| {
+        self.wait(&found, |generation, state| {
             generation > before && !matches!(state, State::Starting | State::Restarting)
         })
         .await;
-        Ok(done(vcp, found))
+        Ok(done(vcp, &found))
     }
 
     fn inject(&self, vcp: &str, fault: &str) -> Result<Answer, Refusal> {
@@ -254,7 +298,7 @@ impl Control {
             )));
         }
         tracing::info!(vcp, %fault, "injecting");
-        let answer = done(vcp, found);
+        let answer = done(vcp, &found);
         found.device.vcp.inject(fault);
         Ok(answer)
     }
@@ -282,8 +326,16 @@ impl Handler for Control {
 
 /// Opens the control socket. The one that was asked for must be there; without
 /// the usual one a host still serves.
-pub(crate) fn open(asked: Option<&Path>, control: &Arc<Control>) -> Result<Option<Server>> {
+pub(crate) fn open(
+    asked: Option<&Path>,
+    control: &Arc<Control>,
+    passed: Option<OwnedFd>,
+) -> Result<Option<Server>> {
     let handler: Arc<dyn Handler> = Arc::<Control>::clone(control);
+    if let Some(socket) = passed {
+        let server = Server::on(socket, handler).context("the control socket that was passed")?;
+        return Ok(Some(server));
+    }
     let usual = match asked {
         Some(path) if path.as_os_str() == "none" => return Ok(None),
         Some(path) => return Ok(Some(Server::bind(path, handler)?)),

@@ -9,17 +9,15 @@ use crate::budget;
 
 impl Control {
     /// All changes, or none of them.
-    pub(super) fn set(&self, name: &str, words: &[String]) -> Result<Answer, Refusal> {
+    pub(crate) fn set(&self, name: &str, words: &[String]) -> Result<Answer, Refusal> {
         let bad = |why: String| Refusal::new(RefusalKind::BadRequest, why);
         let changes = Change::read(words).map_err(|error| bad(error.to_string()))?;
-        if let Some(vcp) = self.vcps.get(name) {
+        let vcps = self.vcps();
+        if let Some(vcp) = vcps.get(name) {
             set(name, vcp, &changes, None)?;
             return Ok(done(name, vcp));
         }
-        let owner = self
-            .vcps
-            .iter()
-            .find(|(_, vcp)| vcp.limits.contains_key(name));
+        let owner = vcps.iter().find(|(_, vcp)| vcp.limits.contains_key(name));
         let Some((owner, vcp)) = owner else {
             // Says what VCPs there are.
             return Err(match self.find(name) {
@@ -35,6 +33,14 @@ impl Control {
         }
         set(owner, vcp, &changes, Some(name))?;
         Ok(done(owner, vcp))
+    }
+
+    /// Changes the limit of one export.
+    pub(crate) fn set_limit(&self, export: &str, changes: &[Change]) -> Result<(), Refusal> {
+        let vcps = self.vcps();
+        let owner = vcps.iter().find(|(_, vcp)| vcp.limits.contains_key(export));
+        let (owner, vcp) = owner.ok_or_else(|| failed(format!("no export {export:?} here")))?;
+        set(owner, vcp, changes, Some(export))
     }
 }
 

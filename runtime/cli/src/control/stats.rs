@@ -6,14 +6,15 @@ use vcp_meter::{
     Budget, Counters, Export, Histogram, Limit, Process, Processor, Snapshot, Stalls, Vcp,
 };
 
-use super::{Control, Controlled, tell};
+use super::{Control, Controlled, Vcps, tell};
 use crate::budget;
 
 impl Control {
     /// What everything has used so far.
     pub(crate) fn snapshot(&self) -> Snapshot {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let vcps = self.vcps.iter();
+        let all = self.vcps();
+        let vcps = all.iter();
         Snapshot {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -24,11 +25,11 @@ impl Control {
                 .clone()
                 .flat_map(|(name, vcp)| exports(name, vcp))
                 .collect(),
-            vcps: vcps.map(|(name, vcp)| self.vcp(name, vcp)).collect(),
+            vcps: vcps.map(|(name, vcp)| self.vcp(name, vcp, &all)).collect(),
         }
     }
 
-    fn vcp(&self, name: &str, controlled: &Controlled) -> Vcp {
+    fn vcp(&self, name: &str, controlled: &Controlled, all: &Vcps) -> Vcp {
         let status = controlled.device.vcp.status();
         let stats = controlled.device.vcp.stats();
         let config = controlled.config();
@@ -39,7 +40,7 @@ impl Control {
             state: status.state.word().to_owned(),
             generation: status.generation,
             module: status.module,
-            processor: self.processor(name, controlled),
+            processor: processor(name, controlled, all),
             budget: budget.map_or_else(Budget::default, |(budget, vcp)| Budget {
                 share: vcp.cpu.share.map_or(0, vcp_config::Percent::basis_points),
                 period_ns: budget.period,
@@ -78,22 +79,22 @@ impl Control {
             memory_limit_bytes: settings.map_or(0, |vcp| vcp.memory.bytes()),
         }
     }
+}
 
-    /// Where it runs, and with whom: VCPs of one and the same CPU share a thread.
-    fn processor(&self, name: &str, controlled: &Controlled) -> Processor {
-        let pin = &controlled.pin;
-        let shares = |other: &Controlled| pin.len() == 1 && other.pin == *pin;
-        let others = self.vcps.iter().filter(|(other, _)| *other != name);
-        Processor {
-            cpus: pin
-                .iter()
-                .filter_map(|cpu| u32::try_from(*cpu).ok())
-                .collect(),
-            beside: others
-                .filter(|(_, other)| shares(other))
-                .map(|(name, _)| name.clone())
-                .collect(),
-        }
+/// Where it runs, and with whom: VCPs of one and the same CPU share a thread.
+fn processor(name: &str, controlled: &Controlled, all: &Vcps) -> Processor {
+    let pin = &controlled.pin;
+    let shares = |other: &Controlled| pin.len() == 1 && other.pin == *pin;
+    let others = all.iter().filter(|(other, _)| *other != name);
+    Processor {
+        cpus: pin
+            .iter()
+            .filter_map(|cpu| u32::try_from(*cpu).ok())
+            .collect(),
+        beside: others
+            .filter(|(_, other)| shares(other))
+            .map(|(name, _)| name.clone())
+            .collect(),
     }
 }
 

@@ -33,16 +33,20 @@ impl<'a> Source<'a> {
     }
 
     fn error(&self, at: usize, key: &str, message: impl Display) -> ConfigError {
-        let before = self.text.get(..at).unwrap_or(self.text);
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         ConfigError {
-            place: Place::File {
-                path: self.path.to_owned(),
-                line: before.matches('\n').count() + 1,
-                column: before[line_start..].chars().count() + 1,
-            },
+            place: self.place(at),
             key: key.to_owned(),
             message: message.to_string(),
+        }
+    }
+
+    fn place(&self, at: usize) -> Place {
+        let before = self.text.get(..at).unwrap_or(self.text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Place::File {
+            path: self.path.to_owned(),
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
         }
     }
 }
@@ -66,6 +70,11 @@ impl<'a> Node<'a> {
     /// An error about the key.
     pub(super) fn key_error(&self, message: impl Display) -> ConfigError {
         self.source.error(self.key_at, &self.path, message)
+    }
+
+    /// Where its key is written.
+    pub(super) fn place(&self) -> Place {
+        self.source.place(self.key_at)
     }
 
     fn expected(&self, expected: &str) -> ConfigError {

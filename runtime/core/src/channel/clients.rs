@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use vcp_queue::{
     Answer, Client, ClientError, ClientId, ClientRequest, Data, Finished, Flushed, Geometry,
-    Operation, Submit, Table,
+    Operation, Parked, Submit, Table,
 };
 
 use super::poller::{Interest, Poller};
@@ -258,6 +258,22 @@ impl Clients {
             ClientError::Io(_) => tracing::info!(client, "{error}"),
             ClientError::Protocol(_) => tracing::warn!(client, "{error}"),
         }
+    }
+
+    /// Gives up everybody, with what they asked and were not answered.
+    pub(super) fn park(&mut self, table: &mut Table, poller: &Poller) -> Vec<Parked> {
+        let mut unanswered: BTreeMap<ClientId, Vec<ClientRequest>> = BTreeMap::new();
+        for (id, request) in table.reclaim() {
+            unanswered.entry(id).or_default().push(request);
+        }
+        self.blocked = 0;
+        let mut parked = Vec::new();
+        for (id, slot) in std::mem::take(&mut self.slots) {
+            poller.remove(slot.client.fd());
+            let requests = unanswered.remove(&id).unwrap_or_default();
+            parked.extend(slot.client.park(requests));
+        }
+        parked
     }
 
     /// Stops reading from everybody: nothing new is taken on.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use vcp_queue::{Data, Finished, Geometry, Loan, Status};
+use vcp_queue::{Data, Finished, Geometry, Loan};
 
 use super::convert::status_of;
 use super::stop::Leave;
@@ -201,7 +201,7 @@ impl Channel {
                 // One that only finds out has nothing to be told to stop.
                 if self.taking_leave() || !self.supervisor.served() {
                     self.drop_instance();
-                    self.refuse_all(Status::ShuttingDown);
+                    self.dismiss();
                     self.leave = Leave::Leaving { until: 0 };
                 } else {
                     return Err(Fault::Protocol("stopped without being told to".to_owned()));

@@ -43,7 +43,7 @@ use std::time::Duration;
 use rustix::thread::CpuSet;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
-use vcp_queue::{Area, Client, Geometry, Link, Status, Table};
+use vcp_queue::{Area, Client, Geometry, Link, Parked, Status, Table};
 use vcp_supervisor::{Policy, Supervisor};
 
 use crate::bindings::control;
@@ -106,6 +106,8 @@ pub(crate) enum Command {
     Attach(Box<dyn Client>, Option<Arc<Limit>>),
     /// Finish and end.
     Stop,
+    /// The same, with the connections of all clients left whole.
+    Park(oneshot::Sender<Vec<Parked>>),
     /// Have the instance fail.
     Inject(Injection),
     /// A fresh instance, also of a VCP that is held.
@@ -140,6 +142,8 @@ pub(crate) struct Channel {
     supervisor: Supervisor,
     guest: Option<Guest>,
     leave: Leave,
+    /// Who wants its clients when it leaves.
+    parking: Option<oneshot::Sender<Vec<Parked>>>,
     reload: Option<Reload>,
     spare: Spare,
     /// What comes back if the module on trial is no good.
@@ -220,6 +224,7 @@ impl Channel {
             area: Area::new(0, 0),
             guest: None,
             leave: Leave::No,
+            parking: None,
             reload: None,
             hands,
             spare: Spare::default(),

@@ -1,6 +1,7 @@
 //! The end of a VCP: it finishes what it holds, takes its leave, and is gone.
 
-use vcp_queue::Status;
+use tokio::sync::oneshot;
+use vcp_queue::{Parked, Status};
 use vcp_supervisor::Phase;
 
 use super::{Channel, Flow};
@@ -46,9 +47,31 @@ impl Channel {
         };
     }
 
+    /// Leaves as [`Channel::begin_stop`] does, and gives up its clients instead of
+    /// ending their connections: what is not finished then goes with them.
+    pub(super) fn begin_park(&mut self, answer: oneshot::Sender<Vec<Parked>>) {
+        if self.leaving() {
+            return;
+        }
+        self.begin_stop();
+        self.parking = Some(answer);
+    }
+
+    /// Nothing more is done for clients.
+    pub(super) fn dismiss(&mut self) {
+        let Some(answer) = self.parking.take() else {
+            self.refuse_all(Status::ShuttingDown);
+            return;
+        };
+        self.answer_done();
+        let parked = self.clients.park(&mut self.table, &self.poller);
+        // With nobody to go on, the connections close.
+        let _ = answer.send(parked);
+    }
+
     /// It was leaving anyway, and there is nothing it could still do.
     pub(super) fn end_leaving(&mut self) {
-        self.refuse_all(Status::ShuttingDown);
+        self.dismiss();
         self.leave = Leave::Leaving { until: 0 };
     }
 
@@ -63,7 +86,7 @@ impl Channel {
     pub(super) fn advance_leave(&mut self, time: u64) -> Flow {
         match self.leave {
             Leave::Draining { until } if self.table.is_empty() || time >= until => {
-                self.refuse_all(Status::ShuttingDown);
+                self.dismiss();
                 self.table.restart();
                 if self.guest.is_none() {
                     return Flow::End;

@@ -137,7 +137,14 @@ impl Channel {
         while let Ok(command) = self.mailbox.try_recv() {
             match command {
                 // Nothing new is taken on, and nobody would read from it.
-                Command::Attach(..) if self.leaving() => {}
+                Command::Attach(..) if self.leaving() && self.parking.is_none() => {}
+                // It came too late to be served here.
+                Command::Attach(client, limit) if self.leaving() => {
+                    match self.clients.add(client, limit, &self.poller) {
+                        Ok(_) => self.clients.stop_reading(&self.poller),
+                        Err(error) => tracing::error!("polling a client: {error}"),
+                    }
+                }
                 Command::Attach(client, limit) => {
                     match self.clients.add(client, limit, &self.poller) {
                         // It may have sent something before it was handed over.
@@ -151,6 +158,7 @@ impl Channel {
                     }
                 }
                 Command::Stop => self.begin_stop(),
+                Command::Park(answer) => self.begin_park(answer),
                 // A fault does not hold up the commands behind it.
                 Command::Inject(what) => {
                     if let Err(fault) = self.inject(what).await {
@@ -346,7 +354,7 @@ impl Channel {
     }
 
     /// Answers what the table finished by itself.
-    fn answer_done(&mut self) {
+    pub(super) fn answer_done(&mut self) {
         let done = self.table.take_done();
         if !done.is_empty() {
             let mut finished: Vec<_> = done.into_iter().map(|f| (f, &[][..])).collect();

@@ -31,6 +31,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::ThreadId;
 
 use rustix::event::{EventfdFlags, eventfd};
+use tokio::sync::oneshot;
 use vcp_sched::{Budget, Id, Refused};
 use vcp_topology::affinity;
 use vcp_topology::cgroup::{Hierarchies, Limits, Who};
@@ -74,6 +75,8 @@ pub(crate) enum Message {
     },
     /// Whether the kernel writes memory back through this thread.
     IoFlusher(bool),
+    /// Say that it turns.
+    Ping(oneshot::Sender<()>),
 }
 
 /// How a channel processor's thread is started.
@@ -219,6 +222,11 @@ impl Berth {
     /// Has the thread never wait for writing back when it allocates, or stop that.
     pub(crate) fn set_io_flusher(&self, on: bool) {
         self.processor.tell(Message::IoFlusher(on));
+    }
+
+    /// Has the thread answer as soon as it looks.
+    pub(crate) fn ping(&self, answer: oneshot::Sender<()>) {
+        self.processor.tell(Message::Ping(answer));
     }
 
     fn ask(

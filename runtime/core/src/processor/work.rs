@@ -98,6 +98,8 @@ impl Work {
                     let _ = answer.send(changed);
                 }
                 Ok(Message::IoFlusher(on)) => super::set_io_flusher(on),
+                // Who does not wait for it any more has no use for it.
+                Ok(Message::Ping(answer)) => _ = answer.send(()),
                 Ok(Message::End) => return false,
                 Err(TryRecvError::Empty) => return true,
                 // It holds a sender itself.

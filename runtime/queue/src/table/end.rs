@@ -3,6 +3,7 @@
 use super::request::Request;
 use super::{ClientId, Finished, Table};
 use crate::block::{Operation, Status};
+use crate::client::ClientRequest;
 
 impl Table {
     /// The instance is gone: every unanswered request is offered again, from
@@ -63,6 +64,21 @@ impl Table {
         self.done.retain(|finished| finished.client != client);
     }
 
+    /// Gives back every unanswered request in the order of submission, and is empty
+    /// then: another table takes them on. Of what is with the VCP some may have been
+    /// carried out, as after [`Table::restart`].
+    pub fn reclaim(&mut self) -> Vec<(ClientId, ClientRequest)> {
+        self.pieces.clear();
+        self.waiting.clear();
+        self.rewrite = None;
+        self.exclusive = false;
+        self.payload = 0;
+        let mut requests: Vec<Request> = self.requests.drain().collect();
+        requests.retain(|request| !request.abandoned);
+        requests.sort_unstable_by_key(|request| request.sequence);
+        requests.into_iter().map(resubmission).collect()
+    }
+
     /// Ends everything unanswered with `status`: the device won't come back.
     pub fn fail_all(&mut self, status: Status) -> Vec<Finished> {
         self.pieces.clear();
@@ -76,4 +92,22 @@ impl Table {
         };
         slots.into_iter().filter_map(fail).collect()
     }
+}
+
+/// A request as its client submitted it.
+fn resubmission(request: Request) -> (ClientId, ClientRequest) {
+    // Of a read the table holds what has come so far.
+    let payload = match request.operation {
+        Operation::Read => Vec::new(),
+        _ => request.bytes,
+    };
+    let again = ClientRequest {
+        cookie: request.cookie,
+        operation: request.operation,
+        modifiers: request.modifiers,
+        offset: request.offset,
+        length: request.length,
+        payload,
+    };
+    (request.client, again)
 }

@@ -1,0 +1,1 @@
+Files named *.toml here belong to /etc/vcp/host.toml.

@@ -1,0 +1,125 @@
+//! From what is configured to what a VCP is started with.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use vcp_config::{HostConfig, LinkKind, NbdAddress, RestartPolicy};
+use vcp_core::{
+    Cache, DirectoryGrant, Engine, Network, ReloadSettings, ReportSettings, RestartSettings,
+    Settings, WatchdogSettings,
+};
+
+use crate::{link, module};
+
+/// Gives every export that has no address a socket in a directory of their own.
+pub(super) fn private_sockets(
+    config: &mut HostConfig,
+    sockets: &mut Option<tempfile::TempDir>,
+) -> Result<()> {
+    if config.exports.values().all(|export| !export.nbd.is_empty()) {
+        return Ok(());
+    }
+    if sockets.is_none() {
+        *sockets = Some(private_directory()?);
+    }
+    let directory = sockets.as_ref().context("a directory for sockets")?;
+    for (name, export) in &mut config.exports {
+        if export.nbd.is_empty() {
+            let socket = directory.path().join(format!("{name}.sock"));
+            export.nbd.push(NbdAddress::Unix(socket));
+        }
+    }
+    Ok(())
+}
+
+fn private_directory() -> Result<tempfile::TempDir> {
+    let base = std::env::var_os("XDG_RUNTIME_DIR")
+        .map(PathBuf::from)
+        .filter(|path| path.is_dir());
+    let base = base.unwrap_or_else(std::env::temp_dir);
+    tempfile::Builder::new()
+        .prefix("vcp-")
+        .tempdir_in(&base)
+        .with_context(|| format!("making a directory for sockets in {}", base.display()))
+}
+
+/// What a VCP is started with; opens what it may use.
+pub(super) fn prepare(
+    engine: &Engine,
+    cache: &Cache,
+    name: &str,
+    vcp: &vcp_config::Vcp,
+    nbd: &[NbdAddress],
+    links: &mut link::Pipes,
+) -> Result<Settings> {
+    let module = module::load(engine, cache, &vcp.module).with_context(|| format!("VCP {name}"))?;
+    let mut grants = Vec::new();
+    for grant in &vcp.files {
+        let opened = DirectoryGrant::open(&grant.host, &grant.guest, grant.read_only);
+        grants.push(opened.with_context(|| format!("VCP {name}"))?);
+    }
+    let config = module::settings(name, vcp, nbd)?;
+    let network = network(vcp, &config, links).with_context(|| format!("VCP {name}"))?;
+    Ok(Settings {
+        config,
+        memory: usize::try_from(vcp.memory.bytes()).context("memory")?,
+        queue_depth: vcp.queue_depth as usize,
+        grants,
+        network,
+        ..recovery(vcp, Settings::new(name, module))
+    })
+}
+
+/// What the configuration says about faults and what follows them.
+fn recovery(vcp: &vcp_config::Vcp, settings: Settings) -> Settings {
+    let restart = &vcp.restart;
+    Settings {
+        watchdog: WatchdogSettings {
+            fuel: vcp.watchdog.fuel,
+            call: vcp.watchdog.call.duration(),
+            progress: vcp.watchdog.progress.duration(),
+        },
+        restart: RestartSettings {
+            always: restart.policy == RestartPolicy::Always,
+            min_run: restart.min_run.duration(),
+            backoff_min: restart.backoff.first().duration(),
+            backoff_max: restart.backoff.most().duration(),
+            limit: restart.limit,
+            spare: restart.spare,
+            replacement_timeout: vcp.replacement_timeout.duration(),
+        },
+        reload: ReloadSettings {
+            drain: vcp.reload.drain.duration(),
+            ready: vcp.reload.ready.duration(),
+            probation: vcp.reload.probation.duration(),
+        },
+        reports: ReportSettings {
+            keep: vcp.crash_reports.keep as usize,
+            core_dumps: vcp.crash_reports.core_dumps,
+        },
+        ..settings
+    }
+}
+
+pub(crate) fn network(
+    vcp: &vcp_config::Vcp,
+    config: &[(String, String)],
+    links: &mut link::Pipes,
+) -> Result<Option<Network>> {
+    let Some(net) = &vcp.net else { return Ok(None) };
+    if net.link == LinkKind::Host {
+        // What it may connect to is what it was configured to connect to.
+        let portal = config.iter().find(|(key, _)| key == "portal");
+        let portal = portal.and_then(|(_, portal)| portal.parse::<SocketAddr>().ok());
+        let portal = portal.context("net.link: host is for module iscsi")?;
+        return Ok(Some(Network::Streams {
+            peers: vec![portal.ip()],
+        }));
+    }
+    Ok(Some(Network::Frames {
+        link: link::open(net, links)?,
+        addresses: net.addresses.iter().map(ToString::to_string).collect(),
+        gateways: net.gateways.iter().map(ToString::to_string).collect(),
+    }))
+}

@@ -1,0 +1,99 @@
+//! The service manager: what it is told, and what it keeps while no host runs
+//! (sd_notify(3)).
+
+use std::os::fd::{AsFd as _, BorrowedFd};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use sd_notify::NotifyState;
+
+/// How long it may take to take in what it was told.
+const PATIENCE: Timespec = Timespec {
+    tv_sec: 5,
+    tv_nsec: 0,
+};
+
+/// Whoever started this process, if it listens.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manager {
+    listens: bool,
+}
+
+impl Manager {
+    /// That of this process.
+    pub(crate) fn of_process() -> Self {
+        Self {
+            listens: std::env::var_os("NOTIFY_SOCKET").is_some(),
+        }
+    }
+
+    /// Whether there is one.
+    pub(crate) fn listens(self) -> bool {
+        self.listens
+    }
+
+    /// Ready, and how it is.
+    pub(crate) fn ready(self, status: &str) {
+        self.tell(&[NotifyState::Ready, NotifyState::Status(status)], &[]);
+    }
+
+    /// About to change.
+    pub(crate) fn reloading(self) {
+        match NotifyState::monotonic_usec_now() {
+            Ok(now) => self.tell(&[NotifyState::Reloading, now], &[]),
+            Err(error) => tracing::warn!("the time: {error}"),
+        }
+    }
+
+    /// About to end.
+    pub(crate) fn stopping(self) {
+        self.tell(&[NotifyState::Stopping], &[]);
+    }
+
+    /// How it is.
+    pub(crate) fn status(self, status: &str) {
+        self.tell(&[NotifyState::Status(status)], &[]);
+    }
+
+    /// Still turning.
+    pub(crate) fn alive(self) {
+        self.tell(&[NotifyState::Watchdog], &[]);
+    }
+
+    /// Keeps these for the next process, under one name.
+    pub(crate) fn store(self, name: &str, descriptors: &[BorrowedFd<'_>]) {
+        self.tell(
+            &[NotifyState::FdStore, NotifyState::FdName(name)],
+            descriptors,
+        );
+    }
+
+    /// Keeps them no longer.
+    pub(crate) fn forget(self, name: &str) {
+        self.tell(
+            &[NotifyState::FdStoreRemove, NotifyState::FdName(name)],
+            &[],
+        );
+    }
+
+    /// Waits until it has taken in everything so far; whether it has.
+    pub(crate) fn settled(self) -> bool {
+        let Ok((ours, theirs)) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC) else {
+            return false;
+        };
+        self.tell(&[NotifyState::Custom("BARRIER=1")], &[theirs.as_fd()]);
+        drop(theirs);
+        // It closes its copy once it has come to it.
+        let mut closed = [PollFd::new(&ours, PollFlags::empty())];
+        poll(&mut closed, Some(&PATIENCE)).is_ok_and(|ready| ready > 0)
+    }
+
+    fn tell(self, what: &[NotifyState<'_>], descriptors: &[BorrowedFd<'_>]) {
+        let told = match descriptors {
+            [] => sd_notify::notify(what),
+            descriptors => sd_notify::notify_with_fds(what, descriptors),
+        };
+        if let Err(error) = told {
+            tracing::warn!("telling the service manager: {error}");
+        }
+    }
+}

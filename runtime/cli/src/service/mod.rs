@@ -1,0 +1,279 @@
+//! `vcp host`: what a machine's configuration says, as a service. It tells the service
+//! manager how it is, reads its configuration again when asked, and gives its sockets
+//! and connections to the process that follows it.
+
+mod manager;
+mod passed;
+mod reread;
+mod resume;
+mod watchdog;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use vcp_config::HostConfig;
+use vcp_control::report::Reconfigured;
+
+use crate::args::ServiceArguments;
+use crate::attach;
+use crate::control::{self, Reconfigure};
+use crate::exports::State;
+use crate::host::Host;
+use crate::run::{LAST_ANSWERS, metrics, runtime};
+use crate::watch::Stamp;
+use manager::Manager;
+use passed::Connection;
+pub(crate) use passed::Sockets;
+
+/// How long VCPs may take until they serve before the host counts as started without
+/// them: one target that is away is not to keep the others from being used.
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// A host and what makes it a service.
+struct Service {
+    host: Host,
+    manager: Manager,
+    file: PathBuf,
+    drop_ins: PathBuf,
+    /// What the files said, as far as it could be done.
+    configured: HostConfig,
+    /// The file of each VCP's module when it was last loaded or tried.
+    stamps: BTreeMap<String, Option<Stamp>>,
+    /// Listening sockets that the manager keeps, by the names they have there.
+    kept: BTreeSet<String>,
+}
+
+pub(crate) fn run(arguments: &ServiceArguments) -> Result<ExitCode> {
+    let (file, drop_ins) = arguments.files();
+    let config = HostConfig::read_all(&file, &drop_ins)?;
+    if arguments.dump_config {
+        print!("{}", config.to_toml());
+        return Ok(ExitCode::SUCCESS);
+    }
+    // Before anything else is opened.
+    let (sockets, connections) = passed::take()?;
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(serve(arguments, config, sockets, connections));
+    // A module that is being compiled just now is of no use any more.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// What ends a host, and what has it read its configuration again.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        let listen = |kind, name| signal(kind).with_context(|| format!("listening for {name}"));
+        Ok(Self {
+            terminate: listen(SignalKind::terminate(), "SIGTERM")?,
+            interrupt: listen(SignalKind::interrupt(), "SIGINT")?,
+            hangup: listen(SignalKind::hangup(), "SIGHUP")?,
+        })
+    }
+}
+
+async fn serve(
+    arguments: &ServiceArguments,
+    config: HostConfig,
+    sockets: Sockets,
+    connections: Vec<Connection>,
+) -> Result<ExitCode> {
+    let Signals {
+        mut terminate,
+        mut interrupt,
+        mut hangup,
+    } = Signals::new()?;
+    let ended = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    tokio::pin!(ended);
+    let manager = Manager::of_process();
+    let connections = taken_over(manager, connections);
+    let (reloads, mut wishes) = mpsc::channel(4);
+    let (file, drop_ins) = arguments.files();
+    let name = attach::host_name(Some(&file), &config);
+    let mut service = Service {
+        host: Host::new(&name, config.host, sockets, Some(reloads))?,
+        manager,
+        file,
+        drop_ins,
+        configured: HostConfig::default(),
+        stamps: BTreeMap::new(),
+        kept: BTreeSet::new(),
+    };
+    log(&service.configure(config).await);
+    let passed = service.host.passed_mut().control();
+    let control = service.host.control();
+    let socket = control::open(arguments.control.as_deref(), control, passed)?;
+    if let Some(address) = &arguments.metrics {
+        metrics(address, control).await?;
+    }
+    if let Some(limit) = sd_notify::watchdog_enabled() {
+        tokio::spawn(watchdog::watch(manager, Arc::clone(control), limit));
+    }
+    service.host.passed_mut().close(manager);
+    service.keep_sockets();
+    let kept = resume::resume(&service.host, connections);
+    let running = async {
+        // What the kernel holds for us does not wait for the last of all VCPs.
+        let known = timeout(START_LIMIT, service.known());
+        let _ = tokio::join!(known, service.host.restore(kept));
+        service.host.keep_attaching();
+        manager.ready(&service.status());
+        loop {
+            tokio::select! {
+                _ = hangup.recv() => log(&service.reconfigure().await),
+                Some(answer) = wishes.recv() => service.answer(answer).await,
+            }
+        }
+    };
+    tokio::select! {
+        () = running => {}
+        () = &mut ended => {}
+    }
+    manager.stopping();
+    service.end().await;
+    if let Some(socket) = socket {
+        // Whoever asked for the end wants to hear of it.
+        socket.finish(LAST_ANSWERS).await;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Connections that nobody else will be given. Were this process to end now, the next
+/// would know nothing of what this one has read from them: it must not have them.
+fn taken_over(manager: Manager, connections: Vec<Connection>) -> Vec<Connection> {
+    if connections.is_empty() {
+        return connections;
+    }
+    for (name, _) in &connections {
+        manager.forget(name);
+    }
+    if manager.settled() {
+        return connections;
+    }
+    tracing::error!("the service manager does not answer: connections are given up");
+    Vec::new()
+}
+
+impl Service {
+    /// Waits until it is known of each VCP whether it serves.
+    async fn known(&self) {
+        for device in self.host.devices().values() {
+            let known = |state: &State| *state != State::Starting;
+            // One that has ended is known, too.
+            let _ = device.state.clone().wait_for(known).await;
+        }
+    }
+
+    /// How it is, in a line for people.
+    fn status(&self) -> String {
+        let (mut serving, mut other) = (0, Vec::new());
+        for (name, device) in self.host.devices() {
+            match &*device.state.borrow() {
+                State::Ready(_) => serving += 1,
+                State::Starting => other.push(format!("{name} is starting")),
+                State::Failed(_) => other.push(format!("{name} has failed")),
+                State::Stopped => other.push(format!("{name} was stopped")),
+            }
+        }
+        let missing = self.configured.vcps.keys();
+        let missing = missing.filter(|name| !self.host.devices().contains_key(name.as_str()));
+        other.extend(missing.map(|name| format!("{name} could not be started")));
+        match (serving, &other[..]) {
+            (0, []) => "no VCPs are configured".to_owned(),
+            (count, []) => format!("VCPs serving: {count}"),
+            (count, other) => format!("VCPs serving: {count}; {}", other.join(", ")),
+        }
+    }
+
+    async fn answer(&mut self, answer: Reconfigure) {
+        let outcome = self.reconfigure().await;
+        log(&outcome);
+        // Who asked may be gone.
+        let _ = answer.send(outcome);
+    }
+
+    /// Reads the configuration again and does what it says.
+    async fn reconfigure(&mut self) -> Reconfigured {
+        self.manager.reloading();
+        let outcome = match HostConfig::read_all(&self.file, &self.drop_ins) {
+            Ok(config) => self.configure(config).await,
+            Err(error) => Reconfigured {
+                failed: vec![error.to_string()],
+                ..Reconfigured::default()
+            },
+        };
+        self.keep_sockets();
+        self.host.keep_attaching();
+        self.manager.ready(&self.status());
+        outcome
+    }
+
+    /// Has the manager keep what is listened on, and nothing else: a host that dies
+    /// leaves nobody waiting in vain.
+    fn keep_sockets(&mut self) {
+        if !self.manager.listens() {
+            return;
+        }
+        let mut kept = BTreeSet::new();
+        for (address, socket) in self.host.listening() {
+            let name = passed::name_of(address);
+            if !self.kept.contains(&name) && !self.host.passed().is_kept(&name) {
+                self.manager.store(&name, &[socket]);
+            }
+            kept.insert(name);
+        }
+        for gone in self.kept.difference(&kept) {
+            self.manager.forget(gone);
+        }
+        self.kept = kept;
+    }
+
+    /// Ends; with a manager that keeps them, connections do not.
+    async fn end(mut self) {
+        if self.manager.listens() {
+            let parked = self.host.park().await;
+            for (number, parked) in parked.iter().enumerate() {
+                if let Err(error) = passed::keep(self.manager, number, parked) {
+                    tracing::warn!("a connection can't be kept: {error}");
+                }
+            }
+            self.manager.status(&format!(
+                "connections kept for the next host: {}",
+                parked.len()
+            ));
+            if !self.manager.settled() {
+                tracing::warn!("the service manager does not answer");
+            }
+        }
+        self.host.stop().await;
+    }
+}
+
+fn log(outcome: &Reconfigured) {
+    for line in &outcome.done {
+        tracing::info!("{line}");
+    }
+    for line in &outcome.left {
+        tracing::warn!("{line}");
+    }
+    for line in &outcome.failed {
+        tracing::error!("{line}");
+    }
+}

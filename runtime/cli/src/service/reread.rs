@@ -1,0 +1,198 @@
+//! Doing what a configuration says that was read again: what is the same is left
+//! alone, and what can't be done leaves the old as it was.
+
+use vcp_config::{Difference, HostConfig, Module, Name, VcpDifference};
+use vcp_control::report::Reconfigured;
+
+use super::Service;
+use crate::watch::Stamp;
+
+impl Service {
+    /// Goes from what is configured to `new`.
+    pub(super) async fn configure(&mut self, new: HostConfig) -> Reconfigured {
+        let mut outcome = Reconfigured::default();
+        let difference = Difference::between(&self.configured, &new);
+        let mut now = new.clone();
+        for name in &difference.removed {
+            if let Err(refusal) = self.host.control().detach_all(name.as_str()).await {
+                self.stays(name, &mut now);
+                outcome.left.push(refusal.message);
+                continue;
+            }
+            self.host.dismiss(name.as_str());
+            self.stamps.remove(name.as_str());
+            outcome.done.push(format!("VCP {name}: stopped"));
+        }
+        let idle = |name: &&Name| !self.host.runs(name.as_str());
+        let launched: Vec<&Name> = new.vcps.keys().filter(idle).collect();
+        for name in &launched {
+            self.launch(name, &new, &mut outcome);
+        }
+        for change in &difference.changed {
+            // What has just been started is as it is configured.
+            if !launched.contains(&&change.name) {
+                self.change(change, &mut now, &mut outcome).await;
+            }
+        }
+        self.reload_files(&difference, &new, &mut outcome).await;
+        self.limit(&difference, &new, &mut outcome);
+        // What has not been started is tried again the next time.
+        now.vcps
+            .retain(|name, _| self.host.devices().contains_key(name.as_str()));
+        now.exports
+            .retain(|_, export| now.vcps.contains_key(&export.vcp));
+        let failed = self.host.serve(&now).await;
+        outcome
+            .failed
+            .extend(failed.iter().map(|error| format!("{error:#}")));
+        for name in &difference.exports {
+            if now.exports.contains_key(name) && !new.exports.contains_key(name) {
+                continue;
+            }
+            let line = match new.exports.contains_key(name) {
+                true => format!("export {name}: as configured"),
+                false => format!("export {name}: gone"),
+            };
+            outcome.done.push(line);
+        }
+        self.configured = now;
+        outcome
+    }
+
+    /// A VCP that is to go stays with its exports, as it is in use.
+    fn stays(&self, name: &Name, now: &mut HostConfig) {
+        let vcp = self.configured.vcps.get_key_value(name);
+        now.vcps.extend(vcp.map(|(name, vcp)| (name.clone(), vcp.clone())));
+        let exports = self.configured.exports.iter();
+        let exports = exports.filter(|(_, export)| export.vcp == *name);
+        now.exports.extend(exports.map(|(name, export)| (name.clone(), export.clone())));
+    }
+
+    /// Starts a VCP that is new, or was stopped.
+    fn launch(&mut self, name: &Name, config: &HostConfig, outcome: &mut Reconfigured) {
+        self.stamp(name, config);
+        self.host.dismiss(name.as_str());
+        match self.host.launch(name, config) {
+            Ok(()) => outcome.done.push(format!("VCP {name}: started")),
+            Err(error) => outcome.failed.push(format!("VCP {name}: {error:#}")),
+        }
+    }
+
+    /// Takes note of which version of its module's file a VCP has.
+    fn stamp(&mut self, name: &Name, config: &HostConfig) {
+        let stamp = config.vcps.get(name).and_then(|vcp| file(&vcp.module));
+        self.stamps.insert(name.to_string(), stamp);
+    }
+
+    /// Changes what can be changed of a VCP that runs; `now` says then what holds.
+    async fn change(
+        &mut self,
+        change: &VcpDifference,
+        now: &mut HostConfig,
+        outcome: &mut Reconfigured,
+    ) {
+        let name = &change.name;
+        let (Some(old), Some(new)) = (
+            self.configured.vcps.get(name).cloned(),
+            now.vcps.get(name).cloned(),
+        ) else {
+            return;
+        };
+        let mut holds = old.clone();
+        holds.adopt(&new);
+        if change.module {
+            self.stamp(name, now);
+            if !self.reload(name, &new.module, outcome).await {
+                holds.module = old.module.clone();
+            }
+        }
+        if !change.live.is_empty() {
+            let words: Vec<_> = change.live.iter().map(ToString::to_string).collect();
+            match self.host.control().set(name.as_str(), &words) {
+                Ok(_) => outcome
+                    .done
+                    .push(format!("VCP {name}: {}", words.join(" "))),
+                Err(refusal) => {
+                    outcome.failed.push(refusal.message);
+                    let module = holds.module.clone();
+                    holds = old;
+                    holds.module = module;
+                }
+            }
+        }
+        if !change.fixed.is_empty() {
+            let keys = change.fixed.join(", ");
+            outcome.left.push(format!(
+                "VCP {name}: {keys}: can't be changed while it runs, and stays as it was: \
+                 vcp stop {name}, then reload again"
+            ));
+        }
+        now.vcps.insert(name.clone(), holds);
+    }
+
+    /// Reloads those whose module's file has changed.
+    async fn reload_files(
+        &mut self,
+        difference: &Difference,
+        new: &HostConfig,
+        outcome: &mut Reconfigured,
+    ) {
+        for (name, vcp) in &new.vcps {
+            let loaded = difference
+                .changed
+                .iter()
+                .any(|c| c.name == *name && c.module);
+            let stamp = file(&vcp.module);
+            let same = self.stamps.get(name.as_str()) == Some(&stamp);
+            if loaded || same || !self.host.runs(name.as_str()) {
+                continue;
+            }
+            self.stamp(name, new);
+            self.reload(name, &vcp.module, outcome).await;
+        }
+    }
+
+    /// Whether the VCP runs this module now.
+    async fn reload(&self, name: &Name, module: &Module, outcome: &mut Reconfigured) -> bool {
+        let control = self.host.control();
+        let why = match control.reload(name.as_str(), Some(module.clone())).await {
+            Ok(reload) if reload.replaced => {
+                let generation = reload.generation;
+                let line = format!("VCP {name}: reloaded, generation {generation}");
+                outcome.done.push(line);
+                return true;
+            }
+            Ok(reload) => reload.reason.unwrap_or_default(),
+            Err(refusal) => refusal.message,
+        };
+        outcome
+            .failed
+            .push(format!("VCP {name}: not reloaded: {why}"));
+        false
+    }
+
+    /// Changes the limits of exports that are served.
+    fn limit(&self, difference: &Difference, new: &HostConfig, outcome: &mut Reconfigured) {
+        for name in &difference.exports {
+            let (Some(old), Some(new)) = (self.configured.exports.get(name), new.exports.get(name))
+            else {
+                continue;
+            };
+            let changes = new.limit.changes_from(&old.limit);
+            if changes.is_empty() {
+                continue;
+            }
+            if let Err(refusal) = self.host.control().set_limit(name.as_str(), &changes) {
+                outcome.failed.push(refusal.message);
+            }
+        }
+    }
+}
+
+/// The version of a module that is in a file.
+fn file(module: &Module) -> Option<Stamp> {
+    match module {
+        Module::File(path) => Stamp::of(path),
+        _ => None,
+    }
+}

@@ -1,0 +1,155 @@
+//! What a configuration that was read again changes, and how much of that can be
+//! done while the VCPs run. Nothing is done here.
+
+use std::collections::BTreeSet;
+
+use crate::budget::{Cpu, Limit};
+use crate::change::Change;
+use crate::model::{HostConfig, Name, Vcp};
+
+/// How one configuration differs from the one before it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Difference {
+    /// VCPs that are new.
+    pub added: Vec<Name>,
+    /// VCPs that are no more.
+    pub removed: Vec<Name>,
+    /// VCPs that are in both and not the same.
+    pub changed: Vec<VcpDifference>,
+    /// Exports that are new, no more, or not the same; all of that can be done.
+    pub exports: Vec<Name>,
+}
+
+/// How one VCP differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VcpDifference {
+    /// Which.
+    pub name: Name,
+    /// It is to run another module.
+    pub module: bool,
+    /// What can be changed as `vcp set` does.
+    pub live: Vec<Change>,
+    /// Keys that hold from its start to its end.
+    pub fixed: Vec<&'static str>,
+}
+
+impl Difference {
+    /// What is to be done to get from `old` to `new`.
+    pub fn between(old: &HostConfig, new: &HostConfig) -> Self {
+        let missing = |from: &HostConfig, name: &&Name| !from.vcps.contains_key(*name);
+        let both = old
+            .vcps
+            .iter()
+            .filter_map(|(name, vcp)| Some((name, vcp, new.vcps.get(name)?)));
+        let exports: BTreeSet<&Name> = old.exports.keys().chain(new.exports.keys()).collect();
+        Self {
+            added: new
+                .vcps
+                .keys()
+                .filter(|n| missing(old, n))
+                .cloned()
+                .collect(),
+            removed: old
+                .vcps
+                .keys()
+                .filter(|n| missing(new, n))
+                .cloned()
+                .collect(),
+            changed: both
+                .filter(|(_, old, new)| old != new)
+                .map(|(name, old, new)| VcpDifference::between(name, old, new))
+                .collect(),
+            exports: exports
+                .into_iter()
+                .filter(|name| old.exports.get(*name) != new.exports.get(*name))
+                .cloned()
+                .collect(),
+        }
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl VcpDifference {
+    fn between(name: &Name, old: &Vcp, new: &Vcp) -> Self {
+        let mut live = Vec::new();
+        let mut changed = |differs: bool, change: Change| {
+            if differs {
+                live.push(change);
+            }
+        };
+        let (from, to) = (&old.cpu, &new.cpu);
+        changed(from.share != to.share, Change::Share(to.share));
+        changed(from.period != to.period, Change::Period(to.period));
+        changed(from.slack != to.slack, Change::Slack(to.slack));
+        changed(old.memory != new.memory, Change::Memory(new.memory));
+        let depth = new.queue_depth;
+        changed(old.queue_depth != depth, Change::QueueDepth(depth));
+        Self {
+            name: name.clone(),
+            module: old.module != new.module,
+            live,
+            fixed: fixed(old, new),
+        }
+    }
+}
+
+/// The keys of what differs and can't be changed while the VCP runs.
+fn fixed(old: &Vcp, new: &Vcp) -> Vec<&'static str> {
+    // Whatever is left of `cpu` when what can be changed is the same.
+    let rest = Cpu {
+        share: new.cpu.share,
+        period: new.cpu.period,
+        slack: new.cpu.slack,
+        ..old.cpu.clone()
+    };
+    let differs = [
+        ("cpu", rest != new.cpu),
+        ("restart", old.restart != new.restart),
+        (
+            "replacement-timeout",
+            old.replacement_timeout != new.replacement_timeout,
+        ),
+        ("watchdog", old.watchdog != new.watchdog),
+        ("reload", old.reload != new.reload),
+        ("crash-reports", old.crash_reports != new.crash_reports),
+        ("config", old.settings != new.settings),
+        ("net", old.net != new.net),
+        ("files", old.files != new.files),
+    ];
+    let differing = differs.into_iter().filter(|(_, differs)| *differs);
+    differing.map(|(key, _)| key).collect()
+}
+
+impl Vcp {
+    /// Takes over of `new` what a running VCP can; what can't be changed stays, so
+    /// that it is a difference the next time too.
+    pub fn adopt(&mut self, new: &Vcp) {
+        self.module = new.module.clone();
+        self.cpu.share = new.cpu.share;
+        self.cpu.period = new.cpu.period;
+        self.cpu.slack = new.cpu.slack;
+        self.memory = new.memory;
+        self.queue_depth = new.queue_depth;
+    }
+}
+
+impl Limit {
+    /// The changes that lead from `old` to this.
+    pub fn changes_from(&self, old: &Limit) -> Vec<Change> {
+        let mut changes = Vec::new();
+        if self.iops != old.iops {
+            changes.push(Change::LimitIops(self.iops));
+        }
+        if self.bytes != old.bytes {
+            changes.push(Change::LimitBytes(self.bytes));
+        }
+        if self.burst != old.burst {
+            changes.push(Change::LimitBurst(self.burst));
+        }
+        changes
+    }
+}

@@ -1,0 +1,60 @@
+//! `cargo xtask deb`: the Debian package, with manual pages and completions made
+//! from the command line itself. Installs cargo-deb below `target` if it is not there.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{Usage, build, setup, shell};
+
+/// What makes the package.
+const CARGO_DEB: &str = "3.8.0";
+
+pub(crate) fn command(arguments: &[String]) -> Result<()> {
+    if !arguments.is_empty() {
+        bail!(Usage(format!("deb: unexpected {arguments:?}")));
+    }
+    setup::wasm_target()?;
+    build::host(true)?;
+    manuals()?;
+    let package = package()?;
+    println!("{}", package.display());
+    Ok(())
+}
+
+/// Manual pages and completions, in `target/manuals`.
+fn manuals() -> Result<()> {
+    let directory = shell::target_dir().join("manuals");
+    if directory.exists() {
+        // Of commands that are no more.
+        fs::remove_dir_all(&directory).context("removing old manual pages")?;
+    }
+    let mut cargo = shell::cargo();
+    cargo.args(["run", "--quiet", "--release", "--package", "vcp"]);
+    cargo.args(["--example", "manuals", "--"]).arg(&directory);
+    shell::run(&mut cargo)
+}
+
+fn package() -> Result<PathBuf> {
+    let package = shell::target_dir().join("debian/vcp.deb");
+    let mut deb = std::process::Command::new(cargo_deb()?);
+    deb.current_dir(shell::root());
+    deb.args(["deb", "--no-build", "--package", "vcp", "--output"]);
+    shell::run(deb.arg(&package))?;
+    Ok(package)
+}
+
+fn cargo_deb() -> Result<PathBuf> {
+    if let Some(found) = shell::which("cargo-deb") {
+        return Ok(found);
+    }
+    let tools = shell::target_dir().join("tools");
+    let own = tools.join("bin/cargo-deb");
+    if !own.is_file() {
+        let mut cargo = shell::cargo();
+        cargo.args(["install", "cargo-deb", "--locked", "--version", CARGO_DEB]);
+        shell::run(cargo.arg("--root").arg(&tools))?;
+    }
+    Ok(own)
+}
