@@ -79,7 +79,10 @@ async fn serve(
     }
     let serving = async {
         // What the kernel holds for us does not wait for the last of all VCPs.
-        let restored = async { Ok(host.restore(Kept::new()).await) };
+        let restored = async {
+            host.restore(Kept::new()).await;
+            Ok(())
+        };
         tokio::try_join!(host.ready(), restored)?;
         host.attach().await?;
         for (name, file) in watched {
