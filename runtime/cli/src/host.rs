@@ -3,7 +3,7 @@
 
 mod prepare;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use vcp_config::{HostConfig, Name, NbdAddress};
 use vcp_control::report;
 use vcp_core::{Cache, Engine, Limit, Settings, Vcp};
@@ -48,8 +49,6 @@ pub(crate) struct Host {
     /// By address.
     servers: BTreeMap<String, Served>,
     control: Arc<Control>,
-    ended: mpsc::UnboundedSender<String>,
-    stopped: mpsc::UnboundedReceiver<String>,
     /// Sockets that others made for it.
     passed: Sockets,
     /// Holds the sockets of exports that were given no address.
@@ -67,7 +66,6 @@ impl Host {
     pub(crate) fn new(passed: Sockets, reloads: Option<mpsc::Sender<Reconfigure>>) -> Result<Self> {
         let engine = Engine::new(true)?;
         let cache = Cache::of_user();
-        let (ended, stopped) = mpsc::unbounded_channel();
         let control = Control::new(engine.clone(), cache.clone(), reloads);
         Ok(Self {
             engine,
@@ -78,8 +76,6 @@ impl Host {
             limits: Limits::new(),
             servers: BTreeMap::new(),
             control: Arc::new(control),
-            ended,
-            stopped,
             passed,
             sockets: None,
         })
@@ -118,6 +114,8 @@ impl Host {
     pub(crate) fn dismiss(&mut self, name: &str) {
         if let Some(device) = self.devices.remove(name) {
             device.vcp.stop();
+            // Whoever drops it last waits for its end: not this thread.
+            tokio::spawn(async move { device.stopped().await });
         }
         self.places.remove(name);
     }
@@ -154,7 +152,7 @@ impl Host {
             state: seen,
         };
         self.devices.insert(name.to_string(), device);
-        tokio::spawn(follow(name.to_string(), events, state, self.ended.clone()));
+        tokio::spawn(follow(name.to_string(), events, state));
         Ok(())
     }
 
@@ -263,9 +261,7 @@ impl Host {
     /// Waits until every VCP has been stopped, one by one.
     pub(crate) async fn all_stopped(&self) {
         for device in self.devices.values() {
-            let stopped = |state: &State| *state == State::Stopped;
-            // Nobody left to say so is as good.
-            let _ = device.state.clone().wait_for(stopped).await;
+            device.stopped().await;
         }
     }
 
@@ -346,17 +342,8 @@ impl Host {
         for device in self.devices.values() {
             device.vcp.stop();
         }
-        let mut left: BTreeSet<&String> = self.devices.keys().collect();
-        let all = async {
-            while !left.is_empty() {
-                let Some(name) = self.stopped.recv().await else {
-                    break;
-                };
-                left.remove(&name);
-            }
-        };
-        if tokio::time::timeout(STOP_LIMIT, all).await.is_err() {
-            tracing::warn!("{} VCPs did not stop in time", left.len());
+        if timeout(STOP_LIMIT, self.all_stopped()).await.is_err() {
+            tracing::warn!("some VCPs did not stop in time");
         }
     }
 
