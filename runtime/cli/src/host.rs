@@ -120,10 +120,18 @@ impl Host {
         self.places.remove(name);
     }
 
+    /// Waits until nothing is left of a VCP that was stopped, its link for one.
+    pub(crate) async fn gone(&self, name: &str) {
+        if let Some(device) = self.devices.get(name) {
+            // One that is stuck is for its successor to complain of.
+            let _ = timeout(STOP_LIMIT, device.stopped()).await;
+        }
+    }
+
     /// Whether a VCP of this name runs, and has not been stopped.
     pub(crate) fn runs(&self, name: &str) -> bool {
         let device = self.devices.get(name);
-        device.is_some_and(|device| *device.state.borrow() != State::Stopped)
+        device.is_some_and(|device| device.vcp.status().state != vcp_core::State::Stopped)
     }
 
     fn prepare(
