@@ -41,7 +41,14 @@ fn package() -> Result<PathBuf> {
     let mut deb = std::process::Command::new(cargo_deb()?);
     deb.current_dir(shell::root());
     // Lines for backtraces are most of the file.
-    deb.args(["deb", "--no-build", "--strip", "--package", "vcp", "--output"]);
+    deb.args([
+        "deb",
+        "--no-build",
+        "--strip",
+        "--package",
+        "vcp",
+        "--output",
+    ]);
     shell::run(deb.arg(&package))?;
     Ok(package)
 }
