@@ -68,7 +68,9 @@ fn the_package_has_everything_in_its_place() {
     assert_eq!(unit, ours);
     must("dpkg-deb", &["-e", &deb, &format!("{at}/DEBIAN")]);
     let conffiles = fs::read_to_string(root.join("DEBIAN/conffiles")).expect("it has some");
-    assert_eq!(conffiles.trim(), "/etc/vcp/host.toml");
+    let conffiles: BTreeSet<&str> = conffiles.lines().collect();
+    let expected = BTreeSet::from(["/etc/vcp/conf.d/README", "/etc/vcp/host.toml"]);
+    assert_eq!(conffiles, expected, "what is in /etc is the operator's");
     let installed = must(
         &root.join("usr/bin/vcp").display().to_string(),
         &["--version"],

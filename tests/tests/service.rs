@@ -69,20 +69,19 @@ fn a_client_goes_on_across_planned_restarts_under_load() {
             ];
             Clients::new(dir).fio(&uri, Duration::from_secs(60), &load)
         });
-        let connected = || (manager.ask(&["ps"]).stdout.contains("ready")).then_some(());
-        assert!(poll(Duration::from_secs(10), connected).is_some());
-        std::thread::sleep(Duration::from_millis(500));
-        let mut written = 0;
+        // Bytes that the client has written to the host that runs now.
+        let served = || {
+            let text = manager.ask(&["inspect", "disk", "--json"]).stdout;
+            let seen: Value = serde_json::from_str(&text).ok()?;
+            let bytes = seen["counters"]["bytes-written"].as_u64()?;
+            (seen["clients"] == 1 && bytes > 0).then_some(bytes)
+        };
+        let mut written = poll(Duration::from_secs(20), served).expect("fio connects");
         for number in 0..RESTARTS {
             assert!(!fio.is_finished(), "fio ended at restart {number}");
             manager.restart();
             // It is served again, by another process.
-            let now = poll(Duration::from_secs(20), || {
-                let text = manager.ask(&["inspect", "disk", "--json"]).stdout;
-                let seen: Value = serde_json::from_str(&text).ok()?;
-                let bytes = seen["counters"]["bytes-written"].as_u64()?;
-                (seen["clients"] == 1 && bytes > 0).then_some(bytes)
-            });
+            let now = poll(Duration::from_secs(20), served);
             written += now.unwrap_or_else(|| panic!("no load after restart {number}"));
         }
         assert!(written > 0);

@@ -40,7 +40,15 @@ fn package() -> Result<PathBuf> {
     let package = shell::target_dir().join("debian/vcp.deb");
     let mut deb = std::process::Command::new(cargo_deb()?);
     deb.current_dir(shell::root());
-    deb.args(["deb", "--no-build", "--package", "vcp", "--output"]);
+    // Lines for backtraces are most of the file.
+    deb.args([
+        "deb",
+        "--no-build",
+        "--strip",
+        "--package",
+        "vcp",
+        "--output",
+    ]);
     shell::run(deb.arg(&package))?;
     Ok(package)
 }

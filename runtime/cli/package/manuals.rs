@@ -26,7 +26,6 @@ fn main() -> Result<()> {
         fs::create_dir_all(new).with_context(|| new.display().to_string())?;
     }
     let mut command = args::Arguments::command();
-    command.build();
     clap_mangen::generate_to(command.clone(), &man).context("manual pages")?;
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
         clap_complete::generate_to(shell, &mut command, "vcp", &completions)

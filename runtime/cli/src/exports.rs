@@ -29,6 +29,15 @@ pub(crate) struct Device {
     pub(crate) state: watch::Receiver<State>,
 }
 
+impl Device {
+    /// Waits until its VCP has stopped.
+    pub(crate) async fn stopped(&self) {
+        let stopped = |state: &State| *state == State::Stopped;
+        // Nobody left to say so is as good.
+        let _ = self.state.clone().wait_for(stopped).await;
+    }
+}
+
 /// One export of a device.
 pub(crate) struct Export {
     pub(crate) device: Device,

@@ -13,7 +13,6 @@ pub(crate) async fn follow(
     name: String,
     mut events: mpsc::UnboundedReceiver<Event>,
     state: watch::Sender<State>,
-    ended: mpsc::UnboundedSender<String>,
 ) {
     while let Some(event) = events.recv().await {
         match event {
@@ -65,6 +64,4 @@ pub(crate) async fn follow(
             }
         }
     }
-    // The host counts those who have ended; if it is gone, nobody counts.
-    let _ = ended.send(name);
 }

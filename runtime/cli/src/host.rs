@@ -3,7 +3,7 @@
 
 mod prepare;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use vcp_config::{HostConfig, HostOptions, Name, NbdAddress};
 use vcp_control::report;
 use vcp_core::{Cache, Engine, Limit, Settings, Vcp};
@@ -51,8 +52,6 @@ pub(crate) struct Host {
     servers: BTreeMap<String, Served>,
     control: Arc<Control>,
     attachments: Arc<Attachments>,
-    ended: mpsc::UnboundedSender<String>,
-    stopped: mpsc::UnboundedReceiver<String>,
     /// Sockets that others made for it.
     passed: Sockets,
     /// Holds the sockets of exports that were given no address.
@@ -78,7 +77,6 @@ impl Host {
         let precautions = Precautions::at_start(options)?;
         let engine = Engine::new(true)?;
         let cache = Cache::of_user();
-        let (ended, stopped) = mpsc::unbounded_channel();
         let attachments = Attachments::new(name);
         let control = Control::new(
             engine.clone(),
@@ -97,8 +95,6 @@ impl Host {
             servers: BTreeMap::new(),
             control: Arc::new(control),
             attachments,
-            ended,
-            stopped,
             passed,
             sockets: None,
         })
@@ -142,14 +138,24 @@ impl Host {
     pub(crate) fn dismiss(&mut self, name: &str) {
         if let Some(device) = self.devices.remove(name) {
             device.vcp.stop();
+            // Whoever drops it last waits for its end: not this thread.
+            tokio::spawn(async move { device.stopped().await });
         }
         self.places.remove(name);
+    }
+
+    /// Waits until nothing is left of a VCP that was stopped, its link for one.
+    pub(crate) async fn gone(&self, name: &str) {
+        if let Some(device) = self.devices.get(name) {
+            // One that is stuck is for its successor to complain of.
+            let _ = timeout(STOP_LIMIT, device.stopped()).await;
+        }
     }
 
     /// Whether a VCP of this name runs, and has not been stopped.
     pub(crate) fn runs(&self, name: &str) -> bool {
         let device = self.devices.get(name);
-        device.is_some_and(|device| *device.state.borrow() != State::Stopped)
+        device.is_some_and(|device| device.vcp.status().state != vcp_core::State::Stopped)
     }
 
     fn prepare(
@@ -178,7 +184,7 @@ impl Host {
             state: seen,
         };
         self.devices.insert(name.to_string(), device);
-        tokio::spawn(follow(name.to_string(), events, state, self.ended.clone()));
+        tokio::spawn(follow(name.to_string(), events, state));
         Ok(())
     }
 
@@ -285,9 +291,7 @@ impl Host {
     /// Waits until every VCP has been stopped, one by one.
     pub(crate) async fn all_stopped(&self) {
         for device in self.devices.values() {
-            let stopped = |state: &State| *state == State::Stopped;
-            // Nobody left to say so is as good.
-            let _ = device.state.clone().wait_for(stopped).await;
+            device.stopped().await;
         }
     }
 
@@ -408,17 +412,8 @@ impl Host {
         for device in self.devices.values() {
             device.vcp.stop();
         }
-        let mut left: BTreeSet<&String> = self.devices.keys().collect();
-        let all = async {
-            while !left.is_empty() {
-                let Some(name) = self.stopped.recv().await else {
-                    break;
-                };
-                left.remove(&name);
-            }
-        };
-        if tokio::time::timeout(STOP_LIMIT, all).await.is_err() {
-            tracing::warn!("{} VCPs did not stop in time", left.len());
+        if timeout(STOP_LIMIT, self.all_stopped()).await.is_err() {
+            tracing::warn!("some VCPs did not stop in time");
         }
     }
 

@@ -26,7 +26,7 @@ impl Service {
         let idle = |name: &&Name| !self.host.runs(name.as_str());
         let launched: Vec<&Name> = new.vcps.keys().filter(idle).collect();
         for name in &launched {
-            self.launch(name, &new, &mut outcome);
+            self.launch(name, &new, &mut outcome).await;
         }
         for change in &difference.changed {
             // What has just been started is as it is configured.
@@ -69,8 +69,9 @@ impl Service {
     }
 
     /// Starts a VCP that is new, or was stopped.
-    fn launch(&mut self, name: &Name, config: &HostConfig, outcome: &mut Reconfigured) {
+    async fn launch(&mut self, name: &Name, config: &HostConfig, outcome: &mut Reconfigured) {
         self.stamp(name, config);
+        self.host.gone(name.as_str()).await;
         self.host.dismiss(name.as_str());
         match self.host.launch(name, config) {
             Ok(()) => outcome.done.push(format!("VCP {name}: started")),
