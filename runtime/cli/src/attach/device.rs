@@ -77,7 +77,7 @@ impl Device {
         client: NbdClient,
         ended: &mpsc::UnboundedSender<Ended>,
     ) -> Result<()> {
-        let wire = client.socket().try_clone_to_owned();
+        let wire = client.fd().try_clone_to_owned();
         let wire = wire.context("a descriptor for a connection")?;
         let id = {
             let mut wires = self.wires();
