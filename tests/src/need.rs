@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::calls::can_count;
+use crate::vm::files;
+use crate::vm::kernel::Kernel;
 
 /// Something that not every machine has.
 #[derive(Debug, Clone, Copy)]
@@ -13,6 +15,8 @@ pub enum Need {
     Tun,
     /// Counting system calls of another process.
     Calls,
+    /// What a virtual machine is made of: qemu, a kernel, and what goes in.
+    Machine,
     /// A program, by name.
     Program(&'static str),
 }
@@ -26,10 +30,21 @@ impl Need {
             Self::Calls if !can_count() => {
                 Some("no perf, or no tracepoints for it to count system calls with".into())
             }
+            Self::Machine => lacking_for_a_machine(),
             Self::Program(name) if which(name).is_none() => Some(format!("no {name}")),
             _ => None,
         }
     }
+}
+
+fn lacking_for_a_machine() -> Option<String> {
+    let programs = ["qemu-system-x86_64", "busybox"];
+    let mut programs = programs.iter().chain(files::PROGRAMS);
+    if let Some(name) = programs.find(|name| which(name).is_none()) {
+        return Some(format!("no {name}"));
+    }
+    let lacking = Kernel::find().is_none();
+    lacking.then(|| "no kernel for a virtual machine; `cargo xtask setup` fetches one".into())
 }
 
 /// Whether this process is root.
@@ -75,6 +90,7 @@ macro_rules! requires {
     };
     (@ Root) => { $crate::need::Need::Root };
     (@ Tun) => { $crate::need::Need::Tun };
+    (@ Machine) => { $crate::need::Need::Machine };
     (@ Calls) => { $crate::need::Need::Calls };
     (@ $program:literal) => { $crate::need::Need::Program($program) };
 }
