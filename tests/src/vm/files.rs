@@ -8,6 +8,7 @@ use super::initramfs::Initramfs;
 use super::kernel::{self, Kernel};
 use super::warm::Warm;
 use crate::need::which;
+use crate::process::must;
 use crate::vcp::binary;
 
 /// Programs of this machine, under the name that they have here.
@@ -51,12 +52,12 @@ vm-agent
 reboot -f
 "#;
 
-/// The archive to boot `kernel` with.
+/// The archive to boot `kernel` with. In `scratch` it may put things meanwhile.
 ///
 /// # Panics
 /// When a program is missing.
 #[must_use]
-pub fn initramfs(kernel: &Kernel, agent: &Path, warm: Option<&Warm>) -> Vec<u8> {
+pub fn initramfs(kernel: &Kernel, agent: &Path, warm: Option<&Warm>, scratch: &Path) -> Vec<u8> {
     let mut archive = Initramfs::default();
     for directory in ["proc", "sys", "dev", "run", "tmp", "root", "mnt", "etc"] {
         archive.directory(directory);
@@ -67,8 +68,11 @@ pub fn initramfs(kernel: &Kernel, agent: &Path, warm: Option<&Warm>) -> Vec<u8> 
     archive.file("etc/hosts", b"127.0.0.1 localhost\n");
     archive.file("etc/passwd", b"root:x:0:0::/root:/bin/sh\n");
     archive.program("bin/busybox", &found("busybox"));
-    archive.program("bin/vm-agent", agent);
-    archive.program("bin/vcp", &binary());
+    for (path, program) in [("bin/vm-agent", agent), ("bin/vcp", &binary())] {
+        let stripped = scratch.join("stripped");
+        must("strip", &["-o", &text(&stripped), &text(program)]);
+        archive.program(path, &stripped);
+    }
     for program in PROGRAMS {
         archive.program(&format!("usr/sbin/{program}"), &found(program));
     }
@@ -98,6 +102,10 @@ fn modules(archive: &mut Initramfs, kernel: &Kernel) {
         list += &(line + "\n");
     }
     archive.file(&format!("{directory}/modules.dep"), list.as_bytes());
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
 }
 
 fn found(program: &str) -> PathBuf {

@@ -64,7 +64,7 @@ impl Vm {
         let kernel = Kernel::find().expect("the test requires a kernel");
         let scratch = Scratch::new();
         let initramfs = scratch.path().join("initramfs");
-        let archive = files::initramfs(&kernel, Path::new(agent), warm);
+        let archive = files::initramfs(&kernel, Path::new(agent), warm, scratch.path());
         fs::write(&initramfs, archive).expect("writing an initial file system");
         let port = scratch.path().join("agent");
         let listener = UnixListener::bind(&port).expect("a socket for the agent");
