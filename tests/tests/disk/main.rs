@@ -3,7 +3,12 @@
 //!
 //! `VCP_E2E_FULL=1` makes trees and counts as large as a figure wants them.
 
+mod bed;
 mod client;
+mod many;
+mod outage;
+mod refusals;
+mod survival;
 mod tree;
 
 /// The program inside, which cargo builds with these tests.
