@@ -91,6 +91,12 @@ impl ExportInfo {
         self.size
     }
 
+    /// Whether writes are refused.
+    #[must_use]
+    pub fn read_only(&self) -> bool {
+        self.read_only
+    }
+
     /// Minimum, preferred and maximum payload size, in bytes ("Size
     /// constraints"). A client that did not ask for them is told a minimum of 1,
     /// because it is served any alignment.

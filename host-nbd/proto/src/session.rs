@@ -70,6 +70,14 @@ impl Session {
         }
     }
 
+    /// The terms for the kernel's own client, which is told them by other ways than
+    /// negotiation: it keeps to the export's block size, and takes simple replies
+    /// only.
+    #[must_use]
+    pub fn unnegotiated(export: &ExportInfo) -> Self {
+        Self::new(export, export.minimum, Style::Simple, false)
+    }
+
     /// The export's canonical name.
     #[must_use]
     pub fn name(&self) -> &str {

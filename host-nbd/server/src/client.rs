@@ -29,7 +29,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use vcp_nbd_proto::wire::{MAX_PAYLOAD, cmd};
 use vcp_nbd_proto::{Refusal, Request, Session, Verdict, reply};
 use vcp_queue::{
-    Answer, Client, ClientError, ClientRequest, Flushed, Modifiers, Operation, Submit,
+    Answer, Client, ClientError, ClientRequest, Flushed, Modifiers, Operation, Status, Submit,
 };
 
 use flight::{Flight, Pending};
@@ -59,6 +59,7 @@ pub struct NbdClient {
     outbox: Outbox,
     /// Counts the connection among those of its server.
     _permit: Option<OwnedSemaphorePermit>,
+    lasting: Option<Lasting>,
 }
 
 /// What the stream holds next.
@@ -106,7 +107,17 @@ impl NbdClient {
             flight: Flight::default(),
             outbox: Outbox::default(),
             _permit: None,
+            lasting: None,
         })
+    }
+
+    /// For a peer that holds on to its requests until it is given another
+    /// connection. `ended` is told when this one has been shut down, and whether the peer took its leave. A device that shuts down does
+    /// not fail the peer's requests: the connection ends instead.
+    #[must_use]
+    pub fn lasting(mut self, ended: impl FnOnce(bool) + Send + 'static) -> Self {
+        self.lasting = Some(Lasting(Box::new(ended)));
+        self
     }
 
     /// Gives up `permit` when the connection ends.
@@ -349,6 +360,13 @@ impl Client for NbdClient {
     }
 
     fn send(&mut self, answers: &[Answer<'_>]) -> Result<Flushed, ClientError> {
+        // Others in the batch are asked for again as well, and done again.
+        let leaving = |answer: &Answer<'_>| answer.status == Status::ShuttingDown;
+        if self.lasting.is_some() && answers.iter().any(leaving) {
+            return Err(end(
+                "left with requests under way, for another host to answer",
+            ));
+        }
         let style = self.session.style();
         self.outbox
             .send(self.socket.as_fd(), answers, &mut self.flight, style)?;
@@ -358,6 +376,25 @@ impl Client for NbdClient {
         } else {
             Flushed::Pending
         })
+    }
+}
+
+impl Drop for NbdClient {
+    fn drop(&mut self) {
+        if let Some(Lasting(ended)) = self.lasting.take() {
+            // Also where others have descriptors of it: the peer is to know at once.
+            let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
+            ended(matches!(self.expect, Expect::End));
+        }
+    }
+}
+
+/// See [`NbdClient::lasting`].
+struct Lasting(Box<dyn FnOnce(bool) + Send>);
+
+impl std::fmt::Debug for Lasting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Lasting")
     }
 }
 

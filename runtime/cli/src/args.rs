@@ -41,6 +41,10 @@ pub(crate) enum Command {
     Inject(InjectArguments),
     /// Change the budget of a running VCP, or the limit of an export
     Set(SetArguments),
+    /// Make an export of a running VCP a block device of this machine, /dev/nbdX
+    Attach(AttachArguments),
+    /// Flush such a device and take it away again
+    Detach(DetachArguments),
     /// Show what the VCPs of a host use, refreshed each second
     Top(TopArguments),
     /// Print the metrics of a host, as Prometheus reads them
@@ -283,6 +287,50 @@ pub(crate) struct SetArguments {
     /// cpu.share, cpu.period, cpu.slack, memory, queue-depth, limit.iops, limit.bytes, limit.burst
     #[arg(value_name = "KEY=VALUE", required = true)]
     pub(crate) changes: Vec<String>,
+}
+
+/// `vcp attach`.
+#[derive(Args)]
+pub(crate) struct AttachArguments {
+    /// An export, or the VCP whose only one it is
+    #[arg(value_name = "NAME")]
+    pub(crate) name: vcp_control::Address,
+    /// The next that is free, unless given
+    #[arg(value_name = "/dev/nbdX")]
+    pub(crate) device: Option<vcp_config::NbdDevice>,
+    /// Connections between the kernel and the host, 1 to 16
+    #[arg(long, value_name = "N")]
+    pub(crate) connections: Option<u32>,
+    /// Refuse writes
+    #[arg(long)]
+    pub(crate) read_only: bool,
+    /// What the kernel lets a request take: a time, seconds, or "never"
+    #[arg(long, value_name = "TIME")]
+    pub(crate) timeout: Option<String>,
+    /// How long requests wait for another host when this one is gone: a time, or seconds
+    #[arg(long, value_name = "TIME")]
+    pub(crate) dead_timeout: Option<String>,
+    #[command(flatten)]
+    pub(crate) host: HostArguments,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `vcp detach`.
+#[derive(Args)]
+pub(crate) struct DetachArguments {
+    /// The export, or its device
+    #[arg(value_name = "NAME|/dev/nbdX")]
+    pub(crate) name: String,
+    /// Although it is in use, and whatever can't be written any more
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) host: HostArguments,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Which host is meant as a whole; `vcp metrics`.

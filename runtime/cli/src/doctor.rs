@@ -1,8 +1,10 @@
-//! `vcp doctor`: this machine as VCPs would find it, and what to give them.
+//! `vcp doctor`: this machine as VCPs would find it, what to give them, and whether
+//! their devices can be attached.
 
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
+use vcp_attach::Driver;
 use vcp_topology::Topology;
 use vcp_topology::doctor::{Capabilities, report};
 
@@ -10,5 +12,23 @@ use vcp_topology::doctor::{Capabilities, report};
 pub(crate) fn run() -> Result<ExitCode> {
     let topology = Topology::of_this_machine().context("the machine's CPUs")?;
     print!("{}", report(&topology, &Capabilities::probe(&topology)));
+    println!("\nBlock devices\n  /dev/nbdX       {}", nbd());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether exports can be attached. Loads nothing.
+fn nbd() -> String {
+    let may = vcp_attach::driver::may_attach();
+    match (Driver::find(), may) {
+        (Err(error), _) => format!("no: {error}"),
+        (Ok(Some(mut driver)), Ok(())) => match driver.count() {
+            Ok((all, attached)) => format!("yes, {all} of them, {attached} attached"),
+            Err(error) => format!("no: {error}"),
+        },
+        (Ok(None), Ok(())) if vcp_attach::driver::can_load() => {
+            "yes; the nbd module will be loaded when it is needed".to_owned()
+        }
+        (Ok(None), Ok(())) => "no: this kernel has no nbd module here".to_owned(),
+        (Ok(_), Err(error)) => format!("no: {error}"),
+    }
 }

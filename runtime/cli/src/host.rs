@@ -17,6 +17,7 @@ use vcp_core::{
 };
 use vcp_nbd::{Address, Server, ServerOptions};
 
+use crate::attach::Attachments;
 use crate::control::{Control, Controlled};
 use crate::exports::{Device, Export, Exports, State};
 use crate::follow::follow;
@@ -33,6 +34,7 @@ pub(crate) struct Host {
     devices: BTreeMap<String, Device>,
     servers: Vec<(Server, Vec<String>)>,
     control: Arc<Control>,
+    attachments: Arc<Attachments>,
     stopped: mpsc::UnboundedReceiver<String>,
     /// Holds the sockets of exports that were given no address.
     _sockets: Option<tempfile::TempDir>,
@@ -40,8 +42,13 @@ pub(crate) struct Host {
 
 impl Host {
     /// Opens everything the configuration names, starts its VCPs and listens.
-    /// Nothing is served before the VCPs say they are ready.
-    pub(crate) async fn start(config: &HostConfig, links: &mut link::Pipes) -> Result<Self> {
+    /// Nothing is served before the VCPs say they are ready. `name` is what the
+    /// kernel knows the host by.
+    pub(crate) async fn start(
+        config: &HostConfig,
+        links: &mut link::Pipes,
+        name: &str,
+    ) -> Result<Self> {
         let engine = Engine::new(true)?;
         let cache = Cache::of_user();
         let (ended, stopped) = mpsc::unbounded_channel();
@@ -84,7 +91,9 @@ impl Host {
             devices.insert(name.clone(), device);
             states.insert(name, (events, state));
         }
-        let servers = listen(&config, &devices, &limits).await?;
+        let exports = exports(&config, &devices, &limits)?;
+        let servers = listen(&config, &exports).await?;
+        let attachments = Attachments::new(&config, &exports, name);
         for (name, (events, state)) in states {
             tokio::spawn(follow(name, events, state, ended.clone()));
         }
@@ -92,7 +101,8 @@ impl Host {
         Ok(Self {
             devices,
             servers,
-            control: Arc::new(Control::new(engine, cache, vcps)),
+            control: Arc::new(Control::new(engine, cache, vcps, Arc::clone(&attachments))),
+            attachments,
             stopped,
             _sockets: sockets,
         })
@@ -141,8 +151,20 @@ impl Host {
         self.devices.get(name)
     }
 
-    /// Stops listening and lets the VCPs take their leave.
+    /// Takes over what a host before this one has left in the kernel, also while
+    /// VCPs are not ready yet.
+    pub(crate) async fn restore(&self) {
+        self.attachments.restore().await;
+    }
+
+    /// Attaches what the configuration says is to be attached.
+    pub(crate) async fn attach(&self) -> Result<()> {
+        self.attachments.attach_configured().await
+    }
+
+    /// Detaches what nobody uses, stops listening and lets the VCPs take their leave.
     pub(crate) async fn stop(mut self) {
+        self.attachments.leave().await;
         self.servers.clear();
         for device in self.devices.values() {
             device.vcp.stop();
@@ -185,6 +207,7 @@ fn controlled(
         let export = |name: &vcp_config::Name| report::Export {
             name: name.to_string(),
             uris: uris(name.as_str()),
+            devices: Vec::new(),
         };
         let controlled = Controlled {
             device: device.clone(),
@@ -305,23 +328,36 @@ pub(crate) fn network(
     }))
 }
 
-/// One server for each address, with the exports that are served there.
-async fn listen(
+/// What is served of each device.
+fn exports(
     config: &HostConfig,
     devices: &BTreeMap<String, Device>,
     limits: &Limits,
-) -> Result<Vec<(Server, Vec<String>)>> {
-    let mut by_address: Vec<(NbdAddress, Exports)> = Vec::new();
+) -> Result<BTreeMap<String, Arc<Export>>> {
+    let mut exports = BTreeMap::new();
     for (name, export) in &config.exports {
         let device = devices
             .get(export.vcp.as_str())
             .ok_or_else(|| anyhow!("export {name}: there is no VCP {}", export.vcp))?;
-        let served = Arc::new(Export {
+        let served = Export {
             device: device.clone(),
             read_only: export.read_only,
             description: export.description.clone().unwrap_or_default(),
             limit: limits.get(name.as_str()).cloned().context("its limit")?,
-        });
+        };
+        exports.insert(name.to_string(), Arc::new(served));
+    }
+    Ok(exports)
+}
+
+/// One server for each address, with the exports that are served there.
+async fn listen(
+    config: &HostConfig,
+    exports: &BTreeMap<String, Arc<Export>>,
+) -> Result<Vec<(Server, Vec<String>)>> {
+    let mut by_address: Vec<(NbdAddress, Exports)> = Vec::new();
+    for (name, export) in &config.exports {
+        let served = exports.get(name.as_str()).context("its export")?;
         for address in &export.nbd {
             let index = by_address.iter().position(|(known, _)| known == address);
             let index = index.unwrap_or_else(|| {
@@ -331,7 +367,7 @@ async fn listen(
             by_address[index]
                 .1
                 .0
-                .insert(name.to_string(), Arc::clone(&served));
+                .insert(name.to_string(), Arc::clone(served));
         }
     }
     let mut servers = Vec::new();

@@ -7,6 +7,7 @@
 
 mod args;
 mod ask;
+mod attach;
 mod budget;
 mod check;
 mod control;
@@ -55,6 +56,8 @@ fn main() -> ExitCode {
         Command::Stop(arguments) => ask::stop(&arguments),
         Command::Inject(arguments) => ask::inject(&arguments),
         Command::Set(arguments) => ask::set(&arguments),
+        Command::Attach(arguments) => ask::attach(&arguments),
+        Command::Detach(arguments) => ask::detach(&arguments),
         Command::Top(arguments) => ask::top(&arguments),
         Command::Metrics(arguments) => ask::metrics(&arguments),
         Command::Doctor => doctor::run(),

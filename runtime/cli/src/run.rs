@@ -10,10 +10,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use vcp_config::HostConfig;
 
 use crate::args::{RunArguments, Usage};
-use crate::control;
 use crate::host::Host;
 use crate::link::Pipes;
 use crate::watch::{self, Watched};
+use crate::{attach, control};
 
 /// How long the answers to requests may take that were made before the end.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
@@ -70,13 +70,17 @@ async fn serve(
     // From here on a signal is a request to stop, whatever is under way.
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
-    let host = Host::start(config, &mut Pipes::default()).await?;
+    let name = attach::host_name(arguments.file().as_deref(), config);
+    let host = Host::start(config, &mut Pipes::default(), &name).await?;
     let socket = control::open(arguments.control.as_deref(), host.control())?;
     if let Some(address) = &arguments.metrics {
         metrics(address, host.control()).await?;
     }
     let serving = async {
-        host.ready().await?;
+        // What the kernel holds for us does not wait for the last of all VCPs.
+        let restored = async { Ok(host.restore().await) };
+        tokio::try_join!(host.ready(), restored)?;
+        host.attach().await?;
         for (name, file) in watched {
             tokio::spawn(watch::watch(Arc::clone(host.control()), name, file));
         }

@@ -5,6 +5,7 @@
 
 use std::fmt::{Display, Write};
 
+use crate::attach::Attach;
 use crate::budget::{Cpu, Limit};
 use crate::model::{Export, HostConfig, Vcp};
 use crate::net::{Net, Offload};
@@ -293,6 +294,26 @@ fn export_table(out: &mut String, name: &str, export: &Export) {
     );
     line(out, "description", export.description.as_ref().map(string));
     line(out, "limit", limit(&export.limit));
+    line(out, "attach", export.attach.as_ref().map(attach));
+}
+
+/// Also without any key it says something.
+fn attach(attach: &Attach) -> String {
+    let default = Attach::default();
+    let keys = vec![
+        ("device", attach.device.map(string)),
+        (
+            "connections",
+            (attach.connections != default.connections).then(|| attach.connections.to_string()),
+        ),
+        ("timeout", attach.timeout.map(string)),
+        (
+            "dead-timeout",
+            (attach.dead_timeout != default.dead_timeout).then(|| string(attach.dead_timeout)),
+        ),
+        ("identifier", attach.identifier.as_ref().map(string)),
+    ];
+    inline(keys).unwrap_or_else(|| "{}".to_owned())
 }
 
 fn limit(limit: &Limit) -> Option<String> {

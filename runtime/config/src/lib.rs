@@ -13,6 +13,7 @@
 //! find out.
 
 pub mod address;
+mod attach;
 mod budget;
 mod change;
 mod check;
@@ -28,6 +29,7 @@ mod shorthand;
 pub mod value;
 
 pub use address::{DiscoveryUri, IscsiUri, Login, NbdAddress, Portal, PortalHost, UriError};
+pub use attach::{Attach, NbdDevice};
 pub use budget::{Cgroup, Cpu, Fifo, Limit, Slack};
 pub use change::{Change, ChangeError};
 pub use error::{ConfigError, Invalid, Place};

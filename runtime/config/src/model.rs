@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::address::NbdAddress;
+use crate::attach::Attach;
 use crate::budget::{Cpu, Limit};
 use crate::error::Invalid;
 use crate::net::Net;
@@ -97,6 +98,8 @@ pub struct Export {
     pub description: Option<String>,
     /// `limit`: how much its clients may ask for, all together.
     pub limit: Limit,
+    /// `attach`: its device in the kernel, attached for as long as the host runs.
+    pub attach: Option<Attach>,
 }
 
 impl Export {
@@ -108,6 +111,7 @@ impl Export {
             read_only: false,
             description: None,
             limit: Limit::default(),
+            attach: None,
         }
     }
 }

@@ -102,7 +102,7 @@ fn unknown_keys() {
     );
     check(
         with("[export.ram]\nndb = \"unix:/x\""),
-        "host.toml:4:1: export.ram.ndb: unknown key (did you mean \"nbd\"?); expected one of: vcp, nbd, read-only, description, limit",
+        "host.toml:4:1: export.ram.ndb: unknown key (did you mean \"nbd\"?); expected one of: vcp, nbd, read-only, description, limit, attach",
     );
 }
 
@@ -596,5 +596,33 @@ fn columns_count_characters() {
     check(
         error("[vcp.a]\nmodule = \"x\"\ncpu = { \"é\" = 1 }"),
         "host.toml:3:9: vcp.a.cpu.\"é\": unknown key; expected one of: pin, share, period, slack, poll, coalesce, priority, cgroup",
+    );
+}
+
+#[test]
+fn the_device_of_an_export() {
+    check(
+        with("[export.ram]\nattach = true"),
+        "host.toml:4:10: export.ram.attach: expected a table such as { device = \"/dev/nbd0\" }, or {} for any device, found a boolean",
+    );
+    check(
+        with("[export.ram]\nattach.devices = 1"),
+        "host.toml:4:8: export.ram.attach.devices: unknown key (did you mean \"device\"?); expected one of: device, connections, timeout, dead-timeout, identifier",
+    );
+    check(
+        with("[export.ram]\nattach.device = \"/dev/sda\""),
+        "host.toml:4:17: export.ram.attach.device: expected a whole nbd device such as \"/dev/nbd0\", found \"/dev/sda\"",
+    );
+    check(
+        with("[export.ram]\nattach.connections = 0"),
+        "host.toml:4:22: export.ram.attach.connections: expected a number from 1 to 16, found 0",
+    );
+    check(
+        with("[export.ram]\nattach.dead-timeout = \"1500ms\""),
+        "host.toml:4:23: export.ram.attach.dead-timeout: expected whole seconds, found \"1500ms\"",
+    );
+    check(
+        with("[export.ram]\nattach.identifier = \"\""),
+        "host.toml:4:21: export.ram.attach.identifier: expected one line of 1 to 256 bytes, found \"\"",
     );
 }

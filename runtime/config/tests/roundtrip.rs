@@ -77,6 +77,19 @@ fn any_limit() -> impl Strategy<Value = String> {
     })
 }
 
+fn any_attach() -> impl Strategy<Value = String> {
+    let device = "|device = \"/dev/nbd[1-9][0-9]?\", ";
+    let timeout = "|timeout = (\"never\"|9|\"2min\"), ";
+    (device, 1u32..=16, timeout, 0u32..86_400, "[^\\pC]{1,10}").prop_map(
+        |(device, connections, timeout, dead, identifier)| {
+            format!(
+                "attach = {{ {device}{timeout}connections = {connections}, dead-timeout = {dead}, identifier = {} }}",
+                quoted(&identifier)
+            )
+        },
+    )
+}
+
 fn any_vcp() -> impl Strategy<Value = String> {
     let memory = (16u64..=65536).prop_map(|pages| format!("memory = {}", pages << 16));
     let restart = ("(always|never)", 0u32..1000, 1000u32..5000, any::<bool>()).prop_map(|(policy, low, high, spare)| {
@@ -123,6 +136,7 @@ fn any_vcp() -> impl Strategy<Value = String> {
 fn any_export() -> impl Strategy<Value = String> {
     some_of(vec![
         any_limit().boxed(),
+        prop_oneof![any_attach(), Just("attach = {}".to_owned())].boxed(),
         "nbd = \\[\"unix:/[a-z]{1,8}\", \"tcp:\\[::1\\]:[1-9]{1,4}\"\\]".boxed(),
         any::<bool>()
             .prop_map(|ro| format!("read-only = {ro}"))

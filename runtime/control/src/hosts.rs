@@ -83,6 +83,9 @@ pub enum NotFound {
         /// What there is.
         known: Vec<String>,
     },
+    /// No host serves this device.
+    #[error("no host here serves {0}")]
+    Device(String),
     /// Several have a VCP or export of this name.
     #[error("{name} is in several hosts; say which: {}", .addresses.join(", "))]
     Several {
@@ -147,6 +150,17 @@ impl Hosts {
         } else {
             self.the_one(address, is_vcp)
         }
+    }
+
+    /// The one host that serves this device of the kernel's, such as `/dev/nbd0`.
+    pub fn with_device(self, device: &str) -> Result<Found, NotFound> {
+        let serves = |found: &Found| {
+            let exports = found.host.vcps.iter().flat_map(|vcp| &vcp.exports);
+            let mut devices = exports.flat_map(|export| &export.devices);
+            devices.any(|served| served.device == device)
+        };
+        let found = self.found.into_iter().find(serves);
+        found.ok_or_else(|| NotFound::Device(device.to_owned()))
     }
 
     /// Where hosts with such a VCP are in `found`.

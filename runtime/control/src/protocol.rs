@@ -25,7 +25,12 @@ pub(crate) const LONGEST_ANSWER: usize = 4 << 20;
 
 /// What a client can ask for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "verb", rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(
+    tag = "verb",
+    rename_all = "kebab-case",
+    rename_all_fields = "kebab-case",
+    deny_unknown_fields
+)]
 pub enum Request {
     /// The host and all its VCPs: [`crate::report::Host`].
     Ps {},
@@ -86,6 +91,35 @@ pub enum Request {
         /// `KEY=VALUE` each: words that the host knows.
         changes: Vec<String>,
     },
+    /// A block device of the kernel's for an export: [`crate::report::Device`].
+    Attach {
+        /// An export, or a VCP that has only one.
+        name: String,
+        /// `/dev/nbdX`; without it, the next that is free.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        device: Option<String>,
+        /// Without it, and for the keys below: as the configuration of the export
+        /// says, or the default.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        connections: Option<u32>,
+        /// Refuse writes, whatever the export does.
+        #[serde(default)]
+        read_only: bool,
+        /// As the configuration file has it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timeout: Option<String>,
+        /// As the configuration file has it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        dead_timeout: Option<String>,
+    },
+    /// Detaches it again: [`crate::report::Detached`].
+    Detach {
+        /// `/dev/nbdX`, or the export.
+        device: String,
+        /// Although it is in use, and whatever can't be written.
+        #[serde(default)]
+        force: bool,
+    },
     /// What everything has used so far, all at one moment: a snapshot, as
     /// `vcp-meter` defines it.
     Stats {},
@@ -127,7 +161,10 @@ impl Request {
             Request::Crash { .. } | Request::Inject { .. } | Request::Set { .. } => {
                 Duration::from_secs(30)
             }
-            Request::Restart { .. } | Request::Stop { .. } => Duration::from_secs(60),
+            Request::Restart { .. }
+            | Request::Stop { .. }
+            | Request::Attach { .. }
+            | Request::Detach { .. } => Duration::from_secs(60),
             // A minute to drain, ten to be ready, and the time to compile.
             Request::Reload { .. } => Duration::from_secs(15 * 60),
         }
@@ -269,6 +306,16 @@ mod tests {
         };
         let line = br#"{"v":1,"verb":"set","name":"disk0","changes":["cpu.share=30%"]}"#;
         assert_eq!(Request::parse(line), Ok(set));
+        let attach = Request::Attach {
+            name: "disk0".into(),
+            device: None,
+            connections: Some(2),
+            read_only: true,
+            timeout: None,
+            dead_timeout: Some("5min".into()),
+        };
+        let line = br#"{"v":1,"verb":"attach","name":"disk0","connections":2,"read-only":true,"dead-timeout":"5min"}"#;
+        assert_eq!(Request::parse(line), Ok(attach));
     }
 
     #[test]
@@ -292,6 +339,12 @@ mod tests {
                 "sequence",
             ),
             (r#"{"v":1,"verb":"stats","name":"a"}"#, "name"),
+            (r#"{"v":1,"verb":"attach"}"#, "name"),
+            (
+                r#"{"v":1,"verb":"attach","name":"a","connections":"2"}"#,
+                "2",
+            ),
+            (r#"{"v":1,"verb":"detach","name":"a"}"#, "name"),
         ] {
             let refusal = refused(line);
             assert_eq!(refusal.kind, RefusalKind::BadRequest, "{line}");

@@ -64,6 +64,50 @@ pub struct Export {
     pub name: String,
     /// One URI for each address.
     pub uris: Vec<String>,
+    /// Its block devices in the kernel.
+    #[serde(default)]
+    pub devices: Vec<Device>,
+}
+
+/// A block device of the kernel's that a host serves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Device {
+    /// `/dev/nbdX`.
+    pub device: String,
+    /// What it shows.
+    pub export: String,
+    /// Bytes.
+    pub size: u64,
+    /// Bytes.
+    pub block_size: u32,
+    /// Whether it refuses writes.
+    pub read_only: bool,
+    /// How many connections it has.
+    pub connections: u32,
+    /// How many of these work now: fewer only until they are replaced.
+    pub connected: u32,
+    /// What a request may take; `None`: as long as it takes.
+    pub timeout_ms: Option<u64>,
+    /// How long requests wait for another host when this one is gone.
+    pub dead_timeout_ms: u64,
+    /// What the kernel knows it by; how another host finds it.
+    pub identifier: String,
+    /// What uses it, as far as is known: `mounted at /mnt` and the like.
+    pub uses: Vec<String>,
+}
+
+/// A device was detached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Detached {
+    /// `/dev/nbdX`.
+    pub device: String,
+    /// What it showed.
+    pub export: String,
+    /// Whether something still holds it open: until that lets go, its number can't
+    /// be used again, and what is asked of it fails.
+    pub still_open: bool,
 }
 
 /// Everything about one VCP.

@@ -40,6 +40,7 @@ impl Fake {
             exports: vec![Export {
                 name: format!("{name}-export"),
                 uris: Vec::new(),
+                devices: Vec::new(),
             }],
         };
         Host {

@@ -402,3 +402,46 @@ fn a_peer_that_is_gone_is_noticed_while_there_is_no_room() {
         Err(ClientError::Io(_))
     ));
 }
+
+/// As the kernel's, which holds on to its requests.
+#[test]
+fn who_lasts_is_not_told_of_the_end() {
+    let (tx, ended) = std::sync::mpsc::channel();
+    let tell = move |left| tx.send(left).unwrap();
+    let (ours, mut theirs) = pair(session(false, false));
+    let mut ours = ours.lasting(tell.clone());
+    let mut queue = queue();
+    let request = |kind: u16, offset: u64, length: u32| {
+        [
+            &REQUEST_MAGIC.to_be_bytes()[..],
+            &[0, 0],
+            &kind.to_be_bytes(),
+            &7_u64.to_be_bytes(),
+            &offset.to_be_bytes(),
+            &length.to_be_bytes(),
+        ]
+        .concat()
+    };
+    theirs.write_all(&request(0, 0, 512)).unwrap();
+    ours.receive(&mut queue).unwrap();
+    let answer = Answer {
+        cookie: queue.requests[0].cookie,
+        status: Status::ShuttingDown,
+        data: &[],
+    };
+    // Others may have descriptors of the socket.
+    let _held = ours.socket.try_clone().unwrap();
+    assert!(matches!(ours.send(&[answer]), Err(ClientError::Io(_))));
+    drop(ours);
+    assert_eq!(theirs.read(&mut [0]).unwrap(), 0, "no answer, only the end");
+    assert!(!ended.recv().unwrap());
+    let (ours, mut theirs) = pair(session(false, false));
+    let mut ours = ours.lasting(tell);
+    theirs.write_all(&request(2, 0, 0)).unwrap();
+    assert!(matches!(
+        ours.receive(&mut queue),
+        Err(ClientError::Disconnected)
+    ));
+    drop(ours);
+    assert!(ended.recv().unwrap(), "it took its leave");
+}

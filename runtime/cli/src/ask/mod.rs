@@ -1,10 +1,13 @@
 //! The verbs that ask a running host: `vcp ps`, `inspect`, `logs`, `reload`,
-//! `restart`, `stop`, `inject`, `set`, `top`
-//! and `metrics`.
+//! `restart`, `stop`, `inject`, `set`, `attach`,
+//! `detach`, `top` and `metrics`.
 
+mod attach;
 mod crash;
 mod table;
 mod text;
+
+pub(crate) use attach::{attach, detach};
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

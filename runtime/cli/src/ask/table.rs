@@ -10,7 +10,7 @@ use super::plain;
 pub(super) fn of_vcps(hosts: &[Host]) -> String {
     let headings = [
         "HOST", "NAME", "STATE", "GEN", "FAULTS", "UPTIME", "CPU", "SHARE", "CLIENTS", "WAITING",
-        "MODULE", "EXPORTS",
+        "MODULE", "DEVICES", "EXPORTS",
     ];
     let mut rows = Vec::new();
     for host in hosts {
@@ -19,11 +19,16 @@ pub(super) fn of_vcps(hosts: &[Host]) -> String {
     columns(headings, &rows)
 }
 
-fn row(pid: u32, vcp: &Summary) -> [String; 12] {
+fn row(pid: u32, vcp: &Summary) -> [String; 13] {
     let uris: Vec<&str> = vcp
         .exports
         .iter()
         .flat_map(|export| export.uris.iter().map(String::as_str))
+        .collect();
+    let devices: Vec<&str> = vcp
+        .exports
+        .iter()
+        .flat_map(|export| export.devices.iter().map(|device| device.device.as_str()))
         .collect();
     [
         pid.to_string(),
@@ -37,6 +42,7 @@ fn row(pid: u32, vcp: &Summary) -> [String; 12] {
         vcp.clients.to_string(),
         vcp.waiting.to_string(),
         vcp.module.clone(),
+        devices.join(","),
         uris.join(" "),
     ]
 }

@@ -74,6 +74,9 @@ pub(super) fn of_inspection(vcp: &Inspection) -> String {
             "export",
             format!("{} {}", export.name, export.uris.join(" ")),
         );
+        for device in &export.devices {
+            lines.add("device", super::attach::described(device));
+        }
     }
     let width = vcp.counters.keys().map(String::len).max().unwrap_or(0);
     let counters = vcp.counters.iter();

@@ -1,6 +1,7 @@
 //! The host's side of its control socket: what `vcp ps`, `vcp reload` and the
 //! like are answered.
 
+mod attach;
 mod set;
 mod stats;
 mod tell;
@@ -17,6 +18,7 @@ use vcp_control::{
 };
 use vcp_core::{Cache, Engine, Injection, Limit, ReloadError, State};
 
+use crate::attach::Attachments;
 use crate::exports::Device;
 use crate::module;
 
@@ -53,15 +55,22 @@ pub(crate) struct Control {
     cache: Cache,
     started: Instant,
     vcps: BTreeMap<String, Controlled>,
+    attachments: Arc<Attachments>,
 }
 
 impl Control {
-    pub(crate) fn new(engine: Engine, cache: Cache, vcps: BTreeMap<String, Controlled>) -> Self {
+    pub(crate) fn new(
+        engine: Engine,
+        cache: Cache,
+        vcps: BTreeMap<String, Controlled>,
+        attachments: Arc<Attachments>,
+    ) -> Self {
         Self {
             engine,
             cache,
             started: Instant::now(),
             vcps,
+            attachments,
         }
     }
 
@@ -131,7 +140,11 @@ impl Control {
             vcps: self
                 .vcps
                 .iter()
-                .map(|(name, vcp)| tell::summary(name, vcp, self.started))
+                .map(|(name, vcp)| {
+                    let mut summary = tell::summary(name, vcp, self.started);
+                    self.add_devices(&mut summary);
+                    summary
+                })
                 .collect(),
         }
     }
@@ -141,7 +154,9 @@ impl Control {
             Request::Ps {} => Ok(Answer::new(&self.ps())),
             Request::Inspect { vcp } => {
                 let found = self.find(&vcp)?;
-                Ok(Answer::new(&tell::inspection(&vcp, found, self.started)))
+                let mut inspection = tell::inspection(&vcp, found, self.started);
+                self.add_devices(&mut inspection.summary);
+                Ok(Answer::new(&inspection))
             }
             Request::Logs { vcp } => {
                 let crashes = self.find(&vcp)?.device.vcp.reports();
@@ -156,13 +171,23 @@ impl Control {
             Request::Restart { vcp } => self.restart(&vcp).await,
             Request::Stop { vcp } => {
                 let found = self.find(&vcp)?;
+                self.detach_all(&vcp).await?;
                 found.device.vcp.stop();
                 self.wait(found, |_, state| *state == State::Stopped).await;
                 Ok(done(&vcp, found))
             }
             Request::Inject { vcp, fault } => self.inject(&vcp, &fault),
             Request::Set { name, changes } => self.set(&name, &changes),
+            request @ (Request::Attach { .. } | Request::Detach { .. }) => {
+                self.devices(request).await
+            }
             Request::Stats {} => Ok(Answer::new(&self.snapshot())),
+        }
+    }
+
+    fn add_devices(&self, summary: &mut report::Summary) {
+        for export in &mut summary.exports {
+            export.devices = self.attachments.of(&export.name);
         }
     }
 

@@ -69,7 +69,7 @@ async fn demonstrate(size: u64, arguments: &DemoArguments) -> Result<()> {
     let mut pipes = Pipes::default();
     pipes.0.insert("demo".to_owned(), Box::new(near));
     let began = Instant::now();
-    let host = Host::start(&configuration(&socket, arguments)?, &mut pipes).await?;
+    let host = Host::start(&configuration(&socket, arguments)?, &mut pipes, "demo").await?;
     host.ready().await?;
     let device = host.device(EXPORT).context("the demo's VCP is missing")?;
     println!(

@@ -1,12 +1,14 @@
 //! `[export.NAME]`.
 
 use super::table::Node;
+use crate::attach::Attach;
 use crate::budget::Limit;
 use crate::check;
-use crate::error::ConfigError;
+use crate::error::{ConfigError, Invalid};
 use crate::model::{Export, HostConfig, Name};
+use crate::value::Timeout;
 
-const KEYS: [&str; 5] = ["vcp", "nbd", "read-only", "description", "limit"];
+const KEYS: [&str; 6] = ["vcp", "nbd", "read-only", "description", "limit", "attach"];
 
 /// `config` holds all VCPs of the file.
 pub(super) fn read(
@@ -47,7 +49,42 @@ pub(super) fn read(
     if let Some(node) = table.get("limit") {
         export.limit = limit(node)?;
     }
+    if let Some(node) = table.get("attach") {
+        export.attach = Some(attach(node)?);
+    }
     Ok(export)
+}
+
+fn attach(node: &Node<'_>) -> Result<Attach, ConfigError> {
+    let table = node.table_like(" such as { device = \"/dev/nbd0\" }, or {} for any device")?;
+    table.only(&Attach::KEYS)?;
+    let mut attach = Attach::default();
+    if let Some(node) = table.get("device") {
+        attach.device = Some(node.parse()?);
+    }
+    if let Some(node) = table.get("connections") {
+        attach.connections = node.number(Attach::CONNECTIONS)?;
+    }
+    if let Some(node) = table.get("timeout") {
+        attach.timeout = Some(seconds(node, Attach::parse_timeout)?);
+    }
+    if let Some(node) = table.get("dead-timeout") {
+        attach.dead_timeout = seconds(node, Attach::parse_dead_timeout)?;
+    }
+    if let Some(node) = table.get("identifier") {
+        Attach::check_identifier(node.string()?).map_err(|error| node.error(error))?;
+        attach.identifier = Some(node.string()?.to_owned());
+    }
+    Ok(attach)
+}
+
+/// A number is seconds, in quotes or not.
+fn seconds<T>(
+    node: &Node<'_>,
+    read: impl FnOnce(&str) -> Result<T, Invalid>,
+) -> Result<T, ConfigError> {
+    let text = node.scalar().map_err(|_| node.not(Timeout::EXPECTED))?;
+    read(&text).map_err(|error| node.error(error))
 }
 
 fn limit(node: &Node<'_>) -> Result<Limit, ConfigError> {

@@ -1,0 +1,145 @@
+//! What the kernel keeps for us with each device: `NBD_ATTR_BACKEND_IDENTIFIER`,
+//! shown in `/sys/block/nbdX/backend`. All that a host needs to know of a device
+//! that its predecessor has left is in it, so that there is no file of state that
+//! could be lost or be wrong.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Whose a device is and what it was attached with.
+///
+/// ```text
+/// vcp/1 export=disk0 connections=1 timeout=0 dead=300 device=90c3c10d5fa3a5b6 host=/etc/vcp/host.toml
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identifier {
+    /// Which host: one of these runs at a time.
+    pub host: String,
+    /// Which of its exports.
+    pub export: String,
+    /// How many connections the kernel has, dead or alive.
+    pub connections: u32,
+    /// What a request may take, in seconds; 0: as long as it takes.
+    pub timeout: u64,
+    /// How long requests wait for another host, in seconds.
+    pub dead_timeout: u64,
+    /// Whether it was attached read-only, whatever the export is.
+    pub read_only: bool,
+    /// Of what the device says that it is: another disk in the place of this one
+    /// does not get its requests.
+    pub device: u64,
+}
+
+impl Identifier {
+    /// A fingerprint of a device's own name for itself: FNV-1a, as it has to be the
+    /// same in every version of this program.
+    #[must_use]
+    pub fn fingerprint(identity: &str) -> u64 {
+        identity.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        })
+    }
+}
+
+impl fmt::Display for Identifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let read_only = if self.read_only { " read-only" } else { "" };
+        write!(
+            f,
+            "vcp/1 export={} connections={} timeout={} dead={}{read_only} device={:016x} host={}",
+            self.export, self.connections, self.timeout, self.dead_timeout, self.device, self.host
+        )
+    }
+}
+
+/// Not one of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not attached by vcp, or by another version")]
+pub struct Foreign;
+
+impl FromStr for Identifier {
+    type Err = Foreign;
+
+    fn from_str(text: &str) -> Result<Self, Foreign> {
+        let (head, host) = text.split_once(" host=").ok_or(Foreign)?;
+        let mut words = head.split(' ');
+        if words.next() != Some("vcp/1") || host.is_empty() {
+            return Err(Foreign);
+        }
+        let mut next = |key: &str| words.next().and_then(|word| word.strip_prefix(key));
+        let export = next("export=").ok_or(Foreign)?.to_owned();
+        let connections = next("connections=").and_then(|n| n.parse().ok());
+        let connections = connections.filter(|n| *n > 0).ok_or(Foreign)?;
+        let mut seconds = |key| next(key).and_then(|n| n.parse().ok()).ok_or(Foreign);
+        let (timeout, dead_timeout) = (seconds("timeout=")?, seconds("dead=")?);
+        let mut word = words.next();
+        let read_only = word == Some("read-only");
+        if read_only {
+            word = words.next();
+        }
+        let device = word.and_then(|word| word.strip_prefix("device="));
+        let device = device.and_then(|hex| u64::from_str_radix(hex, 16).ok());
+        match (device, words.next()) {
+            (Some(device), None) => Ok(Self {
+                host: host.to_owned(),
+                export,
+                connections,
+                timeout,
+                dead_timeout,
+                read_only,
+                device,
+            }),
+            _ => Err(Foreign),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_ours_is_foreign() {
+        for text in [
+            "",
+            "disk0",
+            "vcp/2 export=a connections=1 device=0 host=b",
+            "vcp/1",
+            "vcp/1 host=b",
+            "vcp/1 export=a connections=1 device=0 host=b",
+            "vcp/1 export=a connections=0 timeout=0 dead=1 device=0 host=b",
+            "vcp/1 export=a connections=1 timeout=0 dead=x device=0 host=b",
+            "vcp/1 export=a connections=1 timeout=0 dead=1 device=x host=b",
+            "vcp/1 export=a connections=1 timeout=0 dead=1 device=0 more=1 host=b",
+            "vcp/1 export=a connections=1 timeout=0 dead=1 device=0 host=",
+        ] {
+            assert_eq!(text.parse::<Identifier>(), Err(Foreign), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_never_changes() {
+        // The values of the FNV-1a specification.
+        assert_eq!(Identifier::fingerprint(""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(Identifier::fingerprint("foobar"), 0x8594_4171_f739_67e8);
+    }
+
+    proptest! {
+        #[test]
+        fn they_come_through(
+            host in "[ -~]{1,60}", export in "[a-z0-9._-]{1,20}", connections in 1..64_u32,
+            read_only: bool, device: u64, timeout: u64, dead_timeout: u64,
+        ) {
+            let identifier =
+                Identifier { host, export, connections, timeout, dead_timeout, read_only, device };
+            prop_assert_eq!(identifier.to_string().parse(), Ok(identifier));
+        }
+
+        #[test]
+        fn no_text_panics(text: String) {
+            let _ = text.parse::<Identifier>();
+        }
+    }
+}

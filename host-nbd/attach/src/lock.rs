@@ -1,0 +1,87 @@
+//! One host at a time serves a device: a lock that ends with its process, whatever
+//! ends that. Without it a second host of the same name would take over what the
+//! first has lost a connection of.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use crate::name::DeviceName;
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+/// Where locks are.
+const DIRECTORY: &str = "/run/vcp/attach";
+
+/// Held for as long as this lives.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// Why there is no lock.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another process has it.
+    #[error("another host serves it, process {0}")]
+    Held(String),
+    /// The system would not.
+    #[error("its lock in {DIRECTORY}: {0}")]
+    System(#[from] io::Error),
+}
+
+impl Lock {
+    /// Takes it, or fails at once.
+    pub fn take(device: DeviceName) -> Result<Self, LockError> {
+        Self::take_in(Path::new(DIRECTORY), device)
+    }
+
+    fn take_in(directory: &Path, device: DeviceName) -> Result<Self, LockError> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(directory)?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(directory.join(format!("{}.lock", device.short())))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => {
+                let mut pid = String::new();
+                let _ = file.read_to_string(&mut pid);
+                let known = pid.trim().parse::<u32>().is_ok();
+                let pid = if known { pid.trim() } else { "unknown" };
+                return Err(LockError::Held(pid.to_owned()));
+            }
+            Err(error) => return Err(io::Error::from(error).into()),
+        }
+        file.set_len(0)?;
+        writeln!(file, "{}", std::process::id())?;
+        Ok(Self { _file: file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_at_a_time() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (at, device) = (scratch.path().join("a/b"), DeviceName(3));
+        let held = Lock::take_in(&at, device).unwrap();
+        let error = Lock::take_in(&at, device).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!("another host serves it, process {}", std::process::id())
+        );
+        Lock::take_in(&at, DeviceName(4)).unwrap();
+        drop(held);
+        Lock::take_in(&at, device).unwrap();
+    }
+}

@@ -1,0 +1,150 @@
+//! Who uses a device.
+//!
+//! What is mounted or swapped on in another mount namespace shows in no file, but
+//! whoever opens the device exclusively finds out: [`claim`].
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
+use crate::name::DeviceName;
+use crate::sysfs::Sysfs;
+
+/// What is known to use the device: one short text each, none if nothing is.
+/// Touches no device, so it never waits for one.
+#[must_use]
+pub fn of(sysfs: &Sysfs, proc: &Path, device: DeviceName) -> Vec<String> {
+    let read = |file: &str| std::fs::read(proc.join(file)).unwrap_or_default();
+    let mut uses = mounts(
+        &String::from_utf8_lossy(&read("self/mountinfo")),
+        &sysfs.numbers(device),
+        device,
+    );
+    uses.extend(swaps(&String::from_utf8_lossy(&read("swaps")), device));
+    uses.extend(
+        sysfs
+            .holders(device)
+            .iter()
+            .map(|name| format!("held by {name}")),
+    );
+    uses
+}
+
+/// Opens the device so that nobody can mount or claim it meanwhile;
+/// [`io::ErrorKind::ResourceBusy`] if somebody has. May wait for as long as the
+/// device does, as opening one reads its partition table.
+pub fn claim(device: DeviceName) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .custom_flags((OFlags::EXCL | OFlags::CLOEXEC).bits().cast_signed())
+        .open(device.path())
+}
+
+/// Mount points of these device numbers in the text of `/proc/PID/mountinfo`. File
+/// systems over several devices have numbers of their own, but name a source.
+fn mounts(mountinfo: &str, numbers: &[String], device: DeviceName) -> Vec<String> {
+    let mut found = Vec::new();
+    for line in mountinfo.lines() {
+        let fields: Vec<_> = line.split(' ').collect();
+        let (Some(number), Some(point)) = (fields.get(2), fields.get(4)) else {
+            continue;
+        };
+        let source = fields.iter().position(|field| *field == "-");
+        let source = source.and_then(|dash| fields.get(dash + 2));
+        let ours = numbers.iter().any(|known| known == number)
+            || source.is_some_and(|source| is_part(source, device));
+        if ours {
+            found.push(format!("mounted at {}", unescape(point)));
+        }
+    }
+    found
+}
+
+fn swaps(swaps: &str, device: DeviceName) -> Option<String> {
+    let used = swaps.lines().skip(1).any(|line| {
+        let name = line.split_whitespace().next();
+        name.is_some_and(|name| is_part(name, device))
+    });
+    used.then(|| "used as swap".to_owned())
+}
+
+/// `/dev/nbd0`, or a partition of it.
+fn is_part(path: &str, device: DeviceName) -> bool {
+    match path.strip_prefix(&device.to_string()) {
+        Some("") => true,
+        Some(rest) => rest.starts_with('p') && rest.len() > 1,
+        None => false,
+    }
+}
+
+/// Blanks and the like are written in octal (proc_pid_mountinfo(5)).
+fn unescape(text: &str) -> String {
+    let mut plain = text.to_owned();
+    for (escape, character) in [
+        ("\\040", " "),
+        ("\\011", "\t"),
+        ("\\012", "\n"),
+        ("\\134", "\\"),
+    ] {
+        plain = plain.replace(escape, character);
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sysfs::tests::tree;
+
+    const MOUNTINFO: &str = "\
+22 28 0:20 / /sys rw,nosuid shared:7 - sysfs sysfs rw
+30 28 43:32 / /mnt/a\\040b rw,relatime shared:9 - ext4 /dev/nbd1 rw
+31 28 43:33 / /srv rw - xfs /dev/nbd1p1 rw
+32 28 0:45 / /pool rw - btrfs /dev/nbd12 rw
+nonsense
+";
+
+    #[test]
+    fn mounts_are_found_by_number_and_by_source() {
+        let of = |numbers: &[&str], device| {
+            let numbers: Vec<_> = numbers.iter().map(|n| (*n).to_owned()).collect();
+            mounts(MOUNTINFO, &numbers, DeviceName(device))
+        };
+        assert_eq!(
+            of(&["43:32"], 1),
+            ["mounted at /mnt/a b", "mounted at /srv"]
+        );
+        assert_eq!(of(&[], 12), ["mounted at /pool"]);
+        assert!(of(&["43:0"], 0).is_empty());
+        assert!(of(&["43:64"], 2).is_empty());
+    }
+
+    #[test]
+    fn everything_that_uses_a_device_is_told() {
+        let (root, sysfs) = tree(&[("nbd1/dev", "43:32"), ("nbd1/holders/dm-0", "")]);
+        let proc = root.path().join("proc");
+        std::fs::create_dir_all(proc.join("self")).unwrap();
+        std::fs::write(proc.join("self/mountinfo"), MOUNTINFO).unwrap();
+        let swaps = "Filename\tType\tSize\tUsed\tPriority\n/dev/nbd1p2 partition 1 0 -2\n";
+        std::fs::write(proc.join("swaps"), swaps).unwrap();
+        let uses = of(&sysfs, &proc, DeviceName(1));
+        let want = [
+            "mounted at /mnt/a b",
+            "mounted at /srv",
+            "used as swap",
+            "held by dm-0",
+        ];
+        assert_eq!(uses, want);
+        assert!(of(&sysfs, &proc, DeviceName(0)).is_empty());
+        assert!(of(&sysfs, Path::new("/nonexistent"), DeviceName(0)).is_empty());
+    }
+
+    #[test]
+    fn a_device_that_is_not_there() {
+        let error = claim(DeviceName(1_000_000)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    }
+}

@@ -1,0 +1,95 @@
+//! `vcp attach` and `vcp detach`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use vcp_config::{Attach, ByteSize};
+use vcp_control::{Address, Request, report};
+
+use super::{complain_of, hosts, plain, print, print_json};
+use crate::args::{AttachArguments, DetachArguments, Usage};
+use crate::run::runtime;
+
+/// `vcp attach`. Prints the device.
+pub(crate) fn attach(arguments: &AttachArguments) -> Result<ExitCode> {
+    check(arguments).map_err(Usage)?;
+    runtime()?.block_on(async {
+        let hosts = hosts(&arguments.host).await?;
+        complain_of(&hosts.silent);
+        let mut found = hosts.with_vcp_or_export(&arguments.name)?;
+        let request = Request::Attach {
+            name: arguments.name.name.clone(),
+            device: arguments.device.map(|device| device.to_string()),
+            connections: arguments.connections,
+            read_only: arguments.read_only,
+            timeout: arguments.timeout.clone(),
+            dead_timeout: arguments.dead_timeout.clone(),
+        };
+        let device: report::Device = found.client.ask(&request).await?;
+        match arguments.json {
+            true => print_json(&device)?,
+            false => print(&format!("{}\n", plain(&device.device)))?,
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// What can't be right need not be asked for.
+fn check(arguments: &AttachArguments) -> Result<(), String> {
+    let wrong = |option: &str, error: vcp_config::Invalid| format!("{option}: {error}");
+    if let Some(count) = arguments.connections {
+        Attach::check_connections(count).map_err(|error| wrong("--connections", error))?;
+    }
+    if let Some(timeout) = &arguments.timeout {
+        Attach::parse_timeout(timeout).map_err(|error| wrong("--timeout", error))?;
+    }
+    if let Some(timeout) = &arguments.dead_timeout {
+        Attach::parse_dead_timeout(timeout).map_err(|error| wrong("--dead-timeout", error))?;
+    }
+    Ok(())
+}
+
+/// `vcp detach`.
+pub(crate) fn detach(arguments: &DetachArguments) -> Result<ExitCode> {
+    runtime()?.block_on(async {
+        let hosts = hosts(&arguments.host).await?;
+        complain_of(&hosts.silent);
+        let (mut found, device) = if arguments.name.starts_with("/dev/") {
+            (hosts.with_device(&arguments.name)?, arguments.name.clone())
+        } else {
+            let name: Address = arguments.name.parse().map_err(Usage)?;
+            (hosts.with_vcp_or_export(&name)?, name.name)
+        };
+        let request = Request::Detach {
+            device,
+            force: arguments.force,
+        };
+        let detached: report::Detached = found.client.ask(&request).await?;
+        if arguments.json {
+            print_json(&detached)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let rest = match detached.still_open {
+            true => ", and still open: what is asked of it fails, and its number is free once it is closed",
+            false => "",
+        };
+        print(&format!("{}: detached{rest}\n", plain(&detached.device)))?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// A device in one line, for `vcp inspect`.
+pub(super) fn described(device: &report::Device) -> String {
+    let mut text = format!(
+        "{} {}{}, {} of {} connections",
+        device.device,
+        ByteSize(device.size),
+        if device.read_only { ", read-only" } else { "" },
+        device.connected,
+        device.connections
+    );
+    for used in &device.uses {
+        text += &format!(", {used}");
+    }
+    text
+}

@@ -1,0 +1,215 @@
+//! Attaching an export.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use vcp_attach::{AttachError, Connect, DeviceName, Driver, Identifier, Lock};
+use vcp_config::Timeout;
+use vcp_control::report;
+use vcp_nbd::Export as _;
+use vcp_nbd_proto::ExportInfo;
+use vcp_queue::Geometry;
+
+use super::device::Device;
+use super::{Attachable, Attachments, KERNEL_LIMIT, blocking};
+
+/// How long a VCP may take to say what its device is.
+const READY_LIMIT: Duration = Duration::from_secs(20);
+
+/// How long a device's lock may still be with a host that has just lost it.
+const LOCK_LIMIT: Duration = Duration::from_secs(2);
+
+/// What several connections are given beyond what the host takes: only with one
+/// connection can the kernel wait for as long as it takes.
+const MARGIN: u64 = 30;
+
+/// "Never", for several connections, in seconds: a day.
+const FOREVER: u64 = 24 * 60 * 60;
+
+/// What an operator wants, beyond what the configuration says.
+#[derive(Debug, Default)]
+pub(crate) struct Wanted {
+    pub(crate) device: Option<DeviceName>,
+    pub(crate) connections: Option<u32>,
+    pub(crate) read_only: bool,
+    pub(crate) timeout: Option<Timeout>,
+    pub(crate) dead_timeout: Option<vcp_config::Interval>,
+}
+
+impl Attachments {
+    /// Attaches an export, once its VCP is ready.
+    pub(crate) async fn attach(&self, export: &str, wanted: Wanted) -> Result<report::Device> {
+        let attachable = self.attachable(export)?;
+        let _alone = self.alone(export)?;
+        if let Some(device) = self.all().iter().find(|device| device.export == export) {
+            bail!("export {export} is attached already: {}", device.name);
+        }
+        let geometry = attachable
+            .geometry()
+            .await
+            .with_context(|| format!("export {export}"))?;
+        let (settings, name) = attachable.settle(wanted);
+        let identifier = attachable.identify(export, &settings, &geometry);
+        let info = attachable.info(export, &geometry, identifier.read_only)?;
+        let wanted = Connect {
+            device: name,
+            size: info.size(),
+            block_size: geometry.block_size,
+            flags: info.transmission_flags(false),
+            connections: identifier.connections,
+            timeout: (identifier.timeout > 0).then(|| Duration::from_secs(identifier.timeout)),
+            dead_timeout: Duration::from_secs(identifier.dead_timeout),
+            identifier: identifier.to_string(),
+        };
+        let attaching = move || {
+            let (device, near) = Driver::open()?.connect(&wanted)?;
+            Ok((device, near))
+        };
+        let (name, near) = blocking(KERNEL_LIMIT, "attaching", attaching)
+            .await
+            .with_context(|| format!("export {export}"))?;
+        let device = Device::new(name, identifier, info, lock(name).await);
+        self.devices().insert(name.0, Arc::clone(&device));
+        device.serve(&attachable.export, near, &self.ended)?;
+        tracing::info!(export, device = %name, "attached");
+        if self
+            .sysfs
+            .get(name)
+            .is_some_and(|attached| attached.backend.is_none())
+        {
+            tracing::warn!(
+                "{name}: this kernel keeps no identifier of devices, so that the next host won't \
+                 find it; that takes Linux 5.14"
+            );
+        }
+        Ok(device.report(&self.sysfs))
+    }
+
+    /// Attaches what the configuration says is to be, unless it was taken over.
+    pub(crate) async fn attach_configured(&self) -> Result<()> {
+        for (export, attachable) in &self.exports {
+            let attached = self.all().iter().any(|device| device.export == *export);
+            if attachable.settings.is_some() && !attached {
+                self.attach(export, Wanted::default()).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Attachable {
+    /// What the device is, once it is there.
+    pub(super) async fn geometry(&self) -> Result<Geometry> {
+        let geometry = tokio::time::timeout(READY_LIMIT, self.export.geometry()).await;
+        let geometry = geometry.context("its device is not ready yet; try again later")?;
+        Ok(geometry?)
+    }
+
+    pub(super) fn info(
+        &self,
+        export: &str,
+        geometry: &Geometry,
+        read_only: bool,
+    ) -> Result<ExportInfo> {
+        let read_only = read_only || self.export.read_only();
+        let info = ExportInfo::new(export, "", geometry, read_only);
+        info.with_context(|| format!("export {export}"))
+    }
+
+    /// What the operator says, else what the configuration says, else the defaults.
+    fn settle(&self, wanted: Wanted) -> (Settled, Option<DeviceName>) {
+        let configured = self.settings.clone().unwrap_or_default();
+        let device = configured.device.map(|device| DeviceName(device.0));
+        let settled = Settled {
+            connections: wanted.connections.unwrap_or(configured.connections),
+            timeout: wanted.timeout.or(configured.timeout),
+            dead_timeout: wanted.dead_timeout.unwrap_or(configured.dead_timeout),
+            read_only: wanted.read_only,
+        };
+        (settled, wanted.device.or(device))
+    }
+
+    fn identify(&self, export: &str, settled: &Settled, geometry: &Geometry) -> Identifier {
+        Identifier {
+            host: self.host.clone(),
+            export: export.to_owned(),
+            connections: settled.connections,
+            timeout: request_timeout(settled.timeout, settled.connections, self.patience),
+            dead_timeout: settled.dead_timeout.duration().as_secs(),
+            read_only: settled.read_only,
+            device: Identifier::fingerprint(&geometry.identity),
+        }
+    }
+}
+
+/// How a device is to be attached.
+#[derive(Debug)]
+struct Settled {
+    connections: u32,
+    timeout: Option<Timeout>,
+    dead_timeout: vcp_config::Interval,
+    read_only: bool,
+}
+
+/// What the kernel lets a request take, in seconds; 0: as long as it takes. A live
+/// connection must not be given up for a request that the host merely lets wait, as
+/// the kernel would send it again over another while the first still counts.
+fn request_timeout(wanted: Option<Timeout>, connections: u32, patience: Timeout) -> u64 {
+    let after = match wanted {
+        Some(timeout) => timeout.duration().map(|time| time.as_secs()),
+        None if connections == 1 => None,
+        None => patience.duration().map(|time| time.as_secs() + MARGIN),
+    };
+    match after {
+        Some(seconds) => seconds.clamp(1, FOREVER),
+        None if connections == 1 => 0,
+        None => FOREVER,
+    }
+}
+
+/// The lock of a device that the kernel has just given us. Who had it may not have
+/// noticed yet.
+async fn lock(device: DeviceName) -> Option<Lock> {
+    let end = tokio::time::Instant::now() + LOCK_LIMIT;
+    loop {
+        match Lock::take(device) {
+            Ok(lock) => return Some(lock),
+            Err(_) if tokio::time::Instant::now() < end => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Err(error) => {
+                tracing::warn!("{device} is served without a lock: {error}");
+                return None;
+            }
+        }
+    }
+}
+
+/// Whether an operator could have meant this device.
+pub(super) fn parse(name: &str) -> Result<DeviceName, AttachError> {
+    name.parse()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_waits_for_longer_than_the_host() {
+        let two_minutes = Timeout::After(vcp_config::Interval::millis(120_000));
+        let minute = Some(Timeout::After(vcp_config::Interval::millis(60_000)));
+        for (wanted, connections, patience, seconds) in [
+            (None, 1, two_minutes, 0),
+            (None, 2, two_minutes, 150),
+            (None, 2, Timeout::Never, FOREVER),
+            (minute, 1, two_minutes, 60),
+            (minute, 4, Timeout::Never, 60),
+            (Some(Timeout::Never), 1, two_minutes, 0),
+            (Some(Timeout::Never), 2, two_minutes, FOREVER),
+        ] {
+            let found = request_timeout(wanted, connections, patience);
+            assert_eq!(found, seconds, "{wanted:?} {connections} {patience:?}");
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Detaching: what is written is flushed, what is in use stays unless forced, and
+//! nothing waits for a device that hangs.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use tokio::time::{Instant, sleep, timeout};
+use vcp_attach::{AttachError, DeviceName, Driver, usage};
+use vcp_control::report;
+
+use super::device::Device;
+use super::{Attachments, blocking, connect};
+
+/// How long flushing may take before it is given up.
+const FLUSH_LIMIT: Duration = Duration::from_secs(30);
+
+/// The same for a device that is detached by force.
+const FORCED_FLUSH_LIMIT: Duration = Duration::from_secs(3);
+
+/// The same at the end of the host; what is not flushed by then is left to the next.
+const LAST_FLUSH_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long the kernel may take to say good-bye on every connection before these
+/// are cut, and then to let go of the device.
+const LEAVE_LIMIT: Duration = Duration::from_secs(2);
+const CUT_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long a device that nothing has open takes to be free.
+const FREE_LIMIT: Duration = Duration::from_secs(2);
+
+/// How hard to try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Effort {
+    Orderly,
+    Forced,
+    Last,
+}
+
+impl Attachments {
+    /// Detaches a device, by its name or its export's.
+    pub(crate) async fn detach(&self, which: &str, force: bool) -> Result<report::Detached> {
+        let device = self.find(which)?;
+        let effort = match force {
+            true => Effort::Forced,
+            false => Effort::Orderly,
+        };
+        self.detach_device(&device, effort).await
+    }
+
+    /// At the end of the host: detaches what nobody uses, and leaves the rest to the
+    /// kernel, which holds its requests for the next host.
+    pub(crate) async fn leave(self: &Arc<Self>) {
+        let mut leaving = tokio::task::JoinSet::new();
+        for device in self.all() {
+            let all = Arc::clone(self);
+            leaving.spawn(async move {
+                if let Err(error) = all.detach_device(&device, Effort::Last).await {
+                    device.set_over(true);
+                    let left = device.patience().as_secs();
+                    tracing::warn!(
+                        export = device.export,
+                        "{} is left to the kernel, which holds its requests for {left} s, for the \
+                         next host to take it over: {error:#}",
+                        device.name
+                    );
+                }
+            });
+        }
+        while leaving.join_next().await.is_some() {}
+    }
+
+    fn find(&self, which: &str) -> Result<Arc<Device>> {
+        let all = self.all();
+        if let Some(device) = all.iter().find(|device| device.export == which) {
+            return Ok(Arc::clone(device));
+        }
+        if self.exports.contains_key(which) {
+            bail!("export {which} is not attached");
+        }
+        let name: DeviceName = connect::parse(which)?;
+        let device = all.into_iter().find(|device| device.name == name);
+        device.ok_or_else(|| match self.sysfs.get(name) {
+            Some(attached) => anyhow!("{name} is not this host's: attached {}", attached.holder()),
+            None => AttachError::NotAttached(name).into(),
+        })
+    }
+
+    async fn detach_device(
+        &self,
+        device: &Arc<Device>,
+        effort: Effort,
+    ) -> Result<report::Detached> {
+        let name = device.name;
+        let _alone = self.alone(&device.export)?;
+        let uses = device.uses(&self.sysfs);
+        if !uses.is_empty() && effort != Effort::Forced {
+            bail!("{name} is in use: {}{}", uses.join(", "), hint(effort));
+        }
+        // Held until it is detached, so that nobody mounts it meanwhile.
+        let claimed = match flush(name, effort).await {
+            Ok(claimed) => Some(claimed),
+            Err(error) if effort == Effort::Forced => {
+                tracing::warn!("{name} is detached all the same: {error:#}");
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        device.set_over(true);
+        if let Err(error) = disconnect(device).await {
+            device.set_over(false);
+            return Err(error);
+        }
+        self.devices().remove(&name.0);
+        if let Some(claimed) = claimed {
+            // The last to close it may have to wait for the kernel's own cleaning up.
+            tokio::task::spawn_blocking(move || drop(claimed));
+        }
+        let still_open = !self.freed(name).await;
+        tracing::info!(export = device.export, device = %name, still_open, "detached");
+        Ok(report::Detached {
+            device: name.to_string(),
+            export: device.export.clone(),
+            still_open,
+        })
+    }
+
+    /// Waits until the kernel has let go of the number.
+    async fn freed(&self, device: DeviceName) -> bool {
+        let end = Instant::now() + FREE_LIMIT;
+        while self.sysfs.get(device).is_some() {
+            if Instant::now() > end {
+                return false;
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+        true
+    }
+}
+
+/// Opens the device for us alone, and has everything written that was written to it.
+async fn flush(device: DeviceName, effort: Effort) -> Result<std::fs::File> {
+    let limit = match effort {
+        Effort::Orderly => FLUSH_LIMIT,
+        Effort::Forced => FORCED_FLUSH_LIMIT,
+        Effort::Last => LAST_FLUSH_LIMIT,
+    };
+    let flushing = move || {
+        let claimed = usage::claim(device).map_err(|error| match error.kind() {
+            io::ErrorKind::ResourceBusy => anyhow!(
+                "{device} is in use: somebody has it open for themselves, perhaps mounted in \
+                 another namespace{}",
+                hint(effort)
+            ),
+            _ => anyhow!("opening {device}: {error}{}", hint(effort)),
+        })?;
+        claimed
+            .sync_all()
+            .with_context(|| format!("flushing {device}"))?;
+        Ok(claimed)
+    };
+    let what = format!("flushing {device}");
+    blocking(limit, &what, flushing).await
+}
+
+fn hint(effort: Effort) -> &'static str {
+    match effort {
+        Effort::Orderly => "; --force detaches it all the same",
+        Effort::Forced | Effort::Last => "",
+    }
+}
+
+/// Has the kernel let go of the device. It says good-bye on every connection first,
+/// and waits where nobody reads; cut connections can't be waited for.
+async fn disconnect(device: &Arc<Device>) -> Result<()> {
+    let name = device.name;
+    let mut task = tokio::task::spawn_blocking(move || -> Result<()> {
+        match Driver::open()?.disconnect(name) {
+            // Somebody was faster.
+            Err(AttachError::NotAttached(_)) => Ok(()),
+            outcome => Ok(outcome?),
+        }
+    });
+    let outcome = match timeout(LEAVE_LIMIT, &mut task).await {
+        Ok(outcome) => outcome,
+        Err(_) => {
+            device.cut();
+            timeout(CUT_LIMIT, task)
+                .await
+                .map_err(|_| anyhow!("{name}: the kernel does not let go of it"))?
+        }
+    };
+    outcome.context("the thread that detached it")?
+}

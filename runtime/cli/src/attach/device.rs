@@ -1,0 +1,226 @@
+//! One attached device, as its host knows it.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use rustix::net::{Shutdown, shutdown};
+use tokio::sync::mpsc;
+use vcp_attach::{DeviceName, Identifier, Lock, Sysfs, usage};
+use vcp_config::HostConfig;
+use vcp_control::report;
+use vcp_nbd::NbdClient;
+use vcp_nbd_proto::{ExportInfo, Session};
+
+use super::keep::Ended;
+use crate::exports::Export;
+
+/// A device that this host serves.
+pub(super) struct Device {
+    pub(super) name: DeviceName,
+    pub(super) export: String,
+    pub(super) identifier: Identifier,
+    pub(super) info: ExportInfo,
+    /// Its connections, each with a descriptor by which it can be cut.
+    wires: Mutex<BTreeMap<u64, OwnedFd>>,
+    /// Nobody is to make new connections for it: it is being detached, or left.
+    over: AtomicBool,
+    /// New connections are being made for it.
+    mending: AtomicBool,
+    _lock: Option<Lock>,
+}
+
+impl Device {
+    pub(super) fn new(
+        name: DeviceName,
+        identifier: Identifier,
+        info: ExportInfo,
+        lock: Option<Lock>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            name,
+            export: identifier.export.clone(),
+            identifier,
+            info,
+            wires: Mutex::default(),
+            over: AtomicBool::new(false),
+            mending: AtomicBool::new(false),
+            _lock: lock,
+        })
+    }
+
+    /// Gives the near ends of new connections to whoever serves the export.
+    pub(super) fn serve(
+        &self,
+        export: &Export,
+        near: Vec<OwnedFd>,
+        ended: &mpsc::UnboundedSender<Ended>,
+    ) -> Result<()> {
+        for fd in near {
+            let wire = fd.try_clone().context("a descriptor for a connection")?;
+            let session = Session::unnegotiated(&self.info);
+            let client = NbdClient::new(fd, self.name.to_string(), session)?;
+            let id = {
+                let mut wires = self.wires();
+                let id = wires.last_key_value().map_or(0, |(last, _)| last + 1);
+                wires.insert(id, wire);
+                id
+            };
+            let (device, ended) = (self.name, ended.clone());
+            let client = client.lasting(move |left| {
+                // Nobody is left to be told when the host is gone.
+                let _ = ended.send(Ended { device, id, left });
+            });
+            vcp_nbd::Export::attach(export, Box::new(client)).map_err(anyhow::Error::msg)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets a connection that has ended.
+    pub(super) fn lost(&self, id: u64) {
+        self.wires().remove(&id);
+    }
+
+    /// How many connections are missing.
+    pub(super) fn missing(&self) -> u32 {
+        let live = u32::try_from(self.wires().len()).unwrap_or(u32::MAX);
+        self.identifier.connections.saturating_sub(live)
+    }
+
+    /// Ends all connections, whatever is under way.
+    pub(super) fn cut(&self) {
+        for wire in self.wires().values() {
+            let _ = shutdown(wire, Shutdown::Both);
+        }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
+    /// From now on, or no longer, its connections are allowed to end.
+    pub(super) fn set_over(&self, over: bool) {
+        self.over.store(over, Ordering::Relaxed);
+    }
+
+    /// Whether nobody mended it before; who is told so is to call
+    /// [`Self::mended`].
+    pub(super) fn begin_mending(&self) -> bool {
+        !self.mending.swap(true, Ordering::Relaxed)
+    }
+
+    pub(super) fn mended(&self) {
+        self.mending.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether the kernel still has the device for us.
+    pub(super) fn is_ours(&self, sysfs: &Sysfs) -> bool {
+        let backend = sysfs.get(self.name).map(|attached| attached.backend);
+        match backend {
+            // Kernels before 5.14 don't say.
+            Some(None) => true,
+            Some(Some(backend)) => backend == self.identifier.to_string(),
+            None => false,
+        }
+    }
+
+    pub(super) fn uses(&self, sysfs: &Sysfs) -> Vec<String> {
+        usage::of(sysfs, Path::new("/proc"), self.name)
+    }
+
+    pub(super) fn report(&self, sysfs: &Sysfs) -> report::Device {
+        let millis = |seconds: u64| seconds.saturating_mul(1000);
+        let Identifier {
+            connections,
+            timeout,
+            dead_timeout,
+            ..
+        } = self.identifier;
+        report::Device {
+            device: self.name.to_string(),
+            export: self.export.clone(),
+            size: self.info.size(),
+            block_size: self.info.block_sizes(true)[0],
+            read_only: self.info.read_only(),
+            connections,
+            connected: connections - self.missing(),
+            timeout_ms: (timeout > 0).then(|| millis(timeout)),
+            dead_timeout_ms: millis(dead_timeout),
+            identifier: self.identifier.to_string(),
+            uses: self.uses(sysfs),
+        }
+    }
+
+    /// How long requests wait when nobody serves it.
+    pub(super) fn patience(&self) -> Duration {
+        Duration::from_secs(self.identifier.dead_timeout)
+    }
+
+    fn wires(&self) -> MutexGuard<'_, BTreeMap<u64, OwnedFd>> {
+        self.wires.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the kernel knows a host by, the same whenever it is started: where its
+/// configuration is; without a file, what its one VCP runs and is told.
+pub(crate) fn host_name(file: Option<&Path>, config: &HostConfig) -> String {
+    if let Some(file) = file {
+        let whole = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+        return plain(&whole.to_string_lossy());
+    }
+    let mut words = String::new();
+    for (name, vcp) in &config.vcps {
+        let mut alone = HostConfig::default();
+        let mut bare = vcp_config::Vcp::new(vcp.module.clone());
+        bare.settings = vcp.settings.clone();
+        alone.vcps.insert(name.clone(), bare);
+        // Without secrets.
+        words += &alone.to_toml();
+    }
+    format!("run:{:016x}", Identifier::fingerprint(&words))
+}
+
+/// Fit for sysfs, which ends at a line's end.
+fn plain(text: &str) -> String {
+    let plain: String = text
+        .chars()
+        .map(|c| if c.is_control() { '?' } else { c })
+        .collect();
+    match plain.len() {
+        0..=1024 => plain,
+        _ => format!("{:016x}", Identifier::fingerprint(&plain)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_known_by_what_it_runs() {
+        let config = |settings: &[&str], cpu: Option<&str>| {
+            HostConfig::shorthand(&vcp_config::Shorthand {
+                module: "ramdisk".into(),
+                settings: settings.iter().map(|s| (*s).to_owned()).collect(),
+                cpu: cpu.map(str::to_owned),
+                ..Default::default()
+            })
+            .unwrap()
+        };
+        let one = host_name(None, &config(&["size=1MiB"], None));
+        assert!(one.starts_with("run:"), "{one}");
+        assert_eq!(one, host_name(None, &config(&["size=1MiB"], Some("0"))));
+        assert_ne!(one, host_name(None, &config(&["size=2MiB"], None)));
+        let file = host_name(
+            Some(Path::new("/proc/self/../self/none.toml")),
+            &config(&[], None),
+        );
+        assert_eq!(file, "/proc/self/../self/none.toml");
+        assert_eq!(plain("a\nb"), "a?b");
+        assert_eq!(plain(&"x".repeat(2000)).len(), 16);
+    }
+}

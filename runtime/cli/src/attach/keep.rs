@@ -1,0 +1,118 @@
+//! Connections that end: replaced if the kernel still has the device for us, and
+//! otherwise the device is forgotten.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use anyhow::Result;
+use tokio::sync::mpsc;
+use vcp_attach::{DeviceName, Driver, Reconnect};
+
+use super::device::Device;
+use super::{Attachments, KERNEL_LIMIT, blocking};
+use crate::exports::State;
+
+/// How long the kernel may take to notice that a connection is dead before it is
+/// asked again, at first and at most.
+const FIRST: Duration = Duration::from_millis(10);
+const MOST: Duration = Duration::from_secs(1);
+
+/// A connection of a device has ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) device: DeviceName,
+    pub(super) id: u64,
+    /// Whether the kernel said good-bye: somebody has detached the device.
+    pub(super) left: bool,
+}
+
+/// Looks after all devices for as long as there is a host.
+pub(super) async fn keep(
+    attachments: Weak<Attachments>,
+    mut ended: mpsc::UnboundedReceiver<Ended>,
+) {
+    while let Some(Ended { device, id, left }) = ended.recv().await {
+        let Some(attachments) = attachments.upgrade() else {
+            return;
+        };
+        let Some(known) = attachments.devices().get(&device.0).cloned() else {
+            continue;
+        };
+        known.lost(id);
+        if known.is_over() {
+            continue;
+        }
+        if left {
+            attachments.forget(&known, "somebody else has detached it");
+        } else if known.begin_mending() {
+            tokio::spawn(async move {
+                let outcome = attachments.mend(&known).await;
+                known.mended();
+                if let Err(error) = outcome {
+                    attachments.forget(&known, &format!("{error:#}"));
+                }
+            });
+        }
+    }
+}
+
+impl Attachments {
+    /// Makes new connections until none is missing. An error: there is no device to
+    /// make them for.
+    pub(super) async fn mend(&self, device: &Arc<Device>) -> Result<()> {
+        let Ok(attachable) = self.attachable(&device.export) else {
+            return Ok(());
+        };
+        let mut pause = FIRST;
+        let mut told = false;
+        while device.missing() > 0 && !device.is_over() {
+            if !device.is_ours(&self.sysfs) {
+                anyhow::bail!("the kernel does not have it any more");
+            }
+            if *attachable.export.device.state.borrow() == State::Stopped {
+                return Ok(());
+            }
+            let taken = self.reconnect(device).await?;
+            if taken.is_empty() {
+                if pause == MOST && !told {
+                    tracing::warn!("{}: the kernel takes no new connection yet", device.name);
+                    told = true;
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(MOST);
+                continue;
+            }
+            let count = taken.len();
+            device.serve(&attachable.export, taken, &self.ended)?;
+            tracing::info!(device = %device.name, count, "connected again");
+        }
+        Ok(())
+    }
+
+    async fn reconnect(&self, device: &Arc<Device>) -> Result<Vec<std::os::fd::OwnedFd>> {
+        let identifier = &device.identifier;
+        let known = self.sysfs.get(device.name).map(|attached| attached.size);
+        let size = device.info.size();
+        let wanted = Reconnect {
+            device: device.name,
+            connections: device.missing(),
+            identifier: identifier.to_string(),
+            size: known.is_some_and(|known| known != size).then_some(size),
+            patient: identifier.connections == 1 && identifier.timeout == 0,
+        };
+        let reconnecting = move || Ok(Driver::open()?.reconnect(&wanted)?);
+        blocking(KERNEL_LIMIT, "reconnecting", reconnecting).await
+    }
+
+    /// A device that is not ours any more.
+    pub(super) fn forget(&self, device: &Arc<Device>, why: &str) {
+        device.set_over(true);
+        device.cut();
+        let mut devices = self.devices();
+        let same = |known: &Arc<Device>| Arc::ptr_eq(known, device);
+        if devices.get(&device.name.0).is_some_and(same) {
+            devices.remove(&device.name.0);
+            tracing::warn!(export = device.export, "{}: {why}", device.name);
+        }
+    }
+}

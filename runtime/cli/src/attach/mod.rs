@@ -1,0 +1,170 @@
+//! Devices of the kernel's nbd that this host serves: attached when the
+//! configuration or an operator says so, given new connections when theirs have
+//! died, taken over from a host that is gone, and left to the next one or detached
+//! at the end.
+//!
+//! The kernel's calls and whatever opens a device may block for as long as the
+//! device does, and the device may wait for this very host. So all of it happens on
+//! threads that may block ([`blocking`]), each with a limit of time; the control
+//! plane only waits for them, and the data plane knows nothing of it.
+
+mod connect;
+mod detach;
+mod device;
+mod keep;
+mod restore;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow};
+use tokio::sync::mpsc;
+use vcp_attach::{DeviceName, Sysfs};
+use vcp_config::{HostConfig, Timeout};
+use vcp_control::report;
+
+use crate::exports::Export;
+use device::Device;
+
+pub(crate) use connect::Wanted;
+pub(crate) use device::host_name;
+
+/// How long the kernel may take to attach a device or to change it.
+const KERNEL_LIMIT: Duration = Duration::from_secs(10);
+
+/// Devices and the exports they show.
+pub(crate) struct Attachments {
+    exports: BTreeMap<String, Attachable>,
+    /// By number. Those that are being detached are not among them any more.
+    devices: Mutex<BTreeMap<u32, Arc<Device>>>,
+    /// Exports for which somebody is at work.
+    busy: Mutex<Vec<String>>,
+    sysfs: Sysfs,
+    ended: mpsc::UnboundedSender<keep::Ended>,
+}
+
+/// An export that can be attached.
+pub(crate) struct Attachable {
+    pub(crate) export: Arc<Export>,
+    /// The VCP behind it.
+    pub(crate) vcp: String,
+    /// What the configuration says.
+    pub(crate) settings: Option<vcp_config::Attach>,
+    /// What the kernel is to know the host by.
+    pub(crate) host: String,
+    /// How long the host itself lets requests wait.
+    pub(crate) patience: Timeout,
+}
+
+impl Attachments {
+    /// For the exports of this configuration, none of them attached yet.
+    pub(crate) fn new(
+        config: &HostConfig,
+        exports: &BTreeMap<String, Arc<Export>>,
+        host: &str,
+    ) -> Arc<Self> {
+        let attachable = |(name, export): (&vcp_config::Name, &vcp_config::Export)| {
+            let vcp = config.vcps.get(&export.vcp)?;
+            let identifier = export.attach.as_ref().and_then(|a| a.identifier.clone());
+            let attachable = Attachable {
+                export: Arc::clone(exports.get(name.as_str())?),
+                vcp: export.vcp.to_string(),
+                settings: export.attach.clone(),
+                host: identifier.unwrap_or_else(|| host.to_owned()),
+                patience: vcp.replacement_timeout,
+            };
+            Some((name.to_string(), attachable))
+        };
+        let (ended, tell) = mpsc::unbounded_channel();
+        let attachments = Arc::new(Self {
+            exports: config.exports.iter().filter_map(attachable).collect(),
+            devices: Mutex::default(),
+            busy: Mutex::default(),
+            sysfs: Sysfs::default(),
+            ended,
+        });
+        tokio::spawn(keep::keep(Arc::downgrade(&attachments), tell));
+        attachments
+    }
+
+    /// What can be said of the devices of an export.
+    pub(crate) fn of(&self, export: &str) -> Vec<report::Device> {
+        let devices: Vec<_> = self
+            .all()
+            .into_iter()
+            .filter(|d| d.export == export)
+            .collect();
+        devices
+            .iter()
+            .map(|device| device.report(&self.sysfs))
+            .collect()
+    }
+
+    /// The devices of this VCP.
+    pub(crate) fn of_vcp(&self, vcp: &str) -> Vec<DeviceName> {
+        let shows = |device: &Arc<Device>| {
+            let export = self.exports.get(&device.export);
+            export.is_some_and(|export| export.vcp == vcp)
+        };
+        let all = self.all().into_iter();
+        all.filter(shows).map(|device| device.name).collect()
+    }
+
+    fn all(&self) -> Vec<Arc<Device>> {
+        self.devices().values().cloned().collect()
+    }
+
+    fn attachable(&self, export: &str) -> Result<&Attachable> {
+        self.exports.get(export).ok_or_else(|| {
+            let names: Vec<_> = self.exports.keys().map(String::as_str).collect();
+            anyhow!("no export {export:?} here; there are: {}", names.join(", "))
+        })
+    }
+
+    /// What is behind the lock is whole after any panic: entries come and go whole.
+    fn devices(&self) -> MutexGuard<'_, BTreeMap<u32, Arc<Device>>> {
+        self.devices.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One at a time attaches or detaches an export.
+    fn alone(&self, export: &str) -> Result<Alone<'_>> {
+        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        if busy.iter().any(|other| other == export) {
+            return Err(anyhow!(
+                "export {export}: it is being attached or detached just now"
+            ));
+        }
+        busy.push(export.to_owned());
+        Ok(Alone {
+            busy: &self.busy,
+            export: export.to_owned(),
+        })
+    }
+}
+
+/// See [`Attachments::alone`].
+struct Alone<'a> {
+    busy: &'a Mutex<Vec<String>>,
+    export: String,
+}
+
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
+        busy.retain(|export| *export != self.export);
+    }
+}
+
+/// Does what may block on a thread of its own, and waits for it so long.
+async fn blocking<T: Send + 'static>(
+    limit: Duration,
+    what: &str,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let task = tokio::task::spawn_blocking(work);
+    tokio::time::timeout(limit, task)
+        .await
+        .map_err(|_| anyhow!("{what}: no end after {} s", limit.as_secs()))?
+        .context("the thread that did it")?
+}
