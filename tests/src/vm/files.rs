@@ -68,6 +68,8 @@ pub fn initramfs(kernel: &Kernel, agent: &Path, warm: Option<&Warm>, scratch: &P
     archive.file("etc/hosts", b"127.0.0.1 localhost\n");
     archive.file("etc/passwd", b"root:x:0:0::/root:/bin/sh\n");
     archive.program("bin/busybox", &found("busybox"));
+    // What the kernel itself runs to load a module.
+    archive.link("sbin/modprobe", "/bin/busybox");
     for (path, program) in [("bin/vm-agent", agent), ("bin/vcp", &binary())] {
         let stripped = scratch.join("stripped");
         must("strip", &["-o", &text(&stripped), &text(program)]);

@@ -27,7 +27,9 @@ impl Bed {
     /// The host attaches the disk itself.
     pub(crate) fn new(size: &str, lines: &str) -> Self {
         let mut vm = Vm::boot(AGENT);
-        vm.run(&format!("modprobe tun && truncate -s {size} /dev/shm/unit"));
+        vm.run(&format!(
+            "modprobe tun && modprobe xfs && truncate -s {size} /dev/shm/unit"
+        ));
         vm.write(
             CONFIGURATION,
             &format!(
