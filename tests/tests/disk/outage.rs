@@ -49,7 +49,10 @@ fn lose_and_find_again(bed: &mut Bed, system: FileSystem) {
     assert_eq!(stuck, "", "{}: somebody hangs", system.name);
 
     bed.start_target();
-    bed.vm.until(&format!("vcp attach {NAME} {DEVICE}"), LIMIT);
+    // Until then requests go on failing, those of the kernel's first look as well.
+    let ready = format!("vcp inspect {NAME} --json | grep -q '\"state\": *\"ready\"'");
+    bed.vm.until(&ready, LIMIT);
+    bed.vm.run(&format!("vcp attach {NAME} {DEVICE}"));
     bed.vm
         .ask(&system.mount(), LIMIT)
         .expect_success("mounting again");

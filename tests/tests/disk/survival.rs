@@ -1,6 +1,6 @@
 //! A mounted file system does not notice that its driver dies, and its host.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use vcp_tests::requires;
 use vcp_tests::scale::is_full;
@@ -38,6 +38,7 @@ fn survives(system: FileSystem) {
         .expect_success("making a file system");
     bed.vm.run(&system.mount());
     let tree = Tree::new(files);
+    let begun = Instant::now();
     let writing = tree.write(&mut bed.vm);
     let deaths = vcps + hosts;
     let mut died = (0, 0);
@@ -45,8 +46,10 @@ fn survives(system: FileSystem) {
         writing.until(&mut bed.vm, death, deaths + 1);
         // Evenly among the others.
         if death * hosts / deaths > (death - 1) * hosts / deaths {
+            let killed = Instant::now();
             bed.kill_host();
             bed.start_host();
+            println!("host back in {:.1} s", killed.elapsed().as_secs_f32());
             died.1 += 1;
         } else {
             bed.inject(if death % 2 == 0 { "trap" } else { "kill" });
@@ -55,6 +58,10 @@ fn survives(system: FileSystem) {
     }
     assert_eq!(died, (vcps, hosts));
     let written = writing.end(&mut bed.vm);
+    println!(
+        "written in {:.0} s: {written}",
+        begun.elapsed().as_secs_f32()
+    );
     let unmounted = bed.vm.ask(&format!("umount {MOUNT}"), UNMOUNT);
     unmounted.expect_success("unmounting");
     let checked = bed.vm.ask(&system.check(), UNMOUNT);
