@@ -17,6 +17,9 @@ pub enum Need {
     Calls,
     /// What a virtual machine is made of: qemu, a kernel, and what goes in.
     Machine,
+    /// A kernel without nbd, to see what is said then; where there is one, its devices
+    /// are not for tests.
+    NoNbd,
     /// A program, by name.
     Program(&'static str),
 }
@@ -31,6 +34,7 @@ impl Need {
                 Some("no perf, or no tracepoints for it to count system calls with".into())
             }
             Self::Machine => lacking_for_a_machine(),
+            Self::NoNbd if has_nbd() => Some("the kernel has nbd".into()),
             Self::Program(name) if which(name).is_none() => Some(format!("no {name}")),
             _ => None,
         }
@@ -45,6 +49,17 @@ fn lacking_for_a_machine() -> Option<String> {
     }
     let lacking = Kernel::find().is_none();
     lacking.then(|| "no kernel for a virtual machine; `cargo xtask setup` fetches one".into())
+}
+
+/// Whether the kernel has nbd, or would load it.
+fn has_nbd() -> bool {
+    let release = rustix::system::uname()
+        .release()
+        .to_string_lossy()
+        .into_owned();
+    let modules = format!("/lib/modules/{release}/modules.dep");
+    let installed = std::fs::read_to_string(modules).unwrap_or_default();
+    Path::new("/sys/module/nbd").exists() || installed.contains("/nbd.ko")
 }
 
 /// Whether this process is root.
@@ -91,6 +106,7 @@ macro_rules! requires {
     (@ Root) => { $crate::need::Need::Root };
     (@ Tun) => { $crate::need::Need::Tun };
     (@ Machine) => { $crate::need::Need::Machine };
+    (@ NoNbd) => { $crate::need::Need::NoNbd };
     (@ Calls) => { $crate::need::Need::Calls };
     (@ $program:literal) => { $crate::need::Need::Program($program) };
 }

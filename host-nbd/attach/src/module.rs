@@ -16,30 +16,28 @@ pub(crate) fn is_there() -> bool {
 
 /// Whether modprobe would find it.
 pub(crate) fn is_installed() -> bool {
-    let release = rustix::system::uname()
-        .release()
-        .to_string_lossy()
-        .into_owned();
-    let list = format!("/lib/modules/{release}/modules.dep");
+    let list = format!("/lib/modules/{}/modules.dep", release());
     let list = std::fs::read_to_string(list).unwrap_or_default();
     list.lines().any(|line| line.contains("/nbd.ko"))
 }
 
 /// Has it loaded, as far as this user may.
 pub(crate) fn load() -> Result<(), AttachError> {
-    if !rustix::process::geteuid().is_root() {
-        return Err(AttachError::NotLoaded);
-    }
-    let release = rustix::system::uname()
-        .release()
-        .to_string_lossy()
-        .into_owned();
-    match modprobe() {
-        Ok(()) => Ok(()),
-        // Its own words for a module that nobody has.
-        Err(why) if why.contains("not found") => Err(AttachError::NoSupport(release)),
+    let root = rustix::process::geteuid().is_root();
+    let tried = if root { modprobe() } else { Ok(()) };
+    match tried {
+        Ok(()) if root => Ok(()),
+        _ if !is_installed() => Err(AttachError::NoSupport(release())),
+        Ok(()) => Err(AttachError::NotLoaded),
         Err(why) => Err(AttachError::CannotLoad(why)),
     }
+}
+
+fn release() -> String {
+    rustix::system::uname()
+        .release()
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// The error is one line.

@@ -50,7 +50,7 @@ fn lists_and_inspects() {
     let pid = host.pid().to_string();
     assert_eq!(rows[1][..5], [pid.as_str(), "ram", "ready", "1", "0"]);
     assert_eq!(rows[1][7], "-", "it has no share");
-    assert_eq!(rows[1][10..], ["ramdisk", host.uri().as_str()]);
+    assert_eq!(rows[1][10..], ["ramdisk", "-", host.uri().as_str()]);
     assert_eq!(rows.len(), 2, "{table}");
     let hosts = user.json(&["ps"]);
     assert_eq!(hosts[0]["pid"], host.pid());

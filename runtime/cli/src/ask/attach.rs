@@ -3,11 +3,13 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
+use vcp_attach::DeviceName;
 use vcp_config::{Attach, ByteSize};
-use vcp_control::{Address, Request, report};
+use vcp_control::{Address, Found, Request, report};
 
 use super::{complain_of, hosts, plain, print, print_json};
 use crate::args::{AttachArguments, DetachArguments, Usage};
+use crate::attach::orphan;
 use crate::run::runtime;
 
 /// `vcp attach`. Prints the device.
@@ -54,17 +56,17 @@ pub(crate) fn detach(arguments: &DetachArguments) -> Result<ExitCode> {
     runtime()?.block_on(async {
         let hosts = hosts(&arguments.host).await?;
         complain_of(&hosts.silent);
-        let (mut found, device) = if arguments.name.starts_with("/dev/") {
-            (hosts.with_device(&arguments.name)?, arguments.name.clone())
+        let force = arguments.force;
+        let detached = if arguments.name.starts_with("/dev/") {
+            let device: DeviceName = arguments.name.parse()?;
+            match hosts.with_device(&device.to_string()) {
+                Ok(found) => ask(found, device.to_string(), force).await?,
+                Err(_) => orphan::detach(device, force).await?,
+            }
         } else {
             let name: Address = arguments.name.parse().map_err(Usage)?;
-            (hosts.with_vcp_or_export(&name)?, name.name)
+            ask(hosts.with_vcp_or_export(&name)?, name.name, force).await?
         };
-        let request = Request::Detach {
-            device,
-            force: arguments.force,
-        };
-        let detached: report::Detached = found.client.ask(&request).await?;
         if arguments.json {
             print_json(&detached)?;
             return Ok(ExitCode::SUCCESS);
@@ -76,6 +78,11 @@ pub(crate) fn detach(arguments: &DetachArguments) -> Result<ExitCode> {
         print(&format!("{}: detached{rest}\n", plain(&detached.device)))?;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+async fn ask(mut host: Found, device: String, force: bool) -> Result<report::Detached> {
+    let request = Request::Detach { device, force };
+    Ok(host.client.ask(&request).await?)
 }
 
 /// A device in one line, for `vcp inspect`.

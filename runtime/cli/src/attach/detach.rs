@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use tokio::time::{Instant, sleep, timeout};
-use vcp_attach::{AttachError, DeviceName, Driver, usage};
+use vcp_attach::{AttachError, DeviceName, Driver, Sysfs, usage};
 use vcp_control::report;
 
 use super::device::Device;
@@ -117,7 +117,7 @@ impl Attachments {
             // The last to close it may have to wait for the kernel's own cleaning up.
             tokio::task::spawn_blocking(move || drop(claimed));
         }
-        let still_open = !self.freed(name).await;
+        let still_open = !freed(&self.sysfs, name).await;
         tracing::info!(export = device.export, device = %name, still_open, "detached");
         Ok(report::Detached {
             device: name.to_string(),
@@ -125,18 +125,18 @@ impl Attachments {
             still_open,
         })
     }
+}
 
-    /// Waits until the kernel has let go of the number.
-    async fn freed(&self, device: DeviceName) -> bool {
-        let end = Instant::now() + FREE_LIMIT;
-        while self.sysfs.get(device).is_some() {
-            if Instant::now() > end {
-                return false;
-            }
-            sleep(Duration::from_millis(5)).await;
+/// Waits until the kernel has let go of the number.
+pub(super) async fn freed(sysfs: &Sysfs, device: DeviceName) -> bool {
+    let end = Instant::now() + FREE_LIMIT;
+    while sysfs.get(device).is_some() {
+        if Instant::now() > end {
+            return false;
         }
-        true
+        sleep(Duration::from_millis(5)).await;
     }
+    true
 }
 
 /// Opens the device for us alone, and has everything written that was written to it.

@@ -12,6 +12,7 @@ mod connect;
 mod detach;
 mod device;
 mod keep;
+pub(crate) mod orphan;
 mod restore;
 
 use std::collections::BTreeMap;

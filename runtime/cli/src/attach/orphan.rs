@@ -1,0 +1,37 @@
+//! Devices whose host is gone and does not come back: nobody is there to be asked,
+//! so the command itself detaches them.
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use vcp_attach::{DeviceName, Driver, Identifier, Lock, Sysfs};
+use vcp_control::report;
+
+use super::detach::freed;
+use super::{KERNEL_LIMIT, blocking};
+
+/// Detaches a device that no host serves. Requests that the kernel holds for it
+/// fail, so it has to be asked for by force.
+pub(crate) async fn detach(device: DeviceName, force: bool) -> Result<report::Detached> {
+    let sysfs = Sysfs::default();
+    let attached = sysfs.get(device);
+    let attached = attached.ok_or_else(|| anyhow!("{device} is not attached"))?;
+    let backend = attached.backend.as_deref().unwrap_or_default();
+    let Ok(identifier) = backend.parse::<Identifier>() else {
+        bail!("{device} is not vcp's: attached {}", attached.holder());
+    };
+    let _lock = Lock::take(device)
+        .with_context(|| format!("no host that can be reached from here has {device} attached"))?;
+    if !force {
+        bail!(
+            "{device} was left by a host that is gone, {}: start that again and it takes it over, \
+             or detach it with --force",
+            identifier.host
+        );
+    }
+    let detaching = move || Ok(Driver::open()?.disconnect(device)?);
+    blocking(KERNEL_LIMIT, "detaching", detaching).await?;
+    Ok(report::Detached {
+        device: device.to_string(),
+        export: identifier.export,
+        still_open: !freed(&sysfs, device).await,
+    })
+}
