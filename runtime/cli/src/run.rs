@@ -78,7 +78,10 @@ async fn serve(
     }
     let serving = async {
         // What the kernel holds for us does not wait for the last of all VCPs.
-        let restored = async { Ok(host.restore().await) };
+        let restored = async {
+            host.restore().await;
+            Ok(())
+        };
         tokio::try_join!(host.ready(), restored)?;
         host.attach().await?;
         for (name, file) in watched {
