@@ -263,7 +263,8 @@ fn qemu(kernel: &Kernel, initramfs: &Path, port: &Path, console: &Path) -> Comma
     qemu.arg("-initrd").arg(initramfs);
     qemu.args([
         "-append",
-        "console=ttyS0 loglevel=5 panic=-1 mitigations=off random.trust_cpu=on",
+        // A busy machine keeps an emulated CPU waiting, which is no lock-up.
+        "console=ttyS0 loglevel=5 panic=-1 nosoftlockup mitigations=off random.trust_cpu=on",
     ]);
     qemu.arg("-serial")
         .arg(format!("file:{}", console.display()));
