@@ -35,7 +35,7 @@ fn devices_come_and_go_and_leave_nothing() {
     let before = left(&mut vm);
     vm.ask(&all_at_once, LIMIT)
         .expect_success("attaching all again");
-    let rounds = if is_full() { 200 } else { 20 };
+    let rounds = if is_full() { 200 } else { 10 };
     let one_by_one = format!(
         "for round in $(seq {rounds}); do
              name=d$((round % {DEVICES} + 1))
