@@ -15,6 +15,7 @@
 //! | [`process`] | processes with a limit on their time and their output kept |
 //! | [`lab`] | two namespaces joined by a wire, and a directory |
 //! | [`tgtd`] | the target: portals, units, accounts |
+//! | [`vm`] | a machine of its own, with another kernel |
 //! | [`wiring`] | the links and portals between the two |
 //! | [`vcp`] | the program under test |
 //! | [`user`] | somebody who runs it and asks it, with a directory of their own |
@@ -43,4 +44,5 @@ pub mod tgtd;
 pub mod tree;
 pub mod user;
 pub mod vcp;
+pub mod vm;
 pub mod wiring;

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::calls::can_count;
+use crate::vm::files;
+use crate::vm::kernel::Kernel;
 
 /// Something that not every machine has.
 #[derive(Debug, Clone, Copy)]
@@ -15,6 +17,8 @@ pub enum Need {
     Tun,
     /// Counting system calls of another process.
     Calls,
+    /// What a virtual machine is made of: qemu, a kernel, and what goes in.
+    Machine,
     /// A kernel without nbd, to see what is said then; where there is one, its devices
     /// are not for tests.
     NoNbd,
@@ -35,6 +39,7 @@ impl Need {
             Self::Calls if !can_count() => {
                 Some("no perf, or no tracepoints for it to count system calls with".into())
             }
+            Self::Machine => lacking_for_a_machine(),
             Self::NoNbd if has_nbd() => Some("the kernel has nbd".into()),
             Self::FileSystem(name) if !mountable(name) => Some(format!("no {name} in the kernel")),
             Self::LoopAndFuse if !can_loop() => Some("no /dev/loop-control or no /dev/fuse".into()),
@@ -42,6 +47,16 @@ impl Need {
             _ => None,
         }
     }
+}
+
+fn lacking_for_a_machine() -> Option<String> {
+    let programs = ["qemu-system-x86_64", "busybox"];
+    let mut programs = programs.iter().chain(files::PROGRAMS);
+    if let Some(name) = programs.find(|name| which(name).is_none()) {
+        return Some(format!("no {name}"));
+    }
+    let lacking = Kernel::find().is_none();
+    lacking.then(|| "no kernel for a virtual machine; `cargo xtask setup` fetches one".into())
 }
 
 /// Whether the kernel has nbd, or would load it.
@@ -115,6 +130,7 @@ macro_rules! requires {
     };
     (@ Root) => { $crate::need::Need::Root };
     (@ Tun) => { $crate::need::Need::Tun };
+    (@ Machine) => { $crate::need::Need::Machine };
     (@ NoNbd) => { $crate::need::Need::NoNbd };
     (@ LoopAndFuse) => { $crate::need::Need::LoopAndFuse };
     (@ Ext4) => { $crate::need::Need::FileSystem("ext4") };

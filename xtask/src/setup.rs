@@ -11,6 +11,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::{Usage, shell};
 
+mod vm;
+
 /// Peers, clients and observers of the end-to-end tests and the measurements.
 const PACKAGES: &[&str] = &[
     "tgt",
@@ -36,6 +38,12 @@ const PACKAGES: &[&str] = &[
     "linux-perf",
     "systemd",
     "python3",
+    "qemu-system-x86",
+    "busybox-static",
+    "e2fsprogs",
+    "xfsprogs",
+    // Of nbd-client, which is unpacked and not installed.
+    "libnl-genl-3-200",
 ];
 
 const WASM_TARGET: &str = "wasm32-wasip2";
@@ -51,6 +59,12 @@ pub(crate) fn command(arguments: &[String]) -> Result<()> {
 /// Installs what is missing, or says what would be installed by root.
 pub(crate) fn install() -> Result<()> {
     wasm_target()?;
+    install_missing()?;
+    // After the package lists were brought up to date.
+    vm::install()
+}
+
+fn install_missing() -> Result<()> {
     let missing = missing_packages();
     if missing.is_empty() {
         return Ok(());
@@ -105,6 +119,9 @@ fn check() -> Result<()> {
             .iter()
             .map(|package| format!("package {package}")),
     );
+    if !vm::is_there() {
+        lacking.push("a kernel for virtual machines".into());
+    }
     if lacking.is_empty() {
         println!("nothing is missing");
         return Ok(());
@@ -173,7 +190,7 @@ fn pinned(missing: &[&str]) -> Vec<String> {
         return wanted;
     }
     if let Some(version) = candidate("qemu-block-extra") {
-        wanted.retain(|package| !package.starts_with("qemu-"));
+        wanted.retain(|package| !["qemu-utils", "qemu-block-extra"].contains(&package.as_str()));
         wanted.push(format!("qemu-utils={version}"));
         wanted.push(format!("qemu-block-extra={version}"));
     }
