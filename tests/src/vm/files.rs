@@ -19,6 +19,10 @@ pub const PROGRAMS: &[&str] = &[
     "e2fsck",
     "mkfs.xfs",
     "xfs_repair",
+    // Busybox has these, too, without all that is asked of them.
+    "mount",
+    "umount",
+    "blkid",
 ];
 
 /// Modules that something may ask for. `nbd` is left for whoever wants it to load.
@@ -52,7 +56,8 @@ vm-agent
 reboot -f
 "#;
 
-/// The archive to boot `kernel` with. In `scratch` it may put things meanwhile.
+/// The archive to boot `kernel` with; `agent` has the other programs of the tests
+/// beside it. In `scratch` it may put things meanwhile.
 ///
 /// # Panics
 /// When a program is missing.
@@ -70,7 +75,13 @@ pub fn initramfs(kernel: &Kernel, agent: &Path, warm: Option<&Warm>, scratch: &P
     archive.program("bin/busybox", &found("busybox"));
     // What the kernel itself runs to load a module.
     archive.link("sbin/modprobe", "/bin/busybox");
-    for (path, program) in [("bin/vm-agent", agent), ("bin/vcp", &binary())] {
+    let manager = agent.with_file_name("service-manager");
+    let programs: [(&str, &Path); 3] = [
+        ("bin/vm-agent", agent),
+        ("bin/service-manager", &manager),
+        ("bin/vcp", &binary()),
+    ];
+    for (path, program) in programs {
         let stripped = scratch.join("stripped");
         must("strip", &["-o", &text(&stripped), &text(program)]);
         archive.program(path, &stripped);
@@ -89,17 +100,18 @@ pub fn initramfs(kernel: &Kernel, agent: &Path, warm: Option<&Warm>, scratch: &P
     archive.finish()
 }
 
-/// With the list that `modprobe` reads: each module and what it stands on.
+/// With the list that `modprobe` reads: each module and what it stands on. They are in
+/// a directory, as everywhere.
 fn modules(archive: &mut Initramfs, kernel: &Kernel) {
     let directory = format!("lib/modules/{}", kernel.release);
     let mut list = String::new();
     let modules = kernel.modules(MODULES);
     for module in &modules {
-        archive.file(&format!("{directory}/{}.ko", module.name), &module.bytes);
-        let mut line = format!("{}.ko:", module.name);
+        archive.file(&format!("{directory}/kernel/{}.ko", module.name), &module.bytes);
+        let mut line = format!("kernel/{}.ko:", module.name);
         let names: Vec<&str> = module.depends.iter().map(String::as_str).collect();
         for below in kernel.modules(&names) {
-            line += &format!(" {}.ko", below.name);
+            line += &format!(" kernel/{}.ko", below.name);
         }
         list += &(line + "\n");
     }

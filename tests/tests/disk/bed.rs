@@ -13,9 +13,9 @@ pub(crate) const NAME: &str = "disk";
 pub(crate) const DEVICE: &str = "/dev/nbd0";
 
 const IQN: &str = "iqn.2026-11.test:inside";
-const CONFIGURATION: &str = "/etc/vcp.toml";
+pub(crate) const CONFIGURATION: &str = "/etc/vcp.toml";
 /// How long it may take until the disk is there, or there again.
-const READY: Duration = Duration::from_secs(60);
+pub(crate) const READY: Duration = Duration::from_secs(60);
 
 /// See the module.
 pub(crate) struct Bed {
@@ -26,6 +26,15 @@ impl Bed {
     /// A machine with a target, and a configuration with `lines` in the VCP's table.
     /// The host attaches the disk itself.
     pub(crate) fn new(size: &str, lines: &str) -> Self {
+        Self::configured(size, lines, &format!("attach = {{ device = \"{DEVICE}\" }}"))
+    }
+
+    /// The same, and it is left to others to attach it.
+    pub(crate) fn detached(size: &str, lines: &str) -> Self {
+        Self::configured(size, lines, "")
+    }
+
+    fn configured(size: &str, lines: &str, export: &str) -> Self {
         let mut vm = Vm::boot(AGENT);
         vm.run(&format!(
             "modprobe tun && modprobe xfs && truncate -s {size} /dev/shm/unit"
@@ -38,7 +47,7 @@ impl Bed {
                  [vcp.{NAME}.net]\nlink = \"tap:vcp0\"\naddress = \"10.77.0.2/24\"\n\
                  host-address = \"10.77.0.1/24\"\n\
                  [export.{NAME}]\nnbd = \"unix:/run/{NAME}.sock\"\n\
-                 attach = {{ device = \"{DEVICE}\" }}"
+                 {export}"
             ),
         );
         let mut bed = Self { vm };
@@ -66,13 +75,23 @@ impl Bed {
         self.vm.run("kill -9 $(cat /run/tgtd.pid)");
     }
 
-    /// Starts the host and waits for the disk. What it logs is on the console.
+    /// Starts the host and waits for the device. What it logs is on the console.
     pub(crate) fn start_host(&mut self) {
+        self.start_host_alone();
+        self.wait_for_device();
+    }
+
+    /// Starts the host and waits until it serves.
+    pub(crate) fn start_host_alone(&mut self) {
         self.vm.run(&format!(
             "VCP_LOG=info vcp run {CONFIGURATION} > /run/host.out 2> /dev/console &
              echo $! > /run/host.pid"
         ));
         self.vm.until("grep -q nbd /run/host.out", READY);
+    }
+
+    /// Waits until the kernel has a disk that can be used.
+    pub(crate) fn wait_for_device(&mut self) {
         self.vm.until(
             &format!("[ \"$(blockdev --getsize64 {DEVICE})\" -gt 0 ]"),
             READY,

@@ -6,8 +6,10 @@
 mod bed;
 mod client;
 mod many;
+mod mount;
 mod outage;
 mod refusals;
+mod restart;
 mod survival;
 mod tree;
 

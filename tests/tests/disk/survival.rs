@@ -9,7 +9,7 @@ use crate::bed::{Bed, EXT4, FileSystem, XFS};
 use crate::tree::{MOUNT, Tree};
 
 /// Flushing what a file system has in memory, under emulation.
-const UNMOUNT: Duration = Duration::from_secs(180);
+pub(crate) const UNMOUNT: Duration = Duration::from_secs(180);
 
 #[test]
 fn ext4_survives_its_driver_and_its_host() {

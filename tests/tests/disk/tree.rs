@@ -67,6 +67,7 @@ impl Writing {
     /// Waits for the end; the number of files and bytes and their checksum.
     pub(crate) fn end(self, vm: &mut Vm) -> String {
         let outcome = vm.end(self.job, self.tree.limit());
+        print!("{}", outcome.stderr);
         outcome.expect_success("writing a tree")
     }
 }

@@ -14,6 +14,7 @@ use std::fs::{self, File};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Files in a directory.
 const IN_DIRECTORY: u64 = 100;
@@ -73,9 +74,11 @@ impl Tree {
         })
     }
 
-    /// Tells in the file `progress` how many files are written.
+    /// Tells in the file `progress` how many files are written, and at the end how long
+    /// the slowest has taken.
     fn write(&self, progress: &Path) -> Result<Total> {
         let mut total = Total::default();
+        let mut slowest = Duration::ZERO;
         for number in 0..self.files {
             let path = self.path(number);
             if number % IN_DIRECTORY == 0 {
@@ -91,7 +94,9 @@ impl Tree {
                 }
                 Ok(())
             };
+            let begun = Instant::now();
             write().map_err(|error| at(&path, error))?;
+            slowest = slowest.max(begun.elapsed());
             total.add(&path, &content);
             if number % SYNCED == 0 {
                 fs::write(progress, number.to_string())?;
@@ -99,6 +104,7 @@ impl Tree {
         }
         let root = File::open(&self.directory)?;
         rustix::fs::syncfs(&root).map_err(|error| at(&self.directory, error.into()))?;
+        eprintln!("the slowest file took {} ms", slowest.as_millis());
         Ok(total)
     }
 
