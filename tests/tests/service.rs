@@ -220,7 +220,12 @@ fn the_watchdog_hears_of_a_host_that_turns_and_of_no_other() {
     requires!(Root, "strace");
     let scratch = Scratch::new();
     configure(&scratch, &ram("ram", ""));
-    let manager = Manager::start(MANAGER, scratch.path(), &[], &[("WATCHDOG_USEC", "2000000")]);
+    let manager = Manager::start(
+        MANAGER,
+        scratch.path(),
+        &[],
+        &[("WATCHDOG_USEC", "2000000")],
+    );
     manager.wait_for("READY=1", 1);
     manager.wait_for("WATCHDOG=1", 4);
     let tasks = format!("/proc/{}/task", manager.host());

@@ -107,7 +107,10 @@ fn modules(archive: &mut Initramfs, kernel: &Kernel) {
     let mut list = String::new();
     let modules = kernel.modules(MODULES);
     for module in &modules {
-        archive.file(&format!("{directory}/kernel/{}.ko", module.name), &module.bytes);
+        archive.file(
+            &format!("{directory}/kernel/{}.ko", module.name),
+            &module.bytes,
+        );
         let mut line = format!("kernel/{}.ko:", module.name);
         let names: Vec<&str> = module.depends.iter().map(String::as_str).collect();
         for below in kernel.modules(&names) {

@@ -26,7 +26,11 @@ impl Bed {
     /// A machine with a target, and a configuration with `lines` in the VCP's table.
     /// The host attaches the disk itself.
     pub(crate) fn new(size: &str, lines: &str) -> Self {
-        Self::configured(size, lines, &format!("attach = {{ device = \"{DEVICE}\" }}"))
+        Self::configured(
+            size,
+            lines,
+            &format!("attach = {{ device = \"{DEVICE}\" }}"),
+        )
     }
 
     /// The same, and it is left to others to attach it.

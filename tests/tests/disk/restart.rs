@@ -90,7 +90,10 @@ fn again(bed: &mut Bed, how: &str) {
          while [ $(grep -c 'told READY=1' {EVENTS}) -le $before ]; do usleep 20000; done"
     );
     bed.vm.ask(&script, READY).expect_success(how);
-    println!("{how}: served again after {} ms", begun.elapsed().as_millis());
+    println!(
+        "{how}: served again after {} ms",
+        begun.elapsed().as_millis()
+    );
 }
 
 /// What the kernel's driver says of the device: nothing as long as connections last.

@@ -85,7 +85,10 @@ impl Manager {
             program: program[1..].to_vec(),
             commands: open.open(commands)?,
             store: Store::new(&notify)?,
-            passed: units.iter().map(|unit| listen(unit)).collect::<Result<_>>()?,
+            passed: units
+                .iter()
+                .map(|unit| listen(unit))
+                .collect::<Result<_>>()?,
             notify,
         })
     }
@@ -151,7 +154,11 @@ impl Manager {
         });
         command.fd_mappings(mapped.collect::<Result<_>>()?)?;
         let child = command.spawn()?;
-        say(format_args!("started {} with {}", child.id(), names.join(",")));
+        say(format_args!(
+            "started {} with {}",
+            child.id(),
+            names.join(",")
+        ));
         Ok(child)
     }
 
