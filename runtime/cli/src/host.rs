@@ -332,9 +332,7 @@ impl Host {
             self.control.serves_the_kernel();
         }
         let failed = self.attachments.attach_configured().await;
-        failed
-            .into_iter()
-            .try_for_each(|(_, error)| Err(error))
+        failed.into_iter().try_for_each(|(_, error)| Err(error))
     }
 
     /// The same in the background, and again until all of it is.
@@ -343,11 +341,6 @@ impl Host {
             self.control.serves_the_kernel();
             tokio::spawn(Arc::clone(&self.attachments).keep_attaching());
         }
-    }
-
-    /// The kernel's devices.
-    pub(crate) fn attachments(&self) -> &Arc<Attachments> {
-        &self.attachments
     }
 
     /// All VCPs.

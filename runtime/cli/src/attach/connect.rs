@@ -19,6 +19,9 @@ use super::{Attachable, Attachments, KERNEL_LIMIT, blocking};
 /// How long a VCP may take to say what its device is.
 const READY_LIMIT: Duration = Duration::from_secs(20);
 
+/// How often it is looked whether a device is back.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// How long until it is tried again to attach what could not be.
 const AGAIN: Duration = Duration::from_secs(10);
 
@@ -52,6 +55,10 @@ impl Attachments {
         }
         let geometry = attachable
             .geometry()
+            .await
+            .with_context(|| format!("export {export}"))?;
+        attachable
+            .serving()
             .await
             .with_context(|| format!("export {export}"))?;
         let (settings, name) = attachable.settle(wanted);
@@ -94,7 +101,9 @@ impl Attachments {
     /// Whether the configuration says that there are to be devices.
     pub(crate) fn any_configured(&self) -> bool {
         let exports = self.exports();
-        exports.values().any(|attachable| attachable.settings.is_some())
+        exports
+            .values()
+            .any(|attachable| attachable.settings.is_some())
     }
 
     /// Whether there are devices.
@@ -144,6 +153,24 @@ impl Attachable {
         let geometry = tokio::time::timeout(READY_LIMIT, self.export.geometry()).await;
         let geometry = geometry.context("its device is not ready yet; try again later")?;
         Ok(geometry?)
+    }
+
+    /// Waits until requests are answered: the kernel reads at once, and what it is
+    /// refused then, partitions among it, is not asked for again.
+    async fn serving(&self) -> Result<()> {
+        let end = tokio::time::Instant::now() + READY_LIMIT;
+        loop {
+            let status = self.export.device.vcp.status();
+            let why = match status.state {
+                vcp_core::State::Ready => return Ok(()),
+                vcp_core::State::Suspended(why) | vcp_core::State::Held(why) => why,
+                state => state.word().to_owned(),
+            };
+            if tokio::time::Instant::now() >= end {
+                bail!("its device is away: {why}; try again when it is back");
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     pub(super) fn info(

@@ -62,10 +62,12 @@ impl Service {
     /// A VCP that is to go stays with its exports, as it is in use.
     fn stays(&self, name: &Name, now: &mut HostConfig) {
         let vcp = self.configured.vcps.get_key_value(name);
-        now.vcps.extend(vcp.map(|(name, vcp)| (name.clone(), vcp.clone())));
+        now.vcps
+            .extend(vcp.map(|(name, vcp)| (name.clone(), vcp.clone())));
         let exports = self.configured.exports.iter();
         let exports = exports.filter(|(_, export)| export.vcp == *name);
-        now.exports.extend(exports.map(|(name, export)| (name.clone(), export.clone())));
+        now.exports
+            .extend(exports.map(|(name, export)| (name.clone(), export.clone())));
     }
 
     /// Starts a VCP that is new, or was stopped.
