@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::HostArguments;
+use super::{HostArguments, TargetArguments};
 
 /// `vcp attach`.
 #[derive(Args)]
