@@ -1,6 +1,6 @@
 //! The command line.
 
-mod devices;
+pub(crate) mod devices;
 mod run;
 
 use std::path::PathBuf;
@@ -9,9 +9,7 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 
-pub(crate) use devices::{
-    AttachArguments, DetachArguments, MountArguments, MountVia, UmountArguments,
-};
+pub(crate) use devices::{AttachArguments, DetachArguments, MountArguments, UmountArguments};
 pub(crate) use run::{RunArguments, ServiceArguments};
 
 /// Runs virtual channel processors: I/O subsystems in boxes of their own.
