@@ -331,7 +331,7 @@ impl Host {
         if self.attachments.any_configured() {
             self.control.serves_the_kernel();
         }
-        let failed = self.attachments.attach_configured().await;
+        let failed = self.attachments.attach_configured(None).await;
         failed.into_iter().try_for_each(|(_, error)| Err(error))
     }
 

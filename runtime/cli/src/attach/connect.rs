@@ -112,12 +112,17 @@ impl Attachments {
     }
 
     /// Attaches what the configuration says is to be, unless it was taken over; all at
-    /// once, as each waits for its VCP. Those that could not be, and why.
-    pub(crate) async fn attach_configured(self: &Arc<Self>) -> Vec<(String, anyhow::Error)> {
+    /// once, as each waits for its VCP. Those that could not be, and why. `only`: of
+    /// these exports.
+    pub(crate) async fn attach_configured(
+        self: &Arc<Self>,
+        only: Option<&BTreeSet<String>>,
+    ) -> Vec<(String, anyhow::Error)> {
         let mut attaching = JoinSet::new();
         for (export, attachable) in self.exports() {
             let attached = self.all().iter().any(|device| device.export == export);
-            if attachable.settings.is_some() && !attached {
+            let meant = only.is_none_or(|only| only.contains(&export));
+            if meant && attachable.settings.is_some() && !attached {
                 let all = Arc::clone(self);
                 attaching.spawn(async move {
                     let outcome = all.attach(&export, Wanted::default()).await;
@@ -128,11 +133,14 @@ impl Attachments {
         attaching.join_all().await.into_iter().flatten().collect()
     }
 
-    /// The same, until there is nothing more to attach.
+    /// The same, and those that could not be again until they are.
     pub(crate) async fn keep_attaching(self: Arc<Self>) {
+        // One at a time: who comes later finds what is still to be done.
+        let _alone = self.attaching.lock().await;
         let mut told = BTreeSet::new();
+        let mut only = None;
         loop {
-            let failed = self.attach_configured().await;
+            let failed = self.attach_configured(only.as_ref()).await;
             if failed.is_empty() {
                 return;
             }
@@ -142,6 +150,7 @@ impl Attachments {
                     tracing::error!("{line}; it is tried again");
                 }
             }
+            only = Some(failed.into_iter().map(|(export, _)| export).collect());
             tokio::time::sleep(AGAIN).await;
         }
     }

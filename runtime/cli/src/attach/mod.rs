@@ -44,6 +44,8 @@ pub(crate) struct Attachments {
     devices: Mutex<BTreeMap<u32, Arc<Device>>>,
     /// Exports for which somebody is at work.
     busy: Mutex<Vec<String>>,
+    /// Held by who attaches what is configured.
+    attaching: tokio::sync::Mutex<()>,
     sysfs: Sysfs,
     ended: mpsc::UnboundedSender<keep::Ended>,
 }
@@ -70,6 +72,7 @@ impl Attachments {
             host: host.to_owned(),
             devices: Mutex::default(),
             busy: Mutex::default(),
+            attaching: tokio::sync::Mutex::default(),
             sysfs: Sysfs::default(),
             ended,
         });
