@@ -336,11 +336,16 @@ impl Host {
     }
 
     /// The same in the background, and again until all of it is.
-    pub(crate) fn keep_attaching(&self) {
+    pub(crate) fn want_attached(&self) {
         if self.attachments.any_configured() {
             self.control.serves_the_kernel();
-            tokio::spawn(Arc::clone(&self.attachments).keep_attaching());
+            self.attachments.want();
         }
+    }
+
+    /// Looks after what is wanted so, for ever.
+    pub(crate) fn keep_attaching(&self) {
+        tokio::spawn(Arc::clone(&self.attachments).keep_attaching());
     }
 
     /// All VCPs.

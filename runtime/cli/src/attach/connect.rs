@@ -133,26 +133,31 @@ impl Attachments {
         attaching.join_all().await.into_iter().flatten().collect()
     }
 
-    /// The same, and those that could not be again until they are.
+    /// The same whenever it is wanted ([`Self::want`]), and what could not be attached
+    /// again until it is; for as long as there is a host.
     pub(crate) async fn keep_attaching(self: Arc<Self>) {
-        // One at a time: who comes later finds what is still to be done.
-        let _alone = self.attaching.lock().await;
         let mut told = BTreeSet::new();
-        let mut only = None;
         loop {
-            let failed = self.attach_configured(only.as_ref()).await;
-            if failed.is_empty() {
-                return;
-            }
-            for (_, error) in &failed {
-                let line = format!("{error:#}");
-                if told.insert(line.clone()) {
-                    tracing::error!("{line}; it is tried again");
+            self.wanted.notified().await;
+            let mut failed = self.attach_configured(None).await;
+            while !failed.is_empty() {
+                for (_, error) in &failed {
+                    let line = format!("{error:#}");
+                    if told.insert(line.clone()) {
+                        tracing::error!("{line}; it is tried again");
+                    }
                 }
+                let only = failed.into_iter().map(|(export, _)| export).collect();
+                let more = tokio::time::timeout(AGAIN, self.wanted.notified()).await;
+                failed = self.attach_configured(more.is_err().then_some(&only)).await;
             }
-            only = Some(failed.into_iter().map(|(export, _)| export).collect());
-            tokio::time::sleep(AGAIN).await;
+            told.clear();
         }
+    }
+
+    /// There may be something more to attach.
+    pub(crate) fn want(&self) {
+        self.wanted.notify_one();
     }
 }
 

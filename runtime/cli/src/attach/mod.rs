@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use vcp_attach::{DeviceName, Sysfs};
 use vcp_config::{HostConfig, Timeout};
 use vcp_control::report;
@@ -44,8 +44,8 @@ pub(crate) struct Attachments {
     devices: Mutex<BTreeMap<u32, Arc<Device>>>,
     /// Exports for which somebody is at work.
     busy: Mutex<Vec<String>>,
-    /// Held by who attaches what is configured.
-    attaching: tokio::sync::Mutex<()>,
+    /// The configuration may have more to attach.
+    wanted: Notify,
     sysfs: Sysfs,
     ended: mpsc::UnboundedSender<keep::Ended>,
 }
@@ -72,7 +72,7 @@ impl Attachments {
             host: host.to_owned(),
             devices: Mutex::default(),
             busy: Mutex::default(),
-            attaching: tokio::sync::Mutex::default(),
+            wanted: Notify::new(),
             sysfs: Sysfs::default(),
             ended,
         });
