@@ -12,15 +12,21 @@ use crate::{Usage, build, setup, shell};
 const CARGO_DEB: &str = "3.8.0";
 
 pub(crate) fn command(arguments: &[String]) -> Result<()> {
-    if !arguments.is_empty() {
-        bail!(Usage(format!("deb: unexpected {arguments:?}")));
-    }
+    let fast = match arguments {
+        [] => false,
+        [one] if one == "--fast" => true,
+        _ => bail!(Usage(format!("deb: unexpected {arguments:?}"))),
+    };
     setup::wasm_target()?;
     build::host(true)?;
-    manuals()?;
-    let package = package()?;
-    println!("{}", package.display());
+    println!("{}", make(fast)?.display());
     Ok(())
+}
+
+/// Makes the package of the program that has been built: `fast` and larger, or small.
+pub(crate) fn make(fast: bool) -> Result<PathBuf> {
+    manuals()?;
+    package(fast)
 }
 
 /// Manual pages and completions, in `target/manuals`.
@@ -36,7 +42,7 @@ fn manuals() -> Result<()> {
     shell::run(&mut cargo)
 }
 
-fn package() -> Result<PathBuf> {
+fn package(fast: bool) -> Result<PathBuf> {
     let package = shell::target_dir().join("debian/vcp.deb");
     let mut deb = std::process::Command::new(cargo_deb()?);
     deb.current_dir(shell::root());
@@ -49,7 +55,11 @@ fn package() -> Result<PathBuf> {
         "vcp",
         "--output",
     ]);
-    shell::run(deb.arg(&package))?;
+    deb.arg(&package);
+    if fast {
+        deb.arg("--fast");
+    }
+    shell::run(&mut deb)?;
     Ok(package)
 }
 

@@ -23,7 +23,7 @@ usage: cargo xtask COMMAND
 
   setup [--check]              install what tests and demo need; --check only says what is missing
   build [--dev]                guests and host, in release
-  deb                          the Debian package, in target/debian
+  deb [--fast]                 the Debian package, in target/debian
   demo [ARG…]                  build, then `vcp demo ARG…`
   test [--quick] [--only light|host|e2e] [FILTER]
                                unit tests, then the end-to-end tests against real peers

@@ -40,8 +40,6 @@ const PACKAGES: &[&str] = &[
     "python3",
     "qemu-system-x86",
     "busybox-static",
-    "e2fsprogs",
-    "xfsprogs",
     // Of nbd-client, which is unpacked and not installed.
     "libnl-genl-3-200",
 ];

@@ -1,7 +1,7 @@
 //! Manual pages and completions, made from the command line that `vcp` reads itself:
 //! `manuals DIRECTORY` writes `man/*.1` and `completions/`.
 
-#[path = "../src/args.rs"]
+#[path = "../src/args/mod.rs"]
 #[expect(
     dead_code,
     reason = "only the shape of the command line is of interest"

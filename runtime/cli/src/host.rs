@@ -23,6 +23,7 @@ use crate::attach::{Attachments, Kept};
 use crate::control::{Control, Controlled, Reconfigure, Vcps};
 use crate::exports::{Device, Export, Exports, State, Table};
 use crate::follow::follow;
+use crate::identity::Identity;
 use crate::reclaim::Precautions;
 use crate::service::Sockets;
 use crate::{budget, link};
@@ -40,6 +41,7 @@ type Limits = BTreeMap<String, Arc<Limit>>;
 
 /// Everything that runs.
 pub(crate) struct Host {
+    identity: Identity,
     engine: Engine,
     cache: Cache,
     /// What runs, as it was configured.
@@ -86,6 +88,7 @@ impl Host {
             reloads,
         );
         Ok(Self {
+            identity: Identity::of(name),
             engine,
             cache,
             config: HostConfig::default(),
@@ -166,13 +169,29 @@ impl Host {
         links: &mut link::Pipes,
     ) -> Result<Settings> {
         let exports = config.exports.values().filter(|e| e.vcp == *name);
-        let nbd: Vec<_> = exports.flat_map(|e| e.nbd.clone()).collect();
+        let addresses = exports.flat_map(|export| export.nbd.clone());
+        // A private one is another each time.
+        let nbd: Vec<_> = addresses.filter(|at| !self.is_private(at)).collect();
         let place = self.places.get(name.as_str()).cloned().unwrap_or_default();
-        let settings = prepare(&self.engine, &self.cache, name.as_str(), vcp, &nbd, links)?;
+        let settings = prepare(
+            &self.engine,
+            &self.cache,
+            name.as_str(),
+            vcp,
+            &nbd,
+            self.identity.name(),
+            links,
+        )?;
         Ok(Settings {
             cpu: budget::cpu(&vcp.cpu, place),
             ..settings
         })
+    }
+
+    /// Whether it was made by this host for itself.
+    fn is_private(&self, address: &NbdAddress) -> bool {
+        let private = self.sockets.as_ref().map(tempfile::TempDir::path);
+        matches!(address, NbdAddress::Unix(path) if private.is_some_and(|p| path.starts_with(p)))
     }
 
     fn board(&mut self, name: &Name, settings: Settings) -> Result<()> {
@@ -331,23 +350,21 @@ impl Host {
         if self.attachments.any_configured() {
             self.control.serves_the_kernel();
         }
-        let failed = self.attachments.attach_configured().await;
-        failed
-            .into_iter()
-            .try_for_each(|(_, error)| Err(error))
+        let failed = self.attachments.attach_configured(None).await;
+        failed.into_iter().try_for_each(|(_, error)| Err(error))
     }
 
     /// The same in the background, and again until all of it is.
-    pub(crate) fn keep_attaching(&self) {
+    pub(crate) fn want_attached(&self) {
         if self.attachments.any_configured() {
             self.control.serves_the_kernel();
-            tokio::spawn(Arc::clone(&self.attachments).keep_attaching());
+            self.attachments.want();
         }
     }
 
-    /// The kernel's devices.
-    pub(crate) fn attachments(&self) -> &Arc<Attachments> {
-        &self.attachments
+    /// Looks after what is wanted so, for ever.
+    pub(crate) fn keep_attaching(&self) {
+        tokio::spawn(Arc::clone(&self.attachments).keep_attaching());
     }
 
     /// All VCPs.
@@ -389,7 +406,7 @@ impl Host {
     /// Takes no more clients, and gives up those there are with their connections
     /// whole. The sockets stay, and whoever connects waits.
     pub(crate) async fn park(&mut self) -> Vec<Parked> {
-        self.attachments.keep();
+        self.attachments.leave(true).await;
         let servers = std::mem::take(&mut self.servers).into_values();
         let retiring: JoinSet<()> = servers
             .map(|served| served.server.retire(NEGOTIATIONS))
@@ -407,7 +424,7 @@ impl Host {
     /// Detaches what nobody uses, unless its connections are kept, stops listening and
     /// lets the VCPs take their leave.
     pub(crate) async fn stop(mut self) {
-        self.attachments.leave().await;
+        self.attachments.leave(false).await;
         self.servers.clear();
         for device in self.devices.values() {
             device.vcp.stop();

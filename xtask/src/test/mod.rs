@@ -12,7 +12,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{Usage, build, setup, shell};
+use crate::{Usage, build, deb, setup, shell};
 use tally::Tally;
 
 /// The crates that the Wasm engine is a dependency of.
@@ -38,6 +38,9 @@ pub(crate) fn command(arguments: &[String]) -> Result<()> {
     }
     if options.wants("e2e") {
         build::host(true)?;
+        if options.wants_package() {
+            deb::make(true)?;
+        }
         tally.run(&mut end_to_end(&options))?;
     }
     tally.close()
@@ -69,6 +72,12 @@ fn parse(arguments: &[String]) -> Result<Options> {
 impl Options {
     fn wants(&self, part: &str) -> bool {
         self.only.as_deref().is_none_or(|only| only == part)
+    }
+
+    /// Making the package takes a minute, the first time two more.
+    fn wants_package(&self) -> bool {
+        let is_meant = |filter: &String| filter.contains("package");
+        !self.quick && self.filter.as_ref().is_none_or(is_meant)
     }
 
     fn cargo_test(&self) -> Command {

@@ -14,10 +14,13 @@ use vcp_nbd_proto::ExportInfo;
 use vcp_queue::Geometry;
 
 use super::device::Device;
-use super::{Attachable, Attachments, KERNEL_LIMIT, blocking};
+use super::{Attachable, Attachments, KERNEL_LIMIT, undoing};
 
 /// How long a VCP may take to say what its device is.
 const READY_LIMIT: Duration = Duration::from_secs(20);
+
+/// How often it is looked whether a device is back.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// How long until it is tried again to attach what could not be.
 const AGAIN: Duration = Duration::from_secs(10);
@@ -54,6 +57,10 @@ impl Attachments {
             .geometry()
             .await
             .with_context(|| format!("export {export}"))?;
+        attachable
+            .serving()
+            .await
+            .with_context(|| format!("export {export}"))?;
         let (settings, name) = attachable.settle(wanted);
         let identifier = attachable.identify(export, &settings, &geometry);
         let info = attachable.info(export, &geometry, identifier.read_only)?;
@@ -71,7 +78,14 @@ impl Attachments {
             let (device, near) = Driver::open()?.connect(&wanted)?;
             Ok((device, near))
         };
-        let (name, near) = blocking(KERNEL_LIMIT, "attaching", attaching)
+        // A device that nobody would serve is none to leave behind.
+        let undo = |(device, near)| {
+            drop::<Vec<_>>(near);
+            if let Err(error) = Driver::open().and_then(|mut driver| driver.disconnect(device)) {
+                tracing::error!("{device} was attached too late, and stays: {error}");
+            }
+        };
+        let (name, near) = undoing(KERNEL_LIMIT, "attaching", attaching, undo)
             .await
             .with_context(|| format!("export {export}"))?;
         let device = Device::new(name, identifier, info, lock(name).await);
@@ -94,7 +108,9 @@ impl Attachments {
     /// Whether the configuration says that there are to be devices.
     pub(crate) fn any_configured(&self) -> bool {
         let exports = self.exports();
-        exports.values().any(|attachable| attachable.settings.is_some())
+        exports
+            .values()
+            .any(|attachable| attachable.settings.is_some())
     }
 
     /// Whether there are devices.
@@ -103,12 +119,17 @@ impl Attachments {
     }
 
     /// Attaches what the configuration says is to be, unless it was taken over; all at
-    /// once, as each waits for its VCP. Those that could not be, and why.
-    pub(crate) async fn attach_configured(self: &Arc<Self>) -> Vec<(String, anyhow::Error)> {
+    /// once, as each waits for its VCP. Those that could not be, and why. `only`: of
+    /// these exports.
+    pub(crate) async fn attach_configured(
+        self: &Arc<Self>,
+        only: Option<&BTreeSet<String>>,
+    ) -> Vec<(String, anyhow::Error)> {
         let mut attaching = JoinSet::new();
         for (export, attachable) in self.exports() {
             let attached = self.all().iter().any(|device| device.export == export);
-            if attachable.settings.is_some() && !attached {
+            let meant = only.is_none_or(|only| only.contains(&export));
+            if meant && attachable.settings.is_some() && !attached {
                 let all = Arc::clone(self);
                 attaching.spawn(async move {
                     let outcome = all.attach(&export, Wanted::default()).await;
@@ -119,22 +140,31 @@ impl Attachments {
         attaching.join_all().await.into_iter().flatten().collect()
     }
 
-    /// The same, until there is nothing more to attach.
+    /// The same whenever it is wanted ([`Self::want`]), and what could not be attached
+    /// again until it is; for as long as there is a host.
     pub(crate) async fn keep_attaching(self: Arc<Self>) {
         let mut told = BTreeSet::new();
         loop {
-            let failed = self.attach_configured().await;
-            if failed.is_empty() {
-                return;
-            }
-            for (_, error) in &failed {
-                let line = format!("{error:#}");
-                if told.insert(line.clone()) {
-                    tracing::error!("{line}; it is tried again");
+            self.wanted.notified().await;
+            let mut failed = self.attach_configured(None).await;
+            while !failed.is_empty() {
+                for (_, error) in &failed {
+                    let line = format!("{error:#}");
+                    if told.insert(line.clone()) {
+                        tracing::error!("{line}; it is tried again");
+                    }
                 }
+                let only = failed.into_iter().map(|(export, _)| export).collect();
+                let more = tokio::time::timeout(AGAIN, self.wanted.notified()).await;
+                failed = self.attach_configured(more.is_err().then_some(&only)).await;
             }
-            tokio::time::sleep(AGAIN).await;
+            told.clear();
         }
+    }
+
+    /// There may be something more to attach.
+    pub(crate) fn want(&self) {
+        self.wanted.notify_one();
     }
 }
 
@@ -144,6 +174,24 @@ impl Attachable {
         let geometry = tokio::time::timeout(READY_LIMIT, self.export.geometry()).await;
         let geometry = geometry.context("its device is not ready yet; try again later")?;
         Ok(geometry?)
+    }
+
+    /// Waits until requests are answered: the kernel reads at once, and what it is
+    /// refused then, partitions among it, is not asked for again.
+    async fn serving(&self) -> Result<()> {
+        let end = tokio::time::Instant::now() + READY_LIMIT;
+        loop {
+            let status = self.export.device.vcp.status();
+            let why = match status.state {
+                vcp_core::State::Ready => return Ok(()),
+                vcp_core::State::Suspended(why) | vcp_core::State::Held(why) => why,
+                state => state.word().to_owned(),
+            };
+            if tokio::time::Instant::now() >= end {
+                bail!("its device is away: {why}; try again when it is back");
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     pub(super) fn info(

@@ -8,7 +8,8 @@ use tokio::runtime::Runtime;
 use vcp_attach::{DeviceName, Driver};
 use vcp_mount::{Device, Manner, Record, Slot, fuse};
 
-use crate::args::{HostArguments, MountVia};
+use crate::args::HostArguments;
+use crate::args::devices::MountVia;
 use crate::ask::{self, Disk};
 
 /// What is to be made, for which mount.

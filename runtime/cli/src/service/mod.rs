@@ -134,6 +134,7 @@ async fn serve(
         let known = timeout(START_LIMIT, service.known());
         let _ = tokio::join!(known, service.host.restore(kept));
         service.host.keep_attaching();
+        service.host.want_attached();
         manager.ready(&service.status());
         loop {
             tokio::select! {
@@ -220,7 +221,7 @@ impl Service {
             },
         };
         self.keep_sockets();
-        self.host.keep_attaching();
+        self.host.want_attached();
         self.manager.ready(&self.status());
         outcome
     }

@@ -13,6 +13,7 @@ impl Service {
         let mut outcome = Reconfigured::default();
         let difference = Difference::between(&self.configured, &new);
         let mut now = new.clone();
+        self.keep_attached(&mut now, &mut outcome).await;
         for name in &difference.removed {
             if let Err(refusal) = self.host.control().detach_all(name.as_str()).await {
                 self.stays(name, &mut now);
@@ -59,13 +60,29 @@ impl Service {
         outcome
     }
 
+    /// An export that is to go, or to become another VCP's, lets go of its device; one
+    /// whose device is in use stays as it was.
+    async fn keep_attached(&self, now: &mut HostConfig, outcome: &mut Reconfigured) {
+        for (name, old) in &self.configured.exports {
+            if now.exports.get(name).is_some_and(|new| new.vcp == old.vcp) {
+                continue;
+            }
+            if let Err(refusal) = self.host.control().detach_export(name.as_str()).await {
+                outcome.left.push(refusal.message);
+                now.exports.insert(name.clone(), old.clone());
+            }
+        }
+    }
+
     /// A VCP that is to go stays with its exports, as it is in use.
     fn stays(&self, name: &Name, now: &mut HostConfig) {
         let vcp = self.configured.vcps.get_key_value(name);
-        now.vcps.extend(vcp.map(|(name, vcp)| (name.clone(), vcp.clone())));
+        now.vcps
+            .extend(vcp.map(|(name, vcp)| (name.clone(), vcp.clone())));
         let exports = self.configured.exports.iter();
         let exports = exports.filter(|(_, export)| export.vcp == *name);
-        now.exports.extend(exports.map(|(name, export)| (name.clone(), export.clone())));
+        now.exports
+            .extend(exports.map(|(name, export)| (name.clone(), export.clone())));
     }
 
     /// Starts a VCP that is new, or was stopped.

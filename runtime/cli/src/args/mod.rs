@@ -1,11 +1,16 @@
 //! The command line.
 
+pub(crate) mod devices;
+mod run;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
-use vcp_config::Shorthand;
+
+pub(crate) use devices::{AttachArguments, DetachArguments, MountArguments, UmountArguments};
+pub(crate) use run::{RunArguments, ServiceArguments};
 
 /// Runs virtual channel processors: I/O subsystems in boxes of their own.
 #[derive(Parser)]
@@ -57,142 +62,6 @@ pub(crate) enum Command {
     Umount(UmountArguments),
     /// Show this machine's CPUs and what to give to VCPs
     Doctor,
-}
-
-/// `vcp run CONFIG.toml` or `vcp run MODULE [key=value…]`.
-#[derive(Args)]
-pub(crate) struct RunArguments {
-    /// A configuration file (*.toml), a built-in module (iscsi, ramdisk), or a component's file
-    #[arg(value_name = "CONFIG.toml|MODULE")]
-    pub(crate) what: String,
-    /// The module's settings, such as target=iscsi://10.77.0.1/iqn.2026-11.example:disk/1
-    #[arg(value_name = "key=value")]
-    pub(crate) settings: Vec<String>,
-    /// Its link: tap:NAME, packet:IFACE or pipe:NAME, and ,key=value options
-    #[arg(long, value_name = "SPEC")]
-    pub(crate) link: Option<String>,
-    /// Serve the device here: unix:PATH or tcp:HOST:PORT (repeatable)
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) nbd: Vec<String>,
-    /// CPUs of its thread and its share of them: 1, core, 1,share=50%,period=5ms,slack=no
-    #[arg(long, value_name = "SPEC")]
-    pub(crate) cpu: Option<String>,
-    /// The most memory it may have, such as 64MiB
-    #[arg(long, value_name = "SIZE")]
-    pub(crate) memory: Option<String>,
-    /// The most requests it is given at a time
-    #[arg(long, value_name = "N")]
-    pub(crate) queue_depth: Option<u32>,
-    /// Directories it may use.
-    #[arg(
-        long,
-        value_name = "GRANT",
-        help = "Let it use a directory: HOST:GUEST[:ro] (repeatable)"
-    )]
-    pub(crate) files: Vec<String>,
-    /// How long requests wait while the device is away: a time, seconds, or "never"
-    #[arg(long, value_name = "TIME")]
-    pub(crate) replacement_timeout: Option<String>,
-    /// Keep a second instance ready to take over
-    #[arg(long)]
-    pub(crate) spare: bool,
-    /// Name of the VCP and its export
-    #[arg(long)]
-    pub(crate) name: Option<String>,
-    /// Refuse writes
-    #[arg(long)]
-    pub(crate) read_only: bool,
-    /// Of the process: memory-lock=yes, io-flusher=yes, oom-score-adjust=N, core-dumps=yes
-    #[arg(long, value_name = "KEY=VALUE,…")]
-    pub(crate) host: Option<String>,
-    /// Run a shell command with $uri set, then stop; its exit status is ours
-    #[arg(long, value_name = "CMD")]
-    pub(crate) run: Option<String>,
-    /// Reload a VCP when its module's file changes
-    #[arg(long)]
-    pub(crate) watch: bool,
-    /// Serve metrics for Prometheus here: tcp:127.0.0.1:PORT
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) metrics: Option<String>,
-    /// Where `vcp ps` and the like reach this process: a socket's path, or "none"
-    #[arg(long, value_name = "PATH|none")]
-    pub(crate) control: Option<PathBuf>,
-    /// Print the configuration file this stands for, and exit
-    #[arg(long)]
-    pub(crate) dump_config: bool,
-}
-
-impl RunArguments {
-    /// The configuration file, if that is what was given.
-    pub(crate) fn file(&self) -> Option<PathBuf> {
-        self.what
-            .ends_with(".toml")
-            .then(|| PathBuf::from(&self.what))
-    }
-
-    /// The first option that only makes sense with a module.
-    pub(crate) fn shorthand_option(&self) -> Option<&'static str> {
-        let options = [
-            ("key=value", !self.settings.is_empty()),
-            ("--link", self.link.is_some()),
-            ("--nbd", !self.nbd.is_empty()),
-            ("--cpu", self.cpu.is_some()),
-            ("--memory", self.memory.is_some()),
-            ("--queue-depth", self.queue_depth.is_some()),
-            ("--files", !self.files.is_empty()),
-            ("--replacement-timeout", self.replacement_timeout.is_some()),
-            ("--spare", self.spare),
-            ("--name", self.name.is_some()),
-            ("--read-only", self.read_only),
-            ("--host", self.host.is_some()),
-        ];
-        options
-            .into_iter()
-            .find(|(_, given)| *given)
-            .map(|(option, _)| option)
-    }
-
-    pub(crate) fn shorthand(&self) -> Shorthand {
-        Shorthand {
-            module: self.what.clone(),
-            settings: self.settings.clone(),
-            link: self.link.clone(),
-            nbd: self.nbd.clone(),
-            cpu: self.cpu.clone(),
-            memory: self.memory.clone(),
-            queue_depth: self.queue_depth,
-            files: self.files.clone(),
-            replacement_timeout: self.replacement_timeout.clone(),
-            spare: self.spare,
-            name: self.name.clone(),
-            read_only: self.read_only,
-            host: self.host.clone(),
-        }
-    }
-}
-
-/// `vcp host`.
-#[derive(Args)]
-pub(crate) struct ServiceArguments {
-    /// The configuration; every *.toml in conf.d beside it belongs to it
-    #[arg(long, value_name = "FILE", default_value = "/etc/vcp/host.toml")]
-    pub(crate) config: PathBuf,
-    /// Serve metrics for Prometheus here: tcp:127.0.0.1:PORT
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) metrics: Option<String>,
-    /// Where `vcp ps` and the like reach this process: a socket's path, or "none"
-    #[arg(long, value_name = "PATH|none")]
-    pub(crate) control: Option<PathBuf>,
-    /// Print the configuration as it was understood, and exit
-    #[arg(long)]
-    pub(crate) dump_config: bool,
-}
-
-impl ServiceArguments {
-    /// The configuration file, and the directory of those that belong to it.
-    pub(crate) fn files(&self) -> (PathBuf, PathBuf) {
-        (self.config.clone(), self.config.with_file_name("conf.d"))
-    }
 }
 
 /// `vcp demo`.
@@ -330,50 +199,6 @@ pub(crate) struct SetArguments {
     pub(crate) changes: Vec<String>,
 }
 
-/// `vcp attach`.
-#[derive(Args)]
-pub(crate) struct AttachArguments {
-    /// An export, or the VCP whose only one it is
-    #[arg(value_name = "NAME")]
-    pub(crate) name: vcp_control::Address,
-    /// The next that is free, unless given
-    #[arg(value_name = "/dev/nbdX")]
-    pub(crate) device: Option<vcp_config::NbdDevice>,
-    /// Connections between the kernel and the host, 1 to 16
-    #[arg(long, value_name = "N")]
-    pub(crate) connections: Option<u32>,
-    /// Refuse writes
-    #[arg(long)]
-    pub(crate) read_only: bool,
-    /// What the kernel lets a request take: a time, seconds, or "never"
-    #[arg(long, value_name = "TIME")]
-    pub(crate) timeout: Option<String>,
-    /// How long requests wait for another host when this one is gone: a time, or seconds
-    #[arg(long, value_name = "TIME")]
-    pub(crate) dead_timeout: Option<String>,
-    #[command(flatten)]
-    pub(crate) host: HostArguments,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// `vcp detach`.
-#[derive(Args)]
-pub(crate) struct DetachArguments {
-    /// The export, or its device
-    #[arg(value_name = "NAME|/dev/nbdX")]
-    pub(crate) name: String,
-    /// Although it is in use, and whatever can't be written any more
-    #[arg(long)]
-    pub(crate) force: bool,
-    #[command(flatten)]
-    pub(crate) host: HostArguments,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
 /// Which host is meant as a whole; `vcp metrics`.
 #[derive(Args)]
 pub(crate) struct WholeHostArguments {
@@ -395,51 +220,6 @@ pub(crate) struct TopArguments {
     /// Print one table and end
     #[arg(long)]
     pub(crate) once: bool,
-}
-
-/// `vcp mount`.
-#[derive(Args)]
-pub(crate) struct MountArguments {
-    #[command(flatten)]
-    pub(crate) target: TargetArguments,
-    /// Where to
-    #[arg(value_name = "DIR")]
-    pub(crate) dir: PathBuf,
-    /// Options for mount(8), such as noatime,discard (_netdev is always added)
-    #[arg(short, long, value_name = "OPTIONS")]
-    pub(crate) options: Option<String>,
-    /// Type of the file system; found by what is on the disk when not given
-    #[arg(long = "type", value_name = "FS")]
-    pub(crate) kind: Option<String>,
-    /// Never write
-    #[arg(long)]
-    pub(crate) read_only: bool,
-    /// The kernel's NBD client, or nbdfuse and a loop device; kernel where it can
-    #[arg(long, value_enum)]
-    pub(crate) via: Option<MountVia>,
-}
-
-/// `--via`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum MountVia {
-    /// `/dev/nbdX`.
-    Kernel,
-    /// nbdfuse, and `/dev/loopX`.
-    Fuse,
-}
-
-/// `vcp umount`.
-#[derive(Args)]
-pub(crate) struct UmountArguments {
-    /// A disk, or where it is mounted
-    #[arg(value_name = "DIR|NAME")]
-    pub(crate) what: String,
-    /// Out of sight at once, also in use; the device goes when nobody uses it
-    #[arg(long)]
-    pub(crate) lazy: bool,
-    /// Now: what waits for the disk fails
-    #[arg(long)]
-    pub(crate) force: bool,
 }
 
 /// `--crash`.

@@ -1,0 +1,124 @@
+//! The file as a whole, and the host.
+
+use super::{check, error, with};
+
+#[test]
+fn the_file_as_a_whole() {
+    check(
+        error(""),
+        "host.toml:1:1: vcp: expected at least one [vcp.NAME]",
+    );
+    check(
+        error("vcp = 1"),
+        "host.toml:1:7: vcp: expected a table, found an integer",
+    );
+    check(
+        error("[vpc.a]\n"),
+        "host.toml:1:2: vpc: unknown key (did you mean \"vcp\"?); expected one of: host, vcp, export",
+    );
+    check(
+        error("[vcp.\"a b\"]\nmodule = \"x\""),
+        "host.toml:1:6: vcp.\"a b\": expected a name of up to 63 letters, digits, \".\", \"_\" and \"-\" that starts with a letter or digit, found \"a b\"",
+    );
+    check(
+        error("[vcp.a]\n"),
+        "host.toml:1:6: vcp.a.module: missing; expected what runs in the VCP, such as \"iscsi\" or a path",
+    );
+}
+
+#[test]
+fn the_process() {
+    check(
+        error("[host]\nmemory-lok = true\n"),
+        "host.toml:2:1: host.memory-lok: unknown key (did you mean \"memory-lock\"?); expected one of: memory-lock, io-flusher, oom-score-adjust, core-dumps",
+    );
+    check(
+        error("[host]\nio-flusher = \"yes\"\n"),
+        "host.toml:2:14: host.io-flusher: expected true or false, found a string",
+    );
+    check(
+        error("[host]\noom-score-adjust = -1001\n"),
+        "host.toml:2:20: host.oom-score-adjust: expected a number from -1000 to 1000, found -1001",
+    );
+    check(
+        error("[host]\noom-score-adjust = true\n"),
+        "host.toml:2:20: host.oom-score-adjust: expected a number from -1000 to 1000, found a boolean",
+    );
+}
+
+#[test]
+fn text_that_is_no_toml() {
+    check(
+        error("[vcp.a\n"),
+        "host.toml:1:7: unclosed table, expected `]`",
+    );
+    check(
+        error("[vcp.a]\nmodule = \"x\"\nmodule = \"y\"\n"),
+        "host.toml:3:1: duplicate key module",
+    );
+    check(
+        error("[vcp.a]\nmodule = \"x\"\n[vcp.a]\n"),
+        "host.toml:3:6: duplicate key a",
+    );
+    check(
+        error("[vcp.a]\nmodule = x\n"),
+        "host.toml:2:10: string values must be quoted, expected literal string",
+    );
+}
+
+#[test]
+fn unknown_keys() {
+    check(
+        with("memroy = \"1MiB\""),
+        "host.toml:3:1: vcp.ram.memroy: unknown key (did you mean \"memory\"?); expected one of: module, cpu, memory, restart, replacement-timeout, watchdog, reload, crash-reports, config, net, files, queue-depth",
+    );
+    check(
+        with("zzz = 1"),
+        "host.toml:3:1: vcp.ram.zzz: unknown key; expected one of: module, cpu, memory, restart, replacement-timeout, watchdog, reload, crash-reports, config, net, files, queue-depth",
+    );
+    check(
+        with("cpu = { shares = \"50%\" }"),
+        "host.toml:3:9: vcp.ram.cpu.shares: unknown key (did you mean \"share\"?); expected one of: pin, share, period, slack, poll, coalesce, priority, cgroup",
+    );
+    check(
+        with("restart = { police = \"always\" }"),
+        "host.toml:3:13: vcp.ram.restart.police: unknown key (did you mean \"policy\"?); expected one of: policy, min-run, backoff, limit, spare",
+    );
+    check(
+        with("net = { link = \"tap:t\", adress = \"10.0.0.2/24\" }"),
+        "host.toml:3:25: vcp.ram.net.adress: unknown key (did you mean \"address\"?); expected one of: link, address, gateway, mtu, mac, offload, pcap, host-address",
+    );
+    check(
+        with("files = [{ host = \"/a\", guest = \"/b\", readonly = true }]"),
+        "host.toml:3:39: vcp.ram.files.readonly: unknown key (did you mean \"read-only\"?); expected one of: host, guest, read-only",
+    );
+    check(
+        with("[export.ram]\nndb = \"unix:/x\""),
+        "host.toml:4:1: export.ram.ndb: unknown key (did you mean \"nbd\"?); expected one of: vcp, nbd, read-only, description, limit, attach",
+    );
+}
+
+#[test]
+fn lists_have_an_end() {
+    let many = |item: fn(usize) -> String| (0..65).map(item).collect::<Vec<_>>().join(", ");
+    let addresses = many(|n| format!("\"10.0.0.{}/24\"", n + 1));
+    check(
+        with(&format!(
+            "net.link = \"tap:t\"\nnet.address = [\n{addresses}]"
+        )),
+        "host.toml:5:1016: vcp.ram.net.address: more than 64 of them",
+    );
+    let sockets = many(|n| format!("\"unix:/{n:02}\""));
+    check(
+        with(&format!("[export.ram]\nnbd = [\n{sockets}]")),
+        "host.toml:5:769: export.ram.nbd: more than 64 of them",
+    );
+}
+
+#[test]
+fn columns_count_characters() {
+    check(
+        error("[vcp.a]\nmodule = \"x\"\ncpu = { \"é\" = 1 }"),
+        "host.toml:3:9: vcp.a.cpu.\"é\": unknown key; expected one of: pin, share, period, slack, poll, coalesce, priority, cgroup",
+    );
+}
