@@ -10,10 +10,11 @@
 //! The one module of this crate with `unsafe`: the system call that does so.
 #![expect(unsafe_code, reason = "the table of descriptors of one thread")]
 
-use std::fs::OpenOptions;
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::mpsc;
+use std::time::Duration;
 
 use rustix::fs::OFlags;
 
@@ -23,41 +24,51 @@ use crate::name::DeviceName;
 #[derive(Debug)]
 pub struct Claim {
     _held: mpsc::Sender<()>,
+    outcome: mpsc::Receiver<io::Result<()>>,
 }
 
 impl Claim {
-    /// Has the device opened and flushed. `done` is told on another thread what came of
-    /// it, maybe never; [`io::ErrorKind::ResourceBusy`]: somebody else has it for
-    /// themselves.
-    pub fn take(
-        device: DeviceName,
-        done: impl FnOnce(io::Result<()>) + Send + 'static,
-    ) -> io::Result<Self> {
+    /// Has the device opened and flushed; see [`Claim::flushed`] for what comes of it.
+    pub fn take(device: DeviceName) -> io::Result<Self> {
         let (held, release) = mpsc::channel();
-        let work = move || {
-            if let Err(error) = part_with_descriptors() {
-                return done(Err(error));
+        // A channel of std: whatever wakes others by a descriptor can't from there.
+        let (tell, outcome) = mpsc::channel();
+        let work = move || match open_and_flush(device) {
+            Ok(file) => {
+                // Who does not wait any more does not hold it either.
+                let _ = tell.send(Ok(()));
+                // Nothing is ever sent: it ends with the claim.
+                let _ = release.recv();
+                drop(file);
             }
-            let opened = OpenOptions::new()
-                .read(true)
-                .custom_flags((OFlags::EXCL | OFlags::CLOEXEC).bits().cast_signed())
-                .open(device.path());
-            let flushed = opened.and_then(|file| file.sync_all().map(|()| file));
-            match flushed {
-                Ok(file) => {
-                    done(Ok(()));
-                    // Nothing is ever sent: it ends with the claim.
-                    let _ = release.recv();
-                    drop(file);
-                }
-                Err(error) => done(Err(error)),
-            }
+            Err(error) => _ = tell.send(Err(error)),
         };
         std::thread::Builder::new()
             .name(format!("claim {}", device.short()))
             .spawn(work)?;
-        Ok(Self { _held: held })
+        Ok(Self {
+            _held: held,
+            outcome,
+        })
     }
+
+    /// Waits until it is flushed, once, for at most `limit`.
+    /// [`io::ErrorKind::ResourceBusy`]: somebody else has it for themselves.
+    pub fn flushed(&self, limit: Duration) -> io::Result<()> {
+        self.outcome
+            .recv_timeout(limit)
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+fn open_and_flush(device: DeviceName) -> io::Result<File> {
+    part_with_descriptors()?;
+    let file = File::options()
+        .read(true)
+        .custom_flags((OFlags::EXCL | OFlags::CLOEXEC).bits().cast_signed())
+        .open(device.path())?;
+    file.sync_all()?;
+    Ok(file)
 }
 
 /// Gives this thread a table of descriptors of its own, with the standard ones only.
@@ -101,13 +112,8 @@ mod tests {
 
     #[test]
     fn a_device_that_is_not_there_is_an_error() {
-        let (told, outcome) = mpsc::channel();
-        let device = DeviceName(999_999);
-        let claim = Claim::take(device, move |outcome| told.send(outcome).unwrap()).unwrap();
-        assert_eq!(
-            outcome.recv().unwrap().unwrap_err().kind(),
-            io::ErrorKind::NotFound
-        );
-        drop(claim);
+        let claim = Claim::take(DeviceName(999_999)).unwrap();
+        let outcome = claim.flushed(Duration::from_secs(10));
+        assert_eq!(outcome.unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

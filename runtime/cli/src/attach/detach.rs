@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 use vcp_attach::{AttachError, Claim, DeviceName, Driver, Sysfs};
 use vcp_control::report;
@@ -148,12 +147,17 @@ async fn flush(device: DeviceName, effort: Effort) -> Result<Claim> {
         Effort::Forced => FORCED_FLUSH_LIMIT,
         Effort::Last => LAST_FLUSH_LIMIT,
     };
-    let (done, outcome) = oneshot::channel();
-    let claim = Claim::take(device, move |outcome| _ = done.send(outcome))?;
-    let outcome = timeout(limit, outcome).await;
-    let outcome = outcome.map_err(|_| anyhow!("flushing {device}: no end after {limit:?}"))?;
-    match outcome.context("the thread that flushes")? {
-        Ok(()) => Ok(claim),
+    let flushing = tokio::task::spawn_blocking(move || {
+        let claim = Claim::take(device)?;
+        claim.flushed(limit)?;
+        Ok(claim)
+    });
+    let outcome: io::Result<Claim> = flushing.await.context("the thread that flushes")?;
+    match outcome {
+        Ok(claim) => Ok(claim),
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+            bail!("flushing {device}: no end after {limit:?}")
+        }
         Err(error) if error.kind() == io::ErrorKind::ResourceBusy => bail!(
             "{device} is in use: somebody has it open for themselves, perhaps mounted in another \
              namespace{}",
