@@ -165,7 +165,8 @@ impl Vm {
         self.expects_failures = true;
     }
 
-    /// Ends it; its kernel must have had nothing to complain of.
+    /// Ends it; its kernel must have had nothing to complain of, and no program that
+    /// logs on the console may have panicked.
     ///
     /// # Panics
     /// When it had.
@@ -178,6 +179,9 @@ impl Vm {
             self.expects_failures || failed.is_empty(),
             "disks failed: {failed:#?}"
         );
+        let console = fs::read(&self.console).expect("it has a console");
+        let console = String::from_utf8_lossy(&console);
+        assert!(!console.contains("panicked at"), "{console}");
         drop(self.finish());
     }
 
