@@ -147,12 +147,12 @@ async fn flush(device: DeviceName, effort: Effort) -> Result<Claim> {
         Effort::Forced => FORCED_FLUSH_LIMIT,
         Effort::Last => LAST_FLUSH_LIMIT,
     };
-    let flushing = tokio::task::spawn_blocking(move || {
+    let flushing = tokio::task::spawn_blocking(move || -> io::Result<Claim> {
         let claim = Claim::take(device)?;
         claim.flushed(limit)?;
         Ok(claim)
     });
-    let outcome: io::Result<Claim> = flushing.await.context("the thread that flushes")?;
+    let outcome = flushing.await.context("the thread that flushes")?;
     match outcome {
         Ok(claim) => Ok(claim),
         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
