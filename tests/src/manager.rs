@@ -1,10 +1,10 @@
-//! `vcp host` under a service manager that does what systemd does: `manager.py`.
+//! `vcp host` under a service manager that does what systemd does:
+//! `bin/service-manager`.
 
-use std::fs;
+use std::fs::File;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-use rustix::process::Signal;
 
 use crate::process::{Outcome, Running, command, poll, run};
 use crate::vcp::binary;
@@ -20,17 +20,22 @@ pub struct Manager {
 }
 
 impl Manager {
-    /// Runs `vcp host` on `host.toml` in `dir`, with listening sockets that are passed,
+    /// Has the manager, a program that cargo builds for whoever tests, run `vcp host` on `host.toml` in `dir`, with listening sockets that are passed,
     /// each as `NAME=PATH`.
     ///
     /// # Panics
     /// When it cannot.
     #[must_use]
-    pub fn start(dir: &Path, sockets: &[String], environment: &[(&str, &str)]) -> Self {
-        let script = dir.join("manager.py");
-        fs::write(&script, include_str!("manager.py")).expect("writing a script");
-        let mut manager = command("/usr/bin/python3");
-        manager.arg(&script).arg(dir).args(sockets).arg("--");
+    pub fn start(
+        program: &str,
+        dir: &Path,
+        sockets: &[String],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let mut manager = command(program);
+        manager.arg(dir).args(sockets).arg("--");
+        // The host, too, is not to outlive who started it.
+        manager.args(["setpriv", "--pdeathsig", "KILL", "--"]);
         manager.arg(binary()).args(["host", "--config"]);
         manager.arg(dir.join("host.toml"));
         manager.env("VCP_CONTROL_DIR", dir.join("control"));
@@ -66,25 +71,29 @@ impl Manager {
 
     /// Restarts the host as planned, and waits until it serves again.
     pub fn restart(&self) {
-        self.again(Signal::USR1);
+        self.again("restart");
     }
 
     /// Kills the host, and waits until the next one serves.
     pub fn kill(&self) {
-        self.again(Signal::USR2);
+        self.again("kill");
     }
 
-    fn again(&self, how: Signal) {
+    fn again(&self, how: &str) {
         let ready = self.count("READY=1");
-        self.process.signal(how);
+        self.tell(how);
         self.wait_for("READY=1", ready + 1);
+    }
+
+    fn tell(&self, what: &str) {
+        let pipe = File::options().write(true).open(self.dir.join("commands"));
+        let told = pipe.and_then(|mut pipe| pipe.write_all(format!("{what}\n").as_bytes()));
+        told.expect("the manager runs");
     }
 
     /// Has the host read its configuration again.
     pub fn reload(&self) {
-        let ready = self.count("READY=1");
-        self.process.signal(Signal::HUP);
-        self.wait_for("READY=1", ready + 1);
+        self.again("reload");
     }
 
     /// The process id of the host that runs now.
@@ -122,7 +131,7 @@ impl Manager {
     /// # Panics
     /// When it does not.
     pub fn stop(self) {
-        self.process.signal(Signal::TERM);
+        self.tell("stop");
         let outcome = self.process.outcome(LIMIT);
         let (said, logs) = (&outcome.stdout, &outcome.stderr);
         assert_eq!(outcome.code(), 0, "{said}\n{logs}");

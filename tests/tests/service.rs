@@ -13,6 +13,8 @@ use vcp_tests::manager::Manager;
 use vcp_tests::process::{command, poll, run};
 use vcp_tests::requires;
 
+/// The manager, which cargo builds with these tests.
+const MANAGER: &str = env!("CARGO_BIN_EXE_service-manager");
 /// How often a host is restarted under load.
 const RESTARTS: usize = 20;
 
@@ -45,10 +47,10 @@ fn uri(scratch: &Scratch, name: &str) -> String {
 
 #[test]
 fn a_client_goes_on_across_planned_restarts_under_load() {
-    requires!("fio", "/usr/bin/python3");
+    requires!("fio");
     let scratch = Scratch::new();
     configure(&scratch, &disk(scratch.path(), "disk"));
-    let manager = Manager::start(scratch.path(), &[], &[]);
+    let manager = Manager::start(MANAGER, scratch.path(), &[], &[]);
     manager.wait_for("READY=1", 1);
     let uri = uri(&scratch, "disk");
     let report = std::thread::scope(|scope| {
@@ -100,10 +102,10 @@ fn a_client_goes_on_across_planned_restarts_under_load() {
 
 #[test]
 fn listening_sockets_outlive_a_host_that_dies() {
-    requires!("nbdinfo", "/usr/bin/python3");
+    requires!("nbdinfo");
     let scratch = Scratch::new();
     configure(&scratch, &disk(scratch.path(), "disk"));
-    let manager = Manager::start(scratch.path(), &[], &[]);
+    let manager = Manager::start(MANAGER, scratch.path(), &[], &[]);
     manager.wait_for("READY=1", 1);
     let clients = Clients::new(scratch.path());
     let _left = UnixStream::connect(scratch.path().join("disk.sock")).expect("it listens");
@@ -118,7 +120,7 @@ fn listening_sockets_outlive_a_host_that_dies() {
 
 #[test]
 fn sockets_of_socket_units_are_found_by_address_and_by_name() {
-    requires!("nbdinfo", "/usr/bin/python3");
+    requires!("nbdinfo");
     let scratch = Scratch::new();
     let dir = scratch.path();
     let ram = ram("ram", "");
@@ -130,7 +132,7 @@ fn sockets_of_socket_units_are_found_by_address_and_by_name() {
         at("control", "c"),
         at("nobody", "n"),
     ];
-    let manager = Manager::start(dir, &sockets, &[]);
+    let manager = Manager::start(MANAGER, dir, &sockets, &[]);
     manager.wait_for("READY=1", 1);
     let clients = Clients::new(dir);
     assert_eq!(
@@ -152,10 +154,9 @@ fn sockets_of_socket_units_are_found_by_address_and_by_name() {
 
 #[test]
 fn a_second_reading_changes_what_has_changed() {
-    requires!("/usr/bin/python3");
     let scratch = Scratch::new();
     configure(&scratch, "# nothing yet\n");
-    let manager = Manager::start(scratch.path(), &[], &[]);
+    let manager = Manager::start(MANAGER, scratch.path(), &[], &[]);
     manager.wait_for("STATUS=no VCPs are configured", 1);
     configure(&scratch, &(ram("a", "") + &ram("b", "") + &ram("c", "")));
     manager.reload();
@@ -216,10 +217,10 @@ fn a_second_reading_changes_what_has_changed() {
 
 #[test]
 fn the_watchdog_hears_of_a_host_that_turns_and_of_no_other() {
-    requires!(Root, "strace", "/usr/bin/python3");
+    requires!(Root, "strace");
     let scratch = Scratch::new();
     configure(&scratch, &ram("ram", ""));
-    let manager = Manager::start(scratch.path(), &[], &[("WATCHDOG_USEC", "2000000")]);
+    let manager = Manager::start(MANAGER, scratch.path(), &[], &[("WATCHDOG_USEC", "2000000")]);
     manager.wait_for("READY=1", 1);
     manager.wait_for("WATCHDOG=1", 4);
     let tasks = format!("/proc/{}/task", manager.host());
@@ -260,7 +261,6 @@ fn the_watchdog_hears_of_a_host_that_turns_and_of_no_other() {
 
 #[test]
 fn secrets_come_as_credentials_and_are_never_shown() {
-    requires!("/usr/bin/python3");
     let scratch = Scratch::new();
     let credentials = scratch.path().join("credentials");
     fs::create_dir(&credentials).expect("making a directory");
@@ -273,6 +273,7 @@ fn secrets_come_as_credentials_and_are_never_shown() {
     );
     let directory = credentials.display().to_string();
     let manager = Manager::start(
+        MANAGER,
         scratch.path(),
         &[],
         &[("CREDENTIALS_DIRECTORY", &directory)],
