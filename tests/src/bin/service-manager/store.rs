@@ -9,9 +9,7 @@ use std::path::Path;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg,
-};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
 
 use crate::{Result, say};
 
@@ -36,8 +34,9 @@ impl Store {
         self.socket.as_fd()
     }
 
-    pub(crate) fn kept(&self) -> &[(String, OwnedFd)] {
-        &self.kept
+    /// As systemd passes them.
+    pub(crate) fn newest_first(&self) -> impl Iterator<Item = &(String, OwnedFd)> {
+        self.kept.iter().rev()
     }
 
     /// Takes in everything that was said so far.
@@ -58,7 +57,10 @@ impl Store {
             Err(Errno::AGAIN) => return Ok(None),
             received => received?,
         };
-        if received.flags.intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC) {
+        if received
+            .flags
+            .intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC)
+        {
             return Err("a message is too long".into());
         }
         let mut descriptors = Vec::new();
@@ -88,7 +90,10 @@ impl Store {
         if says("FDSTOREREMOVE") {
             self.kept.retain(|(kept, _)| kept != name);
         }
-        say(format_args!("told {}", text.lines().collect::<Vec<_>>().join(" ")));
+        say(format_args!(
+            "told {}",
+            text.lines().collect::<Vec<_>>().join(" ")
+        ));
         Ok(())
     }
 
