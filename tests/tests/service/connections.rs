@@ -91,7 +91,7 @@ fn a_client_whose_disk_is_away_outlives_another_restart() {
     let socket = scratch.path().join("disk.sock").display().to_string();
     let away = format!(
         "[vcp.disk]\nmodule = \"iscsi\"\nnet = {{ link = \"host\" }}\n\
-         config = {{ target = \"iscsi://127.0.0.1:1/iqn.a:b/1\" }}\n\
+         config = {{ target = \"iscsi://127.0.0.1:1/iqn.2026-11.example:disk/1\" }}\n\
          [export.disk]\nnbd = \"unix:{socket}\"\n"
     );
     configure(&scratch, &text);
