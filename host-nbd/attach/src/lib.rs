@@ -11,8 +11,9 @@
 //! as long as the kernel holds its locks: they belong on a thread that may.
 //!
 //! Start reading at [`driver`].
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+mod claim;
 pub mod driver;
 mod error;
 mod identifier;
@@ -25,6 +26,7 @@ mod sysfs;
 pub mod usage;
 mod wires;
 
+pub use claim::Claim;
 pub use driver::{Connect, Driver, Reconnect};
 pub use error::AttachError;
 pub use identifier::Identifier;

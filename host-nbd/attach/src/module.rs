@@ -124,7 +124,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let text = |tried| why(tried, look(dir.path(), "6.1")).to_string();
         assert!(text(Err("no permission".into())).contains("not installed here"));
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o000)).unwrap();
         let hidden = text(Err("no permission".into()));
         assert!(hidden.contains("6.1/modules.dep"), "{hidden}");
         assert!(hidden.contains("modprobe nbd"), "{hidden}");

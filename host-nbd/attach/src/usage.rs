@@ -1,14 +1,9 @@
 //! Who uses a device.
 //!
 //! What is mounted or swapped on in another mount namespace shows in no file, but
-//! whoever opens the device exclusively finds out: [`claim`].
+//! whoever opens the device exclusively finds out: [`crate::Claim`].
 
-use std::fs::{File, OpenOptions};
-use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-
-use rustix::fs::OFlags;
 
 use crate::name::DeviceName;
 use crate::sysfs::Sysfs;
@@ -31,16 +26,6 @@ pub fn of(sysfs: &Sysfs, proc: &Path, device: DeviceName) -> Vec<String> {
             .map(|name| format!("held by {name}")),
     );
     uses
-}
-
-/// Opens the device so that nobody can mount or claim it meanwhile;
-/// [`io::ErrorKind::ResourceBusy`] if somebody has. May wait for as long as the
-/// device does, as opening one reads its partition table.
-pub fn claim(device: DeviceName) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .custom_flags((OFlags::EXCL | OFlags::CLOEXEC).bits().cast_signed())
-        .open(device.path())
 }
 
 /// Mount points of these device numbers in the text of `/proc/PID/mountinfo`. File
@@ -140,11 +125,5 @@ nonsense
         assert_eq!(uses, want);
         assert!(of(&sysfs, &proc, DeviceName(0)).is_empty());
         assert!(of(&sysfs, Path::new("/nonexistent"), DeviceName(0)).is_empty());
-    }
-
-    #[test]
-    fn a_device_that_is_not_there() {
-        let error = claim(DeviceName(1_000_000)).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 }

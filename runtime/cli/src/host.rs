@@ -23,6 +23,7 @@ use crate::attach::{Attachments, Kept};
 use crate::control::{Control, Controlled, Reconfigure, Vcps};
 use crate::exports::{Device, Export, Exports, State, Table};
 use crate::follow::follow;
+use crate::identity::Identity;
 use crate::reclaim::Precautions;
 use crate::service::Sockets;
 use crate::{budget, link};
@@ -43,6 +44,7 @@ type Limits = BTreeMap<String, Arc<Limit>>;
 
 /// Everything that runs.
 pub(crate) struct Host {
+    identity: Identity,
     engine: Engine,
     cache: Cache,
     /// What runs, as it was configured.
@@ -89,6 +91,7 @@ impl Host {
             reloads,
         );
         Ok(Self {
+            identity: Identity::of(name),
             engine,
             cache,
             config: HostConfig::default(),
@@ -174,17 +177,26 @@ impl Host {
         config: &HostConfig,
     ) -> impl FnOnce(&mut link::Pipes) -> Result<Settings> + Send + use<> {
         let exports = config.exports.values().filter(|e| e.vcp == *name);
-        let nbd: Vec<_> = exports.flat_map(|e| e.nbd.clone()).collect();
+        let addresses = exports.flat_map(|export| export.nbd.clone());
+        // A private one is another each time.
+        let nbd: Vec<_> = addresses.filter(|at| !self.is_private(at)).collect();
         let place = self.places.get(name.as_str()).cloned().unwrap_or_default();
         let (engine, cache) = (self.engine.clone(), self.cache.clone());
+        let identity = self.identity.name().to_owned();
         let (name, vcp) = (name.to_string(), vcp.clone());
         move |links| {
-            let settings = prepare(&engine, &cache, &name, &vcp, &nbd, links)?;
+            let settings = prepare(&engine, &cache, &name, &vcp, &nbd, &identity, links)?;
             Ok(Settings {
                 cpu: budget::cpu(&vcp.cpu, place),
                 ..settings
             })
         }
+    }
+
+    /// Whether it was made by this host for itself.
+    fn is_private(&self, address: &NbdAddress) -> bool {
+        let private = self.sockets.as_ref().map(tempfile::TempDir::path);
+        matches!(address, NbdAddress::Unix(path) if private.is_some_and(|p| path.starts_with(p)))
     }
 
     fn board(&mut self, name: &Name, settings: Settings) -> Result<()> {
@@ -397,7 +409,7 @@ impl Host {
     /// Each VCP's are given to `keep` when it answers: one that does not takes nobody's
     /// but its own with it.
     pub(crate) async fn park(&mut self, mut keep: impl FnMut(&Parked)) {
-        self.attachments.keep();
+        self.attachments.leave(true).await;
         let servers = std::mem::take(&mut self.servers).into_values();
         let retiring: JoinSet<()> = servers
             .map(|served| served.server.retire(NEGOTIATIONS))
@@ -425,7 +437,7 @@ impl Host {
     /// Detaches what nobody uses, unless its connections are kept, stops listening and
     /// lets the VCPs take their leave.
     pub(crate) async fn stop(mut self) {
-        self.attachments.leave().await;
+        self.attachments.leave(false).await;
         self.servers.clear();
         for device in self.devices.values() {
             device.vcp.stop();

@@ -18,6 +18,7 @@ mod doctor;
 mod exports;
 mod follow;
 mod host;
+mod identity;
 mod link;
 mod logging;
 mod module;

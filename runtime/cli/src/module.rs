@@ -47,22 +47,33 @@ fn check_file(path: &Path) -> Result<()> {
 }
 
 /// What a module is told when it starts: its `config`, and for the iSCSI
-/// initiator what only the host can find out.
-pub(crate) fn settings(name: &str, vcp: &Vcp, nbd: &[NbdAddress]) -> Result<Vec<(String, String)>> {
+/// initiator what only the host can find out. `nbd` are the addresses that its exports
+/// have whenever the host is started, `host` is what the host is known by otherwise.
+pub(crate) fn settings(
+    name: &str,
+    vcp: &Vcp,
+    nbd: &[NbdAddress],
+    host: &str,
+) -> Result<Vec<(String, String)>> {
     let mut pairs = vcp
         .settings
         .resolve(&vcp.module, &System)
         .map_err(|error| anyhow!("vcp.{name}.config.{error}"))?
         .into_pairs();
     if vcp.module.is_builtin("iscsi") {
-        complete_iscsi(name, nbd, &mut pairs)?;
+        complete_iscsi(name, nbd, host, &mut pairs)?;
     }
     Ok(pairs)
 }
 
 /// Takes the target's URI apart, resolves the portal's name, and gives the
 /// initiator an identity of its own.
-fn complete_iscsi(name: &str, nbd: &[NbdAddress], pairs: &mut Vec<(String, String)>) -> Result<()> {
+fn complete_iscsi(
+    name: &str,
+    nbd: &[NbdAddress],
+    host: &str,
+    pairs: &mut Vec<(String, String)>,
+) -> Result<()> {
     let at = pairs
         .iter()
         .position(|(key, _)| key == "target")
@@ -85,7 +96,7 @@ fn complete_iscsi(name: &str, nbd: &[NbdAddress], pairs: &mut Vec<(String, Strin
     if !has(pairs, "instance") && !has(pairs, "isid") {
         let instance = match nbd.first() {
             Some(address) => format!("{name} {address}"),
-            None => format!("{name} {}", std::process::id()),
+            None => format!("{name} {host}"),
         };
         pairs.push(("instance".to_owned(), instance));
     }

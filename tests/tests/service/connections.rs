@@ -1,5 +1,6 @@
 //! Connections between two hosts: what the manager keeps of them, and who gets it.
 
+use std::net::TcpListener;
 use std::time::Duration;
 
 use vcp_tests::lab::Scratch;
@@ -89,9 +90,12 @@ fn a_client_whose_disk_is_away_outlives_another_restart() {
     let scratch = Scratch::new();
     let text = disk(scratch.path(), "disk");
     let socket = scratch.path().join("disk.sock").display().to_string();
+    // A target that is there and never says anything.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("listening");
+    let target = silent.local_addr().expect("an address");
     let away = format!(
         "[vcp.disk]\nmodule = \"iscsi\"\nnet = {{ link = \"host\" }}\n\
-         config = {{ target = \"iscsi://127.0.0.1:1/iqn.2026-11.example:disk/1\" }}\n\
+         config = {{ target = \"iscsi://{target}/iqn.2026-11.example:disk/1\" }}\n\
          [export.disk]\nnbd = \"unix:{socket}\"\n"
     );
     configure(&scratch, &text);

@@ -14,7 +14,7 @@ use vcp_nbd_proto::ExportInfo;
 use vcp_queue::Geometry;
 
 use super::device::Device;
-use super::{Attachable, Attachments, KERNEL_LIMIT, blocking};
+use super::{Attachable, Attachments, KERNEL_LIMIT, undoing};
 
 /// How long a VCP may take to say what its device is.
 const READY_LIMIT: Duration = Duration::from_secs(20);
@@ -78,7 +78,14 @@ impl Attachments {
             let (device, near) = Driver::open()?.connect(&wanted)?;
             Ok((device, near))
         };
-        let (name, near) = blocking(KERNEL_LIMIT, "attaching", attaching)
+        // A device that nobody would serve is none to leave behind.
+        let undo = |(device, near)| {
+            drop::<Vec<_>>(near);
+            if let Err(error) = Driver::open().and_then(|mut driver| driver.disconnect(device)) {
+                tracing::error!("{device} was attached too late, and stays: {error}");
+            }
+        };
+        let (name, near) = undoing(KERNEL_LIMIT, "attaching", attaching, undo)
             .await
             .with_context(|| format!("export {export}"))?;
         let device = Device::new(name, identifier, info, lock(name).await);

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
-use vcp_attach::{AttachError, DeviceName, Driver, Sysfs, usage};
+use vcp_attach::{AttachError, Claim, DeviceName, Driver, Sysfs};
 use vcp_control::report;
 
 use super::device::Device;
-use super::{Attachments, blocking, connect};
+use super::{Attachments, connect};
 
 /// How long flushing may take before it is given up.
 const FLUSH_LIMIT: Duration = Duration::from_secs(30);
@@ -50,14 +51,17 @@ impl Attachments {
     }
 
     /// At the end of the host: detaches what nobody uses, and leaves the rest to the
-    /// kernel, which holds its requests for the next host.
-    pub(crate) async fn leave(self: &Arc<Self>) {
+    /// kernel, which holds its requests for the next host; without a word of it where
+    /// that is given the connections (`kept`). From then on no device is mended.
+    pub(crate) async fn leave(self: &Arc<Self>, kept: bool) {
         let mut leaving = tokio::task::JoinSet::new();
-        let kept = |device: &Arc<Device>| device.is_over();
-        for device in self.all().into_iter().filter(|device| !kept(device)) {
+        // Those that are over were left before.
+        for device in self.all().into_iter().filter(|device| !device.is_over()) {
             let all = Arc::clone(self);
             leaving.spawn(async move {
-                if let Err(error) = all.detach_device(&device, Effort::Last).await {
+                if kept && !device.uses(&all.sysfs).is_empty() {
+                    device.set_over(true);
+                } else if let Err(error) = all.detach_device(&device, Effort::Last).await {
                     device.set_over(true);
                     let left = device.patience().as_secs();
                     tracing::warn!(
@@ -70,14 +74,6 @@ impl Attachments {
             });
         }
         while leaving.join_next().await.is_some() {}
-    }
-
-    /// Leaves all devices as they are, for connections that the next host is given:
-    /// from now on none is mended, and none detached.
-    pub(crate) fn keep(&self) {
-        for device in self.all() {
-            device.set_over(true);
-        }
     }
 
     fn find(&self, which: &str) -> Result<Arc<Device>> {
@@ -108,8 +104,8 @@ impl Attachments {
             bail!("{name} is in use: {}{}", uses.join(", "), hint(effort));
         }
         // Held until it is detached, so that nobody mounts it meanwhile.
-        let claimed = match flush(name, effort).await {
-            Ok(claimed) => Some(claimed),
+        let claim = match flush(name, effort).await {
+            Ok(claim) => Some(claim),
             Err(error) if effort == Effort::Forced => {
                 tracing::warn!("{name} is detached all the same: {error:#}");
                 None
@@ -122,10 +118,7 @@ impl Attachments {
             return Err(error);
         }
         self.devices().remove(&name.0);
-        if let Some(claimed) = claimed {
-            // The last to close it may have to wait for the kernel's own cleaning up.
-            tokio::task::spawn_blocking(move || drop(claimed));
-        }
+        drop(claim);
         let still_open = !freed(&self.sysfs, name).await;
         tracing::info!(export = device.export, device = %name, still_open, "detached");
         Ok(report::Detached {
@@ -149,28 +142,25 @@ pub(super) async fn freed(sysfs: &Sysfs, device: DeviceName) -> bool {
 }
 
 /// Opens the device for us alone, and has everything written that was written to it.
-async fn flush(device: DeviceName, effort: Effort) -> Result<std::fs::File> {
+async fn flush(device: DeviceName, effort: Effort) -> Result<Claim> {
     let limit = match effort {
         Effort::Orderly => FLUSH_LIMIT,
         Effort::Forced => FORCED_FLUSH_LIMIT,
         Effort::Last => LAST_FLUSH_LIMIT,
     };
-    let flushing = move || {
-        let claimed = usage::claim(device).map_err(|error| match error.kind() {
-            io::ErrorKind::ResourceBusy => anyhow!(
-                "{device} is in use: somebody has it open for themselves, perhaps mounted in \
-                 another namespace{}",
-                hint(effort)
-            ),
-            _ => anyhow!("opening {device}: {error}{}", hint(effort)),
-        })?;
-        claimed
-            .sync_all()
-            .with_context(|| format!("flushing {device}"))?;
-        Ok(claimed)
-    };
-    let what = format!("flushing {device}");
-    blocking(limit, &what, flushing).await
+    let (done, outcome) = oneshot::channel();
+    let claim = Claim::take(device, move |outcome| _ = done.send(outcome))?;
+    let outcome = timeout(limit, outcome).await;
+    let outcome = outcome.map_err(|_| anyhow!("flushing {device}: no end after {limit:?}"))?;
+    match outcome.context("the thread that flushes")? {
+        Ok(()) => Ok(claim),
+        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => bail!(
+            "{device} is in use: somebody has it open for themselves, perhaps mounted in another \
+             namespace{}",
+            hint(effort)
+        ),
+        Err(error) => bail!("opening and flushing {device}: {error}{}", hint(effort)),
+    }
 }
 
 fn hint(effort: Effort) -> &'static str {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use rustix::net::{Shutdown, shutdown};
 use tokio::sync::mpsc;
-use vcp_attach::{DeviceName, Identifier, Lock, Sysfs, usage};
+use vcp_attach::{Attached, DeviceName, Identifier, Lock, Sysfs, usage};
 use vcp_config::HostConfig;
 use vcp_control::report;
 use vcp_nbd::NbdClient;
@@ -130,15 +130,13 @@ impl Device {
         self.mending.store(false, Ordering::Relaxed);
     }
 
-    /// Whether the kernel still has the device for us.
-    pub(super) fn is_ours(&self, sysfs: &Sysfs) -> bool {
-        let backend = sysfs.get(self.name).map(|attached| attached.backend);
-        match backend {
-            // Kernels before 5.14 don't say.
-            Some(None) => true,
-            Some(Some(backend)) => backend == self.identifier.to_string(),
-            None => false,
-        }
+    /// What the kernel says of the device, if it still has it for us.
+    pub(super) fn ours(&self, sysfs: &Sysfs) -> Option<Attached> {
+        let attached = sysfs.get(self.name)?;
+        // Kernels before 5.14 don't say.
+        let backend = attached.backend.as_ref();
+        let ours = backend.is_none_or(|backend| *backend == self.identifier.to_string());
+        ours.then_some(attached)
     }
 
     pub(super) fn uses(&self, sysfs: &Sysfs) -> Vec<String> {

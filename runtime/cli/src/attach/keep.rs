@@ -4,12 +4,13 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use tokio::sync::mpsc;
 use vcp_attach::{DeviceName, Driver, Reconnect};
 
 use super::device::Device;
-use super::{Attachments, KERNEL_LIMIT, blocking};
+use super::restore::same_disk;
+use super::{Attachable, Attachments, KERNEL_LIMIT, blocking};
 use crate::exports::State;
 
 /// How long the kernel may take to notice that a connection is dead before it is
@@ -58,7 +59,8 @@ pub(super) async fn keep(
 
 impl Attachments {
     /// Makes new connections until none is missing. An error: there is no device to
-    /// make them for.
+    /// make them for, or nothing that may serve it. Whatever else goes wrong may pass,
+    /// and the kernel waits meanwhile.
     pub(super) async fn mend(&self, device: &Arc<Device>) -> Result<()> {
         let Ok(attachable) = self.attachable(&device.export) else {
             return Ok(());
@@ -66,30 +68,49 @@ impl Attachments {
         let mut pause = FIRST;
         let mut told = false;
         while device.missing() > 0 && !device.is_over() {
-            if !device.is_ours(&self.sysfs) {
-                anyhow::bail!("the kernel does not have it any more");
+            let Some(attached) = device.ours(&self.sysfs) else {
+                bail!("the kernel does not have it any more");
+            };
+            match &*attachable.export.device.state.borrow() {
+                State::Stopped => return Ok(()),
+                State::Ready(geometry) => {
+                    let same = same_disk(geometry, &device.identifier, &attached);
+                    same.map_err(anyhow::Error::msg)?;
+                }
+                State::Starting | State::Failed(_) => {}
             }
-            if *attachable.export.device.state.borrow() == State::Stopped {
-                return Ok(());
-            }
-            let taken = self.reconnect(device).await?;
-            if taken.is_empty() {
-                if pause == MOST && !told {
-                    tracing::warn!("{}: the kernel takes no new connection yet", device.name);
+            match self.connect_again(device, &attachable).await {
+                Ok(0) => {
+                    if pause == MOST && !told {
+                        tracing::warn!("{}: the kernel takes no new connection yet", device.name);
+                        told = true;
+                    }
+                }
+                Ok(count) => {
+                    tracing::info!(device = %device.name, count, "connected again");
+                    continue;
+                }
+                Err(error) if !told => {
+                    tracing::error!("{}: {error:#}; it is tried again", device.name);
                     told = true;
                 }
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(MOST);
-                continue;
+                Err(_) => {}
             }
-            let count = taken.len();
-            device.serve(&attachable.export, taken, &self.ended)?;
-            tracing::info!(device = %device.name, count, "connected again");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(MOST);
         }
         Ok(())
     }
 
-    async fn reconnect(&self, device: &Arc<Device>) -> Result<Vec<std::os::fd::OwnedFd>> {
+    /// How many connections could be made.
+    async fn connect_again(&self, device: &Device, attachable: &Attachable) -> Result<usize> {
+        let taken = self.reconnect(device).await?;
+        let count = taken.len();
+        device.serve(&attachable.export, taken, &self.ended)?;
+        Ok(count)
+    }
+
+    async fn reconnect(&self, device: &Device) -> Result<Vec<std::os::fd::OwnedFd>> {
         let identifier = &device.identifier;
         let known = self.sysfs.get(device.name).map(|attached| attached.size);
         let size = device.info.size();

@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 use vcp_attach::{DeviceName, Sysfs};
 use vcp_config::{HostConfig, Timeout};
 use vcp_control::report;
@@ -32,8 +32,9 @@ pub(crate) use connect::Wanted;
 pub(crate) use device::host_name;
 pub(crate) use restore::Kept;
 
-/// How long the kernel may take to attach a device or to change it.
-const KERNEL_LIMIT: Duration = Duration::from_secs(10);
+/// How long the kernel may take to attach a device or to change it; loading its
+/// module, which comes first, has 20 s.
+const KERNEL_LIMIT: Duration = Duration::from_secs(25);
 
 /// Devices and the exports they show.
 pub(crate) struct Attachments {
@@ -181,8 +182,23 @@ async fn blocking<T: Send + 'static>(
     what: &str,
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    let task = tokio::task::spawn_blocking(work);
-    tokio::time::timeout(limit, task)
+    undoing(limit, what, work, drop).await
+}
+
+/// The same; what comes of it when nobody waits any more is undone.
+async fn undoing<T: Send + 'static>(
+    limit: Duration,
+    what: &str,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+    undo: impl FnOnce(T) + Send + 'static,
+) -> Result<T> {
+    let (give, taken) = oneshot::channel();
+    tokio::task::spawn_blocking(move || {
+        if let Err(Ok(late)) = give.send(work()) {
+            undo(late);
+        }
+    });
+    tokio::time::timeout(limit, taken)
         .await
         .map_err(|_| anyhow!("{what}: no end after {} s", limit.as_secs()))?
         .context("the thread that did it")?

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use vcp_attach::{Attached, DeviceName, Identifier, Lock, LockError};
 use vcp_nbd::NbdClient;
+use vcp_queue::Geometry;
 
 use super::Attachments;
 use super::device::Device;
@@ -67,6 +68,11 @@ impl Attachments {
         let Ok(attachable) = self.attachable(&export) else {
             return;
         };
+        // Until it is there nobody attaches the export a second time.
+        let _alone = match self.alone(&export) {
+            Ok(alone) => alone,
+            Err(error) => return cannot(&format!("{error:#}")),
+        };
         let lock = match lock(name).await {
             Ok(lock) => lock,
             Err(error) => return cannot(&error.to_string()),
@@ -80,14 +86,8 @@ impl Attachments {
             }
             sleep(Duration::from_secs(1)).await;
         };
-        if Identifier::fingerprint(&geometry.identity) != identifier.device {
-            return cannot("it is another disk's");
-        }
-        if geometry.size < attached.size {
-            return cannot("the disk has become smaller");
-        }
-        if geometry.block_size.max(512) != attached.block_size {
-            return cannot("the disk has other blocks now");
+        if let Err(why) = same_disk(&geometry, &identifier, &attached) {
+            return cannot(why);
         }
         let info = match attachable.info(&export, &geometry, identifier.read_only) {
             Ok(info) => info,
@@ -96,27 +96,60 @@ impl Attachments {
         let device = Device::new(name, identifier, info, Some(lock));
         self.devices().insert(name.0, Arc::clone(&device));
         device.begin_mending();
-        let count = kept.len();
-        let outcome = async {
-            for client in kept {
-                // What it was told may not hold any more.
-                if client.session().read_only() == device.info.read_only() {
-                    device.go_on(&attachable.export, client, &self.ended)?;
-                }
-            }
-            self.mend(&device).await
-        };
-        let outcome = outcome.await;
+        let kept = self.go_on(&device, &attachable, kept);
+        let outcome = self.mend(&device).await;
         device.mended();
         match outcome {
             Ok(()) => tracing::warn!(
                 export,
-                "{name} was taken over from the host before this one, with {count} of its \
+                "{name} was taken over from the host before this one, with {kept} of its \
                  connections"
             ),
             Err(error) => self.forget(&device, &format!("{error:#}")),
         }
     }
+
+    /// Goes on with connections that were kept; with how many. Those that are closed
+    /// instead are made anew.
+    fn go_on(
+        &self,
+        device: &Device,
+        attachable: &super::Attachable,
+        kept: Vec<NbdClient>,
+    ) -> usize {
+        let mut count = 0;
+        for client in kept {
+            // What it was told may not hold any more.
+            if client.session().read_only() != device.info.read_only() {
+                continue;
+            }
+            match device.go_on(&attachable.export, client, &self.ended) {
+                Ok(()) => count += 1,
+                Err(error) => {
+                    tracing::warn!("{}: a connection that was kept: {error:#}", device.name)
+                }
+            }
+        }
+        count
+    }
+}
+
+/// Whether a disk is still the one that a device was attached to; if not, why.
+pub(super) fn same_disk(
+    geometry: &Geometry,
+    identifier: &Identifier,
+    attached: &Attached,
+) -> Result<(), &'static str> {
+    if Identifier::fingerprint(&geometry.identity) != identifier.device {
+        return Err("it is another disk's");
+    }
+    if geometry.size < attached.size {
+        return Err("the disk has become smaller");
+    }
+    if geometry.block_size.max(512) != attached.block_size {
+        return Err("the disk has other blocks now");
+    }
+    Ok(())
 }
 
 /// Waits for a host that is just ending: one that was killed takes a moment.

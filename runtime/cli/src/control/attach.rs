@@ -72,6 +72,16 @@ impl Control {
         }
     }
 
+    /// Takes the device of an export away that is to go; one that is in use is a reason
+    /// for it to stay.
+    pub(crate) async fn detach_export(&self, export: &str) -> Result<(), Refusal> {
+        for device in self.attachments.of(export) {
+            let detached = self.attachments.detach(&device.device, false).await;
+            detached.map_err(|error| failed(format!("export {export} stays: {error:#}")))?;
+        }
+        Ok(())
+    }
+
     /// Takes the devices of a VCP away that is to stop; one that is in use is a
     /// reason not to.
     pub(crate) async fn detach_all(&self, vcp: &str) -> Result<(), Refusal> {

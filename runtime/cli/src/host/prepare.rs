@@ -51,6 +51,7 @@ pub(super) fn prepare(
     name: &str,
     vcp: &vcp_config::Vcp,
     nbd: &[NbdAddress],
+    host: &str,
     links: &mut link::Pipes,
 ) -> Result<Settings> {
     let module = module::load(engine, cache, &vcp.module).with_context(|| format!("VCP {name}"))?;
@@ -59,7 +60,7 @@ pub(super) fn prepare(
         let opened = DirectoryGrant::open(&grant.host, &grant.guest, grant.read_only);
         grants.push(opened.with_context(|| format!("VCP {name}"))?);
     }
-    let config = module::settings(name, vcp, nbd)?;
+    let config = module::settings(name, vcp, nbd, host)?;
     let network = network(vcp, &config, links).with_context(|| format!("VCP {name}"))?;
     Ok(Settings {
         config,

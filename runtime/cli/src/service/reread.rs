@@ -14,6 +14,7 @@ impl Service {
         let difference = Difference::between(&self.configured, &new);
         let mut now = new.clone();
         self.not_now(&new, &mut outcome);
+        self.keep_attached(&mut now, &mut outcome).await;
         for name in &difference.removed {
             if let Err(refusal) = self.host.control().detach_all(name.as_str()).await {
                 self.stays(name, &mut now);
@@ -78,6 +79,20 @@ impl Service {
                 "export {name}: attach: {what}, and a device that is attached stays as it was: \
                  vcp detach {name}"
             ));
+        }
+    }
+
+    /// An export that is to go, or to become another VCP's, lets go of its device; one
+    /// whose device is in use stays as it was.
+    async fn keep_attached(&self, now: &mut HostConfig, outcome: &mut Reconfigured) {
+        for (name, old) in &self.configured.exports {
+            if now.exports.get(name).is_some_and(|new| new.vcp == old.vcp) {
+                continue;
+            }
+            if let Err(refusal) = self.host.control().detach_export(name.as_str()).await {
+                outcome.left.push(refusal.message);
+                now.exports.insert(name.clone(), old.clone());
+            }
         }
     }
 
