@@ -21,6 +21,7 @@
 //! | [`user`] | somebody who runs it and asks it, with a directory of their own |
 //! | [`host`] | the same from a configuration file, and asking it |
 //! | [`manager`] | a service manager that runs it and keeps its descriptors |
+//! | [`nbd`] | one NBD connection, held to see what becomes of it |
 //! | [`peer`] | qemu-nbd's libiscsi and nbdkit in its place, for comparison |
 //! | [`image`] | disk images with random and zero runs |
 //! | [`load`] | fio verifying beside the test |
@@ -36,6 +37,7 @@ pub mod lab;
 pub mod load;
 pub mod manager;
 pub mod mounted;
+pub mod nbd;
 pub mod need;
 pub mod peer;
 pub mod process;

@@ -79,6 +79,32 @@ impl Manager {
         self.again("kill");
     }
 
+    /// Ends the host as planned; none runs until [`Manager::back`].
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn away(&self) {
+        let ended = || {
+            self.events()
+                .iter()
+                .filter(|e| e.starts_with("ended "))
+                .count()
+        };
+        let before = ended();
+        self.tell("away");
+        let gone = poll(LIMIT, || (ended() > before).then_some(()));
+        assert!(
+            gone.is_some(),
+            "it does not end:\n{}",
+            self.process.stderr()
+        );
+    }
+
+    /// Starts a host again, and waits for nothing.
+    pub fn back(&self) {
+        self.tell("back");
+    }
+
     fn again(&self, how: &str) {
         let ready = self.count("READY=1");
         self.tell(how);

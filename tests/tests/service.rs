@@ -13,6 +13,9 @@ use vcp_tests::manager::Manager;
 use vcp_tests::process::{command, poll, run};
 use vcp_tests::requires;
 
+#[path = "service/connections.rs"]
+mod connections;
+
 /// The manager, which cargo builds with these tests.
 const MANAGER: &str = env!("CARGO_BIN_EXE_service-manager");
 /// How often a host is restarted under load.
@@ -90,11 +93,11 @@ fn a_client_goes_on_across_planned_restarts_under_load() {
         fio.join().expect("fio succeeds")
     });
     assert_eq!(report["jobs"][0]["error"], 0);
-    assert_eq!(manager.count("FDSTORE=1 FDNAME=vcp-connection=0"), RESTARTS);
+    assert_eq!(manager.count("FDSTORE=1 FDNAME=vcp-connection="), RESTARTS);
     let held = manager
         .events()
         .iter()
-        .filter(|e| e.contains("vcp-connection=0,vcp-connection=0"))
+        .filter(|e| e.starts_with("started ") && e.matches("vcp-connection=").count() == 2)
         .count();
     assert_eq!(held, RESTARTS, "each host was given the connection");
     manager.stop();
@@ -148,6 +151,15 @@ fn sockets_of_socket_units_are_found_by_address_and_by_name() {
         dir.display()
     );
     assert!(logs.contains(&warned), "{logs}");
+    manager.reload();
+    for (name, size) in [("disk", 64 << 20), ("ram", 16 << 20)] {
+        let served = clients.info(&uri(&scratch, name));
+        assert_eq!(served["export-size"], size, "{name} after a reload");
+    }
+    let own = format!("{}.sock", manager.host());
+    let own = dir.join("control").join(own).display().to_string();
+    let asked = manager.ask(&["reload", "--all", "--control", &own]);
+    asked.expect_success("vcp reload by the host's own socket");
     manager.stop();
     assert!(dir.join("disk.sock").exists(), "the file is the manager's");
 }

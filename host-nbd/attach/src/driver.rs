@@ -172,7 +172,10 @@ impl Driver {
     /// Nothing but a longer pause after a restart depends on it.
     fn look_often(&self, device: DeviceName) {
         if let Err(error) = self.sysfs.set_io_timeout(device, RESEND) {
-            tracing::debug!(%device, "{error}");
+            tracing::warn!(
+                "{device}: {error}: after a host that dies, requests that were under way \
+                 stand still for 30 s or more before the kernel sends them again"
+            );
         }
     }
 

@@ -17,6 +17,12 @@ pub enum AttachError {
     /// The module is not loaded, and could not be.
     #[error("the kernel's nbd module is not loaded, and \"modprobe nbd\" failed: {0}")]
     CannotLoad(String),
+    /// The module is not loaded, and whether there is one is hidden.
+    #[error(
+        "the kernel's nbd module is not loaded, and this process may not look \
+         for it ({0}): \"modprobe nbd\" outside of its sandbox or container loads it"
+    )]
+    NoModules(String),
     /// The kernel has no such module.
     #[error(
         "this kernel ({0}) has no nbd: it is built without CONFIG_BLK_DEV_NBD, \

@@ -1,5 +1,8 @@
 //! Loading the driver.
 
+use std::fs::Metadata;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -16,9 +19,30 @@ pub(crate) fn is_there() -> bool {
 
 /// Whether modprobe would find it.
 pub(crate) fn is_installed() -> bool {
-    let list = format!("/lib/modules/{}/modules.dep", release());
-    let list = std::fs::read_to_string(list).unwrap_or_default();
-    list.lines().any(|line| line.contains("/nbd.ko"))
+    look(Path::new(MODULES), &release()) == Installed::Yes
+}
+
+/// Where modules are.
+const MODULES: &str = "/lib/modules";
+
+/// What can be seen of the module's file.
+#[derive(Debug, PartialEq, Eq)]
+enum Installed {
+    Yes,
+    /// The kernel's modules are there, and it is not among them.
+    No,
+    /// The modules are hidden from this process; where.
+    Hidden(String),
+}
+
+fn look(modules: &Path, release: &str) -> Installed {
+    let list = modules.join(release).join("modules.dep");
+    match std::fs::read_to_string(&list) {
+        Ok(list) if list.lines().any(|line| line.contains("/nbd.ko")) => Installed::Yes,
+        Ok(_) => Installed::No,
+        Err(error) if hidden(modules, &error) => Installed::Hidden(list.display().to_string()),
+        Err(_) => Installed::No,
+    }
 }
 
 /// Has it loaded, as far as this user may.
@@ -27,9 +51,24 @@ pub(crate) fn load() -> Result<(), AttachError> {
     let tried = if root { modprobe() } else { Ok(()) };
     match tried {
         Ok(()) if root => Ok(()),
-        _ if !is_installed() => Err(AttachError::NoSupport(release())),
-        Ok(()) => Err(AttachError::NotLoaded),
-        Err(why) => Err(AttachError::CannotLoad(why)),
+        tried => Err(why(tried, look(Path::new(MODULES), &release()))),
+    }
+}
+
+/// A sandbox covers a directory with an empty one that nobody may enter; who is above
+/// such modes sees that nothing is in it.
+fn hidden(modules: &Path, error: &io::Error) -> bool {
+    let closed = |found: Metadata| found.permissions().mode() & 0o777 == 0;
+    error.kind() == io::ErrorKind::PermissionDenied || modules.metadata().is_ok_and(closed)
+}
+
+/// What to tell of a module that is not loaded.
+fn why(tried: Result<(), String>, installed: Installed) -> AttachError {
+    match (installed, tried) {
+        (Installed::No, _) => AttachError::NoSupport(release()),
+        (Installed::Hidden(list), _) => AttachError::NoModules(list),
+        (Installed::Yes, Ok(())) => AttachError::NotLoaded,
+        (Installed::Yes, Err(why)) => AttachError::CannotLoad(why),
     }
 }
 
@@ -72,4 +111,37 @@ fn modprobe() -> Result<(), String> {
     let said = String::from_utf8_lossy(&output.stderr);
     let line = said.lines().find(|line| !line.trim().is_empty());
     Err(line.map_or_else(|| output.status.to_string(), |line| line.trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn modules_that_are_out_of_sight_are_not_taken_for_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = |tried| why(tried, look(dir.path(), "6.1")).to_string();
+        assert!(text(Err("no permission".into())).contains("not installed here"));
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o000)).unwrap();
+        let hidden = text(Err("no permission".into()));
+        assert!(hidden.contains("6.1/modules.dep"), "{hidden}");
+        assert!(hidden.contains("modprobe nbd"), "{hidden}");
+
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        let of_kernel = dir.path().join("6.1");
+        fs::create_dir(&of_kernel).unwrap();
+        fs::write(
+            of_kernel.join("modules.dep"),
+            "kernel/drivers/block/loop.ko:\n",
+        )
+        .unwrap();
+        assert!(text(Err("no such module".into())).contains("CONFIG_BLK_DEV_NBD"));
+
+        let list = "kernel/drivers/block/nbd.ko.xz:\n";
+        fs::write(of_kernel.join("modules.dep"), list).unwrap();
+        assert!(text(Err("no permission".into())).contains("failed: no permission"));
+        assert!(text(Ok(())).contains("takes root"));
+    }
 }

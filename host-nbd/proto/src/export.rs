@@ -38,6 +38,7 @@ pub struct ExportInfo {
     pub(crate) trim: bool,
     pub(crate) minimum: u32,
     pub(crate) preferred: u32,
+    pub(crate) identity: String,
 }
 
 impl ExportInfo {
@@ -76,6 +77,7 @@ impl ExportInfo {
             trim: !read_only && geometry.max_discard > 0,
             minimum: block_size,
             preferred: preferred(block_size, geometry.preferred_block_size),
+            identity: geometry.identity.clone(),
         })
     }
 

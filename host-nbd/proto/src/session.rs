@@ -16,6 +16,8 @@ use crate::wire::{MAX_PAYLOAD, cmd, cmd_flag};
 #[serde(try_from = "Terms")]
 pub struct Session {
     name: String,
+    /// What the device calls itself; no part of what a client is told.
+    identity: String,
     size: u64,
     read_only: bool,
     trim: bool,
@@ -29,6 +31,7 @@ pub struct Session {
 #[derive(Deserialize)]
 struct Terms {
     name: String,
+    identity: String,
     size: u64,
     read_only: bool,
     trim: bool,
@@ -43,6 +46,7 @@ impl TryFrom<Terms> for Session {
     fn try_from(terms: Terms) -> Result<Self, Self::Error> {
         let Terms {
             name,
+            identity,
             size,
             read_only,
             trim,
@@ -55,6 +59,7 @@ impl TryFrom<Terms> for Session {
         }
         Ok(Self {
             name,
+            identity,
             size,
             read_only,
             trim,
@@ -104,6 +109,7 @@ impl Session {
     pub(crate) fn new(export: &ExportInfo, minimum: u32, style: Style, allocation: bool) -> Self {
         Self {
             name: export.name.clone(),
+            identity: export.identity.clone(),
             size: export.size,
             read_only: export.read_only,
             trim: export.trim,
@@ -125,6 +131,13 @@ impl Session {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What the device behind it calls itself: another disk that comes in its place
+    /// is not for this client.
+    #[must_use]
+    pub fn identity(&self) -> &str {
+        &self.identity
     }
 
     /// The export's size as told to this client, in bytes. Fixed for the

@@ -33,6 +33,9 @@ use prepare::{prepare, private_sockets};
 /// How long those who are negotiating may take when the host is going to end.
 const NEGOTIATIONS: Duration = Duration::from_secs(1);
 
+/// How long a VCP may take to give up its clients: it finishes what it can first.
+const PARTING: Duration = Duration::from_secs(3);
+
 /// How long VCPs may take to take their leave before the process ends anyway.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
@@ -116,7 +119,7 @@ impl Host {
         let mut prepared = Vec::new();
         let config = host.addressed(config)?;
         for (name, vcp) in &config.vcps {
-            prepared.push((name, host.prepare(name, vcp, &config, links)?));
+            prepared.push((name, host.preparing(name, vcp, &config)(links)?));
         }
         for (name, settings) in prepared {
             host.board(name, settings)?;
@@ -127,14 +130,19 @@ impl Host {
 
     /// Starts one VCP of a configuration; its exports are served with the next
     /// [`Host::serve`].
-    pub(crate) fn launch(&mut self, name: &Name, config: &HostConfig) -> Result<()> {
+    pub(crate) async fn launch(&mut self, name: &Name, config: &HostConfig) -> Result<()> {
         let vcp = config.vcps.get(name).context("it is not configured")?;
         let config = self.addressed(config)?;
         let place = budget::places(&config)?.remove(name.as_str());
         self.places
             .insert(name.to_string(), place.unwrap_or_default());
-        let settings = self.prepare(name, vcp, &config, &mut link::Pipes::default())?;
-        self.board(name, settings)
+        // Compiling a module and asking a resolver take their time, and others are served.
+        let preparing = self.preparing(name, vcp, &config);
+        let task = move || preparing(&mut link::Pipes::default());
+        let settings = tokio::task::spawn_blocking(task)
+            .await
+            .context("preparing it")?;
+        self.board(name, settings?)
     }
 
     /// Has a VCP take its leave; its exports go with the next [`Host::serve`].
@@ -161,31 +169,28 @@ impl Host {
         device.is_some_and(|device| device.vcp.status().state != vcp_core::State::Stopped)
     }
 
-    fn prepare(
+    /// What prepares a VCP, on any thread.
+    fn preparing(
         &self,
         name: &Name,
         vcp: &vcp_config::Vcp,
         config: &HostConfig,
-        links: &mut link::Pipes,
-    ) -> Result<Settings> {
+    ) -> impl FnOnce(&mut link::Pipes) -> Result<Settings> + Send + use<> {
         let exports = config.exports.values().filter(|e| e.vcp == *name);
         let addresses = exports.flat_map(|export| export.nbd.clone());
         // A private one is another each time.
         let nbd: Vec<_> = addresses.filter(|at| !self.is_private(at)).collect();
         let place = self.places.get(name.as_str()).cloned().unwrap_or_default();
-        let settings = prepare(
-            &self.engine,
-            &self.cache,
-            name.as_str(),
-            vcp,
-            &nbd,
-            self.identity.name(),
-            links,
-        )?;
-        Ok(Settings {
-            cpu: budget::cpu(&vcp.cpu, place),
-            ..settings
-        })
+        let (engine, cache) = (self.engine.clone(), self.cache.clone());
+        let identity = self.identity.name().to_owned();
+        let (name, vcp) = (name.to_string(), vcp.clone());
+        move |links| {
+            let settings = prepare(&engine, &cache, &name, &vcp, &nbd, &identity, links)?;
+            Ok(Settings {
+                cpu: budget::cpu(&vcp.cpu, place),
+                ..settings
+            })
+        }
     }
 
     /// Whether it was made by this host for itself.
@@ -394,31 +399,39 @@ impl Host {
     }
 
     /// Sockets that were passed.
-    pub(crate) fn passed(&self) -> &Sockets {
-        &self.passed
-    }
-
-    /// The same, to take what is there.
     pub(crate) fn passed_mut(&mut self) -> &mut Sockets {
         &mut self.passed
     }
 
     /// Takes no more clients, and gives up those there are with their connections
     /// whole. The sockets stay, and whoever connects waits.
-    pub(crate) async fn park(&mut self) -> Vec<Parked> {
+    ///
+    /// Each VCP's are given to `keep` when it answers: one that does not takes nobody's
+    /// but its own with it.
+    pub(crate) async fn park(&mut self, mut keep: impl FnMut(&Parked)) {
         self.attachments.leave(true).await;
         let servers = std::mem::take(&mut self.servers).into_values();
         let retiring: JoinSet<()> = servers
             .map(|served| served.server.retire(NEGOTIATIONS))
             .collect();
         retiring.join_all().await;
-        let parting: Vec<_> = self.devices.values().map(|d| d.vcp.park()).collect();
-        let mut parked = Vec::new();
-        for answer in parting {
-            // One that has stopped has no clients any more.
-            parked.extend(answer.await.unwrap_or_default());
+        let mut parting = JoinSet::new();
+        for (name, device) in &self.devices {
+            let (name, answer) = (name.clone(), device.vcp.park());
+            parting.spawn(async move {
+                match timeout(PARTING, answer).await {
+                    // One that has stopped has no clients any more.
+                    Ok(parked) => parked.unwrap_or_default(),
+                    Err(_) => {
+                        tracing::warn!("VCP {name}: its connections end, as it does not answer");
+                        Vec::new()
+                    }
+                }
+            });
         }
-        parked
+        while let Some(parked) = parting.join_next().await {
+            parked.unwrap_or_default().iter().for_each(&mut keep);
+        }
     }
 
     /// Detaches what nobody uses, unless its connections are kept, stops listening and

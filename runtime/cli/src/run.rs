@@ -73,7 +73,7 @@ async fn serve(
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
     let name = attach::host_name(arguments.file().as_deref(), config);
     let host = Host::start(config, &mut Pipes::default(), &name).await?;
-    let socket = control::open(arguments.control.as_deref(), host.control(), None)?;
+    let socket = control::open(arguments.control.as_deref(), host.control())?;
     if let Some(address) = &arguments.metrics {
         metrics(address, host.control()).await?;
     }

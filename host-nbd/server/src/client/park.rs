@@ -19,7 +19,7 @@ use super::outbox::Outbox;
 use super::{Expect, NbdClient};
 
 /// The version of what is written down.
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 /// Why a connection can't be gone on with.
 #[derive(Debug, thiserror::Error)]

@@ -326,16 +326,8 @@ impl Handler for Control {
 
 /// Opens the control socket. The one that was asked for must be there; without
 /// the usual one a host still serves.
-pub(crate) fn open(
-    asked: Option<&Path>,
-    control: &Arc<Control>,
-    passed: Option<OwnedFd>,
-) -> Result<Option<Server>> {
+pub(crate) fn open(asked: Option<&Path>, control: &Arc<Control>) -> Result<Option<Server>> {
     let handler: Arc<dyn Handler> = Arc::<Control>::clone(control);
-    if let Some(socket) = passed {
-        let server = Server::on(socket, handler).context("the control socket that was passed")?;
-        return Ok(Some(server));
-    }
     let usual = match asked {
         Some(path) if path.as_os_str() == "none" => return Ok(None),
         Some(path) => return Ok(Some(Server::bind(path, handler)?)),
@@ -357,6 +349,12 @@ pub(crate) fn open(
             Ok(None)
         }
     }
+}
+
+/// The same on a socket that was passed.
+pub(crate) fn on(socket: OwnedFd, control: &Arc<Control>) -> Result<Server> {
+    let handler: Arc<dyn Handler> = Arc::<Control>::clone(control);
+    Server::on(socket, handler).context("the control socket that was passed")
 }
 
 /// What a client wants loaded. A relative path would be relative to this

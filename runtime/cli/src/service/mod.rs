@@ -6,6 +6,7 @@ mod manager;
 mod passed;
 mod reread;
 mod resume;
+mod stored;
 mod watchdog;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +19,7 @@ use anyhow::{Context as _, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use vcp_config::HostConfig;
+use vcp_config::{HostConfig, HostOptions};
 use vcp_control::report::Reconfigured;
 
 use crate::args::ServiceArguments;
@@ -29,8 +30,9 @@ use crate::host::Host;
 use crate::run::{LAST_ANSWERS, metrics, runtime};
 use crate::watch::Stamp;
 use manager::Manager;
-use passed::Connection;
 pub(crate) use passed::Sockets;
+use resume::Waiting;
+use stored::{Store, Stored};
 
 /// How long VCPs may take until they serve before the host counts as started without
 /// them: one target that is away is not to keep the others from being used.
@@ -44,10 +46,14 @@ struct Service {
     drop_ins: PathBuf,
     /// What the files said, as far as it could be done.
     configured: HostConfig,
+    /// What holds for the process from its start to its end.
+    started_with: HostOptions,
     /// The file of each VCP's module when it was last loaded or tried.
     stamps: BTreeMap<String, Option<Stamp>>,
     /// Listening sockets that the manager keeps, by the names they have there.
     kept: BTreeSet<String>,
+    /// Connections of the process before whose exports are not ready yet.
+    waiting: Waiting,
 }
 
 pub(crate) fn run(arguments: &ServiceArguments) -> Result<ExitCode> {
@@ -58,9 +64,9 @@ pub(crate) fn run(arguments: &ServiceArguments) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     // Before anything else is opened.
-    let (sockets, connections) = passed::take()?;
+    let (sockets, stored) = passed::take()?;
     let runtime = runtime()?;
-    let outcome = runtime.block_on(serve(arguments, config, sockets, connections));
+    let outcome = runtime.block_on(serve(arguments, config, sockets, stored));
     // A module that is being compiled just now is of no use any more.
     runtime.shutdown_background();
     outcome
@@ -88,7 +94,7 @@ async fn serve(
     arguments: &ServiceArguments,
     config: HostConfig,
     sockets: Sockets,
-    connections: Vec<Connection>,
+    stored: Stored,
 ) -> Result<ExitCode> {
     let Signals {
         mut terminate,
@@ -103,7 +109,6 @@ async fn serve(
     };
     tokio::pin!(ended);
     let manager = Manager::of_process();
-    let connections = taken_over(manager, connections);
     let (reloads, mut wishes) = mpsc::channel(4);
     let (file, drop_ins) = arguments.files();
     let name = attach::host_name(Some(&file), &config);
@@ -113,13 +118,24 @@ async fn serve(
         file,
         drop_ins,
         configured: HostConfig::default(),
+        started_with: config.host,
         stamps: BTreeMap::new(),
         kept: BTreeSet::new(),
+        waiting: Waiting::new(),
     };
-    log(&service.configure(config).await);
+    tokio::select! {
+        outcome = service.configure(config) => log(&outcome),
+        () = &mut ended => {
+            manager.stopping();
+            service.end().await;
+            return Ok(ExitCode::SUCCESS);
+        }
+    }
     let passed = service.host.passed_mut().control();
     let control = service.host.control();
-    let socket = control::open(arguments.control.as_deref(), control, passed)?;
+    let passed = passed.map(|socket| control::on(socket, control));
+    let own = control::open(arguments.control.as_deref(), control)?;
+    let sockets: Vec<_> = passed.transpose()?.into_iter().chain(own).collect();
     if let Some(address) = &arguments.metrics {
         metrics(address, control).await?;
     }
@@ -128,7 +144,10 @@ async fn serve(
     }
     service.host.passed_mut().close(manager);
     service.keep_sockets();
-    let kept = resume::resume(&service.host, connections);
+    // After everything that can fail: what the manager keeps is whole until then.
+    let connections = stored.connections(manager);
+    let (kept, waiting) = resume::resume(&service.host, manager, connections);
+    service.waiting = waiting;
     let running = async {
         // What the kernel holds for us does not wait for the last of all VCPs.
         let known = timeout(START_LIMIT, service.known());
@@ -149,27 +168,11 @@ async fn serve(
     }
     manager.stopping();
     service.end().await;
-    if let Some(socket) = socket {
+    for socket in sockets {
         // Whoever asked for the end wants to hear of it.
         socket.finish(LAST_ANSWERS).await;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Connections that nobody else will be given. Were this process to end now, the next
-/// would know nothing of what this one has read from them: it must not have them.
-fn taken_over(manager: Manager, connections: Vec<Connection>) -> Vec<Connection> {
-    if connections.is_empty() {
-        return connections;
-    }
-    for (name, _) in &connections {
-        manager.forget(name);
-    }
-    if manager.settled() {
-        return connections;
-    }
-    tracing::error!("the service manager does not answer: connections are given up");
-    Vec::new()
 }
 
 impl Service {
@@ -232,10 +235,11 @@ impl Service {
         if !self.manager.listens() {
             return;
         }
+        self.kept.extend(self.host.passed_mut().kept());
         let mut kept = BTreeSet::new();
         for (address, socket) in self.host.listening() {
             let name = passed::name_of(address);
-            if !self.kept.contains(&name) && !self.host.passed().is_kept(&name) {
+            if !self.kept.contains(&name) {
                 self.manager.store(&name, &[socket]);
             }
             kept.insert(name);
@@ -248,16 +252,19 @@ impl Service {
 
     /// Ends; with a manager that keeps them, connections do not.
     async fn end(mut self) {
+        // Those who still wait are kept as they are.
+        self.waiting.abort_all();
         if self.manager.listens() {
-            let parked = self.host.park().await;
-            for (number, parked) in parked.iter().enumerate() {
-                if let Err(error) = passed::keep(self.manager, number, parked) {
+            let mut store = Store::new(self.manager);
+            let keep = |parked: &_| {
+                if let Err(error) = store.keep(parked) {
                     tracing::warn!("a connection can't be kept: {error}");
                 }
-            }
+            };
+            self.host.park(keep).await;
             self.manager.status(&format!(
                 "connections kept for the next host: {}",
-                parked.len()
+                store.count()
             ));
             if !self.manager.settled() {
                 tracing::warn!("the service manager does not answer");

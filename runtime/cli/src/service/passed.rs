@@ -3,21 +3,16 @@
 //!
 //! The one module of this program with `unsafe`: a number becomes a descriptor.
 
-use std::collections::BTreeMap;
-use std::io::{self, Read as _, Write as _};
 use std::net::IpAddr;
 use std::os::fd::{AsFd as _, FromRawFd as _, OwnedFd};
 
 use anyhow::{Context as _, Result};
-use rustix::fs::{FileType, MemfdFlags, SeekFrom};
 use vcp_config::NbdAddress;
 use vcp_nbd::{Address, Server};
-use vcp_queue::Parked;
 
 use super::manager::Manager;
+use super::stored::Stored;
 
-/// How the name of a kept connection begins.
-const CONNECTION: &str = "vcp-connection=";
 /// How the name of a kept listening socket begins.
 const LISTENING: &str = "vcp-nbd=";
 /// The name of a control socket.
@@ -28,8 +23,9 @@ const CONTROL: &str = "control";
 pub(crate) struct Sockets {
     /// Those that nobody has wanted yet.
     waiting: Vec<Socket>,
-    /// Where those listen that have been taken and are a socket unit's.
-    of_units: Vec<Address>,
+    /// Those that have been taken and are a socket unit's. They stay here too: an
+    /// export may go and come back, and its socket is listened on all the time.
+    of_units: Vec<Socket>,
     /// The names of those that have been taken and are kept by the manager already.
     kept: Vec<String>,
 }
@@ -41,75 +37,29 @@ struct Socket {
     socket: OwnedFd,
 }
 
-/// A connection of the process before, under its name.
-pub(crate) type Connection = (String, Parked);
-
 /// Takes what was passed; to be called once, before anything else.
-pub(crate) fn take() -> Result<(Sockets, Vec<Connection>)> {
+pub(super) fn take() -> Result<(Sockets, Stored)> {
     let passed = sd_notify::listen_fds_with_names().context("LISTEN_FDS")?;
     let mut sockets = Sockets::default();
-    let mut kept: BTreeMap<String, Vec<OwnedFd>> = BTreeMap::new();
+    let mut stored = Stored::default();
     for (number, name) in passed {
         // SAFETY: whoever started this process has passed it this descriptor, open,
         // as LISTEN_PID and LISTEN_FDS say; this is called once, and nobody else here
         // knows of it.
         let descriptor = unsafe { OwnedFd::from_raw_fd(number) };
-        if name.starts_with(CONNECTION) {
-            kept.entry(name).or_default().push(descriptor);
+        let Some(socket) = stored.take(&name, descriptor) else {
             continue;
-        }
-        match Server::address_of(descriptor.as_fd()) {
+        };
+        match Server::address_of(socket.as_fd()) {
             Ok(address) => sockets.waiting.push(Socket {
                 name,
                 address,
-                socket: descriptor,
+                socket,
             }),
             Err(error) => tracing::warn!("descriptor {name:?} was passed: {error}; closed"),
         }
     }
-    let mut connections = Vec::new();
-    for (name, descriptors) in kept {
-        match connection(descriptors) {
-            Ok(parked) => connections.push((name, parked)),
-            // The peer has hung up meanwhile, most likely: that takes the socket away.
-            Err(error) => tracing::info!("{name}: {error}"),
-        }
-    }
-    Ok((sockets, connections))
-}
-
-/// A socket, and a file with what is to be known of it.
-fn connection(descriptors: Vec<OwnedFd>) -> io::Result<Parked> {
-    let (mut socket, mut state) = (None, None);
-    for descriptor in descriptors {
-        let kind = FileType::from_raw_mode(rustix::fs::fstat(&descriptor)?.st_mode);
-        match kind {
-            FileType::Socket => socket = Some(descriptor),
-            _ => state = Some(read(descriptor)?),
-        }
-    }
-    let incomplete = || io::Error::other("its connection is gone");
-    Ok(Parked {
-        socket: socket.ok_or_else(incomplete)?,
-        state: state.ok_or_else(incomplete)?,
-    })
-}
-
-fn read(file: OwnedFd) -> io::Result<Vec<u8>> {
-    rustix::fs::seek(&file, SeekFrom::Start(0))?;
-    let mut bytes = Vec::new();
-    std::fs::File::from(file).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-/// Has the manager keep a connection.
-pub(crate) fn keep(manager: Manager, number: usize, parked: &Parked) -> io::Result<()> {
-    let file = rustix::fs::memfd_create("vcp-connection", MemfdFlags::CLOEXEC)?;
-    let mut file = std::fs::File::from(file);
-    file.write_all(&parked.state)?;
-    let name = format!("{CONNECTION}{number}");
-    manager.store(&name, &[parked.socket.as_fd(), file.as_fd()]);
-    Ok(())
+    Ok((sockets, stored))
 }
 
 /// The name under which the manager keeps a listening socket: neither colons nor
@@ -131,31 +81,45 @@ pub(crate) fn name_of(address: &str) -> String {
 impl Sockets {
     /// The one that listens there.
     pub(crate) fn take(&mut self, address: &Address) -> Option<OwnedFd> {
-        let at = self
-            .waiting
-            .iter()
-            .position(|s| same(&s.address, address))?;
+        let Some(at) = self.find(address) else {
+            let of_unit = self.of_units.iter().find(|s| same(&s.address, address))?;
+            return of_unit.socket.try_clone().ok();
+        };
         let taken = self.waiting.swap_remove(at);
-        match taken.name.starts_with(LISTENING) {
-            true => self.kept.push(taken.name),
-            false => self.of_units.push(address.clone()),
+        if taken.name.starts_with(LISTENING) {
+            self.kept.push(taken.name);
+            return Some(taken.socket);
         }
-        Some(taken.socket)
+        let socket = taken.socket.try_clone().ok()?;
+        self.of_units.push(taken);
+        Some(socket)
+    }
+
+    /// Where the one for this address is among those that wait. What was kept has it
+    /// in its name, as it was configured: with a host's name, say, where the socket
+    /// itself knows a number only.
+    fn find(&self, address: &Address) -> Option<usize> {
+        let name = name_of(&address.to_string());
+        let mut waiting = self.waiting.iter();
+        let by_name = waiting.position(|s| s.name == name);
+        by_name.or_else(|| self.waiting.iter().position(|s| same(&s.address, address)))
     }
 
     /// Whether the socket there will be passed to the next process in any case.
     pub(crate) fn is_of_unit(&self, address: &Address) -> bool {
-        self.of_units.contains(address)
+        self.of_units.iter().any(|s| s.address == *address)
     }
 
-    /// Whether the manager keeps one of this name since an earlier process.
-    pub(crate) fn is_kept(&self, name: &str) -> bool {
-        self.kept.iter().any(|kept| kept == name)
+    /// The names of those that have been taken since this was last asked and that the
+    /// manager keeps since an earlier process.
+    pub(crate) fn kept(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.kept)
     }
 
     /// Where the one of this name listens; it stays to be taken.
     pub(crate) fn named(&self, name: &str) -> Option<NbdAddress> {
-        let socket = self.waiting.iter().find(|s| s.name == name)?;
+        let mut all = self.waiting.iter().chain(&self.of_units);
+        let socket = all.find(|s| s.name == name)?;
         Some(match &socket.address {
             Address::Unix(path) => NbdAddress::Unix(path.clone()),
             Address::Tcp { host, port } => NbdAddress::Tcp {
@@ -211,6 +175,45 @@ mod tests {
             "vcp-nbd=tcp%3A%5B%3A%3A1%5D%3A10809"
         );
         assert_eq!(name_of(&"x".repeat(400)).len(), 255);
+    }
+
+    fn sockets(waiting: &[(&str, Address)]) -> Sockets {
+        let socket = |(name, address): &(&str, Address)| Socket {
+            name: (*name).to_owned(),
+            address: address.clone(),
+            socket: std::fs::File::open("/dev/null").unwrap().into(),
+        };
+        Sockets {
+            waiting: waiting.iter().map(socket).collect(),
+            ..Sockets::default()
+        }
+    }
+
+    #[test]
+    fn what_was_kept_is_found_by_the_name_of_a_machine() {
+        let tcp = |host: &str| Address::Tcp {
+            host: host.to_owned(),
+            port: 10809,
+        };
+        let name = name_of("tcp:storage.example:10809");
+        let mut sockets = sockets(&[(&name, tcp("192.0.2.1"))]);
+        assert!(sockets.take(&tcp("other.example")).is_none());
+        assert!(sockets.take(&tcp("storage.example")).is_some());
+        assert_eq!(sockets.kept(), [name]);
+        assert!(sockets.kept().is_empty(), "told once");
+    }
+
+    #[test]
+    fn a_units_socket_stays_that_of_its_name() {
+        let address = Address::Unix("/run/vcp/disk0.sock".into());
+        let mut sockets = sockets(&[("disk0", address.clone())]);
+        let named = NbdAddress::Unix("/run/vcp/disk0.sock".into());
+        assert_eq!(sockets.named("disk0"), Some(named.clone()));
+        assert!(sockets.take(&address).is_some());
+        assert_eq!(sockets.named("disk0"), Some(named), "once it is taken, too");
+        assert!(sockets.is_of_unit(&address));
+        assert!(sockets.take(&address).is_some(), "its export came back");
+        assert!(sockets.kept().is_empty());
     }
 
     #[test]

@@ -13,6 +13,7 @@ impl Service {
         let mut outcome = Reconfigured::default();
         let difference = Difference::between(&self.configured, &new);
         let mut now = new.clone();
+        self.not_now(&new, &mut outcome);
         self.keep_attached(&mut now, &mut outcome).await;
         for name in &difference.removed {
             if let Err(refusal) = self.host.control().detach_all(name.as_str()).await {
@@ -60,6 +61,27 @@ impl Service {
         outcome
     }
 
+    /// Says what has changed and is not for a host that runs.
+    fn not_now(&self, new: &HostConfig, outcome: &mut Reconfigured) {
+        if new.host != self.started_with {
+            let line = "[host]: is of the process, and changes with its next start";
+            outcome.left.push(line.to_owned());
+        }
+        for (name, old) in &self.configured.exports {
+            let Some(attach) = &old.attach else { continue };
+            let now = new.exports.get(name).map(|export| &export.attach);
+            let what = match now {
+                Some(Some(now)) if now != attach => "changed",
+                Some(None) => "gone",
+                _ => continue,
+            };
+            outcome.left.push(format!(
+                "export {name}: attach: {what}, and a device that is attached stays as it was: \
+                 vcp detach {name}"
+            ));
+        }
+    }
+
     /// An export that is to go, or to become another VCP's, lets go of its device; one
     /// whose device is in use stays as it was.
     async fn keep_attached(&self, now: &mut HostConfig, outcome: &mut Reconfigured) {
@@ -90,7 +112,7 @@ impl Service {
         self.stamp(name, config);
         self.host.gone(name.as_str()).await;
         self.host.dismiss(name.as_str());
-        match self.host.launch(name, config) {
+        match self.host.launch(name, config).await {
             Ok(()) => outcome.done.push(format!("VCP {name}: started")),
             Err(error) => outcome.failed.push(format!("VCP {name}: {error:#}")),
         }

@@ -1,59 +1,108 @@
 //! Going on with the connections of the process before.
+//!
+//! The manager keeps a connection until its export serves it: were this process to
+//! end before that, the next would find everything as it was. Nobody reads from it
+//! until then.
 
 use std::sync::Arc;
 
+use tokio::task::JoinSet;
 use vcp_nbd::{Export, NbdClient};
 use vcp_queue::Client as _;
 
-use super::passed::Connection;
+use super::manager::Manager;
+use super::stored::Connection;
 use crate::attach::Kept;
 use crate::host::Host;
 
+/// Those who wait for their exports.
+pub(super) type Waiting = JoinSet<()>;
+
+/// A connection, and the name under which the manager keeps it.
+struct Held {
+    manager: Manager,
+    name: String,
+    client: NbdClient,
+}
+
 /// Gives each connection to its export as soon as that is ready; those of the kernel's
 /// devices are returned, for [`Host::restore`].
-pub(super) fn resume(host: &Host, connections: Vec<Connection>) -> Kept {
-    let mut devices = Kept::new();
-    for (kept, parked) in connections {
+pub(super) fn resume(
+    host: &Host,
+    manager: Manager,
+    connections: Vec<Connection>,
+) -> (Kept, Waiting) {
+    let (mut devices, mut waiting) = (Kept::new(), Waiting::new());
+    for Connection { name, parked } in connections {
         let client = match NbdClient::resume(parked) {
             Ok(client) => client,
             Err(error) => {
-                tracing::error!("{kept}: {error}; closed");
+                tracing::error!("{name}: {error}; closed");
+                manager.forget(&name);
                 continue;
             }
         };
         if let Ok(device) = client.name().parse() {
+            // The kernel gets other connections if these end early.
+            manager.forget(&name);
             devices.entry(device).or_default().push(client);
             continue;
         }
-        let name = client.export().to_owned();
-        match host.export(&name) {
-            Some(export) => _ = tokio::spawn(attach(client, export)),
-            None => {
-                let client = client.name();
-                tracing::warn!(client, "there is no export {name} any more; closed");
-            }
+        let held = Held {
+            manager,
+            name,
+            client,
+        };
+        match host.export(held.client.export()) {
+            Some(export) => _ = waiting.spawn(held.attach(export)),
+            None => held.refuse("there is no such export any more"),
         }
     }
-    devices
+    if !devices.is_empty() && !manager.settled() {
+        tracing::error!("{SILENT}: connections of devices are given up");
+        devices.clear();
+    }
+    (devices, waiting)
 }
 
-async fn attach(client: NbdClient, export: Arc<dyn Export>) {
-    let (name, peer) = (client.export().to_owned(), client.name().to_owned());
-    let refuse = |why: &str| tracing::error!(client = peer, export = name, "closed: {why}");
-    // As long as it takes: whoever is connected waits as for a device that is away.
-    let geometry = match export.geometry().await {
-        Ok(geometry) => geometry,
-        Err(why) => return refuse(&why.to_string()),
-    };
-    let told = client.session();
-    if told.size() > geometry.size {
-        return refuse("the device is smaller than it was");
+const SILENT: &str = "the service manager does not answer";
+
+impl Held {
+    fn refuse(self, why: &str) {
+        self.manager.forget(&self.name);
+        let (client, export) = (self.client.name(), self.client.export());
+        tracing::error!(client, export, "closed: {why}");
     }
-    if !told.read_only() && (export.read_only() || geometry.read_only) {
-        return refuse("it may not be written to any more");
-    }
-    match export.attach(Box::new(client)) {
-        Ok(()) => tracing::info!(client = peer, export = name, "goes on"),
-        Err(why) => refuse(&why),
+
+    async fn attach(self, export: Arc<dyn Export>) {
+        // As long as it takes: whoever is connected waits as for a device that is away.
+        let geometry = match export.geometry().await {
+            Ok(geometry) => geometry,
+            Err(why) => return self.refuse(&why.to_string()),
+        };
+        let told = self.client.session();
+        if told.identity() != geometry.identity {
+            return self.refuse("another disk is in its place");
+        }
+        if told.size() > geometry.size {
+            return self.refuse("the device is smaller than it was");
+        }
+        if !told.read_only() && (export.read_only() || geometry.read_only) {
+            return self.refuse("it may not be written to any more");
+        }
+        // From here on the next process would know nothing of what is read from it,
+        // and must not have it. There is no pause in which this task could be ended.
+        self.manager.forget(&self.name);
+        if !self.manager.settled() {
+            return self.refuse(SILENT);
+        }
+        let (name, peer) = (
+            self.client.export().to_owned(),
+            self.client.name().to_owned(),
+        );
+        match export.attach(Box::new(self.client)) {
+            Ok(()) => tracing::info!(client = peer, export = name, "goes on"),
+            Err(why) => tracing::error!(client = peer, export = name, "closed: {why}"),
+        }
     }
 }

@@ -7,8 +7,8 @@
 //!
 //! Makes a listening unix socket at each PATH and passes it under NAME. Does what is
 //! written, a line each, to the pipe `commands` in DIRECTORY: `restart` the program,
-//! `kill` and restart it, `reload` it (SIGHUP), `stop` both. Says what happens in
-//! lines on standard output.
+//! `kill` and restart it, `reload` it (SIGHUP), have it `away` until it is to be `back`,
+//! `stop` both. Says what happens in lines on standard output.
 
 mod store;
 
@@ -117,6 +117,11 @@ impl Manager {
                         self.end(&mut child, Signal::KILL)?;
                         child = self.start()?;
                     }
+                    "away" => {
+                        self.end(&mut child, Signal::TERM)?;
+                        self.wait_for("back")?;
+                        child = self.start()?;
+                    }
                     "stop" => return self.end(&mut child, Signal::TERM),
                     other => return Err(format!("unexpected {other:?}").into()),
                 }
@@ -134,9 +139,21 @@ impl Manager {
         }
     }
 
+    fn wait_for(&mut self, wanted: &str) -> Result<()> {
+        loop {
+            let mut ready = [PollFd::new(&self.commands, PollFlags::IN)];
+            poll(&mut ready, None)?;
+            match self.commands()?.trim_end() {
+                "" => {}
+                command if command == wanted => return Ok(()),
+                other => return Err(format!("unexpected {other:?}").into()),
+            }
+        }
+    }
+
     fn start(&mut self) -> Result<Child> {
         self.store.drop_hung_up()?;
-        let given = || self.passed.iter().chain(self.store.kept());
+        let given = || self.passed.iter().chain(self.store.newest_first());
         let names: Vec<&str> = given().map(|(name, _)| name.as_str()).collect();
         let mut command = Command::new("/bin/sh");
         command.args(["-c", TELL_PID, "sh"]).args(&self.program);

@@ -34,8 +34,9 @@ impl Store {
         self.socket.as_fd()
     }
 
-    pub(crate) fn kept(&self) -> &[(String, OwnedFd)] {
-        &self.kept
+    /// As systemd passes them.
+    pub(crate) fn newest_first(&self) -> impl Iterator<Item = &(String, OwnedFd)> {
+        self.kept.iter().rev()
     }
 
     /// Takes in everything that was said so far.

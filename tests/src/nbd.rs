@@ -1,0 +1,93 @@
+//! One NBD connection, held by a test: who wants to see what becomes of it, and of no
+//! other that a stock client would make in its place.
+
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+const OPTION: &[u8; 8] = b"IHAVEOPT";
+const EXPORT_NAME: u32 = 1;
+/// Fixed newstyle, and no zeroes after the export's flags.
+const FLAGS: u32 = 3;
+const REQUEST: u32 = 0x2560_9513;
+const REPLY: u32 = 0x6744_6698;
+const READ: u16 = 0;
+const WRITE: u16 = 1;
+
+/// How long an answer may take.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// In its transmission phase.
+#[derive(Debug)]
+pub struct Connection {
+    stream: UnixStream,
+}
+
+impl Connection {
+    /// To an export at a unix socket.
+    ///
+    /// # Panics
+    /// When it is not served.
+    #[must_use]
+    pub fn to(socket: &Path, export: &str) -> Self {
+        let connected = UnixStream::connect(socket);
+        let stream = connected.unwrap_or_else(|error| panic!("{}: {error}", socket.display()));
+        let limited = stream.set_read_timeout(Some(LIMIT));
+        limited.expect("a limit of time");
+        let mut connection = Self { stream };
+        let agreed = connection.negotiate(export);
+        agreed.unwrap_or_else(|error| panic!("export {export}: {error}"));
+        connection
+    }
+
+    fn negotiate(&mut self, export: &str) -> io::Result<()> {
+        let mut greeting = [0; 18];
+        self.stream.read_exact(&mut greeting)?;
+        let length = u32::try_from(export.len()).map_err(io::Error::other)?;
+        let mut asked = FLAGS.to_be_bytes().to_vec();
+        asked.extend(OPTION);
+        asked.extend(EXPORT_NAME.to_be_bytes());
+        asked.extend(length.to_be_bytes());
+        asked.extend(export.as_bytes());
+        self.stream.write_all(&asked)?;
+        let mut told = [0; 10];
+        self.stream.read_exact(&mut told)
+    }
+
+    /// Writes there, and waits for the answer.
+    pub fn write(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.ask(WRITE, offset, bytes.len())?;
+        self.stream.write_all(bytes)?;
+        self.answer()
+    }
+
+    /// What is there.
+    pub fn read(&mut self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        self.ask(READ, offset, length)?;
+        self.answer()?;
+        let mut bytes = vec![0; length];
+        self.stream.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn ask(&mut self, kind: u16, offset: u64, length: usize) -> io::Result<()> {
+        let length = u32::try_from(length).map_err(io::Error::other)?;
+        let mut request = REQUEST.to_be_bytes().to_vec();
+        request.extend(0_u16.to_be_bytes());
+        request.extend(kind.to_be_bytes());
+        request.extend(offset.to_be_bytes());
+        request.extend(offset.to_be_bytes());
+        request.extend(length.to_be_bytes());
+        self.stream.write_all(&request)
+    }
+
+    fn answer(&mut self) -> io::Result<()> {
+        let mut reply = [0; 16];
+        self.stream.read_exact(&mut reply)?;
+        match (&reply[..4], &reply[4..8]) {
+            (magic, [0, 0, 0, 0]) if *magic == REPLY.to_be_bytes() => Ok(()),
+            _ => Err(io::Error::other(format!("answered {reply:02x?}"))),
+        }
+    }
+}
