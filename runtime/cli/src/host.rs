@@ -352,18 +352,23 @@ impl Host {
     /// Attaches what the configuration says is to be attached; the first that can't be
     /// ends it.
     pub(crate) async fn attach(&self) -> Result<()> {
-        if self.attachments.any_configured() {
-            self.control.serves_the_kernel();
-        }
+        self.prepare_to_attach().await;
         let failed = self.attachments.attach_configured(None).await;
         failed.into_iter().try_for_each(|(_, error)| Err(error))
     }
 
     /// The same in the background, and again until all of it is.
-    pub(crate) fn want_attached(&self) {
+    pub(crate) async fn want_attached(&self) {
         if self.attachments.any_configured() {
-            self.control.serves_the_kernel();
+            self.prepare_to_attach().await;
             self.attachments.want();
+        }
+    }
+
+    /// Without a driver nothing is going to be served to the kernel.
+    async fn prepare_to_attach(&self) {
+        if self.attachments.any_configured() && self.attachments.has_driver().await {
+            self.control.serves_the_kernel();
         }
     }
 

@@ -14,7 +14,7 @@ use vcp_nbd_proto::ExportInfo;
 use vcp_queue::Geometry;
 
 use super::device::Device;
-use super::{Attachable, Attachments, KERNEL_LIMIT, undoing};
+use super::{Attachable, Attachments, KERNEL_LIMIT, blocking, undoing};
 
 /// How long a VCP may take to say what its device is.
 const READY_LIMIT: Duration = Duration::from_secs(20);
@@ -103,6 +103,13 @@ impl Attachments {
             );
         }
         Ok(device.report(&self.sysfs))
+    }
+
+    /// Whether there is a driver to attach devices with; it is loaded if need be.
+    pub(crate) async fn has_driver(&self) -> bool {
+        let finding = || Ok(Driver::open().map(drop)?);
+        let found = blocking(KERNEL_LIMIT, "finding nbd", finding).await;
+        found.is_ok()
     }
 
     /// Whether the configuration says that there are to be devices.

@@ -35,7 +35,9 @@ impl Control {
                     dead_timeout: dead.transpose().map_err(|e| bad("dead-timeout", &e))?,
                 };
                 let export = self.export_of(name)?;
-                self.serves_the_kernel();
+                if self.attachments.has_driver().await {
+                    self.serves_the_kernel();
+                }
                 let device = self.attachments.attach(&export, wanted).await;
                 Ok(Answer::new(&device.map_err(failed)?))
             }

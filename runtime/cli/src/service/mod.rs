@@ -153,7 +153,7 @@ async fn serve(
         let known = timeout(START_LIMIT, service.known());
         let _ = tokio::join!(known, service.host.restore(kept));
         service.host.keep_attaching();
-        service.host.want_attached();
+        service.host.want_attached().await;
         manager.ready(&service.status());
         loop {
             tokio::select! {
@@ -224,7 +224,7 @@ impl Service {
             },
         };
         self.keep_sockets();
-        self.host.want_attached();
+        self.host.want_attached().await;
         self.manager.ready(&self.status());
         outcome
     }
