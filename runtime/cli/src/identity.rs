@@ -5,10 +5,10 @@
 //! what two hosts at a time must not do to each other. So a name belongs to the process
 //! that holds its lock, and whoever finds it held is somebody else.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 use vcp_attach::Identifier;
@@ -18,7 +18,15 @@ use vcp_control::place;
 #[derive(Debug)]
 pub(crate) struct Identity {
     name: String,
-    _lock: Option<File>,
+    _lock: Option<Lock>,
+}
+
+/// A file, locked; it goes with this, or stays behind a process that was killed, where
+/// the next takes it.
+#[derive(Debug)]
+struct Lock {
+    path: PathBuf,
+    file: File,
 }
 
 impl Identity {
@@ -46,18 +54,39 @@ impl Identity {
 }
 
 /// `None` where another process has it.
-fn lock(directory: &Path, host: &str) -> io::Result<Option<File>> {
+fn lock(directory: &Path, host: &str) -> io::Result<Option<Lock>> {
     let name = format!("host-{:016x}.lock", Identifier::fingerprint(host));
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(directory.join(name))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(file)),
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-        Err(error) => Err(error.into()),
+    let path = directory.join(name);
+    loop {
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            // Who had it may have removed it meanwhile, and another be there.
+            Ok(()) if is_at(&file, &path) => return Ok(Some(Lock { path, file })),
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    let (Ok(ours), Ok(there)) = (file.metadata(), fs::symlink_metadata(path)) else {
+        return false;
+    };
+    (ours.dev(), ours.ino()) == (there.dev(), there.ino())
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if is_at(&self.file, &self.path) {
+            // The lock ends after that: nobody has it before the file is gone.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -77,10 +106,9 @@ mod tests {
         );
         assert!(lock(scratch.path(), "run:1").unwrap().is_some());
         drop(first);
-        assert!(
-            lock(scratch.path(), "/etc/vcp/host.toml")
-                .unwrap()
-                .is_some()
-        );
+        let files = || fs::read_dir(scratch.path()).unwrap().count();
+        assert_eq!(files(), 0, "nothing is left");
+        let again = lock(scratch.path(), "/etc/vcp/host.toml").unwrap();
+        assert!(again.is_some() && files() == 1);
     }
 }

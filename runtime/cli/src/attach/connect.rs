@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use vcp_attach::{AttachError, Connect, DeviceName, Driver, Identifier, Lock};
 use vcp_config::Timeout;
 use vcp_control::report;
@@ -14,7 +16,7 @@ use vcp_nbd_proto::ExportInfo;
 use vcp_queue::Geometry;
 
 use super::device::Device;
-use super::{Attachable, Attachments, KERNEL_LIMIT, blocking, undoing};
+use super::{Attachable, Attachments, KERNEL_LIMIT, undoing};
 
 /// How long a VCP may take to say what its device is.
 const READY_LIMIT: Duration = Duration::from_secs(20);
@@ -105,11 +107,15 @@ impl Attachments {
         Ok(device.report(&self.sysfs))
     }
 
-    /// Whether there is a driver to attach devices with; it is loaded if need be.
+    /// Whether there is a driver to attach devices with; it is loaded if need be. On a
+    /// thread that ends with it: those that stay are to be started once precautions
+    /// have been taken, which they inherit.
     pub(crate) async fn has_driver(&self) -> bool {
-        let finding = || Ok(Driver::open().map(drop)?);
-        let found = blocking(KERNEL_LIMIT, "finding nbd", finding).await;
-        found.is_ok()
+        let (tell, found) = oneshot::channel();
+        let finding = move || _ = tell.send(Driver::open().is_ok());
+        let thread = std::thread::Builder::new().name("find nbd".to_owned());
+        let begun = thread.spawn(finding).is_ok();
+        begun && matches!(timeout(KERNEL_LIMIT, found).await, Ok(Ok(true)))
     }
 
     /// Whether the configuration says that there are to be devices.
