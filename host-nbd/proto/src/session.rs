@@ -153,12 +153,6 @@ impl Session {
         self.read_only
     }
 
-    /// The alignment that the client keeps to, in bytes.
-    #[must_use]
-    pub fn minimum(&self) -> u32 {
-        self.minimum
-    }
-
     /// Which replies to send.
     #[must_use]
     pub fn style(&self) -> Style {
