@@ -91,6 +91,7 @@ impl Mounts {
         };
         must(program, &[options, &[device]].concat());
         must("losetup", &["--detach", device]);
+        self.wait_for_loops();
         must("fusermount3", &["-u", &fuse.display().to_string()]);
         nbdfuse.outcome(LIMIT).expect_success("nbdfuse");
         fs::remove_file(pid).expect("it was there");
@@ -102,9 +103,8 @@ impl Mounts {
     /// When something is.
     pub fn assert_nothing_left(&self) {
         assert_eq!(mounts_below(&self.dir), Vec::<PathBuf>::new());
-        // A loop device in use goes a moment after its last user, and nbdfuse after it.
-        let free = || loops_below(&self.dir).is_empty().then_some(());
-        assert!(poll(LIMIT, free).is_some(), "{:?}", loops_below(&self.dir));
+        self.wait_for_loops();
+        // It goes after the last loop device.
         let ended = || servers_below(&self.dir).is_empty().then_some(());
         assert!(
             poll(LIMIT, ended).is_some(),
@@ -113,6 +113,13 @@ impl Mounts {
         );
         let records = fs::read_dir(self.records()).into_iter().flatten().count();
         assert_eq!(records, 0, "a record is left");
+    }
+
+    /// Waits until no loop device has a file here. A detached one goes with its last
+    /// user, and whoever looks for a free one is a user for a moment.
+    fn wait_for_loops(&self) {
+        let free = || loops_below(&self.dir).is_empty().then_some(());
+        assert!(poll(LIMIT, free).is_some(), "{:?}", loops_below(&self.dir));
     }
 }
 
