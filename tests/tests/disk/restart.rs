@@ -18,7 +18,7 @@ const EVENTS: &str = "/run/manager/events";
 fn the_kernel_does_not_notice_a_planned_restart() {
     requires!(Machine);
     let (size, files, restarts, deaths) = if is_full() {
-        ("512M", 5_000, 20, 10)
+        ("768M", 20_000, 60, 50)
     } else {
         ("128M", 400, 3, 2)
     };
@@ -77,7 +77,9 @@ fn write_across(bed: &mut Bed, tree: Tree, restarts: u32, deaths: u32) -> String
 /// Has the manager end the host, which detaches what nobody uses.
 fn stop(bed: &mut Bed) {
     bed.vm.run(&format!("echo stop > {DIRECTORY}/commands"));
-    bed.vm.until(&format!("grep -q '^ended 0' {EVENTS}"), READY);
+    // Each that was replaced has ended as well: the last line is of this one.
+    bed.vm
+        .until(&format!("tail -n 1 {EVENTS} | grep -q '^ended 0'"), READY);
     bed.vm.run("[ ! -e /sys/block/nbd0/pid ]");
 }
 
