@@ -19,9 +19,6 @@ pub enum Need {
     Calls,
     /// What a virtual machine is made of: qemu, a kernel, and what goes in.
     Machine,
-    /// A kernel without nbd, to see what is said then; where there is one, its devices
-    /// are not for tests.
-    NoNbd,
     /// A file system that the kernel can mount, by name.
     FileSystem(&'static str),
     /// Loop devices, and file systems by processes.
@@ -40,7 +37,6 @@ impl Need {
                 Some("no perf, or no tracepoints for it to count system calls with".into())
             }
             Self::Machine => lacking_for_a_machine(),
-            Self::NoNbd if has_nbd() => Some("the kernel has nbd".into()),
             Self::FileSystem(name) if !mountable(name) => Some(format!("no {name} in the kernel")),
             Self::LoopAndFuse if !can_loop() => Some("no /dev/loop-control or no /dev/fuse".into()),
             Self::Program(name) if which(name).is_none() => Some(format!("no {name}")),
@@ -57,17 +53,6 @@ fn lacking_for_a_machine() -> Option<String> {
     }
     let lacking = Kernel::find().is_none();
     lacking.then(|| "no kernel for a virtual machine; `cargo xtask setup` fetches one".into())
-}
-
-/// Whether the kernel has nbd, or would load it.
-fn has_nbd() -> bool {
-    let release = rustix::system::uname()
-        .release()
-        .to_string_lossy()
-        .into_owned();
-    let modules = format!("/lib/modules/{release}/modules.dep");
-    let installed = std::fs::read_to_string(modules).unwrap_or_default();
-    Path::new("/sys/module/nbd").exists() || installed.contains("/nbd.ko")
 }
 
 /// Whether this process is root.
@@ -131,7 +116,6 @@ macro_rules! requires {
     (@ Root) => { $crate::need::Need::Root };
     (@ Tun) => { $crate::need::Need::Tun };
     (@ Machine) => { $crate::need::Need::Machine };
-    (@ NoNbd) => { $crate::need::Need::NoNbd };
     (@ LoopAndFuse) => { $crate::need::Need::LoopAndFuse };
     (@ Ext4) => { $crate::need::Need::FileSystem("ext4") };
     (@ Xfs) => { $crate::need::Need::FileSystem("xfs") };

@@ -1,24 +1,8 @@
-//! `vcp attach` and `vcp detach` on this machine, whose kernel has no nbd: one line
-//! that says so, and what makes no sense is told apart from it.
+//! `vcp attach` and `vcp detach` of what makes no sense: one line that says so. What a
+//! kernel says of devices is tested in `disk`, in virtual machines.
 
-use serde_json::json;
-use vcp_tests::requires;
 use vcp_tests::user::User;
 use vcp_tests::vcp::assert_one_line;
-
-#[test]
-fn one_line_says_that_there_is_no_nbd() {
-    requires!(NoNbd);
-    let user = User::new();
-    let host = user.ram("ram");
-    let refused = user.ask(&["attach", "ram"]);
-    assert_one_line(&refused, 1, &["export ram: this kernel (", ") has no nbd"]);
-    // Nothing is left over of the attempt.
-    let export = &user.json(&["ps"])[0]["vcps"][0]["exports"][0];
-    assert_eq!(export["devices"], json!([]));
-    assert_eq!(user.json(&["inspect", "ram"])["clients"], 0);
-    host.shut_down();
-}
 
 #[test]
 fn what_makes_no_sense_is_one_line() {
@@ -39,28 +23,4 @@ fn what_makes_no_sense_is_one_line() {
         assert_one_line(&user.ask(words), code, &[says]);
     }
     host.shut_down();
-}
-
-#[test]
-fn a_device_that_cannot_be_had_ends_the_host() {
-    requires!(NoNbd);
-    let user = User::new();
-    let text = "[vcp.ram]\nmodule = \"ramdisk\"\nconfig = { size = \"1MiB\" }\n\
-                [export.ram]\nattach = {}\n";
-    std::fs::write(user.dir().join("host.toml"), text).expect("writing a configuration");
-    let refused = user.ask(&["run", "host.toml"]);
-    assert_one_line(
-        &refused,
-        1,
-        &["vcp: export ram: this kernel (", ") has no nbd"],
-    );
-}
-
-#[test]
-fn the_doctor_knows() {
-    requires!(NoNbd);
-    let report = User::new().say(&["doctor"]);
-    let line = report.lines().find(|line| line.contains("/dev/nbdX"));
-    let line = line.expect("a line on devices");
-    assert!(line.contains("no: "), "{line}");
 }

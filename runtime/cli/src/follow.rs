@@ -1,23 +1,34 @@
 //! What happens to a VCP, on its way to the log and to those who wait for its
 //! device.
 
+use std::sync::Weak;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use vcp_core::{Event, Next};
+use vcp_core::{Event, Next, Vcp};
 
 use crate::exports::State;
 
-/// Keeps a device's state up to date, and the log informed.
+/// How long what could not start is left alone before it is tried again, at first and
+/// at most.
+const FIRST: Duration = Duration::from_secs(1);
+const MOST: Duration = Duration::from_secs(60);
+
+/// Keeps a device's state up to date, and the log informed. One that has never served
+/// is started again when that fails, if it is `tried_again`.
 pub(crate) async fn follow(
     name: String,
     mut events: mpsc::UnboundedReceiver<Event>,
     state: watch::Sender<State>,
+    tried_again: Option<Weak<Vcp>>,
 ) {
+    let mut has_served = false;
+    let mut delay = FIRST;
     while let Some(event) = events.recv().await {
         match event {
             Event::Ready(geometry) => {
                 tracing::info!(vcp = name, size = geometry.size, "ready");
+                has_served = true;
                 state.send_replace(State::Ready(geometry));
             }
             Event::Suspended(why) => tracing::warn!(vcp = name, "waiting: {why}"),
@@ -52,7 +63,14 @@ pub(crate) async fn follow(
             }
             Event::RolledBack(why) => tracing::warn!(vcp = name, "rolled back: {why}"),
             Event::Failed(why) => {
-                if *state.borrow() != State::Starting {
+                if let Some(vcp) = tried_again.as_ref().filter(|_| !has_served) {
+                    tracing::error!(
+                        vcp = name,
+                        "can't start: {why}; trying again in {delay:.0?}"
+                    );
+                    tokio::spawn(try_again(vcp.clone(), state.subscribe(), delay));
+                    delay = (delay * 2).min(MOST);
+                } else if *state.borrow() != State::Starting {
                     tracing::error!(vcp = name, "failed: {why}");
                 }
                 state.send_replace(State::Failed(why));
@@ -63,5 +81,14 @@ pub(crate) async fn follow(
                 break;
             }
         }
+    }
+}
+
+/// Starts a VCP again after a while, unless somebody else has, or it was stopped.
+async fn try_again(vcp: Weak<Vcp>, state: watch::Receiver<State>, delay: Duration) {
+    tokio::time::sleep(delay).await;
+    let failed = matches!(*state.borrow(), State::Failed(_));
+    if let Some(vcp) = vcp.upgrade().filter(|_| failed) {
+        vcp.restart();
     }
 }

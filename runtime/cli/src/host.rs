@@ -61,6 +61,8 @@ pub(crate) struct Host {
     passed: Sockets,
     /// Holds the sockets of exports that were given no address.
     sockets: Option<tempfile::TempDir>,
+    /// Whether a VCP that can't start is started again.
+    perseveres: bool,
 }
 
 /// A server and what it serves.
@@ -83,6 +85,7 @@ impl Host {
         let engine = Engine::new(true)?;
         let cache = Cache::of_user();
         let attachments = Attachments::new(name);
+        let perseveres = reloads.is_some();
         let control = Control::new(
             engine.clone(),
             cache.clone(),
@@ -103,6 +106,7 @@ impl Host {
             attachments,
             passed,
             sockets: None,
+            perseveres,
         })
     }
 
@@ -200,6 +204,7 @@ impl Host {
     }
 
     fn board(&mut self, name: &Name, settings: Settings) -> Result<()> {
+        let perseveres = self.perseveres && settings.restart.always;
         let started = Vcp::start(&self.engine, settings);
         let (vcp, events) = started.with_context(|| format!("VCP {name}"))?;
         let (state, seen) = watch::channel(State::Starting);
@@ -207,8 +212,9 @@ impl Host {
             vcp: Arc::new(vcp),
             state: seen,
         };
+        let tried_again = perseveres.then(|| Arc::downgrade(&device.vcp));
         self.devices.insert(name.to_string(), device);
-        tokio::spawn(follow(name.to_string(), events, state));
+        tokio::spawn(follow(name.to_string(), events, state, tried_again));
         Ok(())
     }
 

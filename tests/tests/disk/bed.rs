@@ -87,11 +87,21 @@ impl Bed {
 
     /// Starts the host and waits until it serves.
     pub(crate) fn start_host_alone(&mut self) {
+        self.start("run");
+        self.vm.until("grep -q nbd /run/host.out", READY);
+    }
+
+    /// Starts the host as a service, which waits for nothing but its socket.
+    pub(crate) fn start_service(&mut self) {
+        self.start("host --config");
+        self.vm.until(&format!("vcp inspect {NAME}"), READY);
+    }
+
+    fn start(&mut self, verb: &str) {
         self.vm.run(&format!(
-            "VCP_LOG=info vcp run {CONFIGURATION} > /run/host.out 2> /dev/console &
+            "VCP_LOG=info vcp {verb} {CONFIGURATION} > /run/host.out 2> /dev/console &
              echo $! > /run/host.pid"
         ));
-        self.vm.until("grep -q nbd /run/host.out", READY);
     }
 
     /// Waits until the kernel has a disk that can be used.

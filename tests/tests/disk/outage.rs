@@ -21,7 +21,38 @@ fn a_lost_target_is_an_error_and_the_device_can_be_used_again() {
         lose_and_find_again(&mut bed, system);
     }
     bed.stop_host();
+    wait_and_give_up(&mut bed);
     bed.vm.shut_down();
+}
+
+/// A host died with its target. The next one waits for that, and keeps the device;
+/// unless nobody wants it any more.
+fn wait_and_give_up(bed: &mut Bed) {
+    for wanted in [true, false] {
+        bed.vm.run("rm -f /run/host.out");
+        bed.start_service();
+        bed.wait_for_device();
+        bed.kill_target();
+        bed.kill_host();
+        bed.start_service();
+        let refused = format!("vcp detach {DEVICE} 2>&1 | grep 'its VCP is ready; --force'");
+        bed.vm.until(&refused, LIMIT);
+        let shown = bed.vm.run(&format!("vcp inspect {NAME} --json"));
+        assert!(shown.contains("\"connected\": 0"), "{shown}");
+        if wanted {
+            bed.start_target();
+            let read = bed
+                .vm
+                .ask(&format!("head -c 4096 {DEVICE} > /dev/null"), LIMIT);
+            read.expect_success("reading what was taken over");
+            bed.vm.run(&format!("vcp detach {NAME}"));
+        } else {
+            let outcome = bed.vm.ask(&format!("vcp detach {DEVICE} --force"), LIMIT);
+            outcome.expect_success("vcp detach --force");
+        }
+        bed.vm.run("[ ! -e /sys/block/nbd0/pid ]");
+        bed.kill_host();
+    }
 }
 
 fn lose_and_find_again(bed: &mut Bed, system: FileSystem) {

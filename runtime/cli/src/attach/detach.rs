@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
 use vcp_attach::{AttachError, Claim, DeviceName, Driver, Sysfs};
 use vcp_control::report;
 
 use super::device::Device;
-use super::{Attachments, connect};
+use super::restore::Waiting;
+use super::{Attachments, connect, orphan};
 
 /// How long flushing may take before it is given up.
 const FLUSH_LIMIT: Duration = Duration::from_secs(30);
@@ -41,6 +43,9 @@ enum Effort {
 impl Attachments {
     /// Detaches a device, by its name or its export's.
     pub(crate) async fn detach(&self, which: &str, force: bool) -> Result<report::Detached> {
+        if let Some(device) = self.give_up(which, force).await? {
+            return orphan::detach(device, force).await;
+        }
         let device = self.find(which)?;
         let effort = match force {
             true => Effort::Forced,
@@ -73,6 +78,40 @@ impl Attachments {
             });
         }
         while leaving.join_next().await.is_some() {}
+    }
+
+    /// Has a device that waits for its VCP not taken over; `None` when none of this name
+    /// waits.
+    async fn give_up(&self, which: &str, force: bool) -> Result<Option<DeviceName>> {
+        let (done, is_done) = oneshot::channel();
+        let device = {
+            let mut waiting = self.waiting();
+            let meant = |(number, waiting): (&u32, &Waiting)| {
+                let device = DeviceName(*number);
+                let is_meant = waiting.identifier.export == which
+                    || connect::parse(which).is_ok_and(|name| name == device);
+                is_meant.then_some(device)
+            };
+            let Some(device) = waiting.iter().find_map(meant) else {
+                return Ok(None);
+            };
+            if !force {
+                bail!(
+                    "{device} is taken over from the host before this one as soon as its VCP is \
+                     ready{}",
+                    hint(Effort::Orderly)
+                );
+            }
+            let Some(found) = waiting.remove(&device.0) else {
+                return Ok(None);
+            };
+            // Nobody to be told: it was over a moment ago.
+            let _ = found.give_up.send(done);
+            device
+        };
+        // It never comes: what is waited for is that the sender is dropped.
+        let _ = is_done.await;
+        Ok(Some(device))
     }
 
     fn find(&self, which: &str) -> Result<Arc<Device>> {

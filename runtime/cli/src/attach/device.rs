@@ -144,26 +144,16 @@ impl Device {
     }
 
     pub(super) fn report(&self, sysfs: &Sysfs) -> report::Device {
-        let millis = |seconds: u64| seconds.saturating_mul(1000);
-        let Identifier {
-            connections,
-            timeout,
-            dead_timeout,
-            ..
-        } = self.identifier;
-        report::Device {
-            device: self.name.to_string(),
-            export: self.export.clone(),
+        let attached = Attached {
+            device: self.name,
+            pid: None,
+            backend: None,
             size: self.info.size(),
             block_size: self.info.block_sizes(true)[0],
             read_only: self.info.read_only(),
-            connections,
-            connected: connections - self.missing(),
-            timeout_ms: (timeout > 0).then(|| millis(timeout)),
-            dead_timeout_ms: millis(dead_timeout),
-            identifier: self.identifier.to_string(),
-            uses: self.uses(sysfs),
-        }
+        };
+        let connected = self.identifier.connections - self.missing();
+        report(&attached, &self.identifier, connected, sysfs)
     }
 
     /// How long requests wait when nobody serves it.
@@ -173,6 +163,29 @@ impl Device {
 
     fn wires(&self) -> MutexGuard<'_, BTreeMap<u64, OwnedFd>> {
         self.wires.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What can be said of a device, of whose connections so many work.
+pub(super) fn report(
+    attached: &Attached,
+    identifier: &Identifier,
+    connected: u32,
+    sysfs: &Sysfs,
+) -> report::Device {
+    let millis = |seconds: u64| seconds.saturating_mul(1000);
+    report::Device {
+        device: attached.device.to_string(),
+        export: identifier.export.clone(),
+        size: attached.size,
+        block_size: attached.block_size,
+        read_only: attached.read_only,
+        connections: identifier.connections,
+        connected,
+        timeout_ms: (identifier.timeout > 0).then(|| millis(identifier.timeout)),
+        dead_timeout_ms: millis(identifier.dead_timeout),
+        identifier: identifier.to_string(),
+        uses: usage::of(sysfs, Path::new("/proc"), attached.device),
     }
 }
 

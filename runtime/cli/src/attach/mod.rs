@@ -27,6 +27,7 @@ use vcp_control::report;
 
 use crate::exports::{Export, Table};
 use device::Device;
+use restore::Waiting;
 
 pub(crate) use connect::Wanted;
 pub(crate) use device::host_name;
@@ -43,6 +44,8 @@ pub(crate) struct Attachments {
     host: String,
     /// By number. Those that are being detached are not among them any more.
     devices: Mutex<BTreeMap<u32, Arc<Device>>>,
+    /// Those of a host before this one, by number, that have no VCP yet to go on with.
+    waiting: Mutex<BTreeMap<u32, Waiting>>,
     /// Exports for which somebody is at work.
     busy: Mutex<Vec<String>>,
     /// The configuration may have more to attach.
@@ -72,6 +75,7 @@ impl Attachments {
             exports: RwLock::default(),
             host: host.to_owned(),
             devices: Mutex::default(),
+            waiting: Mutex::default(),
             busy: Mutex::default(),
             wanted: Notify::new(),
             sysfs: Sysfs::default(),
@@ -101,14 +105,20 @@ impl Attachments {
 
     /// What can be said of the devices of an export.
     pub(crate) fn of(&self, export: &str) -> Vec<report::Device> {
-        let devices: Vec<_> = self
-            .all()
-            .into_iter()
-            .filter(|d| d.export == export)
-            .collect();
+        let waiting: Vec<_> = {
+            let waiting = self.waiting();
+            let shows = |waiting: &&Waiting| waiting.identifier.export == export;
+            waiting
+                .values()
+                .filter(shows)
+                .map(|w| w.report(&self.sysfs))
+                .collect()
+        };
+        let devices = self.all().into_iter();
+        let devices = devices.filter(|device| device.export == export);
         devices
-            .iter()
             .map(|device| device.report(&self.sysfs))
+            .chain(waiting)
             .collect()
     }
 
@@ -145,6 +155,11 @@ impl Attachments {
     /// What is behind the lock is whole after any panic: entries come and go whole.
     fn devices(&self) -> MutexGuard<'_, BTreeMap<u32, Arc<Device>>> {
         self.devices.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As [`Attachments::devices`].
+    fn waiting(&self) -> MutexGuard<'_, BTreeMap<u32, Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One at a time attaches or detaches an export.

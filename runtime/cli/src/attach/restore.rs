@@ -3,16 +3,33 @@
 //! the connections of a device, the kernel notices nothing.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
-use vcp_attach::{Attached, DeviceName, Identifier, Lock, LockError};
+use vcp_attach::{Attached, DeviceName, Identifier, Lock, LockError, Sysfs};
+use vcp_control::report;
 use vcp_nbd::NbdClient;
 use vcp_queue::Geometry;
 
 use super::Attachments;
-use super::device::Device;
+use super::device::{self, Device};
+
+/// A device that is to be taken over as soon as its VCP is ready.
+pub(super) struct Waiting {
+    attached: Attached,
+    pub(super) identifier: Identifier,
+    /// Has it left as it is. What is sent is dropped once nothing of it is held.
+    pub(super) give_up: oneshot::Sender<oneshot::Sender<Infallible>>,
+}
+
+impl Waiting {
+    pub(super) fn report(&self, sysfs: &Sysfs) -> report::Device {
+        device::report(&self.attached, &self.identifier, 0, sysfs)
+    }
+}
 
 /// Connections that were kept while no host ran, by their devices.
 pub(crate) type Kept = BTreeMap<DeviceName, Vec<NbdClient>>;
@@ -52,12 +69,31 @@ impl Attachments {
         restoring.detach_all();
     }
 
+    /// Takes a device over, unless an operator has it detached by force while it waits
+    /// for its VCP.
     async fn take_over(
         self: Arc<Self>,
         attached: Attached,
         identifier: Identifier,
         kept: Vec<NbdClient>,
     ) {
+        let device = attached.device;
+        let (give_up, given_up) = oneshot::channel();
+        let waiting = Waiting {
+            attached: attached.clone(),
+            identifier: identifier.clone(),
+            give_up,
+        };
+        self.waiting().insert(device.0, waiting);
+        tokio::select! {
+            () = self.go_on_with(attached, identifier, kept) => {}
+            // What it held is free by now, which this tells by going.
+            Ok(done) = given_up => drop(done),
+        }
+        self.waiting().remove(&device.0);
+    }
+
+    async fn go_on_with(&self, attached: Attached, identifier: Identifier, kept: Vec<NbdClient>) {
         let (name, export) = (attached.device, identifier.export.clone());
         let cannot = |why: &str| {
             tracing::error!(
@@ -78,14 +114,25 @@ impl Attachments {
             Err(error) => return cannot(&error.to_string()),
         };
         // However long that takes: the kernel's patience is what counts.
+        let mut told = String::new();
         let geometry = loop {
             match attachable.geometry().await {
                 Ok(geometry) => break geometry,
                 Err(error) if attachable.is_over() => return cannot(&format!("{error:#}")),
-                Err(error) => tracing::warn!("{name} waits: {error:#}"),
+                Err(error) => {
+                    let line = format!("{name} waits: {error:#}");
+                    if line != told {
+                        tracing::warn!("{line}");
+                        told = line;
+                    }
+                }
             }
             sleep(Duration::from_secs(1)).await;
         };
+        // From here on it does not wait for anybody.
+        if self.waiting().remove(&name.0).is_none() {
+            return;
+        }
         if let Err(why) = same_disk(&geometry, &identifier, &attached) {
             return cannot(why);
         }
@@ -166,12 +213,8 @@ async fn lock(device: DeviceName) -> Result<Lock, LockError> {
 }
 
 impl super::Attachable {
-    /// Whether its VCP will never be ready.
+    /// Whether its VCP will never be ready. One that has failed may be started again.
     fn is_over(&self) -> bool {
-        use crate::exports::State;
-        matches!(
-            *self.export.device.state.borrow(),
-            State::Failed(_) | State::Stopped
-        )
+        *self.export.device.state.borrow() == crate::exports::State::Stopped
     }
 }

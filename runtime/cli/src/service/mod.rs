@@ -38,6 +38,9 @@ use stored::{Store, Stored};
 /// them: one target that is away is not to keep the others from being used.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
+/// How often the service manager is told how it is, if that has changed.
+const STATUS_INTERVAL: Duration = Duration::from_secs(2);
+
 /// A host and what makes it a service.
 struct Service {
     host: Host,
@@ -154,9 +157,18 @@ async fn serve(
         let _ = tokio::join!(known, service.host.restore(kept));
         service.host.keep_attaching();
         service.host.want_attached().await;
-        manager.ready(&service.status());
+        let mut told = service.status();
+        manager.ready(&told);
+        let mut look = tokio::time::interval(STATUS_INTERVAL);
         loop {
             tokio::select! {
+                _ = look.tick() => {
+                    let status = service.status();
+                    if status != told {
+                        manager.status(&status);
+                        told = status;
+                    }
+                }
                 _ = hangup.recv() => log(&service.reconfigure().await),
                 Some(answer) = wishes.recv() => service.answer(answer).await,
             }
