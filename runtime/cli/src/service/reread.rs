@@ -48,7 +48,8 @@ impl Service {
             .failed
             .extend(failed.iter().map(|error| format!("{error:#}")));
         for name in &difference.exports {
-            if now.exports.contains_key(name) && !new.exports.contains_key(name) {
+            let stays = now.exports.contains_key(name) && !new.exports.contains_key(name);
+            if stays || self.stays_attached(name, &now) {
                 continue;
             }
             let line = match new.exports.contains_key(name) {
@@ -80,6 +81,18 @@ impl Service {
                  vcp detach {name}"
             ));
         }
+    }
+
+    /// Whether nothing but how it is attached has changed of an export, which is said
+    /// already.
+    fn stays_attached(&self, name: &Name, now: &HostConfig) -> bool {
+        let (old, now) = (self.configured.exports.get(name), now.exports.get(name));
+        let (Some(mut old), Some(now)) = (old.cloned(), now) else {
+            return false;
+        };
+        let was_attached = old.attach.is_some();
+        old.attach.clone_from(&now.attach);
+        was_attached && old == *now
     }
 
     /// An export that is to go, or to become another VCP's, lets go of its device; one
