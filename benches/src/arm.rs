@@ -23,6 +23,7 @@ pub struct Arm {
     clients: Clients,
     span: u64,
     server: Server,
+    target: Option<Process>,
 }
 
 /// What serves.
@@ -53,6 +54,10 @@ pub struct Sample {
     pub cpu_per_byte: f64,
     /// CPU seconds of it a second.
     pub cores: f64,
+    /// CPU seconds of the target behind it for each request; 0 where there is none.
+    pub target_per_request: f64,
+    /// CPU seconds of the load itself for each request.
+    pub client_per_request: f64,
 }
 
 impl Arm {
@@ -72,6 +77,16 @@ impl Arm {
             clients: Clients::new(dir),
             span,
             server,
+            target: None,
+        }
+    }
+
+    /// What it asks in turn is served by this one.
+    #[must_use]
+    pub fn with_target(self, target: Process) -> Self {
+        Self {
+            target: Some(target),
+            ..self
         }
     }
 
@@ -124,10 +139,12 @@ impl Arm {
     /// When a request fails.
     #[must_use]
     pub fn measure(&self, workload: &Workload, time: Duration) -> Sample {
-        let before = self.process.cpu();
+        let target = || self.target.map_or(0, |target| target.cpu());
+        let before = (self.process.cpu(), target());
         let begun = Instant::now();
         let report = self.fio(&[], workload, time);
-        let cpu = (self.process.cpu() - before) as f64 / 1e9;
+        let cpu = (self.process.cpu() - before.0) as f64 / 1e9;
+        let target = (target() - before.1) as f64 / 1e9;
         let wall = begun.elapsed().as_secs_f64();
         let job = &report["jobs"][0];
         let requests = sum(job, "total_ios");
@@ -139,6 +156,8 @@ impl Arm {
             cpu_per_request: cpu / requests,
             cpu_per_byte: cpu / sum(job, "io_bytes"),
             cores: cpu / wall,
+            target_per_request: target / requests,
+            client_per_request: own(job) / requests,
         }
     }
 
@@ -169,6 +188,12 @@ impl Arm {
         assert!(requests > 0.0, "{}: {workload}: no answer", self.name);
         report
     }
+}
+
+/// CPU seconds of the load itself.
+fn own(job: &Value) -> f64 {
+    let percent = number(&job["usr_cpu"]) + number(&job["sys_cpu"]);
+    percent / 100.0 * number(&job["job_runtime"]) / 1e3
 }
 
 /// Reads and writes together.

@@ -62,6 +62,8 @@ mod tests {
             cpu_per_request: 1.0 / rate,
             cpu_per_byte: 1.0 / rate / 4096.0,
             cores: 1.0,
+            target_per_request: 0.0,
+            client_per_request: 0.0,
         };
         Cell {
             samples: vec![sample],

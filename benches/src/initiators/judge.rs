@@ -173,6 +173,8 @@ mod tests {
                 cpu_per_request: 1.0 / rate,
                 cpu_per_byte: 1.0 / rate / 4096.0,
                 cores: 1.0,
+                target_per_request: 0.0,
+                client_per_request: 0.0,
             }],
             ..Cell::new(kind, workload)
         };
@@ -189,6 +191,7 @@ mod tests {
             table,
             cells: vec![cell(Kind::Tap, 2e4), cell(Kind::Veth, 1e4)],
             others: 0.0,
+            left_out: 0,
         };
         Results {
             tables: vec![measured],

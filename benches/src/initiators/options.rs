@@ -8,12 +8,13 @@ use crate::scene::Kind;
 
 pub(crate) const USAGE: &str = "\
 usage: initiators [--quick] [--only WORKLOADS] [--arms ARMS] [--out DIRECTORY]
-                  [--at-least RATIO] [--strict] [--precedence]
+                  [--cpu SPEC] [--at-least RATIO] [--strict] [--precedence]
 
   --only WORKLOADS   of a list such as randread-4k-qd32,write-128k,qd1,memory: those
                      that have all words of one of its items
   --arms ARMS        of the list tap,native,host,veth,loopback
   --out DIRECTORY    where figures go that are not of a whole run
+  --cpu SPEC         what `vcp run --cpu` is told, such as any,poll=50us
   --at-least RATIO   fails unless vcp reaches that much of qemu-nbd's IOPS everywhere
   --strict           fails unless every figure that is wanted is there and reached
   --precedence       all that is measured goes before what else the machine does";
@@ -29,6 +30,7 @@ pub(crate) struct Options {
     /// Empty for all.
     arms: Vec<Kind>,
     out: Option<PathBuf>,
+    pub(crate) cpu: Option<String>,
     pub(crate) at_least: Option<f64>,
     pub(crate) strict: bool,
     pub(crate) precedence: bool,
@@ -52,6 +54,7 @@ impl Options {
                     options.arms = arms.collect::<Option<_>>()?;
                 }
                 "--out" => options.out = Some(arguments.next()?.into()),
+                "--cpu" => options.cpu = Some(arguments.next()?),
                 "--at-least" => options.at_least = Some(arguments.next()?.parse().ok()?),
                 "--strict" => options.strict = true,
                 "--precedence" => options.precedence = true,
@@ -78,7 +81,8 @@ impl Options {
 
     /// Where figures go, if anywhere.
     pub(crate) fn out(&self) -> Option<PathBuf> {
-        let whole = !self.quick && self.only.is_empty() && self.arms.is_empty();
+        let whole =
+            !self.quick && self.only.is_empty() && self.arms.is_empty() && self.cpu.is_none();
         self.out.clone().or(whole.then(|| "docs/bench".into()))
     }
 }
@@ -110,7 +114,7 @@ mod tests {
     #[test]
     fn parts_of_a_run_overwrite_nothing() {
         assert!(options("--strict").unwrap().out().is_some());
-        for part in ["--quick", "--only 4k", "--arms tap,veth"] {
+        for part in ["--quick", "--only 4k", "--arms tap,veth", "--cpu any"] {
             assert_eq!(options(part).unwrap().out(), None, "{part}");
         }
         assert!(options("--quick --out x").unwrap().out().is_some());

@@ -80,8 +80,8 @@ impl Plan {
                     .filter(|kind| options.wants_arm(*kind))
                     .collect(),
                 workloads: ALL.into_iter().filter(is_wanted).collect(),
-                repetitions: if is_main { pick(5, 2) } else { pick(3, 1) } as usize,
-                time: Duration::from_millis(pick(if is_main { 1400 } else { 1000 }, 400)),
+                repetitions: if is_main { pick(9, 2) } else { pick(5, 1) } as usize,
+                time: Duration::from_millis(pick(700, 400)),
                 counts_calls: is_main,
             }
         };

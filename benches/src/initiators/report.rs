@@ -46,9 +46,15 @@ pub(crate) fn write(directory: &Path, results: &Results, rows: &[Row]) -> io::Re
 }
 
 fn section(measured: &Measured) -> String {
-    let Measured { table, others, .. } = measured;
+    let Measured {
+        table,
+        others,
+        left_out,
+        ..
+    } = measured;
     format!(
-        "## {table}\n\n{} × {:?} each. Other processes used {others:.2} CPUs meanwhile.\n\n{}",
+        "## {table}\n\n{} × {:?} each. Other processes used {others:.2} CPUs meanwhile; rounds \
+         left out: {left_out}.\n\n{}",
         table.repetitions,
         table.time,
         measured.lines()

@@ -10,7 +10,7 @@ use crate::plan::Table;
 use crate::scene::{Backing, Kind, Parameters};
 
 /// Columns of [`Cell::line`].
-const TITLES: [Title; 11] = [
+const TITLES: [Title; 13] = [
     Title::words("workload", 18),
     Title::words("initiator", 18),
     Title::numbers("IOPS", 22),
@@ -19,6 +19,8 @@ const TITLES: [Title; 11] = [
     Title::numbers("p99 µs", 8),
     Title::numbers("CPU µs per I/O", 20),
     Title::numbers("CPU s per GB", 12),
+    Title::numbers("target's", 8),
+    Title::numbers("client's", 8),
     Title::numbers("calls per I/O", 13),
     Title::numbers("IOPS to veth's", 14),
     Title::numbers("CPU to veth's", 13),
@@ -41,6 +43,8 @@ pub(crate) struct Measured {
     pub(crate) cells: Vec<Cell>,
     /// CPUs that others used meanwhile.
     pub(crate) others: f64,
+    /// Rounds that others disturbed and that are in no figure.
+    pub(crate) left_out: usize,
 }
 
 #[derive(Debug, Default)]
@@ -103,6 +107,8 @@ impl Cell {
             median(|sample| sample.p99, micro),
             with_range(&self.of(|sample| sample.cpu_per_request), micro, 1),
             format!("{:.3}", self.cpu_per_byte() * 1e9),
+            median(|sample| sample.target_per_request, micro),
+            median(|sample| sample.client_per_request, micro),
             self.calls
                 .map_or_else(|| "not counted".to_owned(), |calls| format!("{calls:.2}")),
             to(self.iops(), Self::iops),
@@ -126,6 +132,8 @@ impl Cell {
             "cpu_seconds_per_request": all(|sample| sample.cpu_per_request),
             "cpu_seconds_per_byte": all(|sample| sample.cpu_per_byte),
             "cpus": all(|sample| sample.cores),
+            "target_cpu_seconds_per_request": all(|sample| sample.target_per_request),
+            "client_cpu_seconds_per_request": all(|sample| sample.client_per_request),
             "system_calls_per_request": self.calls,
         })
     }
@@ -144,6 +152,7 @@ impl Measured {
             "backing": self.table.backing.text(),
             "seconds": self.table.time.as_secs_f64(),
             "cpus_of_others": self.others,
+            "rounds_left_out": self.left_out,
             "cells": self.cells.iter().map(Cell::json).collect::<Vec<_>>(),
         })
     }

@@ -118,10 +118,12 @@ pub(crate) struct Scene {
     tgtd: Tgtd,
     luns: Vec<(Parameters, Backing, Lun)>,
     lab: Lab,
+    cpu: Option<String>,
 }
 
 impl Scene {
-    pub(crate) fn new() -> Self {
+    /// `cpu` is what the program as it is used is told of CPUs.
+    pub(crate) fn new(cpu: Option<String>) -> Self {
         let lab = Lab::new().addressed();
         let tgtd = Tgtd::start(&lab);
         let mut luns: Vec<(Parameters, Backing, Lun)> = Vec::new();
@@ -149,7 +151,12 @@ impl Scene {
             luns.push((parameters, Backing::File, file));
             luns.push((parameters, Backing::Null, target.null_unit(2)));
         }
-        Self { tgtd, luns, lab }
+        Self {
+            tgtd,
+            luns,
+            lab,
+            cpu,
+        }
     }
 
     pub(crate) fn lun(&self, parameters: Parameters, backing: Backing) -> &Lun {
@@ -171,12 +178,16 @@ impl Scene {
             Kind::Veth => self.qemu(Side::Client, WIRE_TARGET_V4, lun),
             Kind::Loopback => self.qemu(Side::Target, "127.0.0.1", lun),
         };
-        Some(Arm::new(kind.name(), server, SPAN, self.lab.dir()))
+        let arm = Arm::new(kind.name(), server, SPAN, self.lab.dir());
+        Some(arm.with_target(self.target()))
     }
 
     fn vcp(&self, wiring: &Wiring, kind: Kind, lun: &Lun) -> Server {
         let mut command = self.lab.command(wiring.side, binary());
         command.arg("run").args(self.arguments(wiring, kind, lun));
+        if let (Kind::Tap, Some(cpu)) = (kind, &self.cpu) {
+            command.args(["--cpu", cpu]);
+        }
         Server::Vcp(Vcp::start(command, self.lab.dir()))
     }
 

@@ -39,7 +39,7 @@ impl Cpu {
     pub const DEFAULT_PERIOD: Interval = Interval::millis(10);
 
     /// What `poll` is when not given.
-    pub const DEFAULT_POLL: Interval = Interval::micros(50);
+    pub const DEFAULT_POLL: Interval = Interval::micros(150);
 
     /// What `coalesce` is when not given.
     pub const DEFAULT_COALESCE: Interval = Interval::micros(100);

@@ -110,7 +110,7 @@ fn cpus_have_commas_of_their_own() {
     );
     // What is the default is not written out.
     let plain = "[vcp.ramdisk]\nmodule = \"ramdisk\"\n\n[export.ramdisk]\n";
-    assert_eq!(line("any,slack=yes,poll=50us"), Ok(plain.to_owned()));
+    assert_eq!(line("any,slack=yes,poll=150us"), Ok(plain.to_owned()));
     let wrong = |cpu: &str, message: &str| assert_eq!(line(cpu), Err(format!("--cpu: {message}")));
     wrong(
         "1,shares=1%",
