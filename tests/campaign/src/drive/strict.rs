@@ -242,7 +242,8 @@ fn finish(
     seed: u64,
     mut happened: Happened,
 ) -> Outcome {
-    let found = verify(world, &mut device);
+    let mut found = verify(world, &mut device);
+    found.blame();
     happened.add(&mut device);
     let mut failures = found.failures;
     failures.append(&mut happened.failures);

@@ -24,6 +24,21 @@ pub(super) struct Found {
     pub(super) tally: Tally,
 }
 
+impl Found {
+    /// What was answered wrongly is a failure.
+    pub(super) fn blame(&mut self) {
+        if self.tally.innocent() {
+            return;
+        }
+        let tally = &self.tally;
+        let first = tally.first.clone().unwrap_or_default();
+        self.failures.push(format!(
+            "with the good module: {} errors, {} wrong reads, {} answers to nothing; {first}",
+            tally.trusted_errors, tally.trusted_wrong_reads, tally.unknown
+        ));
+    }
+}
+
 /// Waits until all that was asked is answered, compares the disk with what it
 /// should hold, past the VCP and through it. The good module must be in charge.
 pub(super) fn verify(world: &mut World, device: &mut Device) -> Found {
@@ -47,14 +62,6 @@ pub(super) fn verify(world: &mut World, device: &mut Device) -> Found {
     let mut state = device.client.lock();
     found.tally = std::mem::take(&mut state.tally);
     drop(state);
-    if !found.tally.innocent() {
-        let tally = &found.tally;
-        let first = tally.first.clone().unwrap_or_default();
-        found.failures.push(format!(
-            "with the good module: {} errors, {} wrong reads, {} answers to nothing; {first}",
-            tally.trusted_errors, tally.trusted_wrong_reads, tally.unknown
-        ));
-    }
     found
 }
 

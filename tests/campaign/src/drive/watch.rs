@@ -11,6 +11,8 @@ pub(super) struct Happened {
     pub(super) faults: Vec<String>,
     pub(super) deaths: u64,
     pub(super) rolled_back: bool,
+    /// Requests waited for longer than they are let.
+    pub(super) expired: bool,
     /// Whether instances that were killed between calls count.
     pub(super) strict: bool,
     /// What no guest may bring about.
@@ -29,13 +31,13 @@ impl Happened {
                     self.fault(kind);
                 }
                 Event::RolledBack(_) => self.rolled_back = true,
+                Event::Expired => self.expired = true,
                 Event::Failed(why) if why.contains("channel processor panicked") => {
                     self.failures.push(why);
                 }
                 Event::Stopped => self.failures.push("its thread ended".to_owned()),
                 Event::Ready(_)
                 | Event::Suspended(_)
-                | Event::Expired
                 | Event::Reloaded(_)
                 | Event::Found(_)
                 | Event::Failed(_) => {}

@@ -57,6 +57,15 @@ impl Tally {
         }
     }
 
+    /// Requests were to be refused after a time that was over: errors are what was asked
+    /// for.
+    pub fn excuse_errors(&mut self) {
+        self.errors += std::mem::take(&mut self.trusted_errors);
+        if self.innocent() {
+            self.first = None;
+        }
+    }
+
     /// Whether nothing happened that can't be laid at the mutant's door.
     pub fn innocent(&self) -> bool {
         self.trusted_errors == 0 && self.trusted_wrong_reads == 0 && self.unknown == 0
