@@ -343,7 +343,8 @@ wrote it, or acknowledged it, while it was in charge. A RAM disk dies with its
 instance: there zeroes are right after a death, and whatever else was written is
 not. Another VCP in the same process serves requests all the time and must notice
 nothing. A state that a mutant hands over is the mutant's, so the good module is
-started once more without it.
+started once more without it. Half of the devices let requests wait for 60 ms at most:
+an error is excused where that was over, as it is when the machine is busy.
 ";
 
 const STRICT: &str = "\
