@@ -14,9 +14,11 @@
 //! | [`workload`] | a pattern of requests, by fio |
 //! | [`arm`] | one of those compared: a process that serves an NBD URI |
 //! | [`bed`] | VCPs in this process; an initiator on a TAP that ends beside `tgtd` |
+//! | [`object`] | the iSCSI VCP as native code |
 
 pub mod arm;
 pub mod bed;
+pub mod object;
 pub mod options;
 pub mod os;
 pub mod plot;

@@ -9,8 +9,9 @@ use crate::{Usage, setup, shell};
 
 /// The programs, each of which explains itself, and what they load besides. The first
 /// is meant where none is named.
-const PROGRAMS: [(&str, Option<&Object>); 5] = [
+const PROGRAMS: [(&str, Option<&Object>); 6] = [
     ("initiators", Some(&NATIVE_VCP)),
+    ("calls", Some(&NATIVE_VCP)),
     ("devices", Some(&PLUGIN)),
     ("recovery", None),
     ("sandbox", Some(&NATIVE_VCP)),

@@ -41,6 +41,9 @@ usage: cargo xtask COMMAND
   bench sandbox [--quick] [--strict] [--out DIR]
                                the same VCP in its box and as native code, by frame size
                                and offload; a whole run writes docs/bench
+  bench calls [--quick] [--precedence] [--out DIR]
+                               what a call costs in its box and without, by what it has to
+                               do; a whole run writes docs/bench
   bench recovery [--quick] [--json FILE] [--markdown FILE]
                                what crashes and reloads cost those who use a disk
   bench sched [--quick] [--precedence] [--only ARM] [--out DIR]

@@ -2,29 +2,21 @@
 //! arms of the sandbox's measurement. They differ in nothing but the box.
 //!
 //! Usage: `native --wasm|--native iscsi key=value… --link SPEC --nbd ADDR…`, in the
-//! words of `vcp run`. Without the box the VCP is native code from the shared object
-//! that the environment's `VCP_NATIVE_ISCSI` names, else from the workspace's target
-//! directory; `cargo build --profile guest --package vcp-native-iscsi` makes it. It
-//! prints the URI when it serves, and ends on SIGTERM.
+//! words of `vcp run`. Without the box the VCP is native code from a shared object
+//! (`vcp_benches::object`). It prints the URI when it serves, and ends on SIGTERM.
 
-#[path = "../../native/src/abi.rs"]
-#[expect(dead_code, reason = "the other side uses the rest")]
-mod abi;
-mod convert;
 mod disk;
 mod exports;
-mod library;
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use tokio::signal::unix::{SignalKind, signal};
+use vcp_benches::object;
 use vcp_config::{HostConfig, Shorthand};
-use vcp_core::{Cache, Engine, Module, World};
+use vcp_core::{Cache, Engine, Module};
 
 use disk::Disk;
-use library::Instance;
 
 /// Where the VCP runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,20 +82,8 @@ fn module(engine: &Engine, arm: Arm) -> Result<Module> {
                 found.bytes,
             )?)
         }
-        Arm::Native => {
-            let functions = library::load(&shared_object())?;
-            let make = move || Box::new(Instance::new(functions)) as _;
-            Ok(Module::native("iscsi", World::Processor, make))
-        }
+        Arm::Native => object::native_iscsi(),
     }
-}
-
-fn shared_object() -> PathBuf {
-    let built = || {
-        let benches = Path::new(env!("CARGO_MANIFEST_DIR"));
-        benches.join("../target/guest/libvcp_native_iscsi.so")
-    };
-    std::env::var_os("VCP_NATIVE_ISCSI").map_or_else(built, PathBuf::from)
 }
 
 fn arguments() -> Option<(Arm, Shorthand)> {

@@ -12,6 +12,7 @@
 //!
 //! Start reading at [`Vcp::start`] in `vcp.rs`, then `channel/` and `processor/`.
 
+mod alone;
 mod bindings;
 mod bucket;
 mod cache;
@@ -37,6 +38,7 @@ mod status;
 mod vcp;
 mod world;
 
+pub use alone::Alone;
 pub use cache::Cache;
 pub use engine::Engine;
 pub use event::{Event, Next, ReloadError, Reloaded};

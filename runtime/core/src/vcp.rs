@@ -221,17 +221,50 @@ impl Drop for Vcp {
     }
 }
 
+/// What its instances have in common. Takes configuration and grants out of the
+/// settings.
+pub(crate) fn plan(
+    engine: &Engine,
+    settings: &mut Settings,
+    network: Option<processor::Network>,
+    rate: Arc<Rate>,
+) -> Result<Plan, StartError> {
+    let linker = state::linker(engine).map_err(|e| StartError::Link(format!("{e:#}")))?;
+    Ok(Plan {
+        name: settings.name.as_str().into(),
+        linker,
+        config: std::mem::take(&mut settings.config),
+        allowance: Allowance {
+            memory: settings.memory.into(),
+            queue_depth: (depth(settings) as u32).into(),
+        },
+        limits: Limits {
+            fuel: settings.watchdog.fuel,
+            time: settings.watchdog.call,
+            core_dumps: settings.reports.core_dumps,
+        },
+        grants: std::mem::take(&mut settings.grants),
+        network,
+        saboteur: Arc::clone(&engine.saboteur),
+        boundary: Arc::default(),
+        rate,
+    })
+}
+
+/// Requests that it is given at a time.
+fn depth(settings: &Settings) -> usize {
+    settings.queue_depth.clamp(1, DEEPEST)
+}
+
 /// What its channel keeps of the settings.
 fn set_up(
     engine: &Engine,
-    settings: Settings,
+    mut settings: Settings,
     events: UnboundedSender<Event>,
     rate: Arc<Rate>,
     done: Sender<Infallible>,
 ) -> Result<Setup, StartError> {
-    let linker = state::linker(engine).map_err(|e| StartError::Link(format!("{e:#}")))?;
-    let policy = settings.policy();
-    let (link, peers, network) = match settings.network {
+    let (link, peers, network) = match settings.network.take() {
         Some(Network::Frames {
             link,
             addresses,
@@ -243,26 +276,8 @@ fn set_up(
         Some(Network::Streams { peers }) => (None, Some(peers), Some(processor::Network::Streams)),
         None => (None, None, None),
     };
-    let depth = settings.queue_depth.clamp(1, DEEPEST);
-    let plan = Arc::new(Plan {
-        name: settings.name.as_str().into(),
-        linker,
-        config: settings.config,
-        allowance: Allowance {
-            memory: settings.memory.into(),
-            queue_depth: (depth as u32).into(),
-        },
-        limits: Limits {
-            fuel: settings.watchdog.fuel,
-            time: settings.watchdog.call,
-            core_dumps: settings.reports.core_dumps,
-        },
-        grants: settings.grants,
-        network,
-        saboteur: Arc::clone(&engine.saboteur),
-        boundary: Arc::default(),
-        rate,
-    });
+    let plan = Arc::new(plan(engine, &mut settings, network, rate)?);
+    let (policy, depth) = (settings.policy(), depth(&settings));
     let blueprint = Blueprint::new(Arc::clone(&plan), settings.module);
     let blueprint = blueprint.map_err(|fault: Fault| StartError::Link(fault.to_string()))?;
     Ok(Setup {

@@ -4,7 +4,8 @@ mod support;
 
 use std::time::Duration;
 
-use vcp_core::{Cache, Engine, Event, Fault, Injection, Module, Settings, Vcp};
+use vcp_core::native::{self, Events, Notice, Request, Span};
+use vcp_core::{Alone, Cache, Engine, Event, Fault, Injection, Module, Settings, Vcp};
 use vcp_queue::{Operation, Status};
 
 use support::{Driver, next, settings_for};
@@ -134,4 +135,57 @@ fn memory_and_fuel_have_limits() {
         panic!("no fault")
     };
     assert_eq!(fault, Fault::Fuel { limit: 50 });
+}
+
+#[test]
+fn one_by_itself_is_called_by_hand() {
+    let (engine, settings) = settings(&[("size", "1048576")]);
+    let mut vcp = Alone::start(&engine, settings, None).unwrap();
+    let data = Span {
+        length: 4096,
+        ..vcp.areas().data
+    };
+    let call = |vcp: &mut Alone, tag: u64, operation| {
+        let request = Request {
+            tag,
+            operation,
+            modifiers: native::Modifiers::empty(),
+            offset: 8192,
+            length: data.length,
+            data,
+        };
+        let events = Events {
+            now: tag,
+            commands: Vec::new(),
+            requests: vec![request],
+            frames: Vec::new(),
+            stream_data: Vec::new(),
+            stream_events: Vec::new(),
+        };
+        vcp.process(&events).unwrap()
+    };
+    vcp.bytes_mut(data).unwrap().fill(7);
+    let effects = call(&mut vcp, 1, native::Operation::Write);
+    assert!(matches!(effects.notices[..], [Notice::Ready(_)]));
+    assert_eq!(effects.completions[0].tag, 1);
+    vcp.bytes_mut(data).unwrap().fill(0);
+    let used = vcp.fuel();
+    assert!(used > 0);
+    let effects = call(&mut vcp, 2, native::Operation::Read);
+    let answer = effects.completions[0];
+    assert_eq!((answer.tag, answer.status), (2, native::Status::Ok));
+    assert_eq!(vcp.bytes(answer.data).unwrap(), [7; 4096]);
+    assert!(vcp.fuel() > used);
+    let outside = Span {
+        address: u32::MAX - 10,
+        length: 4096,
+    };
+    assert!(vcp.bytes(outside).is_err() && vcp.bytes_mut(outside).is_none());
+}
+
+#[test]
+fn one_by_itself_says_why_it_does_not_start() {
+    let (engine, settings) = settings(&[("colour", "red")]);
+    let error = Alone::start(&engine, settings, None).err().unwrap();
+    assert!(error.to_string().contains("colour"), "{error}");
 }

@@ -115,10 +115,14 @@ pub(crate) fn poll<F: Future + ?Sized>(
 
 /// Runs a future to its end on this thread, which has nothing else to do.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
+    drive(future, &Alarm::new(None))
+}
+
+/// As [`block_on`], with an alarm of this thread that is used again.
+pub(crate) fn drive<F: Future>(future: F, alarm: &Arc<Alarm>) -> F::Output {
     let mut future = pin!(future);
-    let alarm = Alarm::new(None);
     loop {
-        let until = match poll(future.as_mut(), &alarm, NO_LEAVE) {
+        let until = match poll(future.as_mut(), alarm, NO_LEAVE) {
             Ok(output) => return output,
             Err(Pause::Yield | Pause::Called) => continue,
             Err(Pause::Call(until)) => Some(until),

@@ -1,18 +1,42 @@
-//! The VCP in a shared object, as the core has VCPs that are compiled in. Loading and
-//! calling it is the program's only unsafe code; what is loaded was built from this
-//! workspace and is trusted as this program is.
+//! The iSCSI VCP as native code in a shared object (`vcp-native-iscsi`), as the core
+//! has VCPs that are compiled in. Loading and calling it is the only unsafe code here;
+//! what is loaded was built from this workspace and is trusted as the program is that
+//! loads it.
 
-use std::path::Path;
+#[path = "../../native/src/abi.rs"]
+#[expect(dead_code, reason = "the other side uses the rest")]
+mod abi;
+mod convert;
+
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use libloading::{Library, Symbol};
 use vcp_core::native::{Areas, Effects, Events, NativeVcp, Network, Span, Start};
+use vcp_core::{Module, World};
 
-use crate::abi::{self, Functions};
-use crate::convert::{self, Flat};
+use abi::Functions;
+use convert::Flat;
+
+/// The module that runs without a box: the shared object that the environment's
+/// `VCP_NATIVE_ISCSI` names, else the one in the workspace's target directory, where
+/// `cargo build --profile guest --package vcp-native-iscsi` leaves it.
+///
+/// # Errors
+/// It is not there, or is of another version of this program.
+pub fn native_iscsi() -> Result<Module> {
+    let built = || {
+        let benches = Path::new(env!("CARGO_MANIFEST_DIR"));
+        benches.join("../target/guest/libvcp_native_iscsi.so")
+    };
+    let path = std::env::var_os("VCP_NATIVE_ISCSI").map_or_else(built, PathBuf::from);
+    let functions = load(&path)?;
+    let make = move || Box::new(Instance::new(functions)) as _;
+    Ok(Module::native("iscsi", World::Processor, make))
+}
 
 /// Loads the shared object, which stays for as long as the process.
-pub(crate) fn load(path: &Path) -> Result<&'static Functions> {
+fn load(path: &Path) -> Result<&'static Functions> {
     let what = || format!("loading {}", path.display());
     // SAFETY: what it runs when it is loaded is what Rust's standard library does.
     let library = unsafe { Library::new(path) }.with_context(what)?;
@@ -32,7 +56,7 @@ pub(crate) fn load(path: &Path) -> Result<&'static Functions> {
 }
 
 /// One instance.
-pub(crate) struct Instance {
+struct Instance {
     functions: &'static Functions,
     own: *mut abi::Instance,
     /// The events of a call, in room that is used again.
@@ -44,7 +68,7 @@ pub(crate) struct Instance {
 unsafe impl Send for Instance {}
 
 impl Instance {
-    pub(crate) fn new(functions: &'static Functions) -> Self {
+    fn new(functions: &'static Functions) -> Self {
         // SAFETY: it may be called at any time.
         let own = unsafe { (functions.make)() };
         Self {

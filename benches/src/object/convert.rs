@@ -6,7 +6,7 @@ use vcp_core::native::{
     Start, Status, frames,
 };
 
-use crate::abi::{self, Array};
+use super::abi::{self, Array};
 
 /// Calls with the arguments of `init` in C's layout.
 pub(crate) fn with_start<T>(

@@ -1,0 +1,75 @@
+//! One instance by itself, called by hand: what a call costs, without a channel
+//! processor, clients or a link around it. For measurements only.
+
+use std::sync::Arc;
+
+use crate::clock::now;
+use crate::engine::Engine;
+use crate::fault::Fault;
+use crate::guest::{Blueprint, Guest};
+use crate::native::{Areas, Effects, Events, Network, Span};
+use crate::processor::pace::{Alarm, drive};
+use crate::settings::Settings;
+use crate::vcp::{StartError, plan};
+
+/// An instance of a module that was started, and is called by who has it. What it
+/// wants done is not carried out, and when it has died nothing starts another.
+pub struct Alone {
+    guest: Guest,
+    alarm: Arc<Alarm>,
+}
+
+impl Alone {
+    /// Makes an instance as a channel would, by what the settings say of module,
+    /// configuration, memory, queue depth, watchdog and grants, and calls its `init`.
+    /// Their own `network` has no say.
+    ///
+    /// # Errors
+    /// What the host functions can't be linked for, or what it died of.
+    pub fn start(
+        engine: &Engine,
+        mut settings: Settings,
+        network: Option<Network>,
+    ) -> Result<Self, StartError> {
+        let fault = |fault: Fault| StartError::Link(fault.to_string());
+        let plan = plan(engine, &mut settings, network, Arc::new(engine.rate()))?;
+        let blueprint = Blueprint::new(Arc::new(plan), settings.module).map_err(fault)?;
+        let alarm = Alarm::new(None);
+        let guest = drive(blueprint.build(1, now()), &alarm);
+        let guest = guest.map_err(|death| fault(death.fault))?;
+        Ok(Self { guest, alarm })
+    }
+
+    /// The parts of its memory for data and for what is received.
+    #[must_use]
+    pub fn areas(&self) -> Areas {
+        self.guest.areas
+    }
+
+    /// One call, on this thread.
+    ///
+    /// # Errors
+    /// What it died of; it can't be called again.
+    pub fn process(&mut self, events: &Events) -> Result<Effects, Fault> {
+        drive(self.guest.process(events), &self.alarm)
+    }
+
+    /// The bytes that a span of an entry names.
+    ///
+    /// # Errors
+    /// It reaches outside.
+    pub fn bytes(&self, span: Span) -> Result<&[u8], Fault> {
+        self.guest.bytes("an entry", span)
+    }
+
+    /// The bytes of a span of its areas, to write; `None` when it reaches outside.
+    pub fn bytes_mut(&mut self, span: Span) -> Option<&mut [u8]> {
+        self.guest.bytes_mut(span)
+    }
+
+    /// Fuel used in all calls so far; 0 where nothing is metered.
+    #[must_use]
+    pub fn fuel(&self) -> u64 {
+        self.guest.fuel
+    }
+}
