@@ -58,13 +58,13 @@ pub(crate) fn run(engine: &Engine, module: &Module, case: Case) -> Result<Times>
         session.catch_up(case)?;
         session.call(case, case.batch)?;
     }
-    let before = session.vcp.fuel();
-    let mut calls = Vec::with_capacity(CALLS);
+    let (mut calls, mut fuel) = (Vec::with_capacity(CALLS), 0);
     for _ in 0..CALLS {
         session.catch_up(case)?;
+        let before = session.vcp.fuel();
         calls.push(session.call(case, case.batch)?);
+        fuel += session.vcp.fuel() - before;
     }
-    let fuel = session.vcp.fuel() - before;
     Ok(Times { calls, fuel })
 }
 

