@@ -10,7 +10,7 @@ use crate::guest::{Blueprint, Guest};
 use crate::native::{Areas, Effects, Events, Network, Span};
 use crate::processor::pace::{Alarm, drive};
 use crate::settings::Settings;
-use crate::vcp::{StartError, plan};
+use crate::vcp::plan;
 
 /// An instance of a module that was started, and is called by who has it. What it
 /// wants done is not carried out, and when it has died nothing starts another.
@@ -25,18 +25,18 @@ impl Alone {
     /// Their own `network` has no say.
     ///
     /// # Errors
-    /// What the host functions can't be linked for, or what it died of.
+    /// Why it could not be made, or what it died of.
     pub fn start(
         engine: &Engine,
         mut settings: Settings,
         network: Option<Network>,
-    ) -> Result<Self, StartError> {
-        let fault = |fault: Fault| StartError::Link(fault.to_string());
-        let plan = plan(engine, &mut settings, network, Arc::new(engine.rate()))?;
-        let blueprint = Blueprint::new(Arc::new(plan), settings.module).map_err(fault)?;
+    ) -> Result<Self, Fault> {
+        let plan = plan(engine, &mut settings, network, Arc::new(engine.rate()));
+        let plan = plan.map_err(|error| Fault::Instantiate(error.to_string()))?;
+        let blueprint = Blueprint::new(Arc::new(plan), settings.module)?;
         let alarm = Alarm::new(None);
         let guest = drive(blueprint.build(1, now()), &alarm);
-        let guest = guest.map_err(|death| fault(death.fault))?;
+        let guest = guest.map_err(|death| death.fault)?;
         Ok(Self { guest, alarm })
     }
 
