@@ -13,7 +13,8 @@ use crate::settings::Settings;
 use crate::vcp::plan;
 
 /// An instance of a module that was started, and is called by who has it. What it
-/// wants done is not carried out, and when it has died nothing starts another.
+/// wants done is not carried out, and when it has died nothing starts another. It is
+/// to be called on the thread that started it, which is the one that is woken for it.
 pub struct Alone {
     guest: Guest,
     alarm: Arc<Alarm>,
