@@ -1,7 +1,10 @@
 //! Command descriptor blocks: what an initiator asks a block device for.
 
 mod emit;
+mod name;
 mod parse;
+
+pub use name::Opcode;
 
 /// A CDB in readable form. [`Command::parse`] reads any length of a command;
 /// [`Command::emit`] writes the shortest of 10 and 16 bytes that holds it.
@@ -105,6 +108,13 @@ pub enum Command {
         /// There is no data-out buffer: the block is all zeros. Only in 16 bytes.
         no_data: bool,
     },
+    /// START STOP UNIT (SBC-3).
+    StartStopUnit {
+        /// To the active power condition, or to the stopped one.
+        start: bool,
+        /// Status at once, before the work is done.
+        immediate: bool,
+    },
     /// GET LBA STATUS (SBC-3).
     GetLbaStatus {
         /// First block.
@@ -176,6 +186,7 @@ mod op {
     pub(super) const WRITE_6: u8 = 0x0a;
     pub(super) const INQUIRY: u8 = 0x12;
     pub(super) const MODE_SENSE_6: u8 = 0x1a;
+    pub(super) const START_STOP_UNIT: u8 = 0x1b;
     pub(super) const READ_CAPACITY_10: u8 = 0x25;
     pub(super) const READ_10: u8 = 0x28;
     pub(super) const WRITE_10: u8 = 0x2a;

@@ -19,7 +19,7 @@ mod vpd;
 
 pub use asc::Asc;
 pub use capacity::{Capacity10, Capacity16};
-pub use cdb::{CdbError, Command, LunSelection, ModeForm, PageControl};
+pub use cdb::{CdbError, Command, LunSelection, ModeForm, Opcode, PageControl};
 pub use inquiry::{Inquiry, PeripheralQualifier};
 pub use luns::{emit_luns, parse_luns};
 pub use mode::{CachingPage, ModeParameters};

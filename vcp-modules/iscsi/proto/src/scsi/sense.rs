@@ -162,7 +162,8 @@ impl fmt::Display for Sense {
         if self.deferred {
             f.write_str("deferred ")?;
         }
-        write!(f, "{}: {}", self.key, self.asc)?;
+        let key = u8::from(self.key);
+        write!(f, "{} ({key:X}h): {}", self.key, self.asc)?;
         match self.information {
             Some(information) => write!(f, " at {information}"),
             None => Ok(()),
@@ -197,7 +198,7 @@ mod tests {
         assert_eq!(sense.emit_fixed(), data);
         assert_eq!(
             alloc::format!("{sense}"),
-            "MEDIUM ERROR: unrecovered read error (11h/00h) at 2049"
+            "MEDIUM ERROR (3h): unrecovered read error (11h/00h) at 2049"
         );
     }
 

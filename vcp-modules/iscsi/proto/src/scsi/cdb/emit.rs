@@ -56,6 +56,11 @@ impl Command {
                     }
                 }
             }
+            Self::StartStopUnit { start, immediate } => {
+                cdb[0] = op::START_STOP_UNIT;
+                cdb[1] = immediate.into();
+                cdb[4] = start.into();
+            }
             Self::ReadCapacity10 => cdb[0] = op::READ_CAPACITY_10,
             Self::ReadCapacity16 { alloc_len } => {
                 service_action(&mut cdb, op::READ_CAPACITY_16, 0, alloc_len);

@@ -20,6 +20,7 @@ impl Command {
                 descriptor: cdb[1] & 1 != 0,
                 alloc_len: cdb[4],
             },
+            op::START_STOP_UNIT => start_stop_unit(cdb).map_err(invalid)?,
             op::INQUIRY => inquiry(cdb).ok_or(invalid(2))?,
             op::REPORT_LUNS => report_luns(cdb).map_err(invalid)?,
             op::MODE_SENSE_6 => mode_sense(cdb, ModeForm::Six, u16::from(cdb[4])),
@@ -87,6 +88,17 @@ fn inquiry(cdb: &[u8; 16]) -> Option<Command> {
     let vpd = (cdb[1] & 1 != 0).then_some(cdb[2]);
     let alloc_len = u16_at(cdb, 3);
     (vpd.is_some() || cdb[2] == 0).then_some(Command::Inquiry { vpd, alloc_len })
+}
+
+/// Neither loading or ejecting, nor power conditions other than active and stopped.
+fn start_stop_unit(cdb: &[u8]) -> Result<Command, u8> {
+    match cdb[4] & !1 {
+        0 => Ok(Command::StartStopUnit {
+            start: cdb[4] & 1 != 0,
+            immediate: cdb[1] & 1 != 0,
+        }),
+        _ => Err(4),
+    }
 }
 
 fn report_luns(cdb: &[u8; 16]) -> Result<Command, u8> {
