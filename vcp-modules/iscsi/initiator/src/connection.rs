@@ -38,10 +38,11 @@ struct Burst {
 /// Where the data segment of the PDU under way goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sink {
-    /// Into the memory of a request.
-    Memory(Span),
-    /// Into the answer to a question of the survey, from this offset on.
-    Answer(u8, u32),
+    /// Into the memory of this task's request.
+    Memory(TaskId, Span),
+    /// Into the answer to a question of the survey, which this task asks, from this
+    /// offset on.
+    Answer(TaskId, u8, u32),
     /// Kept whole until its end.
     Collect,
 }

@@ -13,6 +13,8 @@ pub(crate) enum Timer {
     Reconnect,
     /// BUSY, TASK SET FULL or NOT READY: commands may be sent again.
     Throttle,
+    /// Commands that were put off may be sent again.
+    Park,
     /// A look at the age of outstanding commands.
     Watch,
     /// The answer to a task management request.
@@ -23,12 +25,13 @@ pub(crate) enum Timer {
     Logout,
 }
 
-const ALL: [Timer; 9] = [
+const ALL: [Timer; 10] = [
     Timer::Login,
     Timer::Idle,
     Timer::Ping,
     Timer::Reconnect,
     Timer::Throttle,
+    Timer::Park,
     Timer::Watch,
     Timer::TaskManagement,
     Timer::Grace,

@@ -233,7 +233,9 @@ fn attention_and_not_ready_while_asking() {
     empty.attention = vec![(SenseKey::NotReady, Asc::MEDIUM_NOT_PRESENT); 9];
     let line = with(empty).failed().unwrap();
     assert!(
-        line.contains("logical unit 1 is not ready: NOT READY: medium not present"),
+        line.contains(
+            "logical unit 1 is not ready: CHECK CONDITION (02h): NOT READY (2h): medium not present"
+        ),
         "{line}"
     );
 }

@@ -230,8 +230,15 @@ proptest! {
         pair.run_for(120 * SECOND);
         prop_assert_eq!(pair.failed(), None);
         prop_assert_eq!(pair.completed.len(), submitted.len());
+        // A request that was under way each time may pass for what ended the sessions.
+        let ends = |event: &&Event| matches!(event, Event::Lose | Event::Garbage(_));
+        let suspicious = events.iter().filter(ends).count() >= 4;
         for request in submitted {
-            prop_assert_eq!(pair.completed[&request.tag], Status::Ok, "{:?}", request);
+            let status = pair.completed[&request.tag];
+            if suspicious && status == Status::IoError {
+                continue;
+            }
+            prop_assert_eq!(status, Status::Ok, "{:?}", request);
             let Submitted { operation, offset, length, place, .. } = request;
             let here = pair.bytes(place, length);
             let there = pair.peer.disk.read(offset / 512, length / 512);

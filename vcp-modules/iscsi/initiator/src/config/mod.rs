@@ -32,6 +32,8 @@ pub struct Config {
     pub(crate) chap: Option<Chap>,
     pub(crate) offer: Offer,
     pub(crate) timing: Timing,
+    /// Tell a logical unit to start that says it wants to be told.
+    pub(crate) start_unit: bool,
     /// Refuse writes whatever the logical unit says.
     pub(crate) read_only: bool,
     /// Requests that the caller will have outstanding at a time.

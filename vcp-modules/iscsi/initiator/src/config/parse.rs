@@ -147,6 +147,7 @@ impl Config {
                 login_timeout: 15 * SECOND,
                 command_timeout: 30 * SECOND,
             },
+            start_unit: true,
             read_only: false,
             queue_depth: 128,
             max_transfer: 1 << 20,
@@ -240,6 +241,7 @@ impl Draft {
             "command-timeout" => {
                 timing.command_timeout = values::duration("command-timeout", value)?;
             }
+            "start-unit" => config.start_unit = values::boolean("start-unit", value)?,
             "read-only" => config.read_only = values::boolean("read-only", value)?,
             _ => return Ok(false),
         }

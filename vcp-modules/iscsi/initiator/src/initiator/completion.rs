@@ -5,20 +5,14 @@ use alloc::format;
 use alloc::string::ToString;
 
 use vcp_iscsi_proto::pdu::{Residual, ResponseCode, ScsiResponse, split_sense};
-use vcp_iscsi_proto::scsi::{Sense, SenseKey, Status as ScsiStatus};
+use vcp_iscsi_proto::scsi::{Asc, Sense, SenseKey, Status as ScsiStatus};
 
 use super::session::{Fault, FaultKind};
 use super::{Initiator, Phase};
 use crate::action::{Action, Level};
 use crate::block::{Operation, Request, Status};
-use crate::scsi::{Device, Next, Survey, Verdict, judge, needs_sync};
-use crate::task::{Owner, Step, TaskId};
-use crate::timer::Timer;
-
-/// Times that a command is sent again after being turned away.
-const MAX_RETRIES: u8 = 8;
-/// How long a busy target is waited for, in nanoseconds.
-const LONGEST_WAIT: u64 = 60_000_000_000;
+use crate::scsi::{Device, Ending, Next, Survey, Verdict, judge, needs_sync};
+use crate::task::{Owner, Step, Task, TaskId};
 
 impl Initiator {
     /// A SCSI Response (RFC 7143 §11.4).
@@ -41,18 +35,16 @@ impl Initiator {
             .into());
         }
         if response.response != ResponseCode::Completed {
-            self.log(
-                Level::Warn,
-                format!("a command failed in the target: {}", response.response),
-            );
-            return self.settle(now, id, Verdict::Again, Residual::None, None);
+            let ending = Ending::Failure(response.response);
+            return self.settle(now, id, Verdict::Aborted, &ending);
         }
         let (sense, _) = split_sense(data).map_err(|e| e.to_string())?;
         let sense = Sense::parse(sense).ok();
         self.ended(now, id, response.status, response.residual, sense)
     }
 
-    /// A command has ended with a SCSI status: checks that the bytes add up.
+    /// A command has ended with a SCSI status. Whatever that says, it is done only if
+    /// all of its bytes were moved.
     pub(super) fn ended(
         &mut self,
         now: u64,
@@ -61,34 +53,20 @@ impl Initiator {
         residual: Residual,
         sense: Option<Sense>,
     ) -> Result<(), Fault> {
-        let task = self.tasks.get(id);
-        let (command, progress) = (&task.command, &task.progress);
-        let expected = match residual {
-            Residual::Underflow(count) if count > command.length => {
-                return Err("a residual count that is more than the whole".into());
-            }
-            Residual::Underflow(count) => command.length - count,
-            Residual::None | Residual::Overflow(_) => command.length,
-        };
-        let ours = matches!(task.owner, Owner::Request(_));
-        if status == ScsiStatus::Good && command.is_read() {
-            let short = progress.received < expected;
-            if progress.received > expected || short && ours {
-                return Err(format!(
-                    "a read ended well with {} bytes where {expected} are due",
-                    progress.received
-                )
-                .into());
-            }
-        }
-        if status == ScsiStatus::Good && command.is_write() && residual == Residual::None {
-            let sending = self.connection.as_ref().is_some_and(|c| c.is_sending(id));
-            if progress.sent < command.length || sending {
-                return Err("a write ended well before its data was sent".into());
-            }
-        }
+        let ending = Ending::Status(status, sense);
+        self.heed(&ending);
         let verdict = judge(status, sense.as_ref());
-        self.settle(now, id, verdict, residual, sense)
+        let task = self.tasks.get(id);
+        let ours = matches!(task.owner, Owner::Request(_));
+        if verdict == Verdict::Good && ours {
+            let sending = self.connection.as_ref().is_some_and(|c| c.is_sending(id));
+            let counted = !task.command.counted || residual == Residual::None;
+            if !task.is_complete(sending) || !counted {
+                let ending = short(task, status, residual);
+                return self.settle(now, id, Verdict::Aborted, &ending);
+            }
+        }
+        self.settle(now, id, verdict, &ending)
     }
 
     /// What becomes of a task whose command has ended.
@@ -97,8 +75,7 @@ impl Initiator {
         now: u64,
         id: TaskId,
         verdict: Verdict,
-        residual: Residual,
-        sense: Option<Sense>,
+        ending: &Ending,
     ) -> Result<(), Fault> {
         let task = self.tasks.get(id);
         let (owner, step) = (task.owner, task.step);
@@ -109,41 +86,62 @@ impl Initiator {
             self.abort_overtaken();
         }
         match (verdict, owner) {
+            (_, Owner::Free) => {}
+            (_, Owner::Start) => self.unit_started(id, verdict, ending),
             (Verdict::Again | Verdict::Changed, Owner::Survey(place))
-                if self.takes_attention(place, sense) =>
+                if self.takes_attention(place, ending.sense()) =>
             {
-                self.survey_answer(id, place, Verdict::Good, None)?;
+                self.survey_answer(id, place, Verdict::Good, ending)?;
             }
-            (Verdict::Again, _) | (Verdict::Changed, Owner::Survey(_)) => self.again(id)?,
-            (Verdict::Later, _) => self.later(now, id)?,
-            (_, Owner::Survey(place)) => self.survey_answer(id, place, verdict, sense)?,
+            // It comes again in the next session; the target is on its way out.
+            _ if self.is_draining() && may_wait(verdict, ending) => self.tasks.requeue(id),
+            (Verdict::Again, _) | (Verdict::Changed | Verdict::Aborted, Owner::Survey(_)) => {
+                self.again(id, ending)?
+            }
+            (Verdict::Later, _) => self.put_off(now, id, ending)?,
+            (Verdict::Busy, _) => self.throttled(now, id, ending)?,
+            (Verdict::Start, _) => {
+                self.put_off(now, id, ending)?;
+                self.start_unit();
+            }
+            (_, Owner::Survey(place)) => self.survey_answer(id, place, verdict, ending)?,
+            (Verdict::Aborted, _) => self.aborted(now, id, ending)?,
             (Verdict::Changed, _) => {
-                self.again(id)?;
+                self.again(id, ending)?;
                 self.look_again();
             }
-            (Verdict::Good, Owner::Request(request)) => {
-                // Of other commands the bytes are parameters, which some targets
-                // do not count.
-                let moves_data = matches!(request.operation, Operation::Read | Operation::Write);
-                if residual == Residual::None || !moves_data {
-                    self.advance(id, &request);
-                } else {
-                    self.log(
-                        Level::Warn,
-                        "a command moved other bytes than it was to".into(),
-                    );
-                    self.finish(id, request.tag, Status::IoError);
-                }
+            (Verdict::Good, Owner::Request(request)) => self.advance(id, &request),
+            (Verdict::Unsupported, Owner::Request(request)) => {
+                self.degrade(id, &request, step, ending);
             }
-            (Verdict::Unsupported, Owner::Request(request)) => self.degrade(id, &request, step),
             (Verdict::Failed(status), Owner::Request(request)) => {
-                self.log_failure(&request, sense);
-                self.finish(id, request.tag, status);
+                let line = self.describe(id, ending);
+                self.log(Level::Warn, line);
+                self.finish(id, &request, status);
             }
-            (_, Owner::Free) => {}
         }
+        self.tell_served();
         self.continue_leave(now);
         Ok(())
+    }
+
+    /// The logical unit was told to start. Whether it has, the commands that wait for
+    /// it find out.
+    fn unit_started(&mut self, id: TaskId, verdict: Verdict, ending: &Ending) {
+        if verdict != Verdict::Good {
+            let line = self.describe(id, ending);
+            self.log(Level::Warn, line);
+        }
+        self.tasks.remove(id);
+    }
+
+    /// Sense data that is of interest whatever becomes of the command.
+    fn heed(&mut self, ending: &Ending) {
+        if let Some(sense) = ending.sense()
+            && sense.asc == Asc::THIN_PROVISIONING_THRESHOLD
+        {
+            self.log(Level::Warn, format!("{}: {sense}", self.place()));
+        }
     }
 
     /// A part of a request is done.
@@ -154,7 +152,7 @@ impl Initiator {
             .as_ref()
             .is_some_and(|device| needs_sync(device, request));
         let task = self.tasks.get_mut(id);
-        task.retries = 0;
+        (task.retries, task.aborted, task.waits) = (0, 0, 0);
         task.waiting_since = None;
         if task.step == Step::Body {
             task.done += task.command.covers;
@@ -166,58 +164,14 @@ impl Initiator {
                 return self.tasks.requeue(id);
             }
         }
-        self.finish(id, request.tag, Status::Ok);
-    }
-
-    fn finish(&mut self, id: TaskId, tag: u64, status: Status) {
-        self.tasks.remove(id);
-        self.complete(tag, status);
-    }
-
-    /// The same command again, at once.
-    pub(super) fn again(&mut self, id: TaskId) -> Result<(), Fault> {
-        let task = self.tasks.get_mut(id);
-        task.retries += 1;
-        if task.retries > MAX_RETRIES {
-            return self.give_up(id, "a command was turned away too often");
-        }
-        self.tasks.requeue(id);
-        Ok(())
-    }
-
-    /// The same command again, after a while in which nothing else is sent either:
-    /// the target has enough to do.
-    pub(super) fn later(&mut self, now: u64, id: TaskId) -> Result<(), Fault> {
-        let task = self.tasks.get_mut(id);
-        let since = *task.waiting_since.get_or_insert(now);
-        if now.saturating_sub(since) > LONGEST_WAIT {
-            return self.give_up(id, "the target stayed busy too long");
-        }
-        self.tasks.requeue(id);
-        if !self.timers.is_set(Timer::Throttle) {
-            let delay = self.throttle.delay();
-            self.timers.set(Timer::Throttle, now + delay);
-        }
-        Ok(())
-    }
-
-    fn give_up(&mut self, id: TaskId, why: &str) -> Result<(), Fault> {
-        match self.tasks.get(id).owner {
-            Owner::Request(request) => {
-                self.log(Level::Error, format!("{}: {why}", self.place()));
-                self.finish(id, request.tag, Status::IoError);
-                Ok(())
-            }
-            Owner::Survey(place) => {
-                self.survey_answer(id, place, Verdict::Failed(Status::IoError), None)
-            }
-            Owner::Free => Ok(()),
-        }
+        self.finish(id, request, Status::Ok);
     }
 
     /// The logical unit does not do what it was asked for: does without it from
     /// here on, and says so.
-    fn degrade(&mut self, id: TaskId, request: &Request, step: Step) {
+    fn degrade(&mut self, id: TaskId, request: &Request, step: Step, ending: &Ending) {
+        let line = self.describe(id, ending);
+        self.log(Level::Warn, line);
         let Some(device) = &mut self.device else {
             return;
         };
@@ -238,34 +192,17 @@ impl Initiator {
             self.announce();
         }
         match status {
-            Some(status) => self.finish(id, request.tag, status),
+            Some(status) => self.finish(id, request, status),
             None => self.tasks.requeue(id),
         }
     }
 
     /// Tells the caller what the logical unit is now.
-    fn announce(&mut self) {
+    pub(super) fn announce(&mut self) {
         if let (Some(device), Phase::Ready) = (&self.device, &self.phase) {
             self.actions
                 .push_back(Action::Ready(device.geometry(&self.config)));
         }
-    }
-
-    fn log_failure(&mut self, request: &Request, sense: Option<Sense>) {
-        let what = match sense {
-            Some(sense) => sense.to_string(),
-            None => "no sense data".into(),
-        };
-        self.log(
-            Level::Warn,
-            format!(
-                "{}: {:?} of {} bytes at {}: {what}",
-                self.place(),
-                request.operation,
-                request.length,
-                request.offset
-            ),
-        );
     }
 
     /// Asks all questions at once, before whatever waits.
@@ -276,7 +213,7 @@ impl Initiator {
         }
     }
 
-    fn takes_attention(&self, place: u8, sense: Option<Sense>) -> bool {
+    fn takes_attention(&self, place: u8, sense: Option<&Sense>) -> bool {
         sense.is_some_and(|sense| sense.key == SenseKey::UnitAttention)
             && self
                 .survey
@@ -295,21 +232,21 @@ impl Initiator {
         }
     }
 
-    fn survey_answer(
+    pub(super) fn survey_answer(
         &mut self,
         id: TaskId,
         place: u8,
         verdict: Verdict,
-        sense: Option<Sense>,
+        ending: &Ending,
     ) -> Result<(), Fault> {
-        let received = self.tasks.get(id).progress.received;
+        let received = self.tasks.get(id).progress.stored;
         let Some(survey) = &mut self.survey else {
             return Ok(());
         };
-        match survey.answer(place, verdict, received, sense) {
+        match survey.answer(place, verdict, received, ending) {
             Ok(Next::Question) => {
                 let task = self.tasks.get_mut(id);
-                task.retries = 0;
+                (task.retries, task.waits) = (0, 0);
                 task.waiting_since = None;
                 self.tasks.requeue(id);
                 Ok(())
@@ -389,4 +326,41 @@ fn without(device: &mut Device, request: &Request) -> Option<Status> {
         }
         _ => Some(Status::Invalid),
     }
+}
+
+/// Why a command that ended well was not carried out: what was moved, as far as the
+/// target and we agree.
+fn short(task: &Task, status: ScsiStatus, residual: Residual) -> Ending {
+    let (command, progress) = (&task.command, &task.progress);
+    let ours = if command.is_read() {
+        progress.stored
+    } else {
+        progress.sent
+    };
+    let moved = match residual {
+        Residual::Underflow(count) => ours.min(command.length.saturating_sub(count)),
+        Residual::Overflow(count) => command.length.saturating_add(count),
+        Residual::None => ours,
+    };
+    Ending::Short {
+        status,
+        moved,
+        due: command.length,
+    }
+}
+
+/// Whether what a target says while it wants to be left is no answer of the unit's.
+fn may_wait(verdict: Verdict, ending: &Ending) -> bool {
+    let gone = ending
+        .sense()
+        .is_some_and(|s| s.key == SenseKey::IllegalRequest && s.asc == Asc::LUN_NOT_SUPPORTED);
+    gone || matches!(
+        verdict,
+        Verdict::Again
+            | Verdict::Changed
+            | Verdict::Later
+            | Verdict::Busy
+            | Verdict::Start
+            | Verdict::Aborted
+    )
 }

@@ -18,7 +18,7 @@ use super::{Initiator, Phase};
 use crate::action::Level;
 use crate::control::{Control, Place};
 use crate::login::Outgoing;
-use crate::scsi::Verdict;
+use crate::scsi::{Ending, Verdict};
 use crate::task::{State, TaskId};
 use crate::timer::Timer;
 
@@ -289,14 +289,13 @@ impl Initiator {
             connection.push(Control::Plug { itt, cmd_sn });
         }
         let verdict = match reason {
-            RejectReason::DataDigestError => Verdict::Again,
             RejectReason::TooManyImmediate
             | RejectReason::TaskInProgress
             | RejectReason::LongOperation
-            | RejectReason::WaitingForLogout => Verdict::Later,
-            _ => Verdict::Failed(crate::block::Status::IoError),
+            | RejectReason::WaitingForLogout => Verdict::Busy,
+            _ => Verdict::Aborted,
         };
-        self.settle(now, id, verdict, vcp_iscsi_proto::pdu::Residual::None, None)
+        self.settle(now, id, verdict, &Ending::Rejected(reason))
     }
 
     /// Has the target forget a command that it does not answer (RFC 7143 §11.5).
@@ -337,7 +336,7 @@ impl Initiator {
     }
 
     /// Task Management Function Response (RFC 7143 §11.6).
-    pub(super) fn task_response(&mut self, response: &TaskResponse) -> Result<(), Fault> {
+    pub(super) fn task_response(&mut self, now: u64, response: &TaskResponse) -> Result<(), Fault> {
         let abort = self
             .abort
             .take_if(|abort| abort.itt == response.itt)
@@ -349,7 +348,7 @@ impl Initiator {
                 if let Some(connection) = &mut self.connection {
                     connection.forget(id, self.tasks.get(id).progress.owes());
                 }
-                self.again(id)
+                self.unanswered(now, id)
             }
             code => Err(format!("a command can't be aborted: {code}").into()),
         }

@@ -90,6 +90,7 @@ impl Initiator {
         let geometry = device.geometry(&initiator.config);
         initiator.device = Some(device);
         initiator.phase = Phase::Ready;
+        initiator.ready_at = Some(now);
         let idle = now.saturating_add(initiator.config.timing.nop_interval);
         initiator.timers.set(Timer::Idle, idle);
         initiator.actions.push_back(Action::Ready(geometry));

@@ -67,12 +67,16 @@ impl Initiator {
         };
         let length = chunk.len() as u32;
         match connection.sink {
-            Sink::Memory(span) => memory
-                .bytes_mut(span.part(connection.filled, length))
-                .copy_from_slice(chunk),
-            Sink::Answer(place, offset) => {
+            Sink::Memory(id, span) => {
+                memory
+                    .bytes_mut(span.part(connection.filled, length))
+                    .copy_from_slice(chunk);
+                self.tasks.get_mut(id).progress.stored += length;
+            }
+            Sink::Answer(id, place, offset) => {
                 if let Some(survey) = &mut self.survey {
                     survey.store(place, offset + connection.filled, chunk);
+                    self.tasks.get_mut(id).progress.stored += length;
                 }
             }
             Sink::Collect => connection.collect(chunk)?,
@@ -116,7 +120,7 @@ impl Initiator {
             TargetPdu::ScsiResponse(response) => self.response(now, response, data),
             TargetPdu::R2t(r2t) => self.r2t(r2t),
             TargetPdu::NopIn(nop) => self.nop_in(now, nop),
-            TargetPdu::TaskResponse(response) => self.task_response(response),
+            TargetPdu::TaskResponse(response) => self.task_response(now, response),
             TargetPdu::TextResponse(response) => self.text_response(response, data),
             TargetPdu::LogoutResponse(response) => self.logout_response(response),
             TargetPdu::AsyncMessage(message) => self.async_message(now, message, data),

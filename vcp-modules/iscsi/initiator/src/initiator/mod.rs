@@ -9,18 +9,24 @@
 //! | `transfer` | Data-In and R2T: data of commands, byte for byte |
 //! | `outgoing` | what is sent next |
 //! | `completion` | ends of commands, and what becomes of their tasks |
+//! | `answer` | answers to requests, with every byte moved or an error |
+//! | `retry` | commands that were not carried out: when and where again |
+//! | `suspect` | requests that end sessions, and sessions that others end |
 //! | `control` | pings, asynchronous messages, rejects, aborts |
 //! | `leave` | logout |
 //! | `handover` | a session that the next version goes on with |
 //! | `timeout` | what happens when a timer runs out |
 
+mod answer;
 mod completion;
 mod control;
 mod handover;
 mod incoming;
 mod leave;
 mod outgoing;
+mod retry;
 mod session;
+mod suspect;
 mod timeout;
 mod transfer;
 
@@ -101,6 +107,17 @@ pub struct Initiator {
     reconnect: Backoff,
     throttle: Backoff,
     last_heard: u64,
+    /// When this session was ready, and whether it has answered a request since.
+    ready_at: Option<u64>,
+    answered: bool,
+    /// Sessions in a row that were ended from outside soon after they were ready.
+    taken: u32,
+    /// When a request was last found to end sessions.
+    found_out_at: Option<u64>,
+    /// When a session was last given up to try a command on another.
+    renewed_at: Option<u64>,
+    /// The logical unit was told to start, in this session.
+    started_unit: bool,
     ping: Option<control::Ping>,
     /// The challenge of the last login.
     spent: Option<[u8; 32]>,
@@ -147,6 +164,12 @@ impl Initiator {
             reconnect: Backoff::new(100 * MS, 5000 * MS),
             throttle: Backoff::new(10 * MS, 1000 * MS),
             last_heard: now,
+            ready_at: None,
+            answered: false,
+            taken: 0,
+            found_out_at: None,
+            renewed_at: None,
+            started_unit: false,
             ping: None,
             spent: None,
             time2wait: 0,
@@ -166,10 +189,10 @@ impl Initiator {
             .is_none()
             .then(|| self.tasks.add(Owner::Request(request)));
         match (refused, added) {
-            (Some(status), _) => self.complete(request.tag, status),
+            (Some(status), _) => self.refuse(&request, status),
             (None, Some(Some(_))) => {}
             // More than tags can tell apart: the caller has lost count.
-            _ => self.complete(request.tag, Status::IoError),
+            _ => self.refuse(&request, Status::IoError),
         }
     }
 
@@ -234,10 +257,6 @@ impl Initiator {
 
     fn is_over(&self) -> bool {
         matches!(self.phase, Phase::Failed | Phase::Stopped)
-    }
-
-    fn complete(&mut self, tag: u64, status: Status) {
-        self.actions.push_back(Action::Complete { tag, status });
     }
 
     fn log(&mut self, level: Level, message: String) {

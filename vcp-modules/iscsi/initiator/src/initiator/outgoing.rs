@@ -10,7 +10,7 @@ use super::transfer::lun_of;
 use super::{Initiator, Phase};
 use crate::block::{Memory, Operation};
 use crate::login::Params;
-use crate::scsi::plan;
+use crate::scsi::{plan, start_unit};
 use crate::task::{Command, Owner, Progress, TaskId};
 use crate::timer::Timer;
 
@@ -59,29 +59,38 @@ impl Initiator {
         }
     }
 
-    /// The task at the head of the queue, if its command may be sent now.
+    /// The first task in the queue whose command may be sent now.
     fn next_command(&self) -> Option<TaskId> {
         let connection = self.connection.as_ref()?;
         if !connection.numbers.window_open() || self.timers.is_set(Timer::Throttle) {
             return None;
         }
-        let id = self.tasks.head()?;
-        let task = self.tasks.get(id);
-        let may = match &task.owner {
-            Owner::Free => false,
-            Owner::Survey(_) => true,
-            Owner::Request(request) => {
-                matches!(self.phase, Phase::Ready)
-                    && !self.is_draining()
-                    && !(request.operation == Operation::Flush
+        if self.tasks.alone().is_some() {
+            return None;
+        }
+        let requests = matches!(self.phase, Phase::Ready) && !self.is_draining();
+        for id in self.tasks.waiting() {
+            let task = self.tasks.get(id);
+            match &task.owner {
+                Owner::Free => {}
+                Owner::Survey(_) | Owner::Start => return Some(id),
+                // The initiator's own commands go before all of these.
+                Owner::Request(_) if !requests => return None,
+                // It waits for what was submitted before it; others need not wait for it.
+                Owner::Request(request)
+                    if request.operation == Operation::Flush
                         && task.replayed
-                        && self.tasks.any_before(task.order))
+                        && self.tasks.any_before(task.order) => {}
+                Owner::Request(_) if self.tasks.is_suspect(id) && self.tasks.active() > 0 => {
+                    return None;
+                }
+                Owner::Request(_) => return Some(id),
             }
-        };
-        may.then_some(id)
+        }
+        None
     }
 
-    /// Sends the command of the task at the head of the queue.
+    /// Sends the command of a task in the queue.
     fn start_command(&mut self, now: u64, id: TaskId) {
         let Some(command) = self.prepare(id) else {
             return;
@@ -89,7 +98,7 @@ impl Initiator {
         let Some(connection) = &mut self.connection else {
             return;
         };
-        self.tasks.activate_head();
+        self.tasks.activate(id);
         let sn = connection.numbers.command();
         let params = &connection.params;
         let task = self.tasks.get_mut(id);
@@ -136,6 +145,7 @@ impl Initiator {
         let task = self.tasks.get(id);
         match (&task.owner, &mut self.survey, &self.device) {
             (Owner::Survey(place), Some(survey), _) => Some(survey.ask(*place)),
+            (Owner::Start, ..) => Some(start_unit()),
             (Owner::Request(request), _, Some(device)) => {
                 Some(plan(device, request, task.step, task.done))
             }

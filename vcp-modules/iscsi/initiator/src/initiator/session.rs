@@ -10,7 +10,7 @@ use vcp_iscsi_proto::pdu::LoginResponse;
 
 use super::{Initiator, MS, Phase};
 use crate::action::{Action, Level};
-use crate::block::Status;
+use crate::block::{Request, Status};
 use crate::connection::Connection;
 use crate::control::{Control, Place};
 use crate::login::{Challenge, Login, LoginError, Outcome};
@@ -35,6 +35,10 @@ pub(super) struct Fault {
 pub(super) enum FaultKind {
     /// Of this connection; another may do better.
     Connection,
+    /// The connection was closed or reset from outside.
+    Closed,
+    /// Nothing is wrong with it, but one command is to be tried on another.
+    Renewal,
     /// The target is not able now; it may be later.
     Busy,
     /// The target refuses us, or has not what is asked for. Before the first
@@ -207,6 +211,7 @@ impl Initiator {
         self.redirections = 0;
         let timing = &self.config.timing;
         self.timers.set(Timer::Idle, now + timing.nop_interval);
+        self.started_unit = false;
         self.phase = Phase::Surveying;
         self.begin_survey(Survey::new(self.config.lun));
     }
@@ -214,8 +219,9 @@ impl Initiator {
     /// Everything about the logical unit is known: serves requests.
     pub(super) fn ready(&mut self) {
         self.timers.stop(Timer::Login);
-        self.reconnect.reset();
         self.throttle.reset();
+        self.ready_at = Some(self.last_heard);
+        self.answered = false;
         self.phase = Phase::Ready;
         self.suspended = false;
         if let Some(device) = &self.device {
@@ -235,7 +241,11 @@ impl Initiator {
         if matches!(self.phase, Phase::Connecting) {
             self.phase = Phase::Waiting;
         }
-        self.end(now, what.into());
+        let fault = Fault {
+            reason: what,
+            kind: FaultKind::Closed,
+        };
+        self.end(now, fault);
     }
 
     /// The connection has to go.
@@ -262,6 +272,7 @@ impl Initiator {
             FaultKind::Asked(wait) => wait.min(LONGEST_ABSENCE),
             _ => core::mem::take(&mut self.time2wait),
         };
+        let culprit = self.session_ended(now, &fault);
         self.forget_connection();
         if self.is_stopping() {
             self.phase = Phase::Stopped;
@@ -275,8 +286,13 @@ impl Initiator {
         let again = match fault.kind {
             FaultKind::Fatal => false,
             FaultKind::Busy | FaultKind::Asked(_) => serves || now < self.give_up,
-            FaultKind::Refusal | FaultKind::Connection => serves,
+            FaultKind::Refusal | FaultKind::Connection | FaultKind::Closed | FaultKind::Renewal => {
+                serves
+            }
         };
+        if let Some(request) = culprit {
+            self.convict(&request);
+        }
         if !again {
             self.fail(line);
             return;
@@ -306,13 +322,13 @@ impl Initiator {
     /// It is no use. What was submitted gets an answer.
     fn fail(&mut self, line: String) {
         self.phase = Phase::Failed;
-        let tags: alloc::vec::Vec<u64> = self
+        let requests: alloc::vec::Vec<Request> = self
             .tasks
             .drain()
-            .filter_map(|task| task.request().map(|r| r.tag))
+            .filter_map(|task| task.request().copied())
             .collect();
-        for tag in tags {
-            self.complete(tag, Status::ShuttingDown);
+        for request in &requests {
+            self.refuse(request, Status::ShuttingDown);
         }
         self.actions.push_back(Action::Failed(line));
     }

@@ -24,6 +24,7 @@ impl Initiator {
             Timer::Reconnect => self.connect(now),
             // What waits in the queue may go on.
             Timer::Throttle => {}
+            Timer::Park => self.unpark(now),
             Timer::Watch => self.watch(now),
             Timer::TaskManagement => return Err("no answer to the abort of a command".into()),
             Timer::Grace => self.send_logout(now),

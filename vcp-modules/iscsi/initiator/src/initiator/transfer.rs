@@ -52,8 +52,8 @@ impl Initiator {
         // heed of it, and every byte has its place all the same.
         progress.received += data.data_len;
         Ok(match (task.command.data, task.owner) {
-            (Data::In(span), _) => Sink::Memory(span.part(data.offset, data.data_len)),
-            (_, Owner::Survey(place)) => Sink::Answer(place, data.offset),
+            (Data::In(span), _) => Sink::Memory(id, span.part(data.offset, data.data_len)),
+            (_, Owner::Survey(place)) => Sink::Answer(id, place, data.offset),
             _ => Sink::Collect,
         })
     }

@@ -3,11 +3,13 @@
 //! as bytes are `vcp_iscsi_proto::scsi`.
 
 mod device;
+mod ending;
 mod plan;
 mod survey;
 mod verdict;
 
 pub(crate) use device::Device;
-pub(crate) use plan::{needs_sync, plan};
+pub(crate) use ending::Ending;
+pub(crate) use plan::{needs_sync, plan, start_unit};
 pub(crate) use survey::{Next, SURVEY_DEPTH, Survey};
 pub(crate) use verdict::{Verdict, judge};

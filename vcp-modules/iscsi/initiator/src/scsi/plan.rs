@@ -90,7 +90,17 @@ impl Part {
             data,
             length,
             covers: self.length,
+            counted: true,
             other_lun: false,
+        }
+    }
+
+    /// A command whose data says what to do, and is not what is written. Some targets
+    /// do not count it.
+    fn parameters(&self, cdb: [u8; 16], data: Data, length: u32) -> Command {
+        Command {
+            counted: false,
+            ..self.command(cdb, data, length)
         }
     }
 }
@@ -119,6 +129,19 @@ fn synchronize() -> Command {
     }
 }
 
+/// Brings the unit to the active power condition; its status comes when it is there.
+pub(crate) fn start_unit() -> Command {
+    let cdb = Cdb::StartStopUnit {
+        start: true,
+        immediate: false,
+    }
+    .emit();
+    Command {
+        cdb,
+        ..Command::NONE
+    }
+}
+
 fn unmap(part: &Part) -> Command {
     let list = emit_unmap(&[Extent {
         lba: part.lba,
@@ -136,7 +159,7 @@ fn unmap(part: &Part) -> Command {
         list_len: 24,
     }
     .emit();
-    part.command(cdb, Data::Parameters(short), 24)
+    part.parameters(cdb, Data::Parameters(short), 24)
 }
 
 /// In the form of 16 bytes, the only one whose support the logical block
@@ -148,5 +171,5 @@ fn write_same(part: &Part, device: &Device, unmap: bool) -> Command {
     cdb[1] = u8::from(unmap) << 3;
     cdb[2..10].copy_from_slice(&part.lba.to_be_bytes());
     cdb[10..14].copy_from_slice(&part.blocks.to_be_bytes());
-    part.command(cdb, Data::Zeroes, device.block_size)
+    part.parameters(cdb, Data::Zeroes, device.block_size)
 }

@@ -7,14 +7,23 @@ use crate::block::Status;
 /// What becomes of a command that was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Done.
+    /// Done, if every byte of it was moved.
     Good,
     /// Not carried out, for a reason that is gone: at once again.
     Again,
     /// As `Again`, and the logical unit is not what it was: ask it about itself.
     Changed,
-    /// Not carried out now: again after a while.
+    /// Not carried out now: again after a while. The target answers, so it may take
+    /// as long as it likes; how long requests wait is the caller's to say.
     Later,
+    /// As `Later`, and the target has enough to do: nothing else is sent meanwhile.
+    Busy,
+    /// As `Later`, and the logical unit wants to be told to start (SBC-3, START STOP
+    /// UNIT).
+    Start,
+    /// Not carried out, for a reason that lies between here and there: again on this
+    /// session, then on another, then it has failed.
+    Aborted,
     /// The logical unit does not have this command, or not with these fields.
     Unsupported,
     /// Failed, and will fail again.
@@ -25,8 +34,8 @@ pub(crate) enum Verdict {
 pub(crate) fn judge(status: ScsiStatus, sense: Option<&Sense>) -> Verdict {
     match status {
         ScsiStatus::Good | ScsiStatus::ConditionMet => Verdict::Good,
-        ScsiStatus::Busy | ScsiStatus::TaskSetFull | ScsiStatus::AcaActive => Verdict::Later,
-        ScsiStatus::TaskAborted => Verdict::Again,
+        ScsiStatus::Busy | ScsiStatus::TaskSetFull | ScsiStatus::AcaActive => Verdict::Busy,
+        ScsiStatus::TaskAborted => Verdict::Aborted,
         ScsiStatus::ReservationConflict => Verdict::Failed(Status::NotPermitted),
         ScsiStatus::CheckCondition => match sense {
             // An error of an earlier write, which was answered as if it had gone well.
@@ -46,12 +55,8 @@ fn judge_sense(sense: &Sense) -> Verdict {
             0x28 | 0x2a | 0x3f => Verdict::Changed,
             _ => Verdict::Again,
         },
-        SenseKey::NotReady => match sense.asc {
-            // Becoming ready, or an operation, format or rebuild under way.
-            Asc(0x04, 0x01 | 0x04..=0x0a | 0x14) => Verdict::Later,
-            _ => Verdict::Failed(Status::IoError),
-        },
-        SenseKey::AbortedCommand => Verdict::Again,
+        SenseKey::NotReady => not_ready(sense.asc),
+        SenseKey::AbortedCommand => Verdict::Aborted,
         SenseKey::DataProtect => match sense.asc {
             Asc::SPACE_ALLOCATION_FAILED => Verdict::Failed(Status::NoSpace),
             _ => Verdict::Failed(Status::NotPermitted),
@@ -67,6 +72,20 @@ fn judge_sense(sense: &Sense) -> Verdict {
             0x25 => Verdict::Failed(Status::IoError),
             _ => Verdict::Failed(Status::Invalid),
         },
+        _ => Verdict::Failed(Status::IoError),
+    }
+}
+
+/// NOT READY: most of its reasons end by themselves (SPC-4, annex E.2).
+fn not_ready(asc: Asc) -> Verdict {
+    match asc {
+        Asc::INITIALIZING_REQUIRED => Verdict::Start,
+        // Becoming ready; an operation, format, rebuild or self-test under way; another
+        // path is the active one; space is being found; starting or stopping;
+        // sanitising, configuring, giving up or getting back part of the medium.
+        Asc(0x04, 0x01 | 0x04..=0x0c | 0x11 | 0x14 | 0x1a | 0x1b | 0x1d | 0x24 | 0x25) => {
+            Verdict::Later
+        }
         _ => Verdict::Failed(Status::IoError),
     }
 }
@@ -104,14 +123,23 @@ mod tests {
         assert_eq!(check(UnitAttention, 0x29, 0x00), Verdict::Again);
         assert_eq!(check(UnitAttention, 0x2a, 0x09), Verdict::Changed);
         assert_eq!(check(UnitAttention, 0x3f, 0x0e), Verdict::Changed);
-        assert_eq!(check(AbortedCommand, 0x47, 0x01), Verdict::Again);
-        assert_eq!(check(NotReady, 0x04, 0x01), Verdict::Later);
+        for (asc, ascq) in [(0x47, 0x01), (0x0c, 0x0c), (0x80, 0x00)] {
+            assert_eq!(check(AbortedCommand, asc, ascq), Verdict::Aborted);
+        }
+        for ascq in [0x01, 0x04, 0x0a, 0x0b, 0x0c, 0x14, 0x1b] {
+            assert_eq!(check(NotReady, 0x04, ascq), Verdict::Later, "{ascq:#x}");
+        }
+        assert_eq!(check(NotReady, 0x04, 0x02), Verdict::Start);
+        assert_eq!(
+            check(NotReady, 0x04, 0x03),
+            Verdict::Failed(Status::IoError)
+        );
         assert_eq!(
             check(NotReady, 0x3a, 0x00),
             Verdict::Failed(Status::IoError)
         );
-        assert_eq!(judge(ScsiStatus::Busy, None), Verdict::Later);
-        assert_eq!(judge(ScsiStatus::TaskSetFull, None), Verdict::Later);
+        assert_eq!(judge(ScsiStatus::Busy, None), Verdict::Busy);
+        assert_eq!(judge(ScsiStatus::TaskSetFull, None), Verdict::Busy);
     }
 
     #[test]

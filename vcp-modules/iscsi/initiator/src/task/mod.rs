@@ -20,6 +20,8 @@ pub(crate) enum Owner {
     Request(Request),
     /// The initiator's own, for the survey's question in this place.
     Survey(u8),
+    /// The initiator's own: START STOP UNIT.
+    Start,
 }
 
 /// Where a task stands.
@@ -31,6 +33,8 @@ pub(crate) enum State {
     Active,
     /// As `Active`, and the target was asked to abort it.
     Aborting,
+    /// Was put off, and waits for a time.
+    Parked,
 }
 
 /// What of a request the next command is for.
@@ -68,6 +72,9 @@ pub(crate) struct Command {
     pub(crate) length: u32,
     /// Bytes of the request that this command covers.
     pub(crate) covers: u32,
+    /// The data is what the request moves, byte for byte: a target that counts other
+    /// bytes has not carried it out.
+    pub(crate) counted: bool,
     /// For logical unit 0, which speaks for the target, not for ours.
     pub(crate) other_lun: bool,
 }
@@ -78,6 +85,7 @@ impl Command {
         data: Data::None,
         length: 0,
         covers: 0,
+        counted: false,
         other_lun: false,
     };
 
@@ -112,8 +120,10 @@ impl Command {
 pub(crate) struct Progress {
     pub(crate) cmd_sn: Serial,
     pub(crate) sent_at: u64,
-    /// Bytes that came in, all from the start of the data.
+    /// Bytes that headers of Data-In announced, all from the start of the data.
     pub(crate) received: u32,
+    /// Bytes of these that lie where they belong.
+    pub(crate) stored: u32,
     /// The next DataSN of Data-In, or R2TSN.
     pub(crate) sequence: u32,
     /// Where the next R2T has to start: behind all that was sent without asking
@@ -132,6 +142,7 @@ impl Progress {
         cmd_sn: Serial(0),
         sent_at: 0,
         received: 0,
+        stored: 0,
         sequence: 0,
         asked: 0,
         sent: 0,
@@ -165,10 +176,15 @@ pub(crate) struct Task {
     pub(crate) step: Step,
     /// Bytes of the request that commands before this one have dealt with.
     pub(crate) done: u32,
-    /// Times that the command was refused and is to be tried again.
+    /// Times that the command met a condition that is gone.
     pub(crate) retries: u8,
-    /// When the target first asked to wait.
+    /// Times that it was not carried out for a reason on the way, on any session.
+    pub(crate) aborted: u8,
+    /// Times in a row that the target put it off, and since when.
+    pub(crate) waits: u8,
     pub(crate) waiting_since: Option<u64>,
+    /// Sessions in a row that ended with it under way.
+    pub(crate) lost: u8,
     /// Was there when a connection was lost: a flush then waits for what was
     /// submitted before it.
     pub(crate) replayed: bool,
@@ -186,7 +202,10 @@ impl Task {
             step: Step::Body,
             done: 0,
             retries: 0,
+            aborted: 0,
+            waits: 0,
             waiting_since: None,
+            lost: 0,
             replayed: false,
             command: Command::NONE,
             progress: Progress::START,
@@ -199,13 +218,34 @@ impl Task {
         self.state = State::Queued;
         self.step = Step::Body;
         self.done = 0;
+        self.retries = 0;
+        self.waits = 0;
+        self.waiting_since = None;
         self.progress = Progress::START;
     }
 
     pub(crate) fn request(&self) -> Option<&Request> {
         match &self.owner {
             Owner::Request(request) => Some(request),
-            Owner::Free | Owner::Survey(_) => None,
+            Owner::Free | Owner::Survey(_) | Owner::Start => None,
+        }
+    }
+
+    /// Whether its command was sent and is not answered yet.
+    pub(crate) fn is_under_way(&self) -> bool {
+        !matches!(self.owner, Owner::Free) && matches!(self.state, State::Active | State::Aborting)
+    }
+
+    /// Whether every byte of the command under way was moved: a read's lie where they
+    /// belong, a write's were all asked for and sent.
+    pub(crate) fn is_complete(&self, sending: bool) -> bool {
+        let (command, progress) = (&self.command, &self.progress);
+        match () {
+            () if command.is_read() => progress.stored == command.length,
+            () if command.is_write() => {
+                progress.sent == command.length && !sending && !progress.owes()
+            }
+            () => true,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::cmp::Reverse;
 
 use super::{Owner, State, Task};
 
@@ -23,6 +24,12 @@ pub(crate) struct Tasks {
     submitted: u64,
     commands: u16,
     active: u32,
+    /// Tasks that were put off, and until when.
+    parked: Vec<(u64, u16)>,
+    /// Sessions that may end with a task under way before it is sent alone.
+    suspect: u8,
+    /// The task that is under way alone.
+    alone: Option<u16>,
 }
 
 impl Tasks {
@@ -34,6 +41,9 @@ impl Tasks {
             submitted: 0,
             commands: 0,
             active: 0,
+            parked: Vec::with_capacity(depth),
+            suspect: u8::MAX,
+            alone: None,
         }
     }
 
@@ -72,9 +82,9 @@ impl Tasks {
     /// Removes a task that is not in the queue.
     pub(crate) fn remove(&mut self, id: TaskId) {
         let task = &mut self.tasks[usize::from(id.0)];
-        debug_assert!(task.state != State::Queued);
+        debug_assert!(task.is_under_way());
         task.owner = Owner::Free;
-        self.active -= 1;
+        self.left(id.0);
         self.free.push(id.0);
     }
 
@@ -90,25 +100,126 @@ impl Tasks {
     pub(crate) fn find(&self, itt: u32) -> Option<TaskId> {
         let place = itt as u16;
         let task = self.tasks.get(usize::from(place))?;
-        let answers =
-            !matches!(task.owner, Owner::Free) && task.state != State::Queued && task.itt == itt;
-        answers.then_some(TaskId(place))
+        (task.is_under_way() && task.itt == itt).then_some(TaskId(place))
     }
 
-    /// The task at the head of the queue.
-    pub(crate) fn head(&self) -> Option<TaskId> {
-        self.queue.front().copied().map(TaskId)
+    /// What waits to be sent, in order.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = TaskId> + '_ {
+        self.queue.iter().copied().map(TaskId)
     }
 
-    /// Takes the head of the queue: its command is being sent. Gives it a tag.
-    pub(crate) fn activate_head(&mut self) -> Option<TaskId> {
-        let place = self.queue.pop_front()?;
+    /// Takes a task out of the queue: its command is being sent. Gives it a tag.
+    pub(crate) fn activate(&mut self, id: TaskId) {
+        let TaskId(place) = id;
+        // Nearly always the first.
+        if let Some(at) = self.queue.iter().position(|&other| other == place) {
+            self.queue.remove(at);
+        }
         let tag = self.next_tag(place);
+        let alone = self.is_suspect(id);
         let task = &mut self.tasks[usize::from(place)];
         task.state = State::Active;
         task.itt = tag;
         self.active += 1;
-        Some(TaskId(place))
+        if alone {
+            self.alone = Some(place);
+        }
+    }
+
+    /// A command is not under way any more.
+    fn left(&mut self, place: u16) {
+        self.active -= 1;
+        if self.alone == Some(place) {
+            self.alone = None;
+        }
+    }
+
+    /// Takes an active task aside until a time.
+    pub(crate) fn park(&mut self, id: TaskId, until: u64) {
+        let task = &mut self.tasks[usize::from(id.0)];
+        debug_assert!(task.is_under_way());
+        task.state = State::Parked;
+        self.left(id.0);
+        self.parked.push((until, id.0));
+    }
+
+    /// Puts those whose time has come in front of what waits, the oldest first.
+    pub(crate) fn unpark(&mut self, now: u64) {
+        let Self {
+            tasks,
+            queue,
+            parked,
+            ..
+        } = self;
+        parked.sort_unstable_by_key(|&(_, place)| Reverse(tasks[usize::from(place)].order));
+        parked.retain(|&(until, place)| {
+            let due = until <= now;
+            if due {
+                tasks[usize::from(place)].state = State::Queued;
+                queue.push_front(place);
+            }
+            !due
+        });
+    }
+
+    /// When the next one's time comes.
+    pub(crate) fn next_parked(&self) -> Option<u64> {
+        self.parked.iter().map(|&(until, _)| until).min()
+    }
+
+    /// Whether a request is put off by the target, or was and is not answered yet.
+    pub(crate) fn any_put_off(&self) -> bool {
+        self.tasks
+            .iter()
+            .any(|task| task.request().is_some() && task.waiting_since.is_some())
+    }
+
+    /// The task that is under way alone.
+    pub(crate) fn alone(&self) -> Option<TaskId> {
+        self.alone.map(TaskId)
+    }
+
+    /// Whether a task is to be sent alone, for the sessions that ended with it.
+    pub(crate) fn is_suspect(&self, id: TaskId) -> bool {
+        let task = self.get(id);
+        task.request().is_some() && task.lost >= self.suspect
+    }
+
+    /// From so many sessions on.
+    pub(crate) fn suspect_after(&mut self, sessions: u8) {
+        self.suspect = sessions;
+    }
+
+    /// The session ends with these under way.
+    pub(crate) fn count_loss(&mut self) {
+        for task in &mut self.tasks {
+            if task.is_under_way() {
+                task.lost = task.lost.saturating_add(1);
+            }
+        }
+    }
+
+    /// Whether so many sessions or more have ended with some command under way.
+    pub(crate) fn any_lost(&self, sessions: u8) -> bool {
+        self.tasks
+            .iter()
+            .any(|task| task.request().is_some() && task.lost >= sessions)
+    }
+
+    /// Removes the request with this tag, which waits; `false` when there is none.
+    pub(crate) fn take_queued(&mut self, tag: u64) -> bool {
+        let is_it = |place: &u16| {
+            let task = &self.tasks[usize::from(*place)];
+            task.request().is_some_and(|request| request.tag == tag)
+        };
+        let Some(at) = self.queue.iter().position(is_it) else {
+            return false;
+        };
+        if let Some(place) = self.queue.remove(at) {
+            self.tasks[usize::from(place)].owner = Owner::Free;
+            self.free.push(place);
+        }
+        true
     }
 
     /// A tag for a place, not used for the last 65535 commands.
@@ -129,20 +240,23 @@ impl Tasks {
     /// Puts an active task back in the queue, in front of what waits.
     pub(crate) fn requeue(&mut self, id: TaskId) {
         let task = &mut self.tasks[usize::from(id.0)];
-        debug_assert!(task.state != State::Queued);
+        debug_assert!(task.is_under_way());
         task.state = State::Queued;
-        self.active -= 1;
+        self.left(id.0);
         self.queue.push_front(id.0);
     }
 
     /// The connection is gone: everything not answered waits again, in the order
-    /// in which it was submitted. The initiator's own questions are dropped.
+    /// in which it was submitted, what is to be sent alone behind the rest. The
+    /// initiator's own commands are dropped.
     pub(crate) fn rewind(&mut self) {
         self.queue.clear();
+        self.parked.clear();
+        self.alone = None;
         for (place, task) in self.tasks.iter_mut().enumerate() {
             match task.owner {
                 Owner::Free => {}
-                Owner::Survey(_) => {
+                Owner::Survey(_) | Owner::Start => {
                     task.owner = Owner::Free;
                     self.free.push(place as u16);
                 }
@@ -153,10 +267,11 @@ impl Tasks {
             }
         }
         self.active = 0;
-        let tasks = &self.tasks;
-        self.queue
-            .make_contiguous()
-            .sort_unstable_by_key(|&place| tasks[usize::from(place)].order);
+        let (tasks, suspect) = (&self.tasks, self.suspect);
+        self.queue.make_contiguous().sort_unstable_by_key(|&place| {
+            let task = &tasks[usize::from(place)];
+            (task.lost >= suspect, task.order)
+        });
     }
 
     /// Takes all tasks out, in the order in which they were submitted.
@@ -178,7 +293,7 @@ impl Tasks {
 
     /// Whether there is nothing at all.
     pub(crate) fn is_empty(&self) -> bool {
-        self.active == 0 && self.queue.is_empty()
+        self.active == 0 && self.queue.is_empty() && self.parked.is_empty()
     }
 
     /// Whether a request submitted before `order` is still unanswered.
@@ -193,7 +308,7 @@ impl Tasks {
         self.tasks
             .iter()
             .enumerate()
-            .filter(|(_, t)| !matches!(t.owner, Owner::Free) && t.state != State::Queued)
+            .filter(|(_, task)| task.is_under_way())
             .map(|(place, task)| (TaskId(place as u16), task))
     }
 }

@@ -5,12 +5,12 @@ use vcp_iscsi_proto::pdu::*;
 use vcp_iscsi_proto::scsi::Status as ScsiStatus;
 
 use crate::pair::*;
-use crate::{LENGTH, data_in, ends_and_recovers, in_four, once, pair, read_with};
+use crate::{LENGTH, data_in, ends_and_recovers, in_four, is_tried_again, once, pair, read_with};
 
 #[test]
 fn read_that_ends_too_early() {
     // Status with the first quarter.
-    data_in("due", |pdu, _| {
+    data_in("not under way", |pdu, _| {
         pdu.is_final = true;
         pdu.status = Some(ScsiStatus::Good);
         true
@@ -21,31 +21,38 @@ fn read_that_ends_too_early() {
         ..in_four()
     };
     let mut pair = pair(settings);
-    pair.peer.mangle = Some(Box::new(|pdu, _| {
+    let mut answered = false;
+    pair.peer.mangle = Some(Box::new(move |pdu, _| {
+        if answered {
+            return true;
+        }
         if let TargetPdu::ScsiResponse(response) = pdu {
             response.exp_data_sn = 0;
+            answered = true;
         }
         !matches!(pdu, TargetPdu::DataIn(pdu) if pdu.data_sn == 3)
     }));
     let tag = pair.read(0, LENGTH, 1 << 20);
-    ends_and_recovers(pair, tag, "ended well with 12288 bytes");
+    is_tried_again(pair, tag, "with 12288 of 16384 bytes moved");
 }
 
 #[test]
 fn residual_that_does_not_add_up() {
-    for residual in [Residual::Underflow(512), Residual::Underflow(LENGTH + 1)] {
-        let why = if residual == Residual::Underflow(512) {
-            "due"
-        } else {
-            "residual"
-        };
-        data_in(why, move |pdu, _| {
-            let last = pdu.status.is_some();
-            if last {
+    for residual in [
+        Residual::Underflow(512),
+        Residual::Underflow(LENGTH + 1),
+        Residual::Overflow(512),
+    ] {
+        let mut pair = pair(in_four());
+        pair.peer.mangle = once(move |pdu, _| match pdu {
+            TargetPdu::DataIn(pdu) if pdu.status.is_some() => {
                 pdu.residual = residual;
+                true
             }
-            last
+            _ => false,
         });
+        let tag = pair.read(0, LENGTH, 1 << 20);
+        is_tried_again(pair, tag, "of 16384 bytes moved");
     }
 }
 
@@ -137,18 +144,24 @@ fn write_that_ends_well_without_its_data() {
         immediate_data: false,
         ..Settings::default()
     });
-    pair.peer.intercept = Some(Box::new(|peer, pdu, _| {
+    let mut done = false;
+    pair.peer.intercept = Some(Box::new(move |peer, pdu, _| {
         let InitiatorPdu::ScsiCommand(command) = pdu else {
             return false;
         };
-        if !command.write || peer.logins > 1 {
+        if !command.write || core::mem::replace(&mut done, true) {
             return false;
         }
+        peer.exp_cmd_sn = peer.exp_cmd_sn.next();
         peer.respond(command.itt, ScsiStatus::Good, None, 0, true);
         true
     }));
+    pair.fill(1 << 20, LENGTH, 9);
+    pair.fill(0, LENGTH, 9);
     let tag = pair.write(0, LENGTH, 0);
-    ends_and_recovers(pair, tag, "before its data was sent");
+    pair.run();
+    assert!(pair.peer.disk.read(0, LENGTH / 512) == pair.bytes(0, LENGTH));
+    is_tried_again(pair, tag, "with 0 of 16384 bytes moved");
 }
 
 #[test]

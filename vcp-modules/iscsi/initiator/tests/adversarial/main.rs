@@ -71,6 +71,20 @@ fn ends_and_recovers(mut pair: Pair, tag: u64, why: &str) {
     );
 }
 
+/// The request must be tried again on the same connection, saying `why`, and be done
+/// then.
+fn is_tried_again(mut pair: Pair, tag: u64, why: &str) {
+    pair.run_for(SECOND);
+    let told = pair
+        .actions
+        .iter()
+        .any(|action| matches!(action, Action::Log { message, .. } if message.contains(why)));
+    assert!(told, "nobody says {why:?}: {:#?}", pair.actions);
+    assert_eq!(pair.suspended(), Vec::<String>::new());
+    assert_eq!(pair.completed.get(&tag), Some(&Status::Ok));
+    assert!(pair.bytes(0, LENGTH) == pair.bytes(1 << 20, LENGTH));
+}
+
 fn read_with(
     settings: Settings,
     why: &str,

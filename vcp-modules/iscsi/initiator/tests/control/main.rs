@@ -1,14 +1,16 @@
 //! What is neither command nor data: pings, asynchronous messages, rejects, aborts,
-//! busy targets, attention.
+//! busy targets, attention; commands that were not carried out.
 
 #[path = "../pair/mod.rs"]
 mod pair;
 
 mod aborts;
 mod events;
+mod moved;
 mod pings;
 mod rejects;
 mod unit;
+mod waiting;
 
 use pair::*;
 use vcp_iscsi_proto::pdu::*;

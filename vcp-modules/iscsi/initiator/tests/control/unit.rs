@@ -45,14 +45,26 @@ fn nothing_new_is_sent_to_a_busy_target() {
 }
 
 #[test]
-fn target_that_stays_busy_is_given_up() {
-    let mut pair = Pair::plain().ready();
-    pair.peer.disk.statuses = vec![ScsiStatus::Busy; 1000];
-    let tag = pair.read(0, 512, 0);
-    pair.run_for(59 * SECOND);
-    assert!(!pair.completed.contains_key(&tag));
-    pair.run_for(5 * SECOND);
-    assert_eq!(pair.completed[&tag], Status::IoError);
+fn target_that_stays_busy_is_waited_for() {
+    for status in [ScsiStatus::Busy, ScsiStatus::TaskSetFull] {
+        let mut pair = Pair::plain().ready();
+        pair.peer.disk.statuses = vec![status; 1000];
+        let tag = pair.read(0, 512, 0);
+        pair.run_for(2 * SECOND);
+        // How long is for whoever is told to say.
+        let told = pair.suspended();
+        assert!(told.len() == 1 && told[0].contains("READ(10) 28h of 512 bytes at 0"));
+        assert!(told[0].contains(&format!("{status} ({:02X}h)", u8::from(status))));
+        pair.run_for(298 * SECOND);
+        assert!(!pair.completed.contains_key(&tag));
+        assert_eq!(pair.suspended().len(), 1, "told once");
+        let asked = pair.peer.disk.done.len();
+        assert!(asked < 350, "{asked} commands in 300 s");
+        pair.peer.disk.statuses.clear();
+        pair.run_for(2 * SECOND);
+        assert_eq!(pair.completed[&tag], Status::Ok);
+        assert_eq!((pair.readies(), pair.connects.len()), (2, 1));
+    }
 }
 
 #[test]
@@ -159,6 +171,9 @@ fn short_transfers_are_errors() {
         let InitiatorPdu::ScsiCommand(command) = pdu else {
             return false;
         };
+        if command.cdb[0] != 0x28 {
+            return false;
+        }
         peer.exp_cmd_sn = peer.exp_cmd_sn.next();
         let sn = peer.status();
         peer.send(
@@ -180,8 +195,10 @@ fn short_transfers_are_errors() {
         true
     }));
     let tag = pair.read(0, 1024, 0);
-    assert_eq!(pair.finish(tag), Status::IoError);
-    assert_eq!(pair.suspended(), Vec::<String>::new());
+    pair.run_for(20 * SECOND);
+    assert_eq!(pair.completed[&tag], Status::IoError);
+    // Here, then once on another session.
+    assert_eq!(pair.connects.len(), 2);
 }
 
 /// Of an UNMAP or WRITE SAME the data is parameters, which some targets do not
@@ -198,5 +215,6 @@ fn parameters_that_are_not_counted_are_no_error() {
     let tag = pair.submit(Operation::Discard, 0, 4096, 0);
     assert_eq!(pair.finish(tag), Status::Ok);
     let tag = pair.write(0, 4096, 0);
-    assert_eq!(pair.finish(tag), Status::IoError);
+    pair.run_for(20 * SECOND);
+    assert_eq!(pair.completed[&tag], Status::IoError);
 }

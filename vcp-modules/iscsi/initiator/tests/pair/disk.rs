@@ -114,7 +114,9 @@ impl Disk {
 
     fn medium(&mut self, command: Command, data: &[u8]) -> Reply {
         match command {
-            Command::TestUnitReady | Command::SynchronizeCache { .. } => Reply::Good,
+            Command::TestUnitReady
+            | Command::StartStopUnit { .. }
+            | Command::SynchronizeCache { .. } => Reply::Good,
             Command::ReadCapacity10 => Reply::Data(
                 Capacity10 {
                     last_lba: u32::try_from(self.blocks - 1).unwrap_or(u32::MAX),

@@ -8,3 +8,4 @@ mod connecting;
 mod outages;
 mod stop;
 mod successor;
+mod suspects;

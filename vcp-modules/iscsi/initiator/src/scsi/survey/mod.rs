@@ -13,10 +13,10 @@ use alloc::vec::Vec;
 
 use vcp_iscsi_proto::scsi::{
     BlockLimits, Capacity10, Capacity16, Inquiry, LogicalBlockProvisioning, ModeForm,
-    ModeParameters, PeripheralQualifier, Sense, Vpd, page, parse_luns,
+    ModeParameters, PeripheralQualifier, Vpd, page, parse_luns,
 };
 
-use super::{Device, Verdict};
+use super::{Device, Ending, Verdict};
 use crate::task::Command;
 use questions::{Question, best_designator, printable};
 
@@ -28,7 +28,7 @@ enum Answer<'a> {
     /// The logical unit does not know the question.
     Unsupported,
     /// With an error.
-    Error(Option<Sense>),
+    Error(&'a Ending),
 }
 
 /// What comes after an answer.
@@ -152,14 +152,14 @@ impl Survey {
         place: u8,
         verdict: Verdict,
         received: u32,
-        sense: Option<Sense>,
+        ending: &Ending,
     ) -> Result<Next, SurveyError> {
         let slot = &mut self.slots[usize::from(place)];
         let data = core::mem::take(&mut slot.answer);
         let answer = match verdict {
             Verdict::Good => Answer::Data(&data[..received as usize]),
             Verdict::Unsupported => Answer::Unsupported,
-            _ => Answer::Error(sense),
+            _ => Answer::Error(ending),
         };
         let next = self.next(self.slots[usize::from(place)].question, answer);
         let slot = &mut self.slots[usize::from(place)];
@@ -198,7 +198,7 @@ impl Survey {
             Question::Luns(room) => self.luns(room, answer),
             Question::Inquiry => self.inquiry(answer).map(|()| None),
             Question::Ready => match answer {
-                Answer::Error(sense) => Err(self.failed("is not ready", sense)),
+                Answer::Error(ending) => Err(self.failed("is not ready", ending)),
                 Answer::Data(_) | Answer::Unsupported => Ok(None),
             },
             Question::Capacity16 => self.capacity16(answer),
@@ -257,7 +257,7 @@ impl Survey {
         let data = match answer {
             Answer::Data(data) => data,
             Answer::Unsupported => return Err(self.error("does not answer INQUIRY")),
-            Answer::Error(sense) => return Err(self.failed("does not answer INQUIRY", sense)),
+            Answer::Error(ending) => return Err(self.failed("does not answer INQUIRY", ending)),
         };
         let inquiry =
             Inquiry::parse(data).map_err(|_| self.error("sends INQUIRY data that is cut short"))?;
@@ -293,7 +293,7 @@ impl Survey {
                 Ok(None)
             }
             Answer::Unsupported => Ok(Some(Question::Capacity10)),
-            Answer::Error(sense) => Err(self.failed("does not tell its capacity", sense)),
+            Answer::Error(ending) => Err(self.failed("does not tell its capacity", ending)),
         }
     }
 
@@ -301,7 +301,7 @@ impl Survey {
         let data = match answer {
             Answer::Data(data) => data,
             Answer::Unsupported => return Err(self.error("does not tell its capacity")),
-            Answer::Error(sense) => return Err(self.failed("does not tell its capacity", sense)),
+            Answer::Error(ending) => return Err(self.failed("does not tell its capacity", ending)),
         };
         let capacity = Capacity10::parse(data)
             .map_err(|_| self.error("sends READ CAPACITY data that is cut short"))?;
@@ -340,10 +340,7 @@ impl Survey {
         SurveyError(format!("logical unit {} {what}", self.lun))
     }
 
-    fn failed(&self, what: &str, sense: Option<Sense>) -> SurveyError {
-        match sense {
-            Some(sense) => self.error(&format!("{what}: {sense}")),
-            None => self.error(what),
-        }
+    fn failed(&self, what: &str, ending: &Ending) -> SurveyError {
+        self.error(&format!("{what}: {ending}"))
     }
 }

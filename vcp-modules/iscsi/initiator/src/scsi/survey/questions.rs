@@ -50,6 +50,7 @@ impl Question {
             },
             length,
             covers: 0,
+            counted: false,
             other_lun: matches!(self, Self::Luns(_)),
         }
     }

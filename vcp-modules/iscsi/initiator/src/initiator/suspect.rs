@@ -1,0 +1,106 @@
+//! Requests that end sessions. A target may go deaf, reset the connection or break
+//! the protocol whenever it meets a certain command; sent again and again, that
+//! command would end every session and keep all others from being served.
+//!
+//! A request whose command was under way when [`SUSPECT`] sessions in a row ended is
+//! sent alone, after the others were answered. If the session ends once more, it was
+//! that request: it is answered with an error, and the others go on.
+
+use alloc::format;
+
+use super::session::{Fault, FaultKind};
+use super::{Initiator, MS, Phase};
+use crate::action::Level;
+use crate::block::{Request, Status};
+use crate::task::Owner;
+
+/// Sessions in a row that may end with a command under way before it is sent alone.
+const SUSPECT: u8 = 3;
+/// The same, for a while after a request was found out: its kind may come again.
+const SUSPECT_SOONER: u8 = 2;
+/// That while, in nanoseconds.
+const WARY: u64 = 60_000 * MS;
+/// A session that lives this long is no sign of trouble, in nanoseconds; longer than
+/// the longest delay between two sessions.
+const STEADY: u64 = 10_000 * MS;
+/// Sessions in a row that were ended from outside, each soon after it served, before
+/// somebody else is thought to take them.
+const TAKEN: u32 = 3;
+
+impl Initiator {
+    /// A session is over: what that says about the requests under way. Returns the
+    /// one that ended it, which has no answer yet.
+    pub(super) fn session_ended(&mut self, now: u64, fault: &Fault) -> Option<Request> {
+        let ready_at = self.ready_at.take()?;
+        self.judge_session(now, ready_at, fault);
+        let ours = matches!(fault.kind, FaultKind::Asked(_) | FaultKind::Renewal);
+        if ours || self.is_stopping() || !matches!(self.phase, Phase::Ready) {
+            return None;
+        }
+        let alone = self.tasks.alone();
+        self.tasks.count_loss();
+        let culprit = alone.and_then(|id| match self.tasks.get(id).owner {
+            Owner::Request(request) => Some((id, request)),
+            _ => None,
+        });
+        let wary = self
+            .found_out_at
+            .is_some_and(|at| now.saturating_sub(at) < WARY);
+        let limit = if wary || culprit.is_some() {
+            SUSPECT_SOONER
+        } else {
+            SUSPECT
+        };
+        self.tasks.suspect_after(limit);
+        let (id, request) = culprit?;
+        self.found_out_at = Some(now);
+        let opcode = vcp_iscsi_proto::scsi::Opcode(self.tasks.get(id).command.cdb[0]);
+        let line = format!(
+            "{}: {opcode} of {} bytes at {} ended {} sessions in a row, the last alone ({}); given up",
+            self.place(),
+            request.length,
+            request.offset,
+            self.tasks.get(id).lost,
+            fault.reason
+        );
+        self.log(Level::Error, line);
+        Some(request)
+    }
+
+    /// Takes the request that ended a session out of those that are sent again.
+    pub(super) fn convict(&mut self, request: &Request) {
+        if self.tasks.take_queued(request.tag) {
+            self.complete(request, super::answer::Moved::NONE, Status::IoError);
+        }
+    }
+
+    /// Delays grow from session to session until one has proved itself.
+    fn judge_session(&mut self, now: u64, ready_at: u64, fault: &Fault) {
+        let lived = now.saturating_sub(ready_at);
+        let idle = self.tasks.is_empty();
+        if lived >= STEADY && (self.answered || idle) {
+            self.reconnect.reset();
+            self.taken = 0;
+            return;
+        }
+        let outside = matches!(fault.kind, FaultKind::Closed | FaultKind::Asked(_));
+        let served = self.answered || idle;
+        if lived >= STEADY || !outside || !served {
+            self.taken = 0;
+            return;
+        }
+        self.taken += 1;
+        // Where the same request was under way each time, it may be that.
+        if self.taken == TAKEN && !self.tasks.any_lost(TAKEN as u8 - 1) {
+            let line = format!(
+                "{}: the target ended {TAKEN} sessions in a row soon after they were ready; \
+                 if another host logs in as {} with ISID {}, the two take the session from \
+                 each other: give each an initiator-name or isid of its own",
+                self.place(),
+                self.config.initiator_name,
+                self.config.isid
+            );
+            self.log(Level::Warn, line);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! How a command ended, in words for the log and for whoever decides what becomes of
+//! it.
+
+use core::fmt;
+
+use vcp_iscsi_proto::pdu::{RejectReason, ResponseCode};
+use vcp_iscsi_proto::scsi::{Sense, Status};
+
+/// What a target said at the end of a command. Displays with the standard's words and
+/// numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// A SCSI status, with sense data where there was any.
+    Status(Status, Option<Sense>),
+    /// It ended well, but not all of its bytes were moved.
+    Short {
+        /// What the target said.
+        status: Status,
+        /// Bytes that were moved.
+        moved: u32,
+        /// Bytes that were to be moved.
+        due: u32,
+    },
+    /// No status: the target failed (RFC 7143 §11.4.3).
+    Failure(ResponseCode),
+    /// The command was rejected (RFC 7143 §11.17).
+    Rejected(RejectReason),
+    /// It was not answered, and aborted.
+    Unanswered,
+}
+
+impl Ending {
+    pub(crate) fn sense(&self) -> Option<&Sense> {
+        match self {
+            Self::Status(_, sense) => sense.as_ref(),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status, sense) => {
+                write!(f, "{status} ({:02X}h)", u8::from(*status))?;
+                match sense {
+                    Some(sense) => write!(f, ": {sense}"),
+                    None if *status == Status::CheckCondition => f.write_str(" without sense data"),
+                    None => Ok(()),
+                }
+            }
+            Self::Short { status, moved, due } => {
+                write!(
+                    f,
+                    "{status} ({:02X}h) with {moved} of {due} bytes moved",
+                    u8::from(*status)
+                )
+            }
+            Self::Failure(code) => {
+                write!(f, "{code} (iSCSI response {:02X}h)", u8::from(*code))
+            }
+            Self::Rejected(reason) => {
+                write!(f, "rejected: {reason} (reason {:02X}h)", u8::from(*reason))
+            }
+            Self::Unanswered => f.write_str("no answer"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use vcp_iscsi_proto::scsi::{Asc, SenseKey};
+
+    use super::*;
+
+    #[test]
+    fn in_words_and_numbers() {
+        let shown = |ending: Ending| format!("{ending}");
+        let sense = Sense::new(SenseKey::NotReady, Asc::BECOMING_READY);
+        assert_eq!(
+            shown(Ending::Status(Status::CheckCondition, Some(sense))),
+            "CHECK CONDITION (02h): NOT READY (2h): \
+             logical unit is in process of becoming ready (04h/01h)"
+        );
+        assert_eq!(
+            shown(Ending::Status(Status::CheckCondition, None)),
+            "CHECK CONDITION (02h) without sense data"
+        );
+        assert_eq!(
+            shown(Ending::Status(Status::ReservationConflict, None)),
+            "RESERVATION CONFLICT (18h)"
+        );
+        assert_eq!(
+            shown(Ending::Rejected(RejectReason::ProtocolError)),
+            "rejected: protocol error (reason 04h)"
+        );
+        let short = Ending::Short {
+            status: Status::Good,
+            moved: 512,
+            due: 8192,
+        };
+        assert_eq!(shown(short), "GOOD (00h) with 512 of 8192 bytes moved");
+    }
+}

@@ -1,0 +1,148 @@
+//! Targets that answer and put commands off: no hang, no end of their own, and
+//! somebody is told what is waited for.
+
+use vcp_iscsi_initiator::{Action, Status};
+use vcp_iscsi_proto::pdu::*;
+use vcp_iscsi_proto::scsi::{Asc, SenseKey};
+
+use crate::pair::*;
+
+const LENGTH: u32 = 8192;
+
+/// Writes meet this as long as `held` says.
+fn hold_writes(pair: &mut Pair, asc: Asc, held: &std::rc::Rc<std::cell::Cell<bool>>) {
+    let held = held.clone();
+    pair.peer.intercept = Some(Box::new(move |peer, pdu, _| match pdu {
+        InitiatorPdu::ScsiCommand(command) if command.cdb[0] == 0x2a && held.get() => {
+            peer.exp_cmd_sn = peer.exp_cmd_sn.next();
+            peer.check_condition(command, SenseKey::NotReady, asc);
+            true
+        }
+        _ => false,
+    }));
+}
+
+#[test]
+fn writes_that_are_put_off_wait_and_reads_go_on() {
+    for ascq in [0x01, 0x0a, 0x0b, 0x0c, 0x14] {
+        let held = std::rc::Rc::new(std::cell::Cell::new(true));
+        let mut pair = Pair::plain().ready();
+        hold_writes(&mut pair, Asc(0x04, ascq), &held);
+        let write = pair.write(0, LENGTH, 0);
+        for n in 0..90 {
+            let read = pair.read(1 << 20, LENGTH, 1 << 20);
+            assert_eq!(pair.finish(read), Status::Ok, "{n}");
+            pair.run_for(SECOND);
+        }
+        assert!(!pair.completed.contains_key(&write));
+        let told = pair.suspended();
+        assert_eq!(told.len(), 1, "{told:?}");
+        for what in [
+            "WRITE(10) 2Ah of 8192 bytes at 0",
+            "NOT READY (2h)",
+            "(04h/",
+        ] {
+            assert!(told[0].contains(what), "{}", told[0]);
+        }
+        let writes = pair
+            .peer
+            .seen
+            .iter()
+            .filter(|pdu| matches!(pdu, InitiatorPdu::ScsiCommand(c) if c.cdb[0] == 0x2a));
+        assert!(writes.count() < 110, "delays grow");
+        held.set(false);
+        pair.run_for(SECOND);
+        assert_eq!(pair.completed[&write], Status::Ok);
+        assert_eq!((pair.readies(), pair.connects.len()), (2, 1));
+    }
+}
+
+/// The negative control: what is over soon is nobody's business.
+#[test]
+fn short_waits_are_not_told() {
+    let held = std::rc::Rc::new(std::cell::Cell::new(true));
+    let mut pair = Pair::plain().ready();
+    hold_writes(&mut pair, Asc::BECOMING_READY, &held);
+    let write = pair.write(0, LENGTH, 0);
+    pair.run_for(500 * MS);
+    held.set(false);
+    pair.run_for(SECOND);
+    assert_eq!(pair.completed[&write], Status::Ok);
+    assert_eq!(pair.suspended(), Vec::<String>::new());
+    assert_eq!(pair.readies(), 1);
+}
+
+fn starts(pair: &Pair) -> usize {
+    pair.peer.disk.done.iter().filter(|&&op| op == 0x1b).count()
+}
+
+#[test]
+fn unit_that_wants_to_be_started_is_started_once() {
+    let mut pair = Pair::plain().ready();
+    pair.peer.disk.attention = vec![(SenseKey::NotReady, Asc::INITIALIZING_REQUIRED); 3];
+    pair.peer.disk.attention[1] = (SenseKey::NotReady, Asc::BECOMING_READY);
+    let tag = pair.read(0, LENGTH, 0);
+    pair.run_for(SECOND);
+    assert_eq!(pair.completed[&tag], Status::Ok);
+    assert_eq!(starts(&pair), 1);
+    let told = |a: &Action| matches!(a, Action::Log { message, .. } if message.contains("started"));
+    assert!(pair.actions.iter().any(told));
+
+    // Not where the operator has something against it.
+    let config = config(&[("start-unit", "no")]);
+    let mut pair = Pair::new(config, Settings::default(), Disk::new(512, 1 << 20)).ready();
+    pair.peer.disk.attention = vec![(SenseKey::NotReady, Asc::INITIALIZING_REQUIRED); 3];
+    let tag = pair.read(0, LENGTH, 0);
+    pair.run_for(SECOND);
+    assert_eq!(pair.completed[&tag], Status::Ok);
+    assert_eq!(starts(&pair), 0);
+}
+
+#[test]
+fn thin_provisioning_threshold_is_told() {
+    let mut pair = Pair::plain().ready();
+    pair.peer.disk.attention = vec![(SenseKey::UnitAttention, Asc::THIN_PROVISIONING_THRESHOLD)];
+    let tag = pair.read(0, LENGTH, 0);
+    assert_eq!(pair.finish(tag), Status::Ok);
+    let told = |a: &Action| matches!(a, Action::Log { message, .. } if message.contains("thin provisioning soft threshold reached (38h/07h)"));
+    assert!(pair.actions.iter().any(told), "{:#?}", pair.actions);
+}
+
+/// What failed is told in words and numbers: the command, the status, the sense.
+#[test]
+fn failures_are_named() {
+    use vcp_iscsi_proto::scsi::Status as ScsiStatus;
+    let told = |pair: &Pair, what: &str| {
+        let count = pair
+            .actions
+            .iter()
+            .filter(|a| matches!(a, Action::Log { message, .. } if message.contains(what)));
+        assert_eq!(count.count(), 1, "{what}: {:#?}", pair.actions);
+    };
+    let mut pair = Pair::plain().ready();
+    pair.peer.disk.statuses = vec![ScsiStatus::ReservationConflict; 2];
+    let tag = pair.write(4096, 512, 0);
+    pair.run_for(SECOND);
+    assert_eq!(pair.completed[&tag], Status::NotPermitted);
+    told(
+        &pair,
+        "WRITE(10) 2Ah of 512 bytes at 4096: RESERVATION CONFLICT (18h)",
+    );
+    for (asc, ascq, words) in [
+        (0x20, 0, "invalid command operation code (20h/00h)"),
+        (0x24, 0, "invalid field in CDB (24h/00h)"),
+        (0x26, 0, "invalid field in parameter list (26h/00h)"),
+    ] {
+        let mut pair = Pair::plain().ready();
+        pair.peer.disk.attention = vec![(SenseKey::IllegalRequest, Asc(asc, ascq))];
+        let tag = pair.submit(vcp_iscsi_initiator::Operation::Discard, 0, 4096, 0);
+        pair.run_for(SECOND);
+        assert!(pair.completed.contains_key(&tag));
+        told(
+            &pair,
+            &format!(
+                "UNMAP 42h of 4096 bytes at 0: CHECK CONDITION (02h): ILLEGAL REQUEST (5h): {words}"
+            ),
+        );
+    }
+}

@@ -1,0 +1,175 @@
+//! Requests that end sessions, and sessions that somebody else takes.
+
+use vcp_iscsi_initiator::{Action, Operation, Status};
+use vcp_iscsi_proto::pdu::*;
+
+use crate::pair::*;
+
+const LENGTH: u32 = 8192;
+/// The write that does it is at this place.
+const POISON: u64 = 1 << 20;
+
+fn is_poison(pdu: &InitiatorPdu) -> bool {
+    matches!(pdu, InitiatorPdu::ScsiCommand(c)
+        if c.cdb[0] == 0x2a && c.cdb[2..6] == ((POISON / 512) as u32).to_be_bytes())
+}
+
+fn logged(pair: &Pair, what: &str) -> usize {
+    let has = |a: &&Action| matches!(a, Action::Log { message, .. } if message.contains(what));
+    pair.actions.iter().filter(has).count()
+}
+
+/// The target resets the connection whenever it meets the poison. Returns the status
+/// of the poison after so many seconds.
+fn resetting(pair: &mut Pair, seconds: u64, mut others: impl FnMut(&mut Pair)) {
+    let hit = std::rc::Rc::new(std::cell::Cell::new(false));
+    let seen = hit.clone();
+    pair.peer.intercept = Some(Box::new(move |_, pdu, _| {
+        if is_poison(pdu) {
+            seen.set(true);
+        }
+        seen.get() && !matches!(pdu, InitiatorPdu::LoginRequest(_))
+    }));
+    let end = pair.now + seconds * SECOND;
+    while pair.now < end {
+        for _ in 0..20 {
+            pair.step();
+            if hit.replace(false) {
+                pair.cut("reset by peer");
+            }
+        }
+        others(pair);
+        let next = pair.initiator.next_deadline().unwrap_or(end);
+        let until = next.min(pair.now + 50 * MS).max(pair.now + MS);
+        pair.now = until;
+        pair.initiator.handle_timeout(until);
+    }
+}
+
+#[test]
+fn request_that_resets_the_connection_is_found_out_and_the_others_go_on() {
+    let mut pair = Pair::plain().ready();
+    let poison = pair.write(POISON, LENGTH, 0);
+    let flush = pair.submit(Operation::Flush, 0, 0, 0);
+    let mut reads = Vec::new();
+    resetting(&mut pair, 20, |pair| {
+        if reads.len() < 100 {
+            reads.push(pair.read(0, LENGTH, 0));
+        }
+    });
+    assert_eq!(pair.completed[&poison], Status::IoError);
+    assert_eq!(pair.completed[&flush], Status::Ok);
+    assert!(reads.iter().all(|tag| pair.completed[tag] == Status::Ok));
+    // Three times with others, once alone.
+    assert_eq!(pair.connects.len(), 5);
+    assert_eq!(
+        logged(&pair, "ended 4 sessions in a row, the last alone"),
+        1
+    );
+    let line = "WRITE(10) 2Ah of 8192 bytes at 1048576 ended";
+    assert_eq!(logged(&pair, line), 1);
+}
+
+/// One after another, as a client would that tries again: what it costs the others
+/// does not add up to a storm.
+#[test]
+fn delays_grow_while_sessions_prove_nothing() {
+    let mut pair = Pair::plain().ready();
+    let mut poison = pair.write(POISON, LENGTH, 0);
+    let mut found_out = 0;
+    resetting(&mut pair, 100, |pair| {
+        if pair.completed.contains_key(&poison) {
+            found_out += 1;
+            poison = pair.write(POISON, LENGTH, 0);
+        }
+    });
+    assert!(found_out >= 3, "{found_out}");
+    // At 5 s each, once the delay has grown.
+    assert!(
+        pair.connects.len() < 40,
+        "{} connections",
+        pair.connects.len()
+    );
+}
+
+/// A target that takes a write and is deaf from then on, while logins work.
+#[test]
+fn request_that_makes_the_target_deaf_is_found_out() {
+    let mut pair = Pair::plain().ready();
+    let mut deaf_since = 0;
+    pair.peer.intercept = Some(Box::new(move |peer, pdu, _| {
+        if is_poison(pdu) {
+            deaf_since = peer.logins;
+        }
+        deaf_since == peer.logins && !matches!(pdu, InitiatorPdu::LoginRequest(_))
+    }));
+    let poison = pair.write(POISON, LENGTH, 0);
+    let before = pair.read(0, LENGTH, 0);
+    pair.run_for(60 * SECOND);
+    assert_eq!(pair.completed[&poison], Status::IoError);
+    assert_eq!(pair.completed[&before], Status::Ok);
+    let after = pair.read(0, LENGTH, 0);
+    assert_eq!(pair.finish(after), Status::Ok);
+}
+
+/// The negative control: sessions that end for other reasons, each time with the same
+/// requests under way, are no fault of theirs.
+#[test]
+fn requests_that_do_no_harm_are_served_when_sent_alone() {
+    let mut pair = Pair::plain().ready();
+    pair.peer.intercept = Some(Box::new(|peer, pdu, _| {
+        peer.logins <= 3
+            && matches!(pdu, InitiatorPdu::ScsiCommand(c) if matches!(c.cdb[0], 0x28 | 0x2a | 0x35))
+    }));
+    pair.fill(0, LENGTH, 3);
+    let mut tags: Vec<u64> = (0..8).map(|n| pair.write(n * 8192, LENGTH, 0)).collect();
+    tags.push(pair.submit(Operation::Flush, 0, 0, 0));
+    for _ in 0..3 {
+        pair.run();
+        pair.cut("reset by peer");
+        pair.run_for(SECOND);
+    }
+    tags.push(pair.read(0, LENGTH, 1 << 20));
+    pair.run_for(SECOND);
+    assert!(
+        tags.iter()
+            .all(|tag| pair.completed.get(tag) == Some(&Status::Ok))
+    );
+    assert!(pair.bytes(0, LENGTH) == pair.bytes(1 << 20, LENGTH));
+    assert_eq!(logged(&pair, "sessions in a row"), 0);
+}
+
+/// Two hosts with one name: each login ends the other's session.
+#[test]
+fn sessions_that_another_host_takes_are_recognised() {
+    let mut pair = Pair::plain().ready();
+    for _ in 0..200 {
+        let tag = pair.read(0, LENGTH, 0);
+        pair.run_for(50 * MS);
+        if pair.open {
+            assert_eq!(pair.completed[&tag], Status::Ok);
+            pair.cut("reset by peer");
+        }
+    }
+    // 10 s: 100 ms, 200 ms and so on up to 5 s.
+    assert!(
+        pair.connects.len() <= 8,
+        "{} connections",
+        pair.connects.len()
+    );
+    assert_eq!(logged(&pair, "an initiator-name or isid of its own"), 1);
+    let line = "if another host logs in as iqn.2026-11.example.vcp:initiator with ISID";
+    assert_eq!(logged(&pair, line), 1);
+
+    // The negative control: sessions that live a while.
+    let mut pair = Pair::plain().ready();
+    for _ in 0..10 {
+        pair.read(0, LENGTH, 0);
+        pair.run_for(11 * SECOND);
+        pair.cut("reset by peer");
+        pair.run_for(150 * MS);
+        assert!(pair.open, "back after 100 ms");
+        pair.run_for(SECOND);
+    }
+    assert_eq!(logged(&pair, "of its own"), 0);
+}
