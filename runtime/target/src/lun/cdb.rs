@@ -10,6 +10,7 @@ pub type Cdb = [u8; 16];
 pub mod opcode {
     #![expect(missing_docs, reason = "each is the standard's name of a command")]
     pub const TEST_UNIT_READY: u8 = 0x00;
+    pub const START_STOP_UNIT: u8 = 0x1b;
     pub const REQUEST_SENSE: u8 = 0x03;
     pub const READ_6: u8 = 0x08;
     pub const WRITE_6: u8 = 0x0A;

@@ -238,7 +238,7 @@ impl LogicalUnit {
             _ => self.admit(nexus)?,
         }
         match cdb[0] {
-            opcode::TEST_UNIT_READY => Ok(Action::Good),
+            opcode::TEST_UNIT_READY | opcode::START_STOP_UNIT => Ok(Action::Good),
             opcode::READ_6 | opcode::READ_10 | opcode::READ_12 | opcode::READ_16 => {
                 self.start_read(cdb)
             }
