@@ -139,7 +139,7 @@ pub(crate) fn line(notice: &block::Notice) -> String {
     match notice {
         block::Notice::Ready(geometry) => geometry.identity.clone(),
         block::Notice::Suspended(why) | block::Notice::Failed(why) => why.clone(),
-        block::Notice::Found(what) => what.clone(),
+        block::Notice::Found(what) | block::Notice::LowSpace(what) => what.clone(),
         block::Notice::Stopped => String::new(),
     }
 }
@@ -151,6 +151,7 @@ pub(crate) fn notice(notice: &block::Notice, line: &str) -> abi::Notice {
         block::Notice::Suspended(_) => (1, abi::Geometry::default()),
         block::Notice::Failed(_) => (2, abi::Geometry::default()),
         block::Notice::Found(_) => (3, abi::Geometry::default()),
+        block::Notice::LowSpace(_) => (5, abi::Geometry::default()),
         block::Notice::Stopped => (4, abi::Geometry::default()),
     };
     abi::Notice {

@@ -182,6 +182,7 @@ unsafe fn notice(notice: &abi::Notice) -> Notice {
         1 => Notice::Suspended(line),
         2 => Notice::Failed(line),
         3 => Notice::Found(line),
+        5 => Notice::LowSpace(line),
         _ => Notice::Stopped,
     }
 }

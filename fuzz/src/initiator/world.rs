@@ -118,7 +118,9 @@ impl World {
                 assert!(self.hostile || geometry.read_only == self.read_only);
                 self.ready = Some(geometry);
             }
-            Action::Suspended(line) | Action::Log { message: line, .. } => check_line(&line),
+            Action::Suspended(line)
+            | Action::LowSpace(line)
+            | Action::Log { message: line, .. } => check_line(&line),
             Action::Failed(line) => {
                 check_line(&line);
                 assert!(

@@ -118,6 +118,7 @@ async fn gather(events: &mut UnboundedReceiver<Event>) -> Result<Vec<String>> {
             Event::Stopped => return Ok(found),
             Event::Ready(_)
             | Event::Suspended(_)
+            | Event::LowSpace(_)
             | Event::Fault { .. }
             | Event::Expired
             | Event::Reloaded(_)

@@ -32,6 +32,7 @@ pub(crate) async fn follow(
                 state.send_replace(State::Ready(geometry));
             }
             Event::Suspended(why) => tracing::warn!(vcp = name, "waiting: {why}"),
+            Event::LowSpace(what) => tracing::warn!(vcp = name, "its space runs out: {what}"),
             Event::Fault {
                 fault,
                 generation,

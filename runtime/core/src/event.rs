@@ -13,6 +13,8 @@ pub enum Event {
     Ready(Geometry),
     /// It can't for the time being; why, in one line.
     Suspended(String),
+    /// It serves, but the space behind it runs out; what it says of that, in one line.
+    LowSpace(String),
     /// Its instance died.
     Fault {
         /// Of what.

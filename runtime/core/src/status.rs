@@ -84,6 +84,8 @@ pub struct Stats {
     pub generation: u32,
     /// Instances that died.
     pub faults: u64,
+    /// Times that it said that the space behind it runs out.
+    pub low_space: u64,
     /// Clients attached now.
     pub clients: u64,
     /// Calls of `process`.
@@ -172,6 +174,7 @@ impl Sizes {
 pub(crate) struct Counters {
     pub(crate) generation: AtomicU32,
     pub(crate) faults: AtomicU64,
+    pub(crate) low_space: AtomicU64,
     pub(crate) clients: AtomicU64,
     pub(crate) calls: AtomicU64,
     pub(crate) fuel: AtomicU64,
@@ -202,6 +205,7 @@ impl Counters {
         Stats {
             generation: self.generation.load(Ordering::Relaxed),
             faults: get(&self.faults),
+            low_space: get(&self.low_space),
             clients: get(&self.clients),
             calls: get(&self.calls),
             fuel: get(&self.fuel),

@@ -137,6 +137,8 @@ pub struct Counters {
     pub faults: u64,
     /// Instances that took the place of another.
     pub restarts: u64,
+    /// Times that the device said that the space behind it runs out.
+    pub low_space: u64,
 }
 
 /// For how long a VCP, or requests to it, could not go on, by cause; nanoseconds.

@@ -164,6 +164,7 @@ fn every_figure_is_there_in_base_units() {
         ("vcp_written_bytes_total", 10e6),
         ("vcp_faults_total", 5.0),
         ("vcp_restarts_total", 3.0),
+        ("vcp_low_space_total", 2.0),
         ("vcp_generation", 4.0),
         ("vcp_clients", 2.0),
         ("vcp_requests_unanswered", 31.0),

@@ -61,6 +61,7 @@ impl Control {
                 written_bytes: stats.written_bytes,
                 faults: stats.faults,
                 restarts: u64::from(stats.generation.saturating_sub(1)),
+                low_space: stats.low_space,
             },
             stalls: Stalls {
                 throttled_ns: stats.throttled_ns,

@@ -197,6 +197,11 @@ impl Channel {
             }
             block::Notice::Failed(why) => self.die(line(why)),
             block::Notice::Found(what) => self.emit(Event::Found(line(what))),
+            block::Notice::LowSpace(what) => {
+                let counters = &self.shared.counters;
+                counters.low_space.fetch_add(1, Ordering::Relaxed);
+                self.emit(Event::LowSpace(line(what)));
+            }
             block::Notice::Stopped => {
                 // One that only finds out has nothing to be told to stop.
                 if self.taking_leave() || !self.supervisor.served() {

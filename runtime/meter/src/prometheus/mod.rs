@@ -72,7 +72,7 @@ const fn gauge<T>(name: &'static str, help: &'static str, value: fn(&T) -> Value
     }
 }
 
-const VCP_FAMILIES: [Family<Vcp>; 27] = [
+const VCP_FAMILIES: [Family<Vcp>; 28] = [
     gauge("vcp_generation", "Number of the VCP's instance.", |v| {
         Value::Count(v.generation.into())
     }),
@@ -152,6 +152,11 @@ const VCP_FAMILIES: [Family<Vcp>; 27] = [
         "vcp_restarts_total",
         "Instances of the VCP that took the place of another.",
         |v| Value::Count(v.counters.restarts),
+    ),
+    counter(
+        "vcp_low_space_total",
+        "Times that the device said that the space behind it runs out.",
+        |v| Value::Count(v.counters.low_space),
     ),
     gauge("vcp_clients", "Clients attached.", |v| {
         Value::Count(v.clients)

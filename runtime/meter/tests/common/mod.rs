@@ -67,6 +67,7 @@ fn vcp(name: &str, state: &str, seconds: u64) -> Vcp {
             written_bytes: seconds * 1_000_000,
             faults: 5,
             restarts: 3,
+            low_space: 2,
         },
         stalls: Stalls {
             throttled_ns: seconds * 420_000_000,

@@ -38,6 +38,7 @@ impl Happened {
                 Event::Stopped => self.failures.push("its thread ended".to_owned()),
                 Event::Ready(_)
                 | Event::Suspended(_)
+                | Event::LowSpace(_)
                 | Event::Reloaded(_)
                 | Event::Found(_)
                 | Event::Failed(_) => {}

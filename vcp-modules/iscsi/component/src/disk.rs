@@ -161,6 +161,7 @@ impl Disk {
                         .push(Notice::Ready(convert::geometry(geometry)));
                 }
                 Action::Suspended(why) => effects.notices.push(Notice::Suspended(why)),
+                Action::LowSpace(what) => effects.notices.push(Notice::LowSpace(what)),
                 Action::Failed(why) => effects.notices.push(Notice::Failed(why)),
                 Action::Stopped => effects.notices.push(Notice::Stopped),
                 Action::Log { level, message } => vcp_sdk::log(convert::level(level), &message),

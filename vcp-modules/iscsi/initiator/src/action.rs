@@ -48,6 +48,8 @@ pub enum Action {
     /// Requests wait until the next `Ready`; in one line why. Comes once for each
     /// outage, and before the first `Ready` only where there was a predecessor.
     Suspended(String),
+    /// The logical unit says that the space behind it runs out; one line.
+    LowSpace(String),
     /// Over, and not without a change of the configuration; one line that says
     /// what and where. Requests not completed by then are answered with
     /// [`Status::ShuttingDown`].

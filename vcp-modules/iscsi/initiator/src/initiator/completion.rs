@@ -54,7 +54,7 @@ impl Initiator {
         sense: Option<Sense>,
     ) -> Result<(), Fault> {
         let ending = Ending::Status(status, sense);
-        self.heed(&ending);
+        self.heed(sense.as_ref());
         let verdict = judge(status, sense.as_ref());
         let task = self.tasks.get(id);
         let ours = matches!(task.owner, Owner::Request(_));
@@ -136,11 +136,12 @@ impl Initiator {
     }
 
     /// Sense data that is of interest whatever becomes of the command.
-    fn heed(&mut self, ending: &Ending) {
-        if let Some(sense) = ending.sense()
+    pub(super) fn heed(&mut self, sense: Option<&Sense>) {
+        if let Some(sense) = sense
             && sense.asc == Asc::THIN_PROVISIONING_THRESHOLD
         {
-            self.log(Level::Warn, format!("{}: {sense}", self.place()));
+            let line = format!("{}: {sense}", self.place());
+            self.actions.push_back(Action::LowSpace(line));
         }
     }
 

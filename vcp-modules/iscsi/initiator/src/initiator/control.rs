@@ -123,6 +123,7 @@ impl Initiator {
             AsyncEvent::Scsi => {
                 let (sense, _) = split_sense(data).map_err(|e| e.to_string())?;
                 if let Ok(sense) = Sense::parse(sense) {
+                    self.heed(Some(&sense));
                     self.log(Level::Info, format!("{} reports {sense}", self.place()));
                 }
                 self.look_again();

@@ -104,7 +104,7 @@ fn thin_provisioning_threshold_is_told() {
     pair.peer.disk.attention = vec![(SenseKey::UnitAttention, Asc::THIN_PROVISIONING_THRESHOLD)];
     let tag = pair.read(0, LENGTH, 0);
     assert_eq!(pair.finish(tag), Status::Ok);
-    let told = |a: &Action| matches!(a, Action::Log { message, .. } if message.contains("thin provisioning soft threshold reached (38h/07h)"));
+    let told = |a: &Action| matches!(a, Action::LowSpace(line) if line.contains("thin provisioning soft threshold reached (38h/07h)"));
     assert!(pair.actions.iter().any(told), "{:#?}", pair.actions);
 }
 
