@@ -1,10 +1,11 @@
 //! The verbs that ask a running host: `vcp ps`, `inspect`, `logs`, `reload`,
-//! `restart`, `stop`, `inject`, `set`, `attach`,
+//! `restart`, `rescan`, `stop`, `inject`, `set`, `attach`,
 //! `detach`, `top` and `metrics`.
 
 mod attach;
 mod crash;
 mod disk;
+mod rescan;
 mod table;
 mod text;
 
@@ -22,6 +23,7 @@ use crate::args::{
     SetArguments, TargetArguments, TopArguments, Usage, WholeHostArguments,
 };
 use crate::run::runtime;
+pub(crate) use rescan::rescan;
 pub(crate) use disk::{Disk, detach_device, disk};
 
 /// `vcp ps`.
