@@ -98,6 +98,18 @@ impl Host {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
     }
 
+    /// What `vcp rescan` says.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[must_use]
+    pub fn rescan(&self) -> Value {
+        let text = self
+            .ask(&["rescan", NAME, "--json"])
+            .expect_success("vcp rescan");
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+
     /// How many instances have died.
     #[must_use]
     pub fn faults(&self) -> u64 {

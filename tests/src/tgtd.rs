@@ -278,6 +278,33 @@ impl Target<'_> {
         self.admin(&[&which[..], &["--op", "update", "--params", parameters]].concat());
     }
 
+    /// Makes a unit longer, while it is used.
+    ///
+    /// # Panics
+    /// When the target refuses.
+    pub fn grow(&self, lun: &Lun, bytes: u64) {
+        File::options()
+            .write(true)
+            .open(&lun.file)
+            .and_then(|file| file.set_len(bytes))
+            .expect("the unit's file");
+        let number = lun.number.to_string();
+        let path = format!("path={}", lun.file.display());
+        // It looks at the file once only, when it opens it.
+        for parameters in ["online=0", &path, "online=1"] {
+            self.admin(&[
+                "--op",
+                "update",
+                "--mode",
+                "logicalunit",
+                "--lun",
+                &number,
+                "--params",
+                parameters,
+            ]);
+        }
+    }
+
     /// Sets an operational parameter of RFC 7143 §13.
     pub fn set(&self, name: &str, value: &str) {
         self.admin(&[

@@ -62,6 +62,7 @@ fn main() -> ExitCode {
         Command::Logs(arguments) => ask::logs(&arguments),
         Command::Reload(arguments) => ask::reload(&arguments),
         Command::Restart(arguments) => ask::restart(&arguments),
+        Command::Rescan(arguments) => ask::rescan(&arguments),
         Command::Stop(arguments) => ask::stop(&arguments),
         Command::Inject(arguments) => ask::inject(&arguments),
         Command::Set(arguments) => ask::set(&arguments),

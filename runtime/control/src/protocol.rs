@@ -74,6 +74,12 @@ pub enum Request {
         /// Which.
         vcp: String,
     },
+    /// Another look at what the device is, above all how large:
+    /// [`crate::report::Rescan`].
+    Rescan {
+        /// Of which.
+        vcp: String,
+    },
     /// Takes leave of the device for good: [`crate::report::Done`].
     Stop {
         /// Which.
@@ -165,6 +171,7 @@ impl Request {
                 Duration::from_secs(30)
             }
             Request::Restart { .. }
+            | Request::Rescan { .. }
             | Request::Stop { .. }
             | Request::Attach { .. }
             | Request::Detach { .. } => Duration::from_secs(60),

@@ -257,6 +257,20 @@ pub struct Reconfigured {
     pub failed: Vec<String>,
 }
 
+/// What another look at a device found. Sizes in bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Rescan {
+    /// Of which VCP.
+    pub vcp: String,
+    /// What it was known to be.
+    pub size_before: u64,
+    /// What it is.
+    pub size: u64,
+    /// Whether anything about it is not as it was, its size or another property.
+    pub changed: bool,
+}
+
 /// Something was done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

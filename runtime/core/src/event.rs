@@ -65,6 +65,28 @@ pub struct Reloaded {
     pub replayed: usize,
 }
 
+/// What another look at a device found. Sizes in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rescanned {
+    /// What it was known to be.
+    pub before: u64,
+    /// What it is.
+    pub size: u64,
+    /// Whether anything about it is not as it was.
+    pub changed: bool,
+}
+
+/// Why there was no such look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RescanError {
+    /// There is no instance that serves, or it ceased to while it looked.
+    #[error("there is no device to look at")]
+    NotServing,
+    /// More want to know than anybody has a use for.
+    #[error("too many are waiting for an answer already")]
+    Busy,
+}
+
 /// Why a reload did not happen, or was taken back. One line each.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReloadError {

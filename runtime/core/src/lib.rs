@@ -41,7 +41,7 @@ mod world;
 pub use alone::Alone;
 pub use cache::Cache;
 pub use engine::Engine;
-pub use event::{Event, Next, ReloadError, Reloaded};
+pub use event::{Event, Next, ReloadError, Reloaded, RescanError, Rescanned};
 pub use fault::Fault;
 pub use guest::{Injection, UnknownInjection};
 pub use limit::{Limit, Rates, Totals};

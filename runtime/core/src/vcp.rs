@@ -13,7 +13,7 @@ use vcp_sched::{Budget, Refused};
 use crate::bindings::processor;
 use crate::channel::{Channel, Command, Setup, Waker, network_of};
 use crate::engine::Engine;
-use crate::event::{Event, ReloadError, Reloaded};
+use crate::event::{Event, ReloadError, Reloaded, RescanError, Rescanned};
 use crate::fault::Fault;
 use crate::fuel::Rate;
 use crate::guest::{Allowance, Blueprint, Injection, Limits, Plan};
@@ -153,6 +153,14 @@ impl Vcp {
     /// one; also of a VCP that is held.
     pub fn restart(&self) {
         self.tell(Command::Restart);
+    }
+
+    /// Has it look at its device again. Answered when it says what that is; not at
+    /// all by a module that has nothing to look at, until its instance ends.
+    pub fn rescan(&self) -> oneshot::Receiver<Result<Rescanned, RescanError>> {
+        let (answer, outcome) = oneshot::channel();
+        self.tell(Command::Rescan(answer));
+        outcome
     }
 
     /// Puts another module, or another version of the same, in the place of the

@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use vcp_core::native::{self, Events, Notice, Request, Span};
-use vcp_core::{Alone, Cache, Engine, Event, Fault, Injection, Module, Settings, Vcp};
+use vcp_core::{Alone, Cache, Engine, Event, Fault, Injection, Module, RescanError, Settings, Vcp};
 use vcp_queue::{Operation, Status};
 
 use support::{Driver, next, settings_for};
@@ -191,4 +191,34 @@ fn one_by_itself_says_why_it_does_not_start() {
         matches!(&error, Fault::Init(why) if why.contains("colour")),
         "{error}"
     );
+}
+
+#[test]
+fn rescan_is_answered_by_who_looks_and_by_no_other() {
+    let (engine, settings) = settings(&[("size", "1048576")]);
+    let (vcp, mut events) = Vcp::start(&engine, settings).unwrap();
+    assert!(matches!(next(&mut events), Event::Ready(_)));
+    let rescanned = vcp.rescan().blocking_recv().unwrap().unwrap();
+    assert_eq!((rescanned.before, rescanned.size), (1 << 20, 1 << 20));
+    assert!(!rescanned.changed);
+    assert!(matches!(next(&mut events), Event::Ready(_)));
+    // One that answers nothing; whoever waits is told when it is gone.
+    vcp.inject(Injection::Stall);
+    let mut silent = vcp.rescan();
+    std::thread::sleep(Duration::from_millis(50));
+    assert!(silent.try_recv().is_err());
+    vcp.inject(Injection::Kill);
+    assert_eq!(
+        silent.blocking_recv().unwrap(),
+        Err(RescanError::NotServing)
+    );
+    // More than anybody has a use for, of one that does not answer.
+    while !matches!(next(&mut events), Event::Ready(_)) {}
+    vcp.inject(Injection::Stall);
+    let waiting: Vec<_> = (0..17).map(|_| vcp.rescan()).collect();
+    let last = waiting.into_iter().next_back().unwrap();
+    assert_eq!(last.blocking_recv().unwrap(), Err(RescanError::Busy));
+    vcp.stop();
+    while next(&mut events) != Event::Stopped {}
+    assert!(vcp.rescan().blocking_recv().is_err());
 }

@@ -93,6 +93,18 @@ impl Disk {
         })
     }
 
+    /// Takes a file that has grown for as long as it is now. What one has lost is
+    /// told by the requests for it.
+    pub(crate) fn look(&mut self) {
+        match self.file.metadata() {
+            Ok(metadata) => {
+                let length = metadata.len();
+                self.size = self.size.max(length - length % BLOCK);
+            }
+            Err(error) => log!(Warn, "{}: {error}", self.name),
+        }
+    }
+
     pub(crate) fn geometry(&self) -> Geometry {
         Geometry {
             size: self.size,

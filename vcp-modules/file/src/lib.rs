@@ -47,12 +47,16 @@ impl Device for FileDevice {
 
     fn process(&mut self, _now: Instant, commands: &[Command], requests: &[Request]) -> Effects {
         let mut notices = Vec::new();
-        if !self.announced {
+        let rescan = commands.contains(&Command::Rescan);
+        if rescan {
+            self.disk.look();
+        }
+        if rescan || !self.announced {
             self.announced = true;
             notices.push(Notice::Ready(self.disk.geometry()));
         }
         let completions = requests.iter().map(|r| self.answer(r)).collect();
-        if !commands.is_empty() {
+        if commands.contains(&Command::Stop) {
             notices.push(Notice::Stopped);
         }
         Effects {

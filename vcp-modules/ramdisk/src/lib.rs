@@ -54,12 +54,14 @@ impl Device for Ramdisk {
 
     fn process(&mut self, _now: Instant, commands: &[Command], requests: &[Request]) -> Effects {
         let mut notices = Vec::new();
-        if !self.announced {
+        // It is what it was; but somebody wants to know.
+        let rescan = commands.contains(&Command::Rescan);
+        if rescan || !self.announced {
             self.announced = true;
             notices.push(Notice::Ready(self.disk.geometry()));
         }
         let completions = requests.iter().map(|r| self.answer(r)).collect();
-        if !commands.is_empty() {
+        if commands.contains(&Command::Stop) {
             notices.push(Notice::Stopped);
         }
         Effects {

@@ -42,6 +42,8 @@ pub(crate) enum Command {
     Reload(ReloadArguments),
     /// Start a fresh instance of a running or held VCP
     Restart(TargetArguments),
+    /// Have a running VCP look at its device again, above all how large it is
+    Rescan(RescanArguments),
     /// Let a VCP take its leave, for good
     Stop(TargetArguments),
     /// Make a running VCP fail, to see it recover
@@ -174,6 +176,16 @@ pub(crate) struct ReloadArguments {
     pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) host: HostArguments,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `vcp rescan`.
+#[derive(Args)]
+pub(crate) struct RescanArguments {
+    #[command(flatten)]
+    pub(crate) target: TargetArguments,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -1,10 +1,11 @@
 //! The verbs that ask a running host: `vcp ps`, `inspect`, `logs`, `reload`,
-//! `restart`, `stop`, `inject`, `set`, `attach`,
+//! `restart`, `rescan`, `stop`, `inject`, `set`, `attach`,
 //! `detach`, `top` and `metrics`.
 
 mod attach;
 mod crash;
 mod disk;
+mod rescan;
 mod table;
 mod text;
 
@@ -23,6 +24,7 @@ use crate::args::{
 };
 use crate::run::runtime;
 pub(crate) use disk::{Disk, detach_device, disk};
+pub(crate) use rescan::rescan;
 
 /// `vcp ps`.
 pub(crate) fn ps(arguments: &PsArguments) -> Result<ExitCode> {

@@ -2,6 +2,7 @@
 //! like are answered.
 
 mod attach;
+mod rescan;
 mod set;
 mod stats;
 mod tell;
@@ -224,6 +225,7 @@ impl Control {
             }
             Request::ReloadAll {} => self.reconfigure().await,
             Request::Restart { vcp } => self.restart(&vcp).await,
+            Request::Rescan { vcp } => self.rescan(&vcp).await,
             Request::Stop { vcp } => {
                 let found = self.find(&vcp)?;
                 self.detach_all(&vcp).await?;

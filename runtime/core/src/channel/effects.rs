@@ -177,6 +177,9 @@ impl Channel {
                     self.die("the device changed its size or block size while in use".to_owned());
                     return Ok(());
                 }
+                let before = self.settled.take();
+                self.rescanned(before.as_ref(), &geometry);
+                self.settled = before;
                 // What a module on trial says binds nobody who comes after it.
                 if !self.supervisor.on_trial() || self.settled.is_none() {
                     self.settled = Some(geometry.clone());
@@ -190,6 +193,7 @@ impl Channel {
             block::Notice::Suspended(why) => {
                 let why = line(why);
                 self.supervisor.suspended(now());
+                self.forget_rescans();
                 self.why.clone_from(&why);
                 self.note(What::Suspended);
                 self.publish();

@@ -152,6 +152,7 @@ impl Channel {
         self.corrupting = false;
         self.deadline = None;
         self.commands.clear();
+        self.forget_rescans();
         if let Some(streams) = &mut self.streams {
             streams.reset(&self.poller);
         }

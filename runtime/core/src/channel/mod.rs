@@ -14,6 +14,7 @@
 //! | `life` | instances: their start, their death, what follows |
 //! | `reload`, `prepare` | another module in the place of one that runs; spares |
 //! | `hands` | a thread for what would hold up the data path |
+//! | `rescan` | another look at what the device is |
 //! | `stop` | the end of it all |
 //! | `account` | what is counted |
 //! | `clients`, `network`, `streams`, `poller` | what the queues end in |
@@ -30,6 +31,7 @@ mod network;
 mod poller;
 mod prepare;
 mod reload;
+mod rescan;
 mod stop;
 mod streams;
 mod turn;
@@ -112,6 +114,8 @@ pub(crate) enum Command {
     Inject(Injection),
     /// A fresh instance, also of a VCP that is held.
     Restart,
+    /// Another look at what the device is.
+    Rescan(rescan::Waiting),
     /// Another module.
     Reload {
         module: Module,
@@ -167,6 +171,8 @@ pub(crate) struct Channel {
     deadline: Option<u64>,
     /// Tell the guest this with the next call.
     commands: Vec<control::Command>,
+    /// Who waits for what the device is found to be.
+    rescans: Vec<rescan::Waiting>,
     scratch: Vec<u8>,
     /// Something was carried out that others may have waited for: turn at once.
     again: bool,
@@ -238,6 +244,7 @@ impl Channel {
             progress_at: 0,
             deadline: None,
             commands: Vec::new(),
+            rescans: Vec::new(),
             scratch: Vec::new(),
             again: false,
             notices: Bucket::new(NOTICE_BURST, NOTICES_PER_SECOND),

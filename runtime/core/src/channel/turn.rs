@@ -166,6 +166,7 @@ impl Channel {
                     }
                 }
                 Command::Restart => self.restart().await,
+                Command::Rescan(answer) => self.begin_rescan(answer),
                 Command::Reload { module, answer } => self.begin_reload(module, answer),
                 Command::Memory(bytes) => self.set_memory(bytes),
                 Command::QueueDepth(depth) => self.set_queue_depth(depth),

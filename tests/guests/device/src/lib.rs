@@ -90,7 +90,7 @@ impl Device for Misbehave {
             fault if self.struck => self.act(fault, first, requests, &mut effects),
             _ => effects.completions = requests.iter().map(|r| self.answer(r)).collect(),
         }
-        if !commands.is_empty() {
+        if commands.contains(&Command::Stop) {
             self.leave(now, &mut effects);
         }
         effects

@@ -21,7 +21,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use vcp_sdk::block::{Completion, Geometry, Notice, Operation, Request, Status};
-use vcp_sdk::control::{Areas, Start};
+use vcp_sdk::control::{Areas, Command, Start};
 use vcp_sdk::net::streams::Event;
 use vcp_sdk::processor::{Effects, Events, Network};
 use vcp_sdk::types::{Instant, Span};
@@ -114,7 +114,7 @@ impl Processor for Misbehave {
         } else if self.struck {
             self.on_events(&fault, &events.stream_events, &mut effects);
         }
-        if !events.commands.is_empty() {
+        if events.commands.contains(&Command::Stop) {
             effects.notices.push(Notice::Stopped);
         }
         effects

@@ -65,7 +65,7 @@ impl Device for Misbehave {
             self.act();
         }
         notices.extend(self.found.drain(..).map(Notice::Found));
-        if !commands.is_empty() {
+        if commands.contains(&Command::Stop) {
             notices.push(Notice::Stopped);
         }
         // The room of a read is zeroed by nobody, and read by nobody here.

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use vcp_iscsi_initiator::{Config, Discovery, DiscoveryAction, FoundTarget};
 use vcp_sdk::block::Notice;
-use vcp_sdk::control::Start;
+use vcp_sdk::control::{Command, Start};
 use vcp_sdk::processor::{Effects, Events};
 
 use crate::disk::empty;
@@ -48,7 +48,7 @@ impl Discoverer {
         let now = events.now;
         let mut effects = empty();
         self.transport.begin(events);
-        if !events.commands.is_empty() {
+        if events.commands.contains(&Command::Stop) {
             self.over = true;
         }
         for _ in 0..ROUNDS {

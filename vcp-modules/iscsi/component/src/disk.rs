@@ -72,8 +72,11 @@ impl Disk {
         let now = events.now;
         let mut effects = empty();
         self.transport.begin(events);
-        for Command::Stop in &events.commands {
-            self.initiator.stop(now);
+        for command in &events.commands {
+            match command {
+                Command::Stop => self.initiator.stop(now),
+                Command::Rescan => self.initiator.rescan(now),
+            }
         }
         for request in &events.requests {
             self.initiator.submit(now, convert::request(request));

@@ -14,7 +14,7 @@ use crate::transport::Held;
 
 const MAGIC: &[u8] = b"vcp-iscsi";
 /// Of everything that is encoded, the initiator's and the stack's parts included.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 pub(crate) fn encode(state: &(Snapshot, Held)) -> Result<Vec<u8>, String> {
     let mut bytes = MAGIC.to_vec();

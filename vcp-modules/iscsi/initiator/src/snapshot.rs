@@ -6,6 +6,7 @@ use core::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use vcp_iscsi_proto::Lun;
 
 use crate::config::{Config, DigestPolicy, Offer};
 use crate::login::Params;
@@ -29,7 +30,11 @@ pub struct Snapshot {
     pub(crate) numbers: NumbersState,
     /// Where the count of initiator task tags is.
     pub(crate) tags: u16,
+    /// Where the logical unit is: its eight bytes.
+    pub(crate) lun: u64,
     pub(crate) device: Device,
+    /// It has still to be asked what it did not answer.
+    pub(crate) unsettled: bool,
     /// The challenge of the last login, which was on the wire.
     pub(crate) spent: Option<[u8; 32]>,
     /// The target was found to know no CHAP with SHA-256.
@@ -55,6 +60,9 @@ impl Snapshot {
             .any(|a| a.port() == 0)
         {
             return Err("a snapshot with an address that cannot be".into());
+        }
+        if Lun(self.lun).number() != Some(config.lun) {
+            return Err("a snapshot of another logical unit".into());
         }
         check_params(&self.params, &config.offer)?;
         check_device(&self.device)?;
@@ -92,8 +100,7 @@ fn check_device(device: &Device) -> Result<(), String> {
         && device.blocks.checked_mul(block.into()).is_some()
         && device.max_transfer >= block
         && device.max_transfer.is_multiple_of(block)
-        && device.identity.len() <= MAX_IDENTITY
-        && !device.identity.chars().any(char::is_control);
+        && device.identity.is_sound(MAX_IDENTITY);
     match good {
         true => Ok(()),
         false => Err("a snapshot of a logical unit that cannot be".into()),

@@ -17,6 +17,10 @@ pub(crate) enum Timer {
     Park,
     /// A look at the age of outstanding commands.
     Watch,
+    /// What the logical unit did not answer may be asked again.
+    Survey,
+    /// A look at the capacity.
+    Capacity,
     /// The answer to a task management request.
     TaskManagement,
     /// Requests under way may finish before the logout.
@@ -25,7 +29,7 @@ pub(crate) enum Timer {
     Logout,
 }
 
-const ALL: [Timer; 10] = [
+const ALL: [Timer; 12] = [
     Timer::Login,
     Timer::Idle,
     Timer::Ping,
@@ -33,6 +37,8 @@ const ALL: [Timer; 10] = [
     Timer::Throttle,
     Timer::Park,
     Timer::Watch,
+    Timer::Survey,
+    Timer::Capacity,
     Timer::TaskManagement,
     Timer::Grace,
     Timer::Logout,

@@ -43,7 +43,7 @@ pub use bhs::{BHS_LEN, Bhs, BhsBytes, DIGEST_LEN, Layout, MAX_DATA_LEN, Opcode, 
 pub use digest::Crc32c;
 pub use error::Error;
 pub use isid::{Isid, IsidType};
-pub use lun::Lun;
+pub use lun::{Lun, LunMethod};
 pub use name::{IscsiName, NameError};
 pub use pdu::{InitiatorPdu, TargetPdu};
 pub use serial::Serial;

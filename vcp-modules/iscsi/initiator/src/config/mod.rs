@@ -38,8 +38,10 @@ pub struct Config {
     pub(crate) read_only: bool,
     /// Requests that the caller will have outstanding at a time.
     pub(crate) queue_depth: u16,
-    /// Longest read or write, in bytes, of one request.
+    /// Longest read or write, in bytes, of one request: what the caller has room for,
+    /// and what the operator wants.
     pub(crate) max_transfer: u32,
+    pub(crate) transfer_limit: u32,
     /// Somebody was served with this disk before.
     pub(crate) predecessor: bool,
 }
@@ -126,6 +128,8 @@ pub(crate) struct Timing {
     pub(crate) login_timeout: u64,
     /// For the answer to a command, before it is aborted.
     pub(crate) command_timeout: u64,
+    /// Between two looks at the capacity; 0: never.
+    pub(crate) capacity_interval: u64,
 }
 
 impl Config {
@@ -138,7 +142,8 @@ impl Config {
     }
 
     /// As [`Config::parse`] has it, but with reads and writes of up to so many
-    /// bytes in one request; 1 MiB unless told. At least 64 KiB.
+    /// bytes in one request; 1 MiB unless told. At least 64 KiB. The key
+    /// `max-transfer` may have less.
     #[must_use]
     pub fn with_max_transfer(mut self, bytes: u32) -> Self {
         self.max_transfer = bytes.clamp(64 << 10, 1 << 30);

@@ -92,6 +92,8 @@ impl Config {
     /// | `nop-interval`, `nop-timeout` | silence before a ping, wait for its echo | `5s` |
     /// | `login-timeout` | from connecting to a known logical unit | `15s` |
     /// | `command-timeout` | for one command, before it is aborted | `30s` |
+    /// | `capacity-interval` | between two looks at the capacity, or `never` | `60s` |
+    /// | `max-transfer` | bytes of the longest read or write, 4096 to 1048576 | 1048576 |
     /// | `read-only` | refuse writes whatever the unit says | `no` |
     ///
     /// Of these `docs/src/reference/iscsi.md` tells the operator.
@@ -146,11 +148,13 @@ impl Config {
                 nop_timeout: 5 * SECOND,
                 login_timeout: 15 * SECOND,
                 command_timeout: 30 * SECOND,
+                capacity_interval: 60 * SECOND,
             },
             start_unit: true,
             read_only: false,
             queue_depth: 128,
             max_transfer: 1 << 20,
+            transfer_limit: 1 << 20,
             predecessor: false,
         }
     }
@@ -213,6 +217,7 @@ impl Draft {
         value: &str,
     ) -> Result<bool, ConfigError> {
         const SEGMENT: core::ops::RangeInclusive<u32> = 512..=(1 << 24) - 1;
+        const TRANSFER: core::ops::RangeInclusive<u32> = 4096..=1 << 20;
         let offer = &mut config.offer;
         let timing = &mut config.timing;
         match key {
@@ -242,6 +247,12 @@ impl Draft {
                 timing.command_timeout = values::duration("command-timeout", value)?;
             }
             "start-unit" => config.start_unit = values::boolean("start-unit", value)?,
+            "capacity-interval" => {
+                timing.capacity_interval = values::interval("capacity-interval", value)?;
+            }
+            "max-transfer" => {
+                config.transfer_limit = values::number("max-transfer", value, TRANSFER)?;
+            }
             "read-only" => config.read_only = values::boolean("read-only", value)?,
             _ => return Ok(false),
         }

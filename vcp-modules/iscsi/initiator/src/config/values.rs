@@ -56,6 +56,7 @@ pub(super) fn number(
     let number = value.parse().ok().filter(|n| range.contains(n));
     number.ok_or_else(|| match key {
         "lun" => invalid(key, value, "a number from 0 to 16383"),
+        "max-transfer" => invalid(key, value, "a number of bytes from 4096 to 1048576"),
         "max-outstanding-r2t" => invalid(key, value, "a number from 1 to 65535"),
         _ => invalid(key, value, "a number of bytes from 512 to 16777215"),
     })
@@ -79,6 +80,15 @@ pub(super) fn duration(key: &'static str, value: &str) -> Result<u64, ConfigErro
     let time = digits.parse::<u32>().ok().map(|n| u64::from(n) * unit);
     time.filter(|t| (1_000_000..=86_400_000_000_000).contains(t))
         .ok_or_else(|| invalid(key, value, "a time from 1ms to 86400s"))
+}
+
+/// As a [`duration`], or `0` or `never`, which both are 0.
+pub(super) fn interval(key: &'static str, value: &str) -> Result<u64, ConfigError> {
+    match value {
+        "0" | "never" => Ok(0),
+        _ => duration(key, value)
+            .map_err(|_| invalid(key, value, "a time from 1ms to 86400s, or never")),
+    }
 }
 
 pub(super) fn isid(value: &str) -> Result<Isid, ConfigError> {

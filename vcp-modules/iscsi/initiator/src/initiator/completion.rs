@@ -1,17 +1,16 @@
 //! Ends of commands: whether they add up, and what becomes of their tasks.
 
-use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::ToString;
 
 use vcp_iscsi_proto::pdu::{Residual, ResponseCode, ScsiResponse, split_sense};
 use vcp_iscsi_proto::scsi::{Asc, Sense, SenseKey, Status as ScsiStatus};
 
-use super::session::{Fault, FaultKind};
-use super::{Initiator, Phase};
+use super::Initiator;
+use super::session::Fault;
 use crate::action::{Action, Level};
 use crate::block::{Operation, Request, Status};
-use crate::scsi::{Device, Ending, Next, Survey, Verdict, judge, needs_sync};
+use crate::scsi::{Device, Ending, Verdict, judge, needs_sync};
 use crate::task::{Owner, Step, Task, TaskId};
 
 impl Initiator {
@@ -88,23 +87,16 @@ impl Initiator {
         match (verdict, owner) {
             (_, Owner::Free) => {}
             (_, Owner::Start) => self.unit_started(id, verdict, ending),
-            (Verdict::Again | Verdict::Changed, Owner::Survey(place))
-                if self.takes_attention(place, ending.sense()) =>
-            {
-                self.survey_answer(id, place, Verdict::Good, ending)?;
-            }
             // It comes again in the next session; the target is on its way out.
             _ if self.is_draining() && may_wait(verdict, ending) => self.tasks.requeue(id),
-            (Verdict::Again, _) | (Verdict::Changed | Verdict::Aborted, Owner::Survey(_)) => {
-                self.again(id, ending)?
-            }
+            (_, Owner::Survey(place)) => self.survey_ended(now, id, place, verdict, ending)?,
+            (Verdict::Again, _) => self.again(id, ending)?,
             (Verdict::Later, _) => self.put_off(now, id, ending)?,
             (Verdict::Busy, _) => self.throttled(now, id, ending)?,
             (Verdict::Start, _) => {
                 self.put_off(now, id, ending)?;
                 self.start_unit();
             }
-            (_, Owner::Survey(place)) => self.survey_answer(id, place, verdict, ending)?,
             (Verdict::Aborted, _) => self.aborted(now, id, ending)?,
             (Verdict::Changed, _) => {
                 self.again(id, ending)?;
@@ -148,6 +140,7 @@ impl Initiator {
     /// A part of a request is done.
     fn advance(&mut self, id: TaskId, request: &Request) {
         self.throttle.reset();
+        self.lengthy(self.tasks.get(id).command.covers);
         let sync = self
             .device
             .as_ref()
@@ -193,104 +186,10 @@ impl Initiator {
             self.announce();
         }
         match status {
+            Some(Status::Invalid) if self.shorten(id) => self.tasks.requeue(id),
             Some(status) => self.finish(id, request, status),
             None => self.tasks.requeue(id),
         }
-    }
-
-    /// Tells the caller what the logical unit is now.
-    pub(super) fn announce(&mut self) {
-        if let (Some(device), Phase::Ready) = (&self.device, &self.phase) {
-            self.actions
-                .push_back(Action::Ready(device.geometry(&self.config)));
-        }
-    }
-
-    /// Asks all questions at once, before whatever waits.
-    pub(super) fn begin_survey(&mut self, survey: Survey) {
-        self.survey = Some(Box::new(survey));
-        for place in Survey::places().rev() {
-            self.tasks.add_front(Owner::Survey(place));
-        }
-    }
-
-    fn takes_attention(&self, place: u8, sense: Option<&Sense>) -> bool {
-        sense.is_some_and(|sense| sense.key == SenseKey::UnitAttention)
-            && self
-                .survey
-                .as_ref()
-                .is_some_and(|s| s.takes_attention(place))
-    }
-
-    /// The logical unit says that it has changed: asks again, beside the requests.
-    pub(super) fn look_again(&mut self) {
-        if self.survey.is_none() && matches!(self.phase, Phase::Ready) {
-            self.log(
-                Level::Info,
-                format!("{}: the logical unit has changed", self.place()),
-            );
-            self.begin_survey(Survey::new(self.config.lun));
-        }
-    }
-
-    pub(super) fn survey_answer(
-        &mut self,
-        id: TaskId,
-        place: u8,
-        verdict: Verdict,
-        ending: &Ending,
-    ) -> Result<(), Fault> {
-        let received = self.tasks.get(id).progress.stored;
-        let Some(survey) = &mut self.survey else {
-            return Ok(());
-        };
-        match survey.answer(place, verdict, received, ending) {
-            Ok(Next::Question) => {
-                let task = self.tasks.get_mut(id);
-                (task.retries, task.waits) = (0, 0);
-                task.waiting_since = None;
-                self.tasks.requeue(id);
-                Ok(())
-            }
-            Ok(Next::Answers) => {
-                self.tasks.remove(id);
-                Ok(())
-            }
-            Ok(Next::Known(device)) => {
-                self.tasks.remove(id);
-                self.survey = None;
-                self.adopt(device)
-            }
-            Err(error) => Err(Fault {
-                reason: error.0,
-                kind: FaultKind::Refusal,
-            }),
-        }
-    }
-
-    /// Everything is known, for the first time or once more.
-    fn adopt(&mut self, mut device: Device) -> Result<(), Fault> {
-        device.limit_transfer(&self.config);
-        let changed = match &self.device {
-            None => true,
-            Some(known) => {
-                if let Some(reason) = known.differs(&device) {
-                    let reason = format!("logical unit {}: {reason}", self.config.lun);
-                    return Err(Fault {
-                        reason,
-                        kind: FaultKind::Fatal,
-                    });
-                }
-                *known != device
-            }
-        };
-        self.device = Some(device);
-        if !matches!(self.phase, Phase::Ready) {
-            self.ready();
-        } else if changed {
-            self.announce();
-        }
-        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@
 use alloc::format;
 use alloc::string::ToString;
 
+use vcp_iscsi_proto::Lun;
 use vcp_iscsi_proto::bhs::{BhsBytes, Opcode, RESERVED_TAG};
 use vcp_iscsi_proto::pdu::{
     AsyncEvent, AsyncMessage, NopIn, Reject, RejectReason, ScsiCommand, TaskCode, TaskResponse,
@@ -13,7 +14,6 @@ use vcp_iscsi_proto::scsi::Sense;
 use vcp_iscsi_proto::text::{self, Accumulator, Key, pairs};
 
 use super::session::{Fault, FaultKind};
-use super::transfer::lun_of;
 use super::{Initiator, Phase};
 use crate::action::Level;
 use crate::control::{Control, Place};
@@ -175,10 +175,10 @@ impl Initiator {
             incoming: Accumulator::new(MAX_TEXT),
             segment: None,
         });
-        self.send_text(RESERVED_TAG, lun_of(0));
+        self.send_text(RESERVED_TAG, Lun::default());
     }
 
-    fn send_text(&mut self, ttt: u32, lun: vcp_iscsi_proto::Lun) {
+    fn send_text(&mut self, ttt: u32, lun: Lun) {
         let (Some(exchange), Some(connection)) = (&mut self.text, &mut self.connection) else {
             return;
         };
@@ -304,12 +304,7 @@ impl Initiator {
         let itt = self.tasks.next_tag(Place::Abort as u16);
         let task = self.tasks.get_mut(id);
         task.state = State::Aborting;
-        let (lun, cmd_sn) = (lun_of(self.config.lun), task.progress.cmd_sn);
-        let lun = if task.command.other_lun {
-            lun_of(0)
-        } else {
-            lun
-        };
+        let (lun, cmd_sn) = (task.progress.lun, task.progress.cmd_sn);
         let control = Control::Abort {
             itt,
             lun,

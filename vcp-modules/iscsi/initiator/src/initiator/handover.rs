@@ -4,6 +4,7 @@
 use alloc::boxed::Box;
 use alloc::string::String;
 
+use vcp_iscsi_proto::Lun;
 use vcp_iscsi_proto::chap::Algorithm;
 
 use super::{Initiator, MS, Phase};
@@ -48,7 +49,9 @@ impl Initiator {
             params: connection.params.clone(),
             numbers: connection.numbers.state(),
             tags: self.tasks.tags(),
+            lun: self.lun.0,
             device: device.clone(),
+            unsettled: self.timers.is_set(Timer::Survey),
             spent: self.spent,
             without_sha256: chap.is_some_and(|c| !c.algorithms.contains(&Algorithm::Sha256)),
         })
@@ -89,10 +92,15 @@ impl Initiator {
         device.limit_transfer(&initiator.config);
         let geometry = device.geometry(&initiator.config);
         initiator.device = Some(device);
+        initiator.lun = Lun(snapshot.lun);
         initiator.phase = Phase::Ready;
         initiator.ready_at = Some(now);
         let idle = now.saturating_add(initiator.config.timing.nop_interval);
         initiator.timers.set(Timer::Idle, idle);
+        initiator.watch_capacity(now);
+        if snapshot.unsettled {
+            initiator.timers.set(Timer::Survey, now);
+        }
         initiator.actions.push_back(Action::Ready(geometry));
         Ok(initiator)
     }

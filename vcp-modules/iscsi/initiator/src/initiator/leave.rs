@@ -109,6 +109,8 @@ impl Initiator {
             Timer::Idle,
             Timer::Ping,
             Timer::Watch,
+            Timer::Survey,
+            Timer::Capacity,
             Timer::Login,
         ] {
             self.timers.stop(timer);

@@ -13,6 +13,8 @@
 //! | `retry` | commands that were not carried out: when and where again |
 //! | `suspect` | requests that end sessions, and sessions that others end |
 //! | `control` | pings, asynchronous messages, rejects, aborts |
+//! | `lengths` | how much one command may move |
+//! | `survey` | asking the logical unit about itself |
 //! | `leave` | logout |
 //! | `handover` | a session that the next version goes on with |
 //! | `timeout` | what happens when a timer runs out |
@@ -23,9 +25,11 @@ mod control;
 mod handover;
 mod incoming;
 mod leave;
+mod lengths;
 mod outgoing;
 mod retry;
 mod session;
+mod survey;
 mod suspect;
 mod timeout;
 mod transfer;
@@ -34,6 +38,8 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use core::net::SocketAddr;
+
+use vcp_iscsi_proto::Lun;
 
 use crate::action::{Action, Level};
 use crate::backoff::Backoff;
@@ -87,10 +93,15 @@ pub struct Initiator {
     tasks: Tasks,
     actions: VecDeque<Action>,
     timers: Timers,
+    /// Where the logical unit is, as the target lists it.
+    lun: Lun,
+    asking: survey::Asking,
     /// What is being found out about the logical unit, now or once more.
     survey: Option<Box<Survey>>,
     /// What is known of the logical unit. `None` before the first `Ready`.
     device: Option<Device>,
+    /// While a shorter transfer is tried: the longest before.
+    longest_before: Option<u32>,
     leave: Option<Leave>,
     abort: Option<control::Abort>,
     text: Option<control::TextExchange>,
@@ -150,8 +161,11 @@ impl Initiator {
             tasks: Tasks::new(depth),
             actions: VecDeque::with_capacity(depth + 8),
             timers: Timers::default(),
+            lun: Lun::new(config.lun).unwrap_or_default(),
+            asking: survey::Asking::new(),
             survey: None,
             device: None,
+            longest_before: None,
             leave: None,
             abort: None,
             text: None,

@@ -6,7 +6,6 @@ use vcp_iscsi_proto::Lun;
 use vcp_iscsi_proto::bhs::{BHS_LEN, RESERVED_TAG};
 use vcp_iscsi_proto::pdu::{ScsiCommand, TaskAttribute};
 
-use super::transfer::lun_of;
 use super::{Initiator, Phase};
 use crate::block::{Memory, Operation};
 use crate::login::Params;
@@ -92,7 +91,7 @@ impl Initiator {
 
     /// Sends the command of a task in the queue.
     fn start_command(&mut self, now: u64, id: TaskId) {
-        let Some(command) = self.prepare(id) else {
+        let Some((command, lun)) = self.prepare(id) else {
             return;
         };
         let Some(connection) = &mut self.connection else {
@@ -103,17 +102,12 @@ impl Initiator {
         let params = &connection.params;
         let task = self.tasks.get_mut(id);
         task.command = command;
-        task.progress = Progress::new(sn.cmd_sn, now);
+        task.progress = Progress::new(lun, sn.cmd_sn, now);
         let progress = &mut task.progress;
         let (immediate, unsolicited) = unasked(&command, params);
         progress.sent = immediate;
         progress.asked = unsolicited;
         progress.unsolicited = unsolicited > immediate;
-        let lun = if command.other_lun {
-            Lun::default()
-        } else {
-            lun_of(self.config.lun)
-        };
         let pdu = ScsiCommand {
             immediate: false,
             is_final: unsolicited == immediate,
@@ -140,14 +134,14 @@ impl Initiator {
         }
     }
 
-    /// The command that a task needs now.
-    fn prepare(&mut self, id: TaskId) -> Option<Command> {
+    /// The command that a task needs now, and whom it is for.
+    fn prepare(&mut self, id: TaskId) -> Option<(Command, Lun)> {
         let task = self.tasks.get(id);
         match (&task.owner, &mut self.survey, &self.device) {
             (Owner::Survey(place), Some(survey), _) => Some(survey.ask(*place)),
-            (Owner::Start, ..) => Some(start_unit()),
+            (Owner::Start, ..) => Some((start_unit(), self.lun)),
             (Owner::Request(request), _, Some(device)) => {
-                Some(plan(device, request, task.step, task.done))
+                Some((plan(device, request, task.step, task.done), self.lun))
             }
             _ => None,
         }

@@ -14,7 +14,6 @@ use crate::block::{Request, Status};
 use crate::connection::Connection;
 use crate::control::{Control, Place};
 use crate::login::{Challenge, Login, LoginError, Outcome};
-use crate::scsi::Survey;
 use crate::timer::Timer;
 
 /// Longest time that a target may send us away for, in nanoseconds: the largest
@@ -213,7 +212,7 @@ impl Initiator {
         self.timers.set(Timer::Idle, now + timing.nop_interval);
         self.started_unit = false;
         self.phase = Phase::Surveying;
-        self.begin_survey(Survey::new(self.config.lun));
+        self.begin_survey();
     }
 
     /// Everything about the logical unit is known: serves requests.

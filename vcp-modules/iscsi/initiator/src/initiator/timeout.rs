@@ -26,6 +26,8 @@ impl Initiator {
             Timer::Throttle => {}
             Timer::Park => self.unpark(now),
             Timer::Watch => self.watch(now),
+            Timer::Survey => self.survey_due(now),
+            Timer::Capacity => self.capacity_due(now),
             Timer::TaskManagement => return Err("no answer to the abort of a command".into()),
             Timer::Grace => self.send_logout(now),
             Timer::Logout => return Err("no answer to the logout".into()),

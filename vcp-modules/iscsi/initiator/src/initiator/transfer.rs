@@ -85,7 +85,6 @@ impl Initiator {
             .tasks
             .find(r2t.itt)
             .ok_or("R2T for a command that is not under way")?;
-        let lun = lun_of(self.config.lun);
         let task = self.tasks.get_mut(id);
         if !task.command.is_write() {
             return Err("R2T for a command that writes nothing".into());
@@ -110,7 +109,7 @@ impl Initiator {
         if progress.owed >= connection.params.max_outstanding_r2t {
             return Err("more R2Ts at a time than MaxOutstandingR2T".into());
         }
-        if r2t.lun != lun && r2t.lun != Lun::default() {
+        if r2t.lun != progress.lun && r2t.lun != Lun::default() {
             return Err("R2T for another logical unit".into());
         }
         progress.sequence = progress.sequence.wrapping_add(1);
@@ -120,9 +119,4 @@ impl Initiator {
         connection.push_burst(id, r2t.itt, r2t.ttt, r2t.lun, range);
         Ok(())
     }
-}
-
-/// The configured number, which is at most 16383.
-pub(super) fn lun_of(number: u16) -> Lun {
-    Lun::new(number).unwrap_or_default()
 }

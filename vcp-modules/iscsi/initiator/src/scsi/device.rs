@@ -1,9 +1,11 @@
 //! What is known of a logical unit, and what follows from it for requests.
 
-use alloc::string::String;
+use alloc::borrow::ToOwned as _;
 
 use serde::{Deserialize, Serialize};
 
+use super::identity::{Identity, Likeness};
+use super::survey::Gaps;
 use crate::block::{Geometry, Operation, Request, Status};
 use crate::config::Config;
 
@@ -19,7 +21,7 @@ pub(crate) struct Device {
     pub(crate) block_size: u32,
     pub(crate) blocks: u64,
     pub(crate) physical_block_size: u32,
-    pub(crate) identity: String,
+    pub(crate) identity: Identity,
     pub(crate) read_only: bool,
     /// It keeps writes in a volatile cache, or does not say.
     pub(crate) write_cache: bool,
@@ -31,6 +33,9 @@ pub(crate) struct Device {
     pub(crate) synchronize: bool,
     /// Longest read or write, in bytes.
     pub(crate) max_transfer: u32,
+    /// Longest read or write, in bytes, that it was found to take; more than there is
+    /// as long as it has refused none for its length.
+    pub(crate) takes: u32,
     /// Longest UNMAP; 0: there is none.
     pub(crate) max_unmap: u32,
     /// Longest WRITE SAME; 0: there is none.
@@ -68,9 +73,12 @@ impl Device {
         bytes as u32 // at most `longest`
     }
 
-    /// No request is to be longer than the configuration has it either.
+    /// No request is to be longer than the configuration has it either, or than the
+    /// unit takes; one block it must.
     pub(crate) fn limit_transfer(&mut self, config: &Config) {
-        let longest = config.max_transfer / self.block_size * self.block_size;
+        let longest = config.max_transfer.min(config.transfer_limit);
+        let longest = longest.min(self.takes) / self.block_size * self.block_size;
+        let longest = longest.max(self.block_size);
         self.max_transfer = self.max_transfer.min(longest);
     }
 
@@ -86,7 +94,7 @@ impl Device {
             max_write_zeroes: if writable { self.max_write_zeroes() } else { 0 },
             read_only: !writable,
             write_cache: self.write_cache,
-            identity: self.identity.clone(),
+            identity: self.identity.name().to_owned(),
         }
     }
 
@@ -115,15 +123,47 @@ impl Device {
         }
     }
 
-    /// Why another logical unit, or this one after a change, can't take the place of
-    /// what requests were submitted for.
-    pub(crate) fn differs(&self, other: &Self) -> Option<&'static str> {
-        if self.identity != other.identity {
-            Some("it is another logical unit than before")
-        } else if self.block_size != other.block_size {
-            Some("its block size has changed")
-        } else {
-            None
+    /// Whether what was found now can't take the place of what requests were submitted
+    /// for.
+    pub(crate) fn differs(&self, found: &Self) -> Difference {
+        match self.identity.compare(&found.identity) {
+            Likeness::Different => Difference::Is("it is another logical unit than before"),
+            _ if self.block_size != found.block_size => {
+                Difference::Is("its block size has changed")
+            }
+            Likeness::Unclear => Difference::Unclear,
+            Likeness::Same => Difference::None,
         }
     }
+
+    /// Takes over from what was known of the same unit what it did not say now, and
+    /// what it never says.
+    pub(crate) fn complete(&mut self, known: &Self, gaps: Gaps) {
+        self.identity.complete(&known.identity);
+        self.takes = known.takes;
+        if gaps.limits {
+            self.max_transfer = known.max_transfer;
+            self.max_unmap = known.max_unmap;
+            self.max_write_same = known.max_write_same;
+            self.write_same_unmaps = known.write_same_unmaps;
+            self.unmapped_is_zero = known.unmapped_is_zero;
+        }
+        if gaps.mode {
+            self.read_only = known.read_only;
+            self.write_cache = known.write_cache;
+            self.write_cache_known = known.write_cache_known;
+            self.fua = known.fua;
+        }
+    }
+}
+
+/// What a unit differs in from the one that it has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Difference {
+    /// In nothing that matters.
+    None,
+    /// It is another; in words.
+    Is(&'static str),
+    /// It can't be told yet.
+    Unclear,
 }

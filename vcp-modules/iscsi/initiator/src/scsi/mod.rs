@@ -4,12 +4,13 @@
 
 mod device;
 mod ending;
+mod identity;
 mod plan;
 mod survey;
 mod verdict;
 
-pub(crate) use device::Device;
+pub(crate) use device::{Device, Difference};
 pub(crate) use ending::Ending;
 pub(crate) use plan::{needs_sync, plan, start_unit};
-pub(crate) use survey::{Next, SURVEY_DEPTH, Survey};
+pub(crate) use survey::{Found, Next, SURVEY_DEPTH, Survey};
 pub(crate) use verdict::{Verdict, judge};

@@ -6,7 +6,7 @@ mod table;
 
 pub(crate) use table::{FIRST_CONTROL_PLACE, TaskId, Tasks};
 
-use vcp_iscsi_proto::Serial;
+use vcp_iscsi_proto::{Lun, Serial};
 
 use crate::block::{Request, Span};
 use crate::wire::tx::{Payload, Short};
@@ -118,6 +118,8 @@ impl Command {
 /// How far the command under way has come.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Progress {
+    /// Whom it was sent to.
+    pub(crate) lun: Lun,
     pub(crate) cmd_sn: Serial,
     pub(crate) sent_at: u64,
     /// Bytes that headers of Data-In announced, all from the start of the data.
@@ -139,6 +141,7 @@ pub(crate) struct Progress {
 
 impl Progress {
     const START: Self = Self {
+        lun: Lun(0),
         cmd_sn: Serial(0),
         sent_at: 0,
         received: 0,
@@ -150,8 +153,9 @@ impl Progress {
         unsolicited: false,
     };
 
-    pub(crate) fn new(cmd_sn: Serial, sent_at: u64) -> Self {
+    pub(crate) fn new(lun: Lun, cmd_sn: Serial, sent_at: u64) -> Self {
         Self {
+            lun,
             cmd_sn,
             sent_at,
             ..Self::START

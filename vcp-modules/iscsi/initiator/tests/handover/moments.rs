@@ -296,3 +296,55 @@ fn portals_are_handed_over() {
         assert_eq!(connects, ports);
     }
 }
+
+/// What was found out about the unit in the course of time.
+#[test]
+fn what_was_learnt_is_handed_over() {
+    let flat = vcp_iscsi_proto::Lun(0x4001_0000_0000_0000);
+    let mut disk = Disk::new(512, 1 << 20);
+    (disk.exact, disk.longest) = (Some((flat, vec![flat])), Some(128));
+    let mut pair = Pair::new(config(&[]), Settings::default(), disk).ready();
+    let tag = pair.read(0, 1 << 20, 0);
+    assert_eq!(pair.finish(tag), Status::Ok);
+    hand_over(&mut pair, config(&[]));
+    pair.run();
+    assert_eq!(pair.geometry().max_transfer, 65536);
+    pair.peer.seen.clear();
+    let tag = pair.write(0, 1 << 20, 0);
+    assert_eq!(pair.finish(tag), Status::Ok);
+    let sent = pair.peer.seen.iter().filter_map(|pdu| match pdu {
+        InitiatorPdu::ScsiCommand(command) => Some(command.lun),
+        _ => None,
+    });
+    assert_eq!(sent.collect::<Vec<_>>(), [flat; 16]);
+    // Also what only shows in the next survey.
+    pair.cut("reset by peer");
+    pair.run_for(SECOND);
+    assert_eq!((pair.failed(), pair.geometry().max_transfer), (None, 65536));
+}
+
+/// A question that was not answered is asked by the next version.
+#[test]
+fn open_questions_are_handed_over() {
+    use vcp_iscsi_proto::scsi::{Asc, Command, SenseKey, page};
+    let mut pair = Pair::plain().ready();
+    pair.peer.disk.say = Some(Box::new(|command| {
+        let named = matches!(
+            command,
+            Command::Inquiry {
+                vpd: Some(page::DEVICE_IDENTIFICATION),
+                ..
+            }
+        );
+        let failure = (SenseKey::HardwareError, Asc::INTERNAL_FAILURE);
+        named.then_some(crate::pair::disk::Reply::Sense(failure.0, failure.1))
+    }));
+    pair.peer.disk.attention = vec![(SenseKey::UnitAttention, Asc::INQUIRY_CHANGED)];
+    let tag = pair.read(0, 512, 0);
+    assert_eq!(pair.finish(tag), Status::Ok);
+    hand_over(&mut pair, config(&[]));
+    pair.peer.disk.say = None;
+    pair.peer.disk.naa = Some([0x50, 9, 9, 9, 9, 9, 9, 9]);
+    pair.run_for(SECOND);
+    assert!(pair.failed().unwrap().contains("another logical unit"));
+}

@@ -71,6 +71,10 @@ fn settings_of_the_new_version_hold() {
     assert_eq!(pair.finish(tag), Status::NotPermitted);
 }
 
+fn identity(designator: &str) -> Value {
+    json!({"designator": {"Read": designator}, "serial": "Absent", "listed": true})
+}
+
 #[test]
 fn values_that_cannot_be_are_refused() {
     let good = snapshot();
@@ -93,8 +97,8 @@ fn values_that_cannot_be_are_refused() {
         ("device", "blocks", json!(u64::MAX)),
         ("device", "max_transfer", json!(0)),
         ("device", "max_transfer", json!(513)),
-        ("device", "identity", json!("x".repeat(2000))),
-        ("device", "identity", json!("two\nlines")),
+        ("device", "identity", identity(&"x".repeat(2000))),
+        ("device", "identity", identity("two\nlines")),
     ] {
         let bad = forged(&good, |v| v[group][key] = value);
         let error = resume(config(&[]), bad.unwrap()).unwrap_err();
@@ -107,6 +111,12 @@ fn values_that_cannot_be_are_refused() {
         });
         let bad = forged(&good, |v| v["numbers"] = numbers).unwrap();
         assert!(resume(config(&[]), bad).is_err());
+    }
+    // Of another number, and at no number at all.
+    for lun in [2_u64 << 48, 0x4002 << 48, u64::MAX] {
+        let bad = forged(&good, |v| v["lun"] = json!(lun)).unwrap();
+        let error = resume(config(&[]), bad).unwrap_err();
+        assert_eq!(error, "a snapshot of another logical unit");
     }
     for key in ["portal", "address"] {
         let bad = forged(&good, |v| v[key] = json!("10.0.0.1:0")).unwrap();

@@ -15,8 +15,17 @@ pub enum Reply {
 
 const ILLEGAL: fn(Asc) -> Reply = |asc| Reply::Sense(SenseKey::IllegalRequest, asc);
 
+/// What a test has the disk say to a command instead of carrying it out.
+pub type Say = Box<dyn FnMut(&Command) -> Option<Reply>>;
+
 pub struct Disk {
     pub lun: u16,
+    /// Goes by these eight bytes and no others, and lists what is here.
+    pub exact: Option<(Lun, Vec<Lun>)>,
+    /// Of commands to this disk.
+    pub say: Option<Say>,
+    /// Reads and writes of more blocks are refused.
+    pub longest: Option<u32>,
     pub luns: Vec<u16>,
     pub block: u32,
     pub blocks: u64,
@@ -44,6 +53,9 @@ impl Disk {
     pub fn new(block: u32, blocks: u64) -> Self {
         Self {
             lun: 1,
+            exact: None,
+            say: None,
+            longest: None,
             luns: vec![0, 1],
             block,
             blocks,
@@ -94,11 +106,22 @@ impl Disk {
             Ok(_) => return ILLEGAL(Asc::INVALID_OPCODE),
             Err(error) => panic!("{error}"),
         };
+        if let (Command::ReportLuns { .. }, Some((_, luns))) = (&command, &self.exact) {
+            return Reply::Data(emit_luns(luns));
+        }
         if let Command::ReportLuns { .. } = command {
             let luns: Vec<_> = self.luns.iter().map(|&n| Lun::new(n).unwrap()).collect();
             return Reply::Data(emit_luns(&luns));
         }
-        let here = lun.number() == Some(self.lun);
+        let here = match self.exact {
+            Some((exact, _)) => lun == exact,
+            None => lun.number() == Some(self.lun),
+        };
+        if let (true, Some(say)) = (here, &mut self.say)
+            && let Some(reply) = say(&command)
+        {
+            return reply;
+        }
         if let Command::Inquiry { vpd, .. } = command {
             return self.inquiry(here, vpd);
         }
@@ -191,6 +214,12 @@ impl Disk {
     fn refuses(&mut self, lba: u64, blocks: u64) -> Option<Reply> {
         if !self.statuses.is_empty() {
             return Some(Reply::Status(self.statuses.remove(0)));
+        }
+        if self
+            .longest
+            .is_some_and(|longest| blocks > u64::from(longest))
+        {
+            return Some(ILLEGAL(Asc::INVALID_FIELD_IN_CDB));
         }
         (lba + blocks > self.blocks).then(|| ILLEGAL(Asc::LBA_OUT_OF_RANGE))
     }

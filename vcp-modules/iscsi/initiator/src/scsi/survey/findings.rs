@@ -3,38 +3,84 @@
 use alloc::format;
 use alloc::string::String;
 
+use vcp_iscsi_proto::Lun;
 use vcp_iscsi_proto::scsi::{BlockLimits, Capacity16, LogicalBlockProvisioning, page};
 
-use super::{Survey, SurveyError};
+use super::{Notes, Pages, Survey, SurveyError};
 use crate::scsi::Device;
+use crate::scsi::identity::{Identity, Name};
+
+/// What could not be found out, and is not indispensable.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Gaps {
+    /// The limits of transfers, and what provisioning there is.
+    pub(crate) limits: bool,
+    /// Cache, write protection, FUA.
+    pub(crate) mode: bool,
+}
+
+/// A logical unit.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) device: Device,
+    pub(crate) gaps: Gaps,
+    /// Where it is.
+    pub(crate) lun: Lun,
+    /// In a line, what it said where it was to say which it is.
+    pub(crate) unnamed: String,
+}
 
 impl Survey {
-    /// Of a page that the unit lists, what it says there.
-    fn listed<T>(&self, page: u8, value: Option<T>) -> Option<T> {
-        value.filter(|_| self.pages.contains(&page))
-    }
-
-    pub(super) fn device(&self) -> Result<Device, SurveyError> {
-        let capacity = self
+    pub(super) fn found(&self) -> Result<Found, SurveyError> {
+        let error = |what: &str| SurveyError(self.line(what));
+        let notes = &self.notes;
+        let capacity = notes
             .capacity
-            .ok_or_else(|| self.error("does not tell its capacity"))?;
+            .ok_or_else(|| error("does not tell its capacity"))?;
         let block = capacity.block_len;
         if !block.is_power_of_two() || !(512..=65536).contains(&block) {
-            return Err(self.error(&format!(
+            return Err(error(&format!(
                 "has blocks of {block} bytes, which nobody can use"
             )));
         }
         if capacity.byte_len().is_none() {
-            return Err(self.error("has a capacity beyond all reason"));
+            return Err(error("has a capacity beyond all reason"));
         }
+        let mut gaps = notes.gaps;
+        gaps.limits |= matches!(notes.pages, Pages::Unknown);
+        let said = notes.unnamed.map(|ending| format!(": {ending}"));
+        let said = said.unwrap_or_default();
+        Ok(Found {
+            device: notes.device(&capacity),
+            gaps,
+            lun: self.lun,
+            unnamed: self.line(&format!("does not tell which it is{said}")),
+        })
+    }
+}
+
+impl Notes {
+    /// Whether the unit lists a page.
+    fn lists(&self, page: u8) -> bool {
+        matches!(&self.pages, Pages::Listed(pages) if pages.contains(&page))
+    }
+
+    /// Of a page that the unit lists, what it says there.
+    fn listed<T>(&self, page: u8, value: Option<T>) -> Option<T> {
+        value.filter(|_| self.lists(page))
+    }
+
+    /// With a capacity that has been checked.
+    fn device(&self, capacity: &Capacity16) -> Device {
+        let block = capacity.block_len;
         let mode = self.mode.unwrap_or_default();
         let cache = mode.caching.map(|page| page.write_cache);
         let provisioning = self.provisioning();
         let limits = self
             .listed(page::BLOCK_LIMITS, self.limits)
             .unwrap_or_default();
-        let (max_unmap, max_write_same) = self.provisioning_limits(&capacity, &limits);
-        Ok(Device {
+        let (max_unmap, max_write_same) = self.provisioning_limits(capacity, &limits);
+        Device {
             block_size: block,
             blocks: capacity.last_lba + 1,
             physical_block_size: (block << capacity.physical_exponent.min(15)).min(1 << 20),
@@ -48,11 +94,12 @@ impl Survey {
                 0 => u32::MAX / block * block,
                 blocks => blocks.min(u32::MAX / block) * block,
             },
+            takes: u32::MAX,
             max_unmap,
             max_write_same,
             write_same_unmaps: provisioning.is_some_and(|p| p.write_same_16),
             unmapped_is_zero: provisioning.is_some_and(|p| p.reads_zeros) || capacity.reads_zeros,
-        })
+        }
     }
 
     /// Most blocks of one UNMAP and one WRITE SAME (SBC-3 §6.5.3). There is no sure
@@ -77,9 +124,16 @@ impl Survey {
         self.listed(page::LOGICAL_BLOCK_PROVISIONING, self.provisioning)
     }
 
-    fn identity(&self) -> String {
-        self.listed(page::DEVICE_IDENTIFICATION, self.designator.clone())
-            .or_else(|| self.listed(page::SERIAL_NUMBER, self.serial.clone()))
-            .unwrap_or_default()
+    fn identity(&self) -> Identity {
+        let name = |page, name: &Name| match &self.pages {
+            Pages::Unknown => Name::Unknown,
+            Pages::Listed(pages) if pages.contains(&page) => name.clone(),
+            Pages::Listed(_) | Pages::Absent => Name::Absent,
+        };
+        Identity {
+            designator: name(page::DEVICE_IDENTIFICATION, &self.designator),
+            serial: name(page::SERIAL_NUMBER, &self.serial),
+            listed: matches!(self.pages, Pages::Listed(_)),
+        }
     }
 }

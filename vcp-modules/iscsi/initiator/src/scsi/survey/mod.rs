@@ -1,35 +1,31 @@
 //! Finding out about a logical unit: questions, each a SCSI command with data in,
 //! until there is a [`Device`]. All that do not depend on each other are asked at
 //! once, so that a survey takes one round trip of a target that knows everything.
-//! What a unit does not answer it does not have; only size, block size and being a
-//! disk are indispensable.
+//! What a unit says it has not it does not have; what it could not say is unknown,
+//! and of that only size, block size and being a disk are indispensable.
 
+mod answers;
 mod findings;
+mod luns;
 mod questions;
+mod trouble;
 
-use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
+use vcp_iscsi_proto::Lun;
 use vcp_iscsi_proto::scsi::{
-    BlockLimits, Capacity10, Capacity16, Inquiry, LogicalBlockProvisioning, ModeForm,
-    ModeParameters, PeripheralQualifier, Vpd, page, parse_luns,
+    BlockLimits, Capacity16, LogicalBlockProvisioning, ModeForm, ModeParameters, page,
 };
 
+use super::identity::Name;
 use super::{Device, Ending, Verdict};
 use crate::task::Command;
-use questions::{Question, best_designator, printable};
-
-/// How a question was answered.
-#[derive(Debug)]
-enum Answer<'a> {
-    /// With this data.
-    Data(&'a [u8]),
-    /// The logical unit does not know the question.
-    Unsupported,
-    /// With an error.
-    Error(&'a Ending),
-}
+use answers::Answer;
+pub(crate) use findings::{Found, Gaps};
+use questions::Question;
+pub(crate) use trouble::SurveyError;
+use trouble::Trouble;
 
 /// What comes after an answer.
 #[derive(Debug)]
@@ -38,18 +34,19 @@ pub(crate) enum Next {
     Question,
     /// The answers to others.
     Answers,
-    /// Nothing more to ask.
-    Known(Device),
+    /// The answers to others, and to the questions in these places once more: the
+    /// unit goes by another number than they were asked under.
+    Ask(Vec<u8>),
+    /// Nothing more to ask. The unit is where this says.
+    Known(Found),
+    /// Nothing more to ask, and not enough was said; in one line what was instead.
+    Unclear(String),
+    /// Of a survey of the capacity alone: whether something has changed.
+    Looked(bool),
 }
 
-/// Why there is nothing to be served.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct SurveyError(pub(crate) String);
-
 const CACHING_PAGE: u8 = 0x08;
-const ALL_PAGES: u8 = 0x3f;
 const LUNS_ROOM: u32 = 8 + 8 * 256;
-const MOST_LUNS_ROOM: u32 = 8 + 8 * 16384;
 
 /// What is asked at first. Of several errors the one that comes first here is told,
 /// for the others follow from it. Whether the unit has a page is not known yet; it
@@ -76,60 +73,112 @@ const FIRST: u8 = 2;
 #[derive(Debug)]
 struct Slot {
     question: Question,
+    /// Which logical unit was asked; the first time ours is.
+    lun: Lun,
     answer: Vec<u8>,
     open: bool,
-    error: Option<SurveyError>,
+    trouble: Option<Trouble>,
+}
+
+/// The pages of vital product data that the unit says it has.
+#[derive(Debug, Default)]
+enum Pages {
+    /// It could not say.
+    #[default]
+    Unknown,
+    /// It has no such list, and no pages that count.
+    Absent,
+    Listed(Vec<u8>),
+}
+
+/// What was answered so far.
+#[derive(Debug, Default)]
+struct Notes {
+    pages: Pages,
+    serial: Name,
+    designator: Name,
+    capacity: Option<Capacity16>,
+    limits: Option<BlockLimits>,
+    provisioning: Option<LogicalBlockProvisioning>,
+    mode: Option<ModeParameters>,
+    /// There may be limits, or mode pages, but a question about them failed.
+    gaps: Gaps,
+    /// Why the unit did not say which it is.
+    unnamed: Option<Ending>,
 }
 
 /// A survey under way.
 #[derive(Debug)]
 pub(crate) struct Survey {
-    lun: u16,
+    number: u16,
+    /// Where the unit is asked.
+    lun: Lun,
+    /// Of all that goes by its number in what the target lists, what suits best.
+    best: Option<Lun>,
+    /// The unit was served before, perhaps by a predecessor: it can only be away.
+    served: bool,
+    /// Of the capacity alone: what that is known to be.
+    known: Option<(u32, u64)>,
+    /// The unit said that it is not what it was.
+    alarmed: bool,
     slots: Vec<Slot>,
-    /// Pages of vital product data that the unit says it has.
-    pages: Vec<u8>,
-    serial: Option<String>,
-    designator: Option<String>,
-    capacity: Option<Capacity16>,
-    limits: Option<BlockLimits>,
-    provisioning: Option<LogicalBlockProvisioning>,
-    mode: Option<ModeParameters>,
+    notes: Notes,
 }
 
 impl Survey {
-    pub(crate) fn new(lun: u16) -> Self {
-        let slot = |question| Slot {
+    /// Of everything about the unit of a number, which is asked at `lun` until it
+    /// turns out to be elsewhere.
+    pub(crate) fn new(number: u16, lun: Lun, served: bool) -> Self {
+        Self::of(&QUESTIONS, number, lun, served)
+    }
+
+    /// Only whether a unit that is served still has this capacity.
+    pub(crate) fn of_capacity(number: u16, lun: Lun, device: &Device) -> Self {
+        let mut survey = Self::of(&[Question::Capacity16], number, lun, true);
+        survey.known = Some((device.block_size, device.blocks));
+        survey
+    }
+
+    fn of(questions: &[Question], number: u16, lun: Lun, served: bool) -> Self {
+        let slot = |&question| Slot {
             question,
+            lun,
             answer: Vec::new(),
             open: true,
-            error: None,
+            trouble: None,
         };
         Self {
+            number,
             lun,
-            slots: QUESTIONS.into_iter().map(slot).collect(),
-            pages: Vec::new(),
-            serial: None,
-            designator: None,
-            capacity: None,
-            limits: None,
-            provisioning: None,
-            mode: None,
+            best: None,
+            served,
+            known: None,
+            alarmed: false,
+            slots: questions.iter().map(slot).collect(),
+            notes: Notes::default(),
         }
     }
 
     /// The places of all questions, in the order in which they are to be asked.
-    pub(crate) fn places() -> impl DoubleEndedIterator<Item = u8> {
-        let others = (0..QUESTIONS.len() as u8).filter(|place| *place != FIRST);
-        core::iter::once(FIRST).chain(others)
+    pub(crate) fn places(&self) -> impl DoubleEndedIterator<Item = u8> + use<> {
+        let count = self.slots.len() as u8; // at most ten
+        let first = (FIRST < count).then_some(FIRST);
+        let others = (0..count).filter(|place| *place != FIRST);
+        first.into_iter().chain(others)
     }
 
-    /// The question in a place, which is being asked now.
-    pub(crate) fn ask(&mut self, place: u8) -> Command {
+    /// The question in a place, which is being asked now, and whom.
+    pub(crate) fn ask(&mut self, place: u8) -> (Command, Lun) {
         let slot = &mut self.slots[usize::from(place)];
         let command = slot.question.command();
         slot.answer.clear();
         slot.answer.resize(command.length as usize, 0);
-        command
+        slot.lun = self.lun;
+        let lun = match command.other_lun {
+            true => Lun::default(),
+            false => self.lun,
+        };
+        (command, lun)
     }
 
     /// Part of the answer, which lies within what was asked for.
@@ -146,6 +195,11 @@ impl Survey {
         self.slots[usize::from(place)].question == Question::Ready
     }
 
+    /// The unit says, in answer to a question, that it has changed.
+    pub(crate) fn alarm(&mut self) {
+        self.alarmed = true;
+    }
+
     /// Takes the answer to the question in a place, of which so many bytes are there.
     pub(crate) fn answer(
         &mut self,
@@ -156,191 +210,78 @@ impl Survey {
     ) -> Result<Next, SurveyError> {
         let slot = &mut self.slots[usize::from(place)];
         let data = core::mem::take(&mut slot.answer);
-        let answer = match verdict {
-            Verdict::Good => Answer::Data(&data[..received as usize]),
-            Verdict::Unsupported => Answer::Unsupported,
-            _ => Answer::Error(ending),
-        };
-        let next = self.next(self.slots[usize::from(place)].question, answer);
+        if slot.lun != self.lun && !matches!(slot.question, Question::Luns(_)) {
+            // Somebody else was asked.
+            slot.question = QUESTIONS[usize::from(place)];
+            return Ok(Next::Question);
+        }
+        let question = slot.question;
+        let answer = Answer::new(verdict, &data[..received as usize], ending);
+        let next = self.next(question, answer);
         let slot = &mut self.slots[usize::from(place)];
         match next {
             Ok(Some(question)) => {
                 slot.question = question;
                 return Ok(Next::Question);
             }
-            Ok(None) => {}
-            Err(error) => slot.error = Some(error),
+            Ok(None) => slot.open = false,
+            Err(trouble) => {
+                slot.trouble = Some(trouble);
+                slot.open = false;
+            }
         }
-        slot.open = false;
+        if let Some(lun) = self.best.take().filter(|best| *best != self.lun) {
+            return Ok(Next::Ask(self.turn_to(lun)));
+        }
         self.outcome()
+    }
+
+    /// The unit is elsewhere: forgets what was answered for it. Returns the places of
+    /// the questions that are to be asked again; those that are not answered yet
+    /// come back of themselves.
+    fn turn_to(&mut self, lun: Lun) -> Vec<u8> {
+        self.lun = lun;
+        self.notes = Notes::default();
+        let mut places = Vec::new();
+        for place in self.places() {
+            let slot = &mut self.slots[usize::from(place)];
+            if !slot.open && !matches!(slot.question, Question::Luns(_)) {
+                slot.question = QUESTIONS[usize::from(place)];
+                (slot.open, slot.trouble) = (true, None);
+                places.push(place);
+            }
+        }
+        places
     }
 
     /// Whether enough was answered to know how it ends.
     fn outcome(&mut self) -> Result<Next, SurveyError> {
+        let all = self.slots.iter().all(|slot| !slot.open);
         for slot in &mut self.slots {
             if slot.open {
                 return Ok(Next::Answers);
             }
-            if let Some(error) = slot.error.take() {
-                return Err(error);
-            }
-        }
-        self.device().map(Next::Known)
-    }
-
-    /// What an answer means; another question if it leads to one.
-    fn next(
-        &mut self,
-        question: Question,
-        answer: Answer<'_>,
-    ) -> Result<Option<Question>, SurveyError> {
-        match question {
-            Question::Luns(room) => self.luns(room, answer),
-            Question::Inquiry => self.inquiry(answer).map(|()| None),
-            Question::Ready => match answer {
-                Answer::Error(ending) => Err(self.failed("is not ready", ending)),
-                Answer::Data(_) | Answer::Unsupported => Ok(None),
-            },
-            Question::Capacity16 => self.capacity16(answer),
-            Question::Capacity10 => self.capacity10(answer).map(|()| None),
-            Question::Pages => {
-                if let Answer::Data(data) = answer
-                    && let Ok(vpd) = Vpd::parse(data, page::SUPPORTED_PAGES)
-                {
-                    self.pages = vpd.data.to_vec();
+            match slot.trouble.take_if(|trouble| all || trouble.is_final()) {
+                Some(Trouble::Final(reason)) => return Err(SurveyError(reason)),
+                Some(Trouble::Passing(reason)) if self.known.is_none() => {
+                    return Ok(Next::Unclear(reason));
                 }
-                Ok(None)
+                Some(Trouble::Passing(_)) | None => {}
             }
-            Question::Page(page) => {
-                self.page(page, answer);
-                Ok(None)
-            }
-            Question::Mode(form, page) => Ok(self.mode(form, page, answer)),
-        }
-    }
-
-    fn luns(&mut self, room: u32, answer: Answer<'_>) -> Result<Option<Question>, SurveyError> {
-        let Answer::Data(data) = answer else {
-            // It does not tell; INQUIRY will.
-            return Ok(None);
-        };
-        let Ok((count, luns)) = parse_luns(data) else {
-            return Ok(None);
-        };
-        let mut shown = String::new();
-        let mut seen = 0;
-        for lun in luns {
-            seen += 1;
-            if lun.number() == Some(self.lun) {
-                return Ok(None);
-            }
-            if seen <= 16 {
-                shown.push_str(if shown.is_empty() { "" } else { ", " });
-                shown.push_str(&lun.to_string());
+            if slot.trouble.is_some() {
+                return Ok(Next::Answers);
             }
         }
-        let needed = (count as u32).saturating_mul(8).saturating_add(8);
-        let needed = needed.min(MOST_LUNS_ROOM);
-        if seen < count && room < needed {
-            return Ok(Some(Question::Luns(needed)));
-        }
-        let shown = if shown.is_empty() {
-            "none".to_string()
-        } else {
-            shown
-        };
-        let more = if seen > 16 { ", …" } else { "" };
-        Err(self.error(&format!("does not exist; the target has {shown}{more}")))
-    }
-
-    fn inquiry(&mut self, answer: Answer<'_>) -> Result<(), SurveyError> {
-        let data = match answer {
-            Answer::Data(data) => data,
-            Answer::Unsupported => return Err(self.error("does not answer INQUIRY")),
-            Answer::Error(ending) => return Err(self.failed("does not answer INQUIRY", ending)),
-        };
-        let inquiry =
-            Inquiry::parse(data).map_err(|_| self.error("sends INQUIRY data that is cut short"))?;
-        if inquiry.qualifier != PeripheralQualifier::Connected {
-            return Err(self.error("does not exist"));
-        }
-        if inquiry.device_type != Inquiry::DIRECT_ACCESS {
-            let kind = inquiry.device_type;
-            return Err(self.error(&format!("is no disk, but a device of type {kind:#04x}")));
-        }
-        Ok(())
-    }
-
-    fn page(&mut self, page: u8, answer: Answer<'_>) {
-        if let Answer::Data(data) = answer
-            && let Ok(vpd) = Vpd::parse(data, page)
-        {
-            match page {
-                page::SERIAL_NUMBER => self.serial = printable(vpd.data),
-                page::DEVICE_IDENTIFICATION => self.designator = best_designator(&vpd),
-                page::BLOCK_LIMITS => self.limits = BlockLimits::parse(&vpd).ok(),
-                _ => self.provisioning = LogicalBlockProvisioning::parse(&vpd).ok(),
-            }
+        match self.known {
+            Some(known) => Ok(Next::Looked(self.alarmed || self.differs_from(known))),
+            None => self.found().map(Next::Known),
         }
     }
 
-    fn capacity16(&mut self, answer: Answer<'_>) -> Result<Option<Question>, SurveyError> {
-        match answer {
-            Answer::Data(data) => {
-                let capacity = Capacity16::parse(data)
-                    .map_err(|_| self.error("sends READ CAPACITY data that is cut short"))?;
-                self.capacity = Some(capacity);
-                Ok(None)
-            }
-            Answer::Unsupported => Ok(Some(Question::Capacity10)),
-            Answer::Error(ending) => Err(self.failed("does not tell its capacity", ending)),
-        }
-    }
-
-    fn capacity10(&mut self, answer: Answer<'_>) -> Result<(), SurveyError> {
-        let data = match answer {
-            Answer::Data(data) => data,
-            Answer::Unsupported => return Err(self.error("does not tell its capacity")),
-            Answer::Error(ending) => return Err(self.failed("does not tell its capacity", ending)),
-        };
-        let capacity = Capacity10::parse(data)
-            .map_err(|_| self.error("sends READ CAPACITY data that is cut short"))?;
-        if capacity.last_lba == u32::MAX {
-            return Err(self.error("is larger than it can tell: it has no READ CAPACITY (16)"));
-        }
-        self.capacity = Some(Capacity16 {
-            last_lba: capacity.last_lba.into(),
-            block_len: capacity.block_len,
-            protection: false,
-            physical_exponent: 0,
-            provisioning: false,
-            reads_zeros: false,
-            lowest_aligned: 0,
-        });
-        Ok(())
-    }
-
-    /// The caching page, or failing that any, for the sake of the header. In 10
-    /// bytes where it can't be had in 6.
-    fn mode(&mut self, form: ModeForm, page: u8, answer: Answer<'_>) -> Option<Question> {
-        if let Answer::Data(data) = answer
-            && let Ok(mode) = ModeParameters::parse(form, data)
-        {
-            self.mode = Some(mode);
-            return None;
-        }
-        match (form, page) {
-            (ModeForm::Six, CACHING_PAGE) => Some(Question::Mode(ModeForm::Ten, CACHING_PAGE)),
-            (ModeForm::Ten, CACHING_PAGE) => Some(Question::Mode(ModeForm::Six, ALL_PAGES)),
-            _ => None,
-        }
-    }
-
-    fn error(&self, what: &str) -> SurveyError {
-        SurveyError(format!("logical unit {} {what}", self.lun))
-    }
-
-    fn failed(&self, what: &str, ending: &Ending) -> SurveyError {
-        self.error(&format!("{what}: {ending}"))
+    /// Whether the capacity is another. One that could not be had is not.
+    fn differs_from(&self, known: (u32, u64)) -> bool {
+        let now = self.notes.capacity.as_ref();
+        let now = now.map(|capacity| (capacity.block_len, capacity.last_lba.saturating_add(1)));
+        now.is_some_and(|now| now != known)
     }
 }

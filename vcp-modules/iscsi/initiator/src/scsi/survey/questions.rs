@@ -74,6 +74,16 @@ fn mode_sense(form: ModeForm, page: u8) -> Cdb {
     }
 }
 
+/// Whether a page of vital product data is there to its end, or as far as there was
+/// room for it.
+pub(super) fn is_whole(data: &[u8]) -> bool {
+    let length = match data {
+        [_, _, high, low, ..] => 4 + usize::from(u16::from_be_bytes([*high, *low])),
+        _ => return false,
+    };
+    data.len() >= length.min(ROOM as usize)
+}
+
 /// The designator of the logical unit that is most likely to be the only one of
 /// its kind: NAA, EUI-64, a SCSI name, the vendor's own.
 pub(super) fn best_designator(vpd: &Vpd<'_>) -> Option<String> {

@@ -1,0 +1,182 @@
+//! Which logical unit it is: what it was heard to say of itself, as opposed to what it
+//! has not and to what could not be found out. Only two answers can differ.
+
+use alloc::string::String;
+
+use serde::{Deserialize, Serialize};
+
+/// A name that a page of vital product data tells.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Name {
+    /// It was asked for, and there was no answer that says anything.
+    #[default]
+    Unknown,
+    /// The unit has no such page, or no name in it.
+    Absent,
+    /// As the unit says.
+    Read(String),
+}
+
+impl Name {
+    pub(crate) fn of(name: Option<String>) -> Self {
+        name.map_or(Self::Absent, Self::Read)
+    }
+
+    pub(crate) fn read(&self) -> Option<&str> {
+        match self {
+            Self::Read(name) => Some(name),
+            Self::Unknown | Self::Absent => None,
+        }
+    }
+
+    /// Takes over what was read before where nothing was now.
+    fn complete(&mut self, known: &Self) {
+        if self.read().is_none() && known.read().is_some() {
+            self.clone_from(known);
+        }
+    }
+}
+
+/// What a logical unit says it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Identity {
+    /// The best designator of page 83h.
+    pub(crate) designator: Name,
+    /// The serial number of page 80h, which some targets have in common for all
+    /// their units.
+    pub(crate) serial: Name,
+    /// It told which pages it has.
+    pub(crate) listed: bool,
+}
+
+/// Whether two are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Likeness {
+    Same,
+    Different,
+    /// What was known is not to be had now.
+    Unclear,
+}
+
+impl Identity {
+    /// The name to show; empty when there is none.
+    pub(crate) fn name(&self) -> &str {
+        let designator = self.designator.read();
+        designator.or(self.serial.read()).unwrap_or_default()
+    }
+
+    /// Whether asking again may tell more that matters.
+    pub(crate) fn is_unclear(&self) -> bool {
+        match &self.designator {
+            Name::Read(_) => false,
+            Name::Unknown => true,
+            Name::Absent => self.serial == Name::Unknown,
+        }
+    }
+
+    /// Whether what was heard now is of the unit that this is of. Pages are compared
+    /// with their like only; a designator decides where there is one.
+    pub(crate) fn compare(&self, now: &Self) -> Likeness {
+        // A unit does not lose its pages: it could not answer.
+        let lost = self.listed && !now.listed;
+        let same = |equal| match equal {
+            true => Likeness::Same,
+            false => Likeness::Different,
+        };
+        match (&self.designator, &now.designator) {
+            (Name::Read(known), Name::Read(now)) => return same(known == now),
+            (Name::Read(_), Name::Unknown) => return Likeness::Unclear,
+            (Name::Read(_), _) if lost => return Likeness::Unclear,
+            _ => {}
+        }
+        match (&self.serial, &now.serial) {
+            (Name::Read(known), Name::Read(now)) => same(known == now),
+            (Name::Read(_), _) => Likeness::Unclear,
+            _ if self.designator.read().is_some() => Likeness::Unclear,
+            // There was nothing to tell it by.
+            _ => Likeness::Same,
+        }
+    }
+
+    /// Of the same unit: takes over what was heard before and was not now.
+    pub(crate) fn complete(&mut self, known: &Self) {
+        self.designator.complete(&known.designator);
+        self.serial.complete(&known.serial);
+        self.listed |= known.listed;
+    }
+
+    /// Whether names are short and can be shown.
+    pub(crate) fn is_sound(&self, longest: usize) -> bool {
+        let names = [&self.designator, &self.serial];
+        let mut names = names.into_iter().filter_map(|name| name.read());
+        names.all(|name| name.len() <= longest && !name.chars().any(char::is_control))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        match text {
+            "?" => Name::Unknown,
+            "" => Name::Absent,
+            _ => Name::Read(text.into()),
+        }
+    }
+
+    fn identity((designator, serial): (&str, &str)) -> Identity {
+        Identity {
+            designator: name(designator),
+            serial: name(serial),
+            listed: true,
+        }
+    }
+
+    #[test]
+    fn only_what_was_read_twice_can_differ() {
+        use Likeness::{Different, Same, Unclear};
+        for (known, now, likeness) in [
+            (("naa.5", "s"), ("naa.5", "s"), Same),
+            (("naa.5", "s"), ("naa.6", "s"), Different),
+            // A serial number may be the box's.
+            (("naa.5", "s"), ("naa.5", "t"), Same),
+            (("naa.5", "s"), ("?", "s"), Unclear),
+            (("naa.5", "s"), ("?", "t"), Unclear),
+            (("naa.5", "s"), ("", "s"), Same),
+            (("naa.5", "s"), ("", "t"), Different),
+            (("naa.5", "s"), ("", "?"), Unclear),
+            (("naa.5", ""), ("", "t"), Unclear),
+            (("", "s"), ("", "s"), Same),
+            (("", "s"), ("", "t"), Different),
+            (("", "s"), ("naa.5", "s"), Same),
+            (("", "s"), ("naa.5", "?"), Unclear),
+            (("", "s"), ("", ""), Unclear),
+            (("", ""), ("naa.5", "s"), Same),
+            (("?", "?"), ("naa.5", "s"), Same),
+            (("?", "?"), ("?", "?"), Same),
+        ] {
+            let result = identity(known).compare(&identity(now));
+            assert_eq!(result, likeness, "{known:?} and {now:?}");
+        }
+    }
+
+    #[test]
+    fn unit_that_loses_its_list_of_pages_could_not_answer() {
+        let known = identity(("naa.5", "s"));
+        let mut now = identity(("", ""));
+        now.listed = false;
+        assert_eq!(known.compare(&now), Likeness::Unclear);
+        now.serial = name("s");
+        assert_eq!(known.compare(&now), Likeness::Unclear);
+    }
+
+    #[test]
+    fn what_is_not_read_again_stays_known() {
+        let mut now = identity(("", "s"));
+        now.complete(&identity(("naa.5", "s")));
+        assert_eq!(now.name(), "naa.5");
+        now.complete(&identity(("?", "?")));
+        assert_eq!(now.name(), "naa.5");
+    }
+}
