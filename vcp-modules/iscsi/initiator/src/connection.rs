@@ -176,7 +176,7 @@ impl Connection {
         let Some(burst) = self.bursts.front_mut() else {
             return false;
         };
-        let length = (burst.to - burst.from).min(self.params.max_send_segment);
+        let length = self.params.segment(burst.to - burst.from);
         let is_final = burst.from + length == burst.to;
         let pdu = DataOut {
             is_final,
