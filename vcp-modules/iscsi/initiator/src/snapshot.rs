@@ -75,7 +75,7 @@ fn check_params(params: &Params, offer: &Offer) -> Result<(), String> {
     let digest = |policy, agreed: bool| match policy {
         DigestPolicy::None => !agreed,
         DigestPolicy::Crc32c => agreed,
-        DigestPolicy::Prefer => true,
+        DigestPolicy::Accept | DigestPolicy::Prefer => true,
     };
     let good = digest(offer.header_digest, params.header_digest)
         && digest(offer.data_digest, params.data_digest)
@@ -140,7 +140,9 @@ pub(crate) fn fingerprint(config: &Config) -> [u8; 32] {
         .as_bytes());
     for policy in [header_digest, data_digest] {
         put(&[match policy {
-            DigestPolicy::None => 0,
+            // These differ in what may be agreed on, which is looked at by itself: with
+            // neither was a digest wanted.
+            DigestPolicy::None | DigestPolicy::Accept => 0,
             DigestPolicy::Crc32c => 1,
             DigestPolicy::Prefer => 2,
         }]);

@@ -97,6 +97,8 @@ impl fmt::Debug for Secret {
 pub(crate) enum DigestPolicy {
     /// Refuse it.
     None,
+    /// Do without, unless the target insists on it.
+    Accept,
     /// Insist on it.
     Crc32c,
     /// Take it if the target has it.

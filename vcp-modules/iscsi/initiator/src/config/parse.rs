@@ -83,7 +83,7 @@ impl Config {
     /// | `user`, `password` | what we answer CHAP with | |
     /// | `target-user`, `target-password` | what the target has to answer | one-way CHAP |
     /// | `chap-algorithms` | list of `sha256` and `md5`, the best first | `sha256,md5` |
-    /// | `header-digest`, `data-digest` | `none`, `crc32c`, `prefer` | `none` |
+    /// | `header-digest`, `data-digest` | `none`, `accept`, `prefer`, `crc32c` | `accept` |
     /// | `max-recv-data-segment-length` | bytes of a PDU that we take, 512 to 16777215 | 262144 |
     /// | `max-burst-length` | bytes offered, 512 to 16777215 | 1048576 |
     /// | `first-burst-length` | bytes offered, at most `max-burst-length` | 262144 |
@@ -134,8 +134,8 @@ impl Config {
             isid: Isid::default(),
             chap: None,
             offer: Offer {
-                header_digest: DigestPolicy::None,
-                data_digest: DigestPolicy::None,
+                header_digest: DigestPolicy::Accept,
+                data_digest: DigestPolicy::Accept,
                 max_recv_data_segment_length: 256 << 10,
                 max_burst_length: 1 << 20,
                 first_burst_length: 256 << 10,

@@ -170,8 +170,9 @@ pub(super) fn algorithms(value: &str) -> Result<Vec<Algorithm>, ConfigError> {
 pub(super) fn digest(key: &'static str, value: &str) -> Result<DigestPolicy, ConfigError> {
     match value {
         "none" => Ok(DigestPolicy::None),
+        "accept" => Ok(DigestPolicy::Accept),
         "crc32c" => Ok(DigestPolicy::Crc32c),
         "prefer" => Ok(DigestPolicy::Prefer),
-        _ => Err(invalid(key, value, "none, crc32c or prefer")),
+        _ => Err(invalid(key, value, "none, accept, prefer or crc32c")),
     }
 }

@@ -309,6 +309,8 @@ impl Operational {
 fn digests(policy: DigestPolicy) -> &'static str {
     match policy {
         DigestPolicy::None => "None",
+        // Of these a target takes the first that it may (RFC 7143 §6.2.1).
+        DigestPolicy::Accept => "None,CRC32C",
         DigestPolicy::Crc32c => "CRC32C",
         DigestPolicy::Prefer => "CRC32C,None",
     }

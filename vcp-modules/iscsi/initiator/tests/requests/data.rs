@@ -59,6 +59,39 @@ fn data_goes_as_negotiated() {
     }
 }
 
+/// A target that will have digests gets them without being asked about, and one that
+/// would rather not is left alone.
+#[test]
+fn digests_of_a_target_that_insists() {
+    for insists in [true, false] {
+        let settings = Settings {
+            insists_on_digests: insists,
+            ..Settings::default()
+        };
+        let mut pair = Pair::new(config(&[]), settings, Disk::new(512, 1 << 20)).ready();
+        pair.fill(0, MIB, 3);
+        let tag = pair.write(0, MIB, 0);
+        assert_eq!(pair.finish(tag), Status::Ok);
+        let tag = pair.read(0, MIB, MIB);
+        assert_eq!(pair.finish(tag), Status::Ok);
+        assert!(pair.bytes(0, MIB) == pair.bytes(MIB, MIB));
+        for key in ["HeaderDigest", "DataDigest"] {
+            let agreed = if insists { "CRC32C" } else { "None" };
+            assert_eq!(pair.peer.agreed(key), agreed, "{key}");
+        }
+    }
+    // The operator's word holds.
+    let settings = Settings {
+        insists_on_digests: true,
+        ..Settings::default()
+    };
+    let none = config(&[("header-digest", "none"), ("data-digest", "none")]);
+    let mut pair = Pair::new(none, settings, Disk::new(512, 1 << 20)).ready();
+    let tag = pair.read(0, 512, 0);
+    assert_eq!(pair.finish(tag), Status::Ok);
+    assert_eq!(pair.peer.agreed("DataDigest"), "Reject");
+}
+
 /// A target may take segments of any length; what goes in one is whole words all the
 /// same, but for the last of a sequence. The scripted target looks at each PDU.
 #[test]
