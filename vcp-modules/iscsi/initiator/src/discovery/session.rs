@@ -174,11 +174,23 @@ impl Discovery {
                 self.hang_up(false);
                 self.connect(now);
             }
-            Err(LoginError::Refused(status)) => return Err(format!("login refused: {status}")),
+            Err(LoginError::Refused(status)) => return self.refused(now, status),
             Err(LoginError::Authentication(line)) => return Err(format!("authentication: {line}")),
             Err(LoginError::Protocol(line)) => return Err(format!("login: {line}")),
         }
         Ok(())
+    }
+
+    /// The portal refuses the login: perhaps it knows our name in its other form.
+    fn refused(&mut self, now: u64, status: LoginStatus) -> Result<(), String> {
+        if self.config.names.turn(status).is_some() {
+            self.hang_up(false);
+            self.connect(now);
+            return Ok(());
+        }
+        let tried = self.config.names.give_up();
+        let tried = tried.map(|tried| format!("; {tried}")).unwrap_or_default();
+        Err(format!("login refused: {status}{tried}"))
     }
 
     /// Text Response: part of the answer, or the end of it (RFC 7143 §11.11).

@@ -53,6 +53,7 @@ impl Initiator {
             device: device.clone(),
             unsettled: self.timers.is_set(Timer::Survey),
             spent: self.spent,
+            forms: self.config.names.forms(),
             without_sha256: chap.is_some_and(|c| !c.algorithms.contains(&Algorithm::Sha256)),
         })
     }
@@ -73,6 +74,9 @@ impl Initiator {
         let numbers = snapshot.check(&config)?;
         if snapshot.without_sha256 {
             config.give_up_sha256();
+        }
+        if !config.names.settle(snapshot.forms) {
+            return Err("a snapshot with names in a form that they don't have".into());
         }
         let mut initiator = Self::idle(config, seed, now);
         let max_data = initiator.max_recv();
