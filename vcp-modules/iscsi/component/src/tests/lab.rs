@@ -170,11 +170,21 @@ pub(crate) fn instance(
     config: &[(String, String)],
     way: &Way,
 ) -> Result<Iscsi, String> {
+    seeded([generation as u8; 32], generation, config, way)
+}
+
+/// The same with a seed of one's own.
+pub(crate) fn seeded(
+    seed: [u8; 32],
+    generation: u32,
+    config: &[(String, String)],
+    way: &Way,
+) -> Result<Iscsi, String> {
     let start = Start {
         generation,
         // Long before the first call.
         now: 0,
-        seed: [generation as u8; 32].to_vec(),
+        seed: seed.to_vec(),
         config: config.to_vec(),
         queue_depth: SLOTS as u32,
     };

@@ -8,6 +8,7 @@
 //! | `handover` | one version after another on one session |
 //! | `spare` | what is made and not called |
 //! | `names` | names that the target takes in one form only |
+//! | `numbers` | numbers that wrap |
 //! | `native` | what spans name where there is no linear memory |
 
 mod handover;
@@ -16,4 +17,5 @@ mod load;
 mod names;
 mod native;
 mod network;
+mod numbers;
 mod spare;

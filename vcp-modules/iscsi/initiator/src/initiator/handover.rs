@@ -84,6 +84,8 @@ impl Initiator {
         let mut connection = Connection::new(0, max_data, depth);
         connection.numbers = numbers;
         connection.heard = true;
+        // Of what was confirmed before nothing is known.
+        connection.unconfirmed = Some(now);
         initiator.time2wait = u64::from(snapshot.params.time2wait) * 1000 * MS;
         connection.configure(snapshot.params, max_data);
         initiator.connection = Some(Box::new(connection));
