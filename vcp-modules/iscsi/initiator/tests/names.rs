@@ -108,7 +108,11 @@ fn other_form_is_tried_where_the_given_one_is_not_known() {
             let place = format!("target {given} at 10.0.0.1:3260: ");
             let trying = format!("{place}login refused: {status}; trying its name as {known}");
             assert_eq!(*refused, trying);
-            assert_eq!(*taken, format!("{place}it takes its name as {known}"));
+            let spares = "which spares a login";
+            assert_eq!(
+                *taken,
+                format!("{place}it takes its name as {known}, {spares}")
+            );
             // The one that was taken is kept.
             for round in 3..6 {
                 pair.cut("reset by peer");

@@ -29,7 +29,8 @@ impl Initiator {
     /// The login is through: the names stay in the form that they have.
     pub(super) fn names_taken(&mut self) {
         if let Some(names) = self.config.names.taken() {
-            self.log(Level::Info, format!("{}: it takes {names}", self.place()));
+            let line = format!("{}: it takes {names}, which spares a login", self.place());
+            self.log(Level::Warn, line);
         }
     }
 }

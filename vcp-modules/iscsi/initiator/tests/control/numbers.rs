@@ -97,7 +97,7 @@ fn window_beyond_the_widest_is_ignored() {
 
 #[test]
 fn command_numbers_wrap_end_to_end() {
-    for (window, initial_r2t) in [(4, true), (32, false), (WIDEST, false)] {
+    for (window, initial_r2t) in [(1, false), (4, true), (32, false), (WIDEST, false)] {
         let settings = Settings {
             window,
             initial_r2t,
