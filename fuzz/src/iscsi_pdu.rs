@@ -173,7 +173,11 @@ fn values(data: &[u8]) {
         }
     }
     if let Ok(name) = IscsiName::new(value) {
-        assert_eq!(IscsiName::new(name.as_str()), Ok(name));
+        assert_eq!(name.given(), value);
+        let others = [Some(name.normal()), name.other()];
+        for form in others.into_iter().flatten() {
+            assert_eq!(IscsiName::new(&form).as_ref(), Ok(&name));
+        }
     }
     let _ = (
         chap::parse_id(value),

@@ -144,19 +144,25 @@ fn secrets_by_environment() {
 
 /// A capture of a login, and of the jobs after it, with these digests.
 fn with_digests(header: &str, data: &str, jobs: impl Fn(&Clients, &str, &Lun)) -> String {
+    let settings = [
+        format!("header-digest={header}"),
+        format!("data-digest={data}"),
+    ];
+    at_target("CRC32C,None", &settings, jobs)
+}
+
+/// The same at a target that takes these digests, with these settings.
+fn at_target(takes: &str, settings: &[String], jobs: impl Fn(&Clients, &str, &Lun)) -> String {
     let lab = Lab::new();
     let tgtd = Tgtd::start(&lab);
     let target = tgtd.target(IQN);
-    target.set("HeaderDigest", "CRC32C,None");
-    target.set("DataDigest", "CRC32C,None");
+    target.set("HeaderDigest", takes);
+    target.set("DataDigest", takes);
     let lun = target.unit(1, Unit::new(Scale::from_env().image / 2));
     let capture = lab.dir().join("digests.pcap");
     let wiring = Wiring::tap("tso", Family::V4).with(&format!("pcap={}", capture.display()));
     let mut arguments = wiring.arguments(&lun, &lab.nbd());
-    arguments.extend([
-        format!("header-digest={header}"),
-        format!("data-digest={data}"),
-    ]);
+    arguments.extend_from_slice(settings);
     let vcp = Vcp::run(&lab, wiring.side, arguments);
     jobs(&Clients::new(lab.dir()), &vcp.uri(), &lun);
     vcp.shut_down();
@@ -200,5 +206,24 @@ fn one_digest() {
             agreed.contains(&format!("DataDigest={}", value(data))),
             "{data}: {agreed}"
         );
+    }
+}
+
+/// Nobody has asked for digests but the target, which may take them or leave them.
+#[test]
+fn digests_as_the_target_wishes() {
+    requires!(Root, Tun, "tgtd", "qemu-io", "tshark");
+    for (takes, agreed_on) in [
+        ("CRC32C", "CRC32C"),
+        ("None", "None"),
+        ("CRC32C,None", "None"),
+    ] {
+        let agreed = at_target(takes, &[], |clients, uri, _| {
+            clients.qemu_io(uri, &["write -P 8 0 1m", "read -P 8 0 1m"]);
+        });
+        for key in ["HeaderDigest", "DataDigest"] {
+            let pair = format!("{key}={agreed_on}");
+            assert!(agreed.contains(&pair), "{takes}: {agreed}");
+        }
     }
 }

@@ -215,11 +215,13 @@ fn decode(text: &str) -> Option<String> {
 }
 
 /// RFC 7143 §4.2.7: one of the three types, at most 223 bytes. The characters
-/// after it are the target's affair as long as they can stand in a text key.
+/// after it are the target's affair as long as they can stand in a text key, and so is
+/// case: a name stays as it is written.
 fn is_target_name(name: &str) -> bool {
-    let typed = ["iqn.", "eui.", "naa."]
-        .iter()
-        .any(|prefix| name.len() > prefix.len() && name.starts_with(prefix));
+    let typed = ["iqn.", "eui.", "naa."].iter().any(|prefix| {
+        let start = name.get(..prefix.len());
+        name.len() > prefix.len() && start.is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+    });
     typed && name.len() <= MAX_NAME && !name.contains(|c: char| c.is_whitespace() || c == '/')
 }
 

@@ -61,6 +61,8 @@ pub(crate) struct Connection {
     pub(crate) collected: Vec<u8>,
     /// The target has said where its StatSN starts.
     pub(crate) heard: bool,
+    /// Since when there are statuses that nothing sent has confirmed, in nanoseconds.
+    pub(crate) unconfirmed: Option<u64>,
     tx: Transmitter,
     controls: VecDeque<Control>,
     bursts: VecDeque<Burst>,
@@ -79,6 +81,7 @@ impl Connection {
             filled: 0,
             collected: Vec::new(),
             heard: false,
+            unconfirmed: None,
             tx: Transmitter::new(),
             controls: VecDeque::with_capacity(8),
             bursts: VecDeque::with_capacity(depth),
@@ -137,6 +140,8 @@ impl Connection {
         owner: Option<TaskId>,
     ) {
         self.sending = owner;
+        // Every PDU of an initiator has ExpStatSN.
+        self.unconfirmed = None;
         self.tx.start(header, payload);
     }
 
@@ -176,7 +181,7 @@ impl Connection {
         let Some(burst) = self.bursts.front_mut() else {
             return false;
         };
-        let length = (burst.to - burst.from).min(self.params.max_send_segment);
+        let length = self.params.segment(burst.to - burst.from);
         let is_final = burst.from + length == burst.to;
         let pdu = DataOut {
             is_final,

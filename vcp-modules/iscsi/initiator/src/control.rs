@@ -41,6 +41,8 @@ pub(crate) enum Control {
     Ping {
         itt: u32,
     },
+    /// A NOP-Out that only says which statuses have come.
+    Confirmation,
     /// The answer to a NOP-In.
     Pong {
         lun: Lun,
@@ -97,6 +99,9 @@ impl Control {
             }
             Self::Ping { itt } => {
                 nop(itt, RESERVED_TAG, Lun::default(), sn, true).emit(&mut header)
+            }
+            Self::Confirmation => {
+                nop(RESERVED_TAG, RESERVED_TAG, Lun::default(), sn, true).emit(&mut header)
             }
             Self::Pong { lun, ttt } => nop(RESERVED_TAG, ttt, lun, sn, true).emit(&mut header),
             Self::Plug { itt, cmd_sn } => {

@@ -3,6 +3,7 @@
 //! I/O.
 
 mod answer;
+mod events;
 mod session;
 
 use alloc::boxed::Box;
@@ -64,6 +65,11 @@ enum Phase {
     Asking,
     /// The answer is out; a logout is a courtesy.
     Leaving,
+    /// The portal wants to be left before it has answered: a logout is on its way, and
+    /// then the question is asked again.
+    Returning,
+    /// For the time to connect again.
+    Waiting,
     Over,
 }
 
@@ -78,7 +84,12 @@ pub struct Discovery {
     address: SocketAddr,
     redirections: u32,
     text: Accumulator,
+    /// When there has to be an answer.
     deadline: Option<u64>,
+    /// When to leave a portal that wants to be left, or to come back to it.
+    turn: Option<u64>,
+    /// The portal sent us away before it had answered; it can do so once.
+    sent_away: bool,
 }
 
 impl Discovery {
@@ -94,6 +105,8 @@ impl Discovery {
             redirections: 0,
             text: Accumulator::new(session::MAX_TEXT),
             deadline: None,
+            turn: None,
+            sent_away: false,
             config,
         };
         discovery.connect(now);
@@ -108,8 +121,14 @@ impl Discovery {
     }
 
     /// The connection is gone, or could not be opened; `reason` in a few words.
-    pub fn disconnected(&mut self, _now: u64, reason: &str) {
+    pub fn disconnected(&mut self, now: u64, reason: &str) {
+        if matches!(self.phase, Phase::Waiting) {
+            return;
+        }
         self.connection = None;
+        if self.is_to_leave() {
+            return self.come_back(now, 0);
+        }
         let connecting = matches!(self.phase, Phase::Connecting);
         self.fail(
             if connecting {
@@ -153,7 +172,7 @@ impl Discovery {
 
     /// When to call [`handle_timeout`](Self::handle_timeout); `None`: never.
     pub fn next_deadline(&self) -> Option<u64> {
-        self.deadline
+        [self.deadline, self.turn].into_iter().flatten().min()
     }
 
     /// Acts on the deadline, if it has come.
@@ -161,6 +180,10 @@ impl Discovery {
         if self.deadline.is_some_and(|deadline| deadline <= now) {
             self.hang_up(true);
             self.fail("discovery", "no answer in time");
+        }
+        if self.turn.is_some_and(|turn| turn <= now) {
+            self.turn = None;
+            self.take_turn();
         }
     }
 }

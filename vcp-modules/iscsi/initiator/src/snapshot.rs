@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use vcp_iscsi_proto::Lun;
 
-use crate::config::{Config, DigestPolicy, Offer};
+use crate::config::{Config, DigestPolicy, Forms, Offer};
 use crate::login::Params;
 use crate::scsi::Device;
 use crate::wire::numbers::{Numbers, NumbersState};
@@ -39,6 +39,8 @@ pub struct Snapshot {
     pub(crate) spent: Option<[u8; 32]>,
     /// The target was found to know no CHAP with SHA-256.
     pub(crate) without_sha256: bool,
+    /// In which the target takes the names.
+    pub(crate) forms: Forms,
 }
 
 /// The longest name of a medium: four times what a designator can hold.
@@ -75,7 +77,7 @@ fn check_params(params: &Params, offer: &Offer) -> Result<(), String> {
     let digest = |policy, agreed: bool| match policy {
         DigestPolicy::None => !agreed,
         DigestPolicy::Crc32c => agreed,
-        DigestPolicy::Prefer => true,
+        DigestPolicy::Accept | DigestPolicy::Prefer => true,
     };
     let good = digest(offer.header_digest, params.header_digest)
         && digest(offer.data_digest, params.data_digest)
@@ -126,9 +128,9 @@ pub(crate) fn fingerprint(config: &Config) -> [u8; 32] {
         hash.update(bytes);
     };
     put(alloc::format!("{}", config.portal).as_bytes());
-    put(config.target.as_bytes());
+    put(config.names.target().as_bytes());
     put(&config.lun.to_be_bytes());
-    put(config.initiator_name.as_bytes());
+    put(config.names.initiator().as_bytes());
     put(&config.isid.0);
     let chap = config.chap.as_ref();
     put(chap.map_or(&[], |chap| chap.user.as_bytes()));
@@ -140,7 +142,9 @@ pub(crate) fn fingerprint(config: &Config) -> [u8; 32] {
         .as_bytes());
     for policy in [header_digest, data_digest] {
         put(&[match policy {
-            DigestPolicy::None => 0,
+            // These differ in what may be agreed on, which is looked at by itself: with
+            // neither was a digest wanted.
+            DigestPolicy::None | DigestPolicy::Accept => 0,
             DigestPolicy::Crc32c => 1,
             DigestPolicy::Prefer => 2,
         }]);

@@ -269,7 +269,7 @@ fn configuration_is_checked() {
         ),
         (
             &[("header-digest", "md5")],
-            "header-digest: \"md5\" is not none, crc32c or prefer",
+            "header-digest: \"md5\" is not none, accept, prefer or crc32c",
         ),
         (
             &[("isid", "12")],

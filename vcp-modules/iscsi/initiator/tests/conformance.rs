@@ -45,7 +45,7 @@ fn every_row_is_covered() {
     let mut rows = 0;
     for line in doc.lines().filter(|line| line.starts_with("| ")) {
         let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
-        if cells[0] == "§" {
+        if matches!(cells[0], "§" | "test") {
             continue;
         }
         rows += 1;

@@ -1,14 +1,20 @@
 //! iSCSI names: `iqn.`, `eui.` and `naa.` (RFC 7143 §4.2.7).
 
+use alloc::borrow::ToOwned;
 use alloc::string::String;
+use core::cmp::Ordering;
 use core::fmt;
+use core::hash::{Hash, Hasher};
 
 /// Longest name in bytes.
 pub const MAX_NAME_LEN: usize = 223;
 
-/// A valid iSCSI name in its normal form. Two names are the same when their normal
-/// forms are, byte for byte.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// A valid iSCSI name, as it was given. Two names are the same when their
+/// [normal forms](Self::normal) are, byte for byte.
+///
+/// The form that was given is kept, because there are targets that know a name in one
+/// form only.
+#[derive(Debug, Clone)]
 pub struct IscsiName(String);
 
 /// What is wrong with a name.
@@ -38,7 +44,7 @@ pub enum NameError {
 }
 
 impl IscsiName {
-    /// Checks a name and brings it into normal form: lower case.
+    /// Checks a name. Its normal form is lower case.
     ///
     /// Of ASCII, letters, digits, `-`, `.` and `:` are allowed (RFC 3722), and `_`,
     /// which RFC 3722 forbids and targets in use have. Other alphabets would need the
@@ -54,23 +60,81 @@ impl IscsiName {
         if let Some(c) = name.chars().find(|c| !allowed(c)) {
             return Err(NameError::Character(c));
         }
-        let name = name.to_ascii_lowercase();
         let is_hex = |s: &str| s.bytes().all(|b| b.is_ascii_hexdigit());
-        match name.split_once('.') {
-            Some(("iqn", rest)) if is_dated_domain(rest) => Ok(Self(name)),
-            Some(("iqn", _)) => Err(NameError::Iqn),
-            Some(("eui", id)) if id.len() == 16 && is_hex(id) => Ok(Self(name)),
-            Some(("eui", _)) => Err(NameError::Eui),
-            Some(("naa", id)) if matches!(id.len(), 16 | 32) && is_hex(id) => Ok(Self(name)),
-            Some(("naa", _)) => Err(NameError::Naa),
-            _ => Err(NameError::Type),
+        let normal = name.to_ascii_lowercase();
+        match normal.split_once('.') {
+            Some(("iqn", rest)) if is_dated_domain(rest) => {}
+            Some(("iqn", _)) => return Err(NameError::Iqn),
+            Some(("eui", id)) if id.len() == 16 && is_hex(id) => {}
+            Some(("eui", _)) => return Err(NameError::Eui),
+            Some(("naa", id)) if matches!(id.len(), 16 | 32) && is_hex(id) => {}
+            Some(("naa", _)) => return Err(NameError::Naa),
+            _ => return Err(NameError::Type),
+        }
+        Ok(Self(name.to_owned()))
+    }
+
+    /// The name as it was given.
+    #[must_use]
+    pub fn given(&self) -> &str {
+        &self.0
+    }
+
+    /// The normal form: lower case.
+    #[must_use]
+    pub fn normal(&self) -> String {
+        self.0.to_ascii_lowercase()
+    }
+
+    /// The form in which somebody who compares bytes may know the name, other than the
+    /// one given: the normal form; where that was given, the one with hexadecimal digits
+    /// in capitals, as RFC 7143 §4.2.7 writes `eui.` and `naa.` names. `None` where there
+    /// is none.
+    #[must_use]
+    pub fn other(&self) -> Option<String> {
+        let normal = self.normal();
+        if normal != self.0 {
+            return Some(normal);
+        }
+        match normal.split_once('.') {
+            Some((kind @ ("eui" | "naa"), id)) => {
+                let capitals = alloc::format!("{kind}.{}", id.to_ascii_uppercase());
+                (capitals != normal).then_some(capitals)
+            }
+            _ => None,
         }
     }
 
-    /// The name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
+    /// The bytes of the normal form.
+    fn normal_bytes(&self) -> impl Iterator<Item = u8> {
+        self.0.bytes().map(|b| b.to_ascii_lowercase())
+    }
+}
+
+impl PartialEq for IscsiName {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
+}
+
+impl Eq for IscsiName {}
+
+impl PartialOrd for IscsiName {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for IscsiName {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.normal_bytes().cmp(other.normal_bytes())
+    }
+}
+
+impl Hash for IscsiName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.normal_bytes().for_each(|b| state.write_u8(b));
+        state.write_u8(0xff);
     }
 }
 
@@ -98,12 +162,6 @@ impl fmt::Display for IscsiName {
     }
 }
 
-impl AsRef<str> for IscsiName {
-    fn as_ref(&self) -> &str {
-        &self.0
-    }
-}
-
 impl core::str::FromStr for IscsiName {
     type Err = NameError;
 
@@ -128,12 +186,40 @@ mod tests {
             "naa.52004567ba64678d",
             "naa.62004567ba64678d0123456789abcdef",
         ] {
-            assert_eq!(IscsiName::new(name).unwrap().as_str(), name);
+            let name = IscsiName::new(name).unwrap();
+            assert_eq!(name.given(), name.normal());
         }
+    }
+
+    #[test]
+    fn names_are_the_same_in_every_form() {
+        let name = IscsiName::new("IQN.2026-11.Example:DISK").unwrap();
+        let normal = IscsiName::new("iqn.2026-11.example:disk").unwrap();
         assert_eq!(
-            IscsiName::new("IQN.2026-11.Example:DISK"),
-            IscsiName::new("iqn.2026-11.example:disk")
+            (name.given(), &*name.normal()),
+            ("IQN.2026-11.Example:DISK", normal.given())
         );
+        assert_eq!(name, normal);
+        assert_eq!(name.cmp(&normal), Ordering::Equal);
+        let set: std::collections::HashSet<_> = [name, normal].into();
+        assert_eq!(set.len(), 1);
+        let another = IscsiName::new("iqn.2026-11.example:disc").unwrap();
+        assert!(!set.contains(&another) && set.iter().all(|name| *name > another));
+    }
+
+    #[test]
+    fn other_forms() {
+        for (given, other) in [
+            ("iqn.2026-11.Example:disk", Some("iqn.2026-11.example:disk")),
+            ("iqn.2026-11.example:disk", None),
+            ("eui.02004567A425678D", Some("eui.02004567a425678d")),
+            ("eui.02004567a425678d", Some("eui.02004567A425678D")),
+            ("EUI.02004567A425678D", Some("eui.02004567a425678d")),
+            ("naa.52004567ba64678d", Some("naa.52004567BA64678D")),
+            ("naa.5200456712346789", None),
+        ] {
+            assert_eq!(IscsiName::new(given).unwrap().other().as_deref(), other);
+        }
     }
 
     #[test]
@@ -164,8 +250,15 @@ mod tests {
     proptest! {
         #[test]
         fn normal_form_is_stable(name in "(iqn|eui|naa)\\.[ -~]{0,40}") {
-            if let Ok(name) = IscsiName::new(&name) {
-                prop_assert_eq!(IscsiName::new(name.as_str()), Ok(name));
+            if let Ok(given) = IscsiName::new(&name) {
+                prop_assert_eq!(given.given(), name);
+                let normal = IscsiName::new(&given.normal()).unwrap();
+                prop_assert_eq!(normal.normal(), normal.given());
+                if let Some(other) = given.other() {
+                    prop_assert_ne!(&other, given.given());
+                    prop_assert_eq!(IscsiName::new(&other), Ok(given.clone()));
+                }
+                prop_assert_eq!(given, normal);
             }
         }
     }

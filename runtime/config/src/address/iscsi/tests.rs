@@ -91,6 +91,25 @@ fn names_the_wrong_part() {
     );
 }
 
+/// What `vcp discover` prints can be used as it stands.
+#[test]
+fn names_stay_as_they_are_written() {
+    for name in [
+        "iqn.2026-11.Example:Disk",
+        "IQN.2026-11.EXAMPLE:DISK",
+        "eui.02004567A425678D",
+        "NAA.52004567ba64678d",
+    ] {
+        let text = format!("iscsi://10.0.0.1/{name}/1");
+        assert_eq!(uri(&text).target, name);
+        assert_eq!(uri(&text).to_string(), text);
+    }
+    for name in ["iqn.", "IQN.", "ïqn.a", "disk"] {
+        let error = format!("iscsi://x/{name}/0").parse::<IscsiUri>();
+        assert_eq!(error.unwrap_err(), UriError::Target(format!("{name:?}")));
+    }
+}
+
 #[test]
 fn discovery_has_no_target() {
     let ask: DiscoveryUri = "iscsi://10.0.0.1:860/".parse().unwrap();

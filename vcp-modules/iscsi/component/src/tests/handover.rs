@@ -6,7 +6,9 @@ use alloc::vec::Vec;
 
 use vcp_sdk::{Handover, Processor};
 
-use super::lab::{Lab, instance, nothing};
+use vcp_target::config::{DigestPolicy, TargetConfig};
+
+use super::lab::{Lab, instance, nothing, target};
 use super::network::Way;
 
 const DIGESTS: [(&str, &str); 2] = [("header-digest", "crc32c"), ("data-digest", "crc32c")];
@@ -30,6 +32,25 @@ fn many(way: Way, keys: &[(&str, &str)]) -> Lab {
 fn two_hundred_versions_on_one_session_over_frames() {
     many(Way::frames(false), &[]);
     many(Way::frames(true), &DIGESTS);
+}
+
+/// Digests that only the target wanted are gone on with.
+#[test]
+fn versions_at_a_target_that_insists_on_digests() {
+    let insists = |config: &mut TargetConfig| {
+        config.policy.header_digest = DigestPolicy::Required;
+        config.policy.data_digest = DigestPolicy::Required;
+    };
+    for way in [Way::frames(true), Way::streams()] {
+        let mut lab = Lab::at(target(insists), way, &[]).served();
+        for _ in 0..20 {
+            lab.busy();
+            lab.busy();
+            lab.hand_over();
+        }
+        lab.drain();
+        lab.assert_one_session();
+    }
 }
 
 #[test]

@@ -35,11 +35,16 @@ pub(crate) struct Lab {
 impl Lab {
     /// With a configuration of `keys` beside what says where the disk is.
     pub(crate) fn new(way: Way, keys: &[(&str, &str)]) -> Self {
+        Self::at(target(|_| ()), way, keys)
+    }
+
+    /// As `new`, at a target of one's own.
+    pub(crate) fn at(target: Arc<Target>, way: Way, keys: &[(&str, &str)]) -> Self {
         let own = [("portal", "10.0.0.1"), ("target", NAME), ("lun", "0")];
         let owned = |(k, v): &(&str, &str)| (k.to_string(), v.to_string());
         let config: Vec<_> = own.iter().chain(keys).map(owned).collect();
         Self {
-            target: target(),
+            target,
             load: Load::new(),
             vcp: instance(1, &config, &way).unwrap(),
             way,
@@ -52,10 +57,14 @@ impl Lab {
 
     /// One that serves.
     pub(crate) fn ready(way: Way, keys: &[(&str, &str)]) -> Self {
-        let mut lab = Self::new(way, keys);
-        lab.until(|lab| matches!(lab.notices[..], [Notice::Ready(_)]));
-        lab.notices.clear();
-        lab
+        Self::new(way, keys).served()
+    }
+
+    /// The same once it serves.
+    pub(crate) fn served(mut self) -> Self {
+        self.until(|lab| matches!(lab.notices[..], [Notice::Ready(_)]));
+        self.notices.clear();
+        self
     }
 
     /// Another instance, as the host makes them.
@@ -161,23 +170,35 @@ pub(crate) fn instance(
     config: &[(String, String)],
     way: &Way,
 ) -> Result<Iscsi, String> {
+    seeded([generation as u8; 32], generation, config, way)
+}
+
+/// The same with a seed of one's own.
+pub(crate) fn seeded(
+    seed: [u8; 32],
+    generation: u32,
+    config: &[(String, String)],
+    way: &Way,
+) -> Result<Iscsi, String> {
     let start = Start {
         generation,
         // Long before the first call.
         now: 0,
-        seed: [generation as u8; 32].to_vec(),
+        seed: seed.to_vec(),
         config: config.to_vec(),
         queue_depth: SLOTS as u32,
     };
     Iscsi::start(start, way.network()).map(|(vcp, _)| vcp)
 }
 
-fn target() -> Arc<Target> {
+/// A target of the plain kind, with something about it changed.
+pub(crate) fn target(change: impl FnOnce(&mut TargetConfig)) -> Arc<Target> {
     let disk = Box::new(SparseMemory::new(DISK));
     let unit = LogicalUnit::new(disk, UnitOptions::default()).unwrap();
     let mut units = Node::default();
     units.insert(0, Arc::new(unit));
     let mut config = TargetConfig::default();
     config.nodes.push(TargetNode::new(NAME, units));
+    change(&mut config);
     Target::new(config)
 }

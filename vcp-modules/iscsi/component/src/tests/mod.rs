@@ -7,11 +7,15 @@
 //! | `load` | requests, and whether what is read is what was written |
 //! | `handover` | one version after another on one session |
 //! | `spare` | what is made and not called |
+//! | `names` | names that the target takes in one form only |
+//! | `numbers` | numbers that wrap |
 //! | `native` | what spans name where there is no linear memory |
 
 mod handover;
 mod lab;
 mod load;
+mod names;
 mod native;
 mod network;
+mod numbers;
 mod spare;

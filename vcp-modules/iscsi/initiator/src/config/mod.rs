@@ -1,6 +1,7 @@
 //! What the operator says about a disk: where it is, who we are, what to offer.
 //! Made from strings by [`Config::parse`], and valid from then on.
 
+mod names;
 mod parse;
 mod values;
 
@@ -12,6 +13,7 @@ use core::net::SocketAddr;
 use vcp_iscsi_proto::Isid;
 use vcp_iscsi_proto::chap::{Algorithm, MIN_SECRET_LEN};
 
+pub(crate) use names::{Forms, Names};
 pub use parse::ConfigError;
 
 /// An initiator's configuration. There is no way to print its secrets.
@@ -19,12 +21,10 @@ pub use parse::ConfigError;
 pub struct Config {
     /// The target portal.
     pub(crate) portal: SocketAddr,
-    /// The target's iSCSI name; empty for a discovery session.
-    pub(crate) target: String,
+    /// The target's iSCSI name and our own.
+    pub(crate) names: Names,
     /// The logical unit's number, 0 to 16383.
     pub(crate) lun: u16,
-    /// Our own iSCSI name.
-    pub(crate) initiator_name: String,
     /// Our part of the session's name. A session of the same name is what a
     /// target reinstates, so the same disk must get the same value each time.
     pub(crate) isid: Isid,
@@ -97,6 +97,8 @@ impl fmt::Debug for Secret {
 pub(crate) enum DigestPolicy {
     /// Refuse it.
     None,
+    /// Do without, unless the target insists on it.
+    Accept,
     /// Insist on it.
     Crc32c,
     /// Take it if the target has it.
@@ -179,9 +181,9 @@ impl Config {
         self.portal
     }
 
-    /// The target's iSCSI name, for messages; empty for discovery.
+    /// The target's iSCSI name as it was given, for messages; empty for discovery.
     pub fn target(&self) -> &str {
-        &self.target
+        self.names.target()
     }
 
     /// The logical unit's number, for messages.

@@ -5,13 +5,15 @@ use alloc::string::{String, ToString};
 use alloc::vec;
 use core::net::SocketAddr;
 
-use vcp_iscsi_proto::Isid;
 use vcp_iscsi_proto::chap::Algorithm;
+use vcp_iscsi_proto::{IscsiName, Isid};
 
 use super::values;
-use super::{Chap, Config, DigestPolicy, Offer, Peer, Secret, Timing};
+use super::{Chap, Config, DigestPolicy, Names, Offer, Peer, Secret, Timing};
 
 const SECOND: u64 = 1_000_000_000;
+/// Our name where none is given.
+const INITIATOR: &str = "iqn.2026-11.example.vcp:initiator";
 
 /// What is wrong with a configuration. Names the key, and never shows a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,9 +56,9 @@ pub enum ConfigError {
 #[derive(Default)]
 struct Draft {
     portal: Option<SocketAddr>,
-    target: Option<String>,
+    target: Option<IscsiName>,
     lun: Option<u16>,
-    initiator_name: Option<String>,
+    initiator_name: Option<IscsiName>,
     instance: Option<String>,
     isid: Option<Isid>,
     auth: Option<bool>,
@@ -83,7 +85,7 @@ impl Config {
     /// | `user`, `password` | what we answer CHAP with | |
     /// | `target-user`, `target-password` | what the target has to answer | one-way CHAP |
     /// | `chap-algorithms` | list of `sha256` and `md5`, the best first | `sha256,md5` |
-    /// | `header-digest`, `data-digest` | `none`, `crc32c`, `prefer` | `none` |
+    /// | `header-digest`, `data-digest` | `none`, `accept`, `prefer`, `crc32c` | `accept` |
     /// | `max-recv-data-segment-length` | bytes of a PDU that we take, 512 to 16777215 | 262144 |
     /// | `max-burst-length` | bytes offered, 512 to 16777215 | 1048576 |
     /// | `first-burst-length` | bytes offered, at most `max-burst-length` | 262144 |
@@ -125,17 +127,16 @@ impl Config {
     }
 
     /// Every default there is. Not a valid configuration yet.
-    fn defaults() -> Self {
-        Self {
+    fn defaults() -> Result<Self, ConfigError> {
+        Ok(Self {
             portal: SocketAddr::from(([0, 0, 0, 0], 0)),
-            target: String::new(),
+            names: Names::new(None, values::name("initiator-name", INITIATOR)?),
             lun: 0,
-            initiator_name: "iqn.2026-11.example.vcp:initiator".to_owned(),
             isid: Isid::default(),
             chap: None,
             offer: Offer {
-                header_digest: DigestPolicy::None,
-                data_digest: DigestPolicy::None,
+                header_digest: DigestPolicy::Accept,
+                data_digest: DigestPolicy::Accept,
                 max_recv_data_segment_length: 256 << 10,
                 max_burst_length: 1 << 20,
                 first_burst_length: 256 << 10,
@@ -156,7 +157,7 @@ impl Config {
             max_transfer: 1 << 20,
             transfer_limit: 1 << 20,
             predecessor: false,
-        }
+        })
     }
 }
 
@@ -165,7 +166,7 @@ impl Draft {
         pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Result<(Self, Config), ConfigError> {
         let mut draft = Self::default();
-        let mut config = Config::defaults();
+        let mut config = Config::defaults()?;
         for (key, value) in pairs {
             if !(draft.identity(key, value)?
                 || draft.authentication(key, value)?
@@ -265,21 +266,23 @@ impl Draft {
             .portal
             .ok_or(missing("portal", "give the target's address as ip:port"))?;
         if disk {
-            config.target = self
-                .target
-                .take()
-                .ok_or(missing("target", "give the target's iSCSI name"))?;
+            let hint = "give the target's iSCSI name";
+            self.target.as_ref().ok_or(missing("target", hint))?;
             config.lun = self
                 .lun
                 .ok_or(missing("lun", "give the logical unit's number"))?;
         }
-        if let Some(name) = self.initiator_name.take() {
-            config.initiator_name = name;
-        }
         config.isid = self.isid.unwrap_or_else(|| match &self.instance {
             Some(instance) => values::isid_of(&[instance]),
-            None => values::isid_of(&[&config.target, &config.lun.to_string()]),
+            // The same whichever form the name is given in.
+            None => {
+                let target = self.target.as_ref().map(IscsiName::normal);
+                values::isid_of(&[&target.unwrap_or_default(), &config.lun.to_string()])
+            }
         });
+        let initiator = self.initiator_name.take();
+        let initiator = initiator.map_or_else(|| values::name("initiator-name", INITIATOR), Ok)?;
+        config.names = Names::new(self.target.take(), initiator);
         let offer = &mut config.offer;
         if offer.first_burst_length > offer.max_burst_length {
             if self.first_burst_given {

@@ -36,16 +36,14 @@ pub(super) fn portal(value: &str) -> Result<SocketAddr, ConfigError> {
         .ok_or_else(|| invalid("portal", value, "a numeric address, ip:port or [ipv6]:port"))
 }
 
-pub(super) fn name(key: &'static str, value: &str) -> Result<String, ConfigError> {
-    IscsiName::new(value)
-        .map(|name| name.as_str().to_owned())
-        .map_err(|_| {
-            invalid(
-                key,
-                value,
-                "an iSCSI name such as iqn.2026-11.com.example:disk",
-            )
-        })
+pub(super) fn name(key: &'static str, value: &str) -> Result<IscsiName, ConfigError> {
+    IscsiName::new(value).map_err(|_| {
+        invalid(
+            key,
+            value,
+            "an iSCSI name such as iqn.2026-11.com.example:disk",
+        )
+    })
 }
 
 pub(super) fn number(
@@ -170,8 +168,9 @@ pub(super) fn algorithms(value: &str) -> Result<Vec<Algorithm>, ConfigError> {
 pub(super) fn digest(key: &'static str, value: &str) -> Result<DigestPolicy, ConfigError> {
     match value {
         "none" => Ok(DigestPolicy::None),
+        "accept" => Ok(DigestPolicy::Accept),
         "crc32c" => Ok(DigestPolicy::Crc32c),
         "prefer" => Ok(DigestPolicy::Prefer),
-        _ => Err(invalid(key, value, "none, crc32c or prefer")),
+        _ => Err(invalid(key, value, "none, accept, prefer or crc32c")),
     }
 }

@@ -46,7 +46,7 @@ impl Discovery {
         self.config.offer.max_recv_data_segment_length.max(8192)
     }
 
-    fn push(&mut self, control: Control) {
+    pub(super) fn push(&mut self, control: Control) {
         if let Some(connection) = &mut self.connection {
             connection.push(control);
         }
@@ -118,14 +118,20 @@ impl Discovery {
             (TargetPdu::LoginResponse(response), Phase::Login(_)) => {
                 self.login_response(now, response, &data)
             }
+            (TargetPdu::Reject(reject), Phase::Login(_)) => {
+                Err(format!("rejected during login: {}", reject.reason))
+            }
+            (_, Phase::Login(_)) => Err(format!("{:?} during login", pdu.opcode())),
             (TargetPdu::TextResponse(response), Phase::Asking) => self.text(response, &data),
-            (TargetPdu::NopIn(nop), Phase::Asking | Phase::Leaving) if nop.itt == RESERVED_TAG => {
-                if nop.ttt != RESERVED_TAG {
-                    self.push(Control::Pong {
-                        lun: nop.lun,
-                        ttt: nop.ttt,
-                    });
-                }
+            // On its way when the logout was sent.
+            (TargetPdu::TextResponse(_), Phase::Returning) => Ok(()),
+            (TargetPdu::NopIn(nop), _) => self.nop_in(nop),
+            (TargetPdu::AsyncMessage(message), _) => {
+                self.async_message(now, message.event);
+                Ok(())
+            }
+            (TargetPdu::LogoutResponse(response), Phase::Returning) => {
+                self.come_back(now, response.time2wait);
                 Ok(())
             }
             (TargetPdu::LogoutResponse(_), Phase::Leaving) => {
@@ -133,7 +139,7 @@ impl Discovery {
                 self.over();
                 Ok(())
             }
-            (TargetPdu::Reject(reject), _) => Err(format!("rejected: {}", reject.reason)),
+            (TargetPdu::Reject(reject), _) => self.rejected(reject, &data),
             _ => Err(format!("{:?} out of place", pdu.opcode())),
         }
     }
@@ -174,11 +180,23 @@ impl Discovery {
                 self.hang_up(false);
                 self.connect(now);
             }
-            Err(LoginError::Refused(status)) => return Err(format!("login refused: {status}")),
+            Err(LoginError::Refused(status)) => return self.refused(now, status),
             Err(LoginError::Authentication(line)) => return Err(format!("authentication: {line}")),
             Err(LoginError::Protocol(line)) => return Err(format!("login: {line}")),
         }
         Ok(())
+    }
+
+    /// The portal refuses the login: perhaps it knows our name in its other form.
+    fn refused(&mut self, now: u64, status: LoginStatus) -> Result<(), String> {
+        if self.config.names.turn(status).is_some() {
+            self.hang_up(false);
+            self.connect(now);
+            return Ok(());
+        }
+        let tried = self.config.names.give_up();
+        let tried = tried.map(|tried| format!("; {tried}")).unwrap_or_default();
+        Err(format!("login refused: {status}{tried}"))
     }
 
     /// Text Response: part of the answer, or the end of it (RFC 7143 §11.11).
@@ -199,6 +217,7 @@ impl Discovery {
         let found = targets(&text, self.address)?;
         self.actions.push_back(DiscoveryAction::Found(found));
         self.phase = Phase::Leaving;
+        self.turn = None;
         self.push(Control::Logout {
             itt: u32::from(Place::Logout as u16),
         });
@@ -212,10 +231,11 @@ impl Discovery {
         }
     }
 
-    fn over(&mut self) {
+    pub(super) fn over(&mut self) {
         self.phase = Phase::Over;
         self.connection = None;
         self.deadline = None;
+        self.turn = None;
     }
 
     /// The end without an answer; after the answer it is just the end.

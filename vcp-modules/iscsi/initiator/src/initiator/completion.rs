@@ -90,6 +90,7 @@ impl Initiator {
             // It comes again in the next session; the target is on its way out.
             _ if self.is_draining() && may_wait(verdict, ending) => self.tasks.requeue(id),
             (_, Owner::Survey(place)) => self.survey_ended(now, id, place, verdict, ending)?,
+            _ if ending.is_conflict() && self.first_conflict(id) => self.tasks.requeue(id),
             (Verdict::Again, _) => self.again(id, ending)?,
             (Verdict::Later, _) => self.put_off(now, id, ending)?,
             (Verdict::Busy, _) => self.throttled(now, id, ending)?,
@@ -115,6 +116,12 @@ impl Initiator {
         self.tell_served();
         self.continue_leave(now);
         Ok(())
+    }
+
+    /// Whether a command meets a reservation for the first time. Whoever holds it may have
+    /// given it up since, so the command goes out once more before it is an error.
+    fn first_conflict(&mut self, id: TaskId) -> bool {
+        !core::mem::replace(&mut self.tasks.get_mut(id).conflicted, true)
     }
 
     /// The logical unit was told to start. Whether it has, the commands that wait for
@@ -147,6 +154,7 @@ impl Initiator {
             .is_some_and(|device| needs_sync(device, request));
         let task = self.tasks.get_mut(id);
         (task.retries, task.aborted, task.waits) = (0, 0, 0);
+        task.conflicted = false;
         task.waiting_since = None;
         if task.step == Step::Body {
             task.done += task.command.covers;

@@ -53,6 +53,7 @@ impl Initiator {
             device: device.clone(),
             unsettled: self.timers.is_set(Timer::Survey),
             spent: self.spent,
+            forms: self.config.names.forms(),
             without_sha256: chap.is_some_and(|c| !c.algorithms.contains(&Algorithm::Sha256)),
         })
     }
@@ -74,12 +75,17 @@ impl Initiator {
         if snapshot.without_sha256 {
             config.give_up_sha256();
         }
+        if !config.names.settle(snapshot.forms) {
+            return Err("a snapshot with names in a form that they don't have".into());
+        }
         let mut initiator = Self::idle(config, seed, now);
         let max_data = initiator.max_recv();
         let depth = usize::from(initiator.config.queue_depth);
         let mut connection = Connection::new(0, max_data, depth);
         connection.numbers = numbers;
         connection.heard = true;
+        // Of what was confirmed before nothing is known.
+        connection.unconfirmed = Some(now);
         initiator.time2wait = u64::from(snapshot.params.time2wait) * 1000 * MS;
         connection.configure(snapshot.params, max_data);
         initiator.connection = Some(Box::new(connection));

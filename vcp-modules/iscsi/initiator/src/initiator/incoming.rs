@@ -150,6 +150,7 @@ impl Initiator {
             _ => {}
         }
         if connection.numbers.status(&sn) {
+            connection.unconfirmed.get_or_insert(self.last_heard);
             Ok(())
         } else {
             let expected = connection.numbers.exp_stat_sn();

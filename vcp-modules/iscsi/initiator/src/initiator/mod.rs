@@ -16,6 +16,7 @@
 //! | `lengths` | how much one command may move |
 //! | `survey` | asking the logical unit about itself |
 //! | `leave` | logout |
+//! | `names` | logins that are refused for a name |
 //! | `handover` | a session that the next version goes on with |
 //! | `timeout` | what happens when a timer runs out |
 
@@ -26,6 +27,7 @@ mod handover;
 mod incoming;
 mod leave;
 mod lengths;
+mod names;
 mod outgoing;
 mod retry;
 mod session;

@@ -156,7 +156,7 @@ fn unasked(command: &Command, params: &Params) -> (u32, u32) {
     }
     let first = command.length.min(params.first_burst);
     let immediate = match params.immediate_data {
-        true => first.min(params.max_send_segment),
+        true => params.segment(first),
         false => 0,
     };
     (

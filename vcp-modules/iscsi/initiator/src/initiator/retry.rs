@@ -4,6 +4,7 @@
 //! | why | what becomes of the command |
 //! |---|---|
 //! | a condition that is gone with its report (UNIT ATTENTION) | at once again, [`MAX_RETRIES`] times |
+//! | somebody else has a reservation (RESERVATION CONFLICT) | at once again, once (see `completion`) |
 //! | the target puts it off (BUSY, NOT READY), or says nothing | again with growing delays, for as long as the caller lets its request wait; told as an outage from [`PATIENCE`] on |
 //! | something between here and there (a Reject, ABORTED COMMAND, bytes missing) | again on this session, once on another, then an error |
 //! | the session ends each time with it | see `suspect` |

@@ -142,6 +142,7 @@ impl Initiator {
             Ok(Outcome::Done(params)) => {
                 let group = login.portal_group();
                 self.check_portal_group(group)?;
+                self.names_taken();
                 let max_recv = self.max_recv();
                 self.time2wait = u64::from(params.time2wait) * 1000 * MS;
                 if let Some(connection) = &mut self.connection {
@@ -158,13 +159,14 @@ impl Initiator {
                 );
                 self.connect_anew(now, self.address);
             }
+            Err(LoginError::Refused(status)) => return self.login_refused(now, status),
             Err(error) => return Err(login_fault(error)),
         }
         Ok(())
     }
 
     /// Leaves this connection for another, in the middle of a login.
-    fn connect_anew(&mut self, now: u64, address: SocketAddr) {
+    pub(super) fn connect_anew(&mut self, now: u64, address: SocketAddr) {
         self.hang_up(false);
         self.timers.stop_all();
         self.address = address;
@@ -334,7 +336,7 @@ impl Initiator {
 
     /// Who is meant, for messages.
     pub(super) fn place(&self) -> String {
-        format!("target {} at {}", self.config.target, self.address)
+        format!("target {} at {}", self.config.target(), self.address)
     }
 
     /// The time for an answer to a logout or an abort.
@@ -343,7 +345,7 @@ impl Initiator {
     }
 }
 
-fn login_fault(error: LoginError) -> Fault {
+pub(super) fn login_fault(error: LoginError) -> Fault {
     match error {
         LoginError::Protocol(line) => format!("login: {line}").into(),
         LoginError::Authentication(line) => Fault::refusal(format!("authentication: {line}")),

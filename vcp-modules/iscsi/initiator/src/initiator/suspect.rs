@@ -97,7 +97,7 @@ impl Initiator {
                  if another host logs in as {} with ISID {}, the two take the session from \
                  each other: give each an initiator-name or isid of its own",
                 self.place(),
-                self.config.initiator_name,
+                self.config.names.initiator_on_wire(),
                 self.config.isid
             );
             self.log(Level::Warn, line);

@@ -4,6 +4,7 @@ use alloc::format;
 
 use super::session::Fault;
 use super::{Initiator, MS, Phase};
+use crate::control::Control;
 use crate::task::{State, TaskId};
 use crate::timer::Timer;
 
@@ -35,17 +36,36 @@ impl Initiator {
         Ok(())
     }
 
-    /// Pings a target that has been silent.
+    /// Pings a target that has been silent, and confirms statuses to one that has not.
     fn silent(&mut self, now: u64) {
         if !self.is_serving() {
             return;
         }
         let due = self.last_heard + self.config.timing.nop_interval;
         if due > now {
-            self.timers.set(Timer::Idle, due);
+            let unconfirmed = self.confirm(now);
+            self.timers
+                .set(Timer::Idle, unconfirmed.map_or(due, |at| at.min(due)));
         } else if self.ping.is_none() {
             self.send_ping(now);
         }
+    }
+
+    /// Confirms statuses that nothing else has confirmed for as long as a target may be
+    /// silent: it has to keep them until then, and the initiator to say so when nothing
+    /// is sent for long (RFC 7143 §4.2.2.2, §11.18). Returns when it would be due.
+    fn confirm(&mut self, now: u64) -> Option<u64> {
+        let interval = self.config.timing.nop_interval;
+        let connection = self.connection.as_mut()?;
+        let due = connection.unconfirmed?.saturating_add(interval);
+        if due > now {
+            return Some(due);
+        }
+        // What waits to be sent says it too.
+        if !connection.has_output() {
+            connection.push(Control::Confirmation);
+        }
+        None
     }
 
     /// No echo. A target that says other things is alive all the same, and perhaps
@@ -62,6 +82,7 @@ impl Initiator {
                 if let Some(ping) = &mut self.ping {
                     ping.sent_at = now;
                 }
+                self.confirm(now);
                 Ok(())
             }
             None => Ok(()),

@@ -66,6 +66,7 @@ impl Initiator {
         let Some(connection) = &mut self.connection else {
             return Ok(());
         };
+        connection.unconfirmed.get_or_insert(now);
         if !connection.numbers.status(&data.sn) {
             return Err(format!("Data-In with StatSN {} out of order", data.sn.stat_sn).into());
         }

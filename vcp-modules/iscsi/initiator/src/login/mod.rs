@@ -95,12 +95,13 @@ impl Login {
         let security = Security::new(config.chap.clone(), challenge, spent);
         let mut outgoing = Outgoing::default();
         let text = outgoing.pairs();
-        text.put(Key::InitiatorName.name(), &config.initiator_name);
-        if discovery {
-            text.put(Key::SessionType.name(), "Discovery");
-        } else {
-            text.put(Key::TargetName.name(), &config.target);
-            text.put(Key::SessionType.name(), "Normal");
+        text.put(Key::InitiatorName.name(), config.names.initiator_on_wire());
+        match config.names.target_on_wire() {
+            Some(target) if !discovery => {
+                text.put(Key::TargetName.name(), target);
+                text.put(Key::SessionType.name(), "Normal");
+            }
+            _ => text.put(Key::SessionType.name(), "Discovery"),
         }
         security.offer(text);
         Self {

@@ -25,6 +25,18 @@ pub(crate) struct Params {
     pub(crate) time2wait: u32,
 }
 
+impl Params {
+    /// How much of `left` bytes of a command's data goes in the next PDU: all that is
+    /// left, or the most that the target takes in whole words, for only the PDU that
+    /// ends a sequence may break one (RFC 7143 §11.7.7).
+    pub(crate) fn segment(&self, left: u32) -> u32 {
+        match left <= self.max_send_segment {
+            true => left,
+            false => self.max_send_segment & !3,
+        }
+    }
+}
+
 impl Default for Params {
     /// What holds for a key that is never negotiated (RFC 7143 §13).
     fn default() -> Self {
@@ -297,6 +309,8 @@ impl Operational {
 fn digests(policy: DigestPolicy) -> &'static str {
     match policy {
         DigestPolicy::None => "None",
+        // Of these a target takes the first that it may (RFC 7143 §6.2.1).
+        DigestPolicy::Accept => "None,CRC32C",
         DigestPolicy::Crc32c => "CRC32C",
         DigestPolicy::Prefer => "CRC32C,None",
     }

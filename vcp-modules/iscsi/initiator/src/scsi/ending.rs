@@ -36,6 +36,11 @@ impl Ending {
             _ => None,
         }
     }
+
+    /// Whether somebody else's reservation was in the way.
+    pub(crate) fn is_conflict(&self) -> bool {
+        matches!(self, Self::Status(Status::ReservationConflict, _))
+    }
 }
 
 impl fmt::Display for Ending {

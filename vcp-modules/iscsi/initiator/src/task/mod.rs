@@ -184,6 +184,8 @@ pub(crate) struct Task {
     pub(crate) retries: u8,
     /// Times that it was not carried out for a reason on the way, on any session.
     pub(crate) aborted: u8,
+    /// It met a reservation of somebody else's.
+    pub(crate) conflicted: bool,
     /// Times in a row that the target put it off, and since when.
     pub(crate) waits: u8,
     pub(crate) waiting_since: Option<u64>,
@@ -207,6 +209,7 @@ impl Task {
             done: 0,
             retries: 0,
             aborted: 0,
+            conflicted: false,
             waits: 0,
             waiting_since: None,
             lost: 0,

@@ -2,7 +2,7 @@
 
 use vcp_iscsi_initiator::Status;
 use vcp_iscsi_proto::pdu::*;
-use vcp_iscsi_proto::scsi::Status as ScsiStatus;
+use vcp_iscsi_proto::scsi::{Asc, Sense, SenseKey, Status as ScsiStatus};
 
 use crate::pair::*;
 use crate::{LENGTH, data_in, ends_and_recovers, in_four, is_tried_again, once, pair, read_with};
@@ -210,8 +210,10 @@ fn data_of_an_ended_write_is_not_sent() {
         InitiatorPdu::ScsiCommand(command) => Some(command.itt),
         _ => None,
     });
+    let sense = Sense::new(SenseKey::DataProtect, Asc::WRITE_PROTECTED).emit_fixed();
+    let status = ScsiStatus::CheckCondition;
     pair.peer
-        .respond(itt.unwrap(), ScsiStatus::ReservationConflict, None, 0, true);
+        .respond(itt.unwrap(), status, Some(&sense), 0, true);
     while !pair.completed.contains_key(&tag) {
         pair.step();
     }

@@ -140,6 +140,49 @@ fn abort_that_fails_or_is_not_answered_ends_the_connection() {
     }
 }
 
+/// Whatever a target answers to an abort, the command is carried out: on this session
+/// where the target has forgotten it, on another where nobody knows.
+#[test]
+fn abort_is_answered_with_every_code() {
+    for code in 0..=255 {
+        let code = TaskCode::from(code);
+        let mut pair = Pair::plain().ready();
+        let mut dropped = false;
+        pair.peer.intercept = Some(Box::new(move |peer, pdu, _| match pdu {
+            InitiatorPdu::ScsiCommand(_) if peer.logins == 1 => {
+                let first = !core::mem::replace(&mut dropped, true);
+                if first {
+                    peer.exp_cmd_sn = peer.exp_cmd_sn.next();
+                }
+                first
+            }
+            InitiatorPdu::TaskRequest(request) if peer.logins == 1 => {
+                let sn = peer.status();
+                let itt = request.itt;
+                let data_len = 0;
+                let response = TaskResponse {
+                    code,
+                    data_len,
+                    itt,
+                    sn,
+                };
+                peer.send(response, &[]);
+                true
+            }
+            _ => false,
+        }));
+        let tag = pair.write(0, 65536, 0);
+        pair.run_for(45 * SECOND);
+        assert_eq!(pair.completed[&tag], Status::Ok, "{code:?}");
+        let stays = matches!(code, TaskCode::Complete | TaskCode::NoTask);
+        let lines = pair.suspended();
+        let told = format!("a command can't be aborted: {code}");
+        let ended = lines.iter().filter(|line| line.contains(&told)).count();
+        assert_eq!(ended, usize::from(!stays), "{lines:?}");
+        assert_eq!(pair.peer.logins, if stays { 1 } else { 2 });
+    }
+}
+
 #[test]
 fn command_answered_while_being_aborted_is_done() {
     let mut pair = Pair::plain().ready();

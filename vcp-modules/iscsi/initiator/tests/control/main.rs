@@ -7,6 +7,7 @@ mod pair;
 mod aborts;
 mod events;
 mod moved;
+mod numbers;
 mod pings;
 mod rejects;
 mod unit;

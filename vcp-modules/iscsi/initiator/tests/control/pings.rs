@@ -90,6 +90,100 @@ fn silent_target_is_pinged() {
     assert_eq!(pair.suspended(), Vec::<String>::new());
 }
 
+/// News of the window, which want no answer.
+fn news(pair: &mut Pair) {
+    let sn = pair.peer.numbers();
+    let nop = NopIn {
+        data_len: 0,
+        lun: Lun::default(),
+        itt: RESERVED_TAG,
+        ttt: RESERVED_TAG,
+        sn,
+    };
+    pair.peer.send(nop, &[]);
+    pair.run();
+}
+
+/// A target that talks on and is sent nothing has its statuses confirmed in time, once,
+/// by a NOP-Out that wants no answer.
+#[test]
+fn statuses_are_confirmed_where_nothing_else_does() {
+    let mut pair = Pair::plain().ready();
+    for round in 1..4 {
+        let tag = pair.read(0, 512, 0);
+        assert_eq!(pair.finish(tag), Status::Ok);
+        for second in 0..20 {
+            news(&mut pair);
+            let sent = if second < 5 { round - 1 } else { round };
+            assert_eq!(nops(&pair).len(), sent, "after {second} s of round {round}");
+            pair.run_for(SECOND);
+        }
+        let nop = nops(&pair)[round - 1];
+        assert_eq!((nop.itt, nop.ttt), (RESERVED_TAG, RESERVED_TAG));
+        assert!(nop.immediate);
+        assert_eq!(nop.sn.exp_stat_sn, pair.peer.stat_sn);
+        assert_eq!(nop.sn.cmd_sn, pair.peer.exp_cmd_sn);
+    }
+    assert_eq!(pair.suspended(), Vec::<String>::new());
+}
+
+/// Without a status there is nothing to confirm, and what is sent anyway confirms it.
+#[test]
+fn nothing_is_confirmed_twice() {
+    let mut pair = Pair::plain().ready();
+    pair.run_for(6 * SECOND);
+    let pings = nops(&pair).len();
+    assert_eq!(pings, 1, "of a silent target");
+    // The echo of that is a status.
+    for second in 0..30 {
+        news(&mut pair);
+        pair.run_for(SECOND);
+        assert_eq!(
+            nops(&pair).len(),
+            if second < 3 { pings } else { pings + 1 }
+        );
+    }
+    for _ in 0..30 {
+        let tag = pair.read(0, 512, 0);
+        assert_eq!(pair.finish(tag), Status::Ok);
+        pair.run_for(SECOND);
+    }
+    assert_eq!(nops(&pair).len(), pings + 1);
+}
+
+/// A target that answers no pings but says other things is not left; its statuses are
+/// confirmed all the same, and what can't be sent does not pile up.
+#[test]
+fn statuses_are_confirmed_beside_a_ping() {
+    let mut pair = Pair::plain().ready();
+    pair.peer.intercept = Some(Box::new(
+        |_, pdu, _| matches!(pdu, InitiatorPdu::NopOut(nop) if nop.itt != RESERVED_TAG),
+    ));
+    pair.run_for(6 * SECOND);
+    let event = AsyncEvent::Other {
+        event: 255,
+        vendor_code: 1,
+        parameters: [0; 3],
+    };
+    for _ in 0..60 {
+        let sn = pair.peer.status();
+        let lun = Lun::default();
+        let message = AsyncMessage {
+            event,
+            data_len: 0,
+            lun,
+            sn,
+        };
+        pair.peer.send(message, &[]);
+        pair.run_for(SECOND);
+    }
+    let sent = nops(&pair);
+    assert!((5..=13).contains(&(sent.len() - 1)), "{}", sent.len());
+    assert!(sent[1..].iter().all(|nop| nop.itt == RESERVED_TAG));
+    assert!(sent[1..].is_sorted_by(|a, b| a.sn.exp_stat_sn.lt(b.sn.exp_stat_sn)));
+    assert_eq!(pair.suspended(), Vec::<String>::new());
+}
+
 #[test]
 fn talkative_target_is_not_pinged() {
     let mut pair = Pair::plain().ready();

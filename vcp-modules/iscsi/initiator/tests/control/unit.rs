@@ -44,6 +44,56 @@ fn nothing_new_is_sent_to_a_busy_target() {
     );
 }
 
+/// A reservation may be gone by the next time; one that is not is an error.
+#[test]
+fn reservation_conflict_is_reissued_once() {
+    let conflict = ScsiStatus::ReservationConflict;
+    let mut pair = Pair::plain().ready();
+    for (conflicts, status) in [(1, Status::Ok), (2, Status::NotPermitted), (1, Status::Ok)] {
+        for write in [true, false] {
+            pair.peer.seen.clear();
+            pair.peer.disk.statuses = vec![conflict; conflicts];
+            let tag = match write {
+                true => pair.write(0, 65536, 0),
+                false => pair.read(0, 65536, 0),
+            };
+            assert_eq!(pair.finish(tag), status);
+            let commands = pair.peer.seen.iter();
+            let commands = commands.filter(|pdu| matches!(pdu, InitiatorPdu::ScsiCommand(_)));
+            assert_eq!(commands.count(), 2);
+        }
+    }
+    assert_eq!(pair.suspended(), Vec::<String>::new());
+}
+
+/// Each part of a request may meet one, whatever else stood in its way.
+#[test]
+fn reservation_conflict_of_each_part() {
+    let mut disk = Disk::new(512, 1 << 20);
+    disk.limits.max_transfer = 16;
+    let mut pair = Pair::new(config(&[]), Settings::default(), disk).ready();
+    let mut count = 0;
+    pair.peer.intercept = Some(Box::new(move |peer, pdu, _| {
+        let InitiatorPdu::ScsiCommand(command) = pdu else {
+            return false;
+        };
+        count += 1;
+        if !matches!(count, 1 | 2 | 4) {
+            return false;
+        }
+        peer.exp_cmd_sn = peer.exp_cmd_sn.next();
+        if count == 1 {
+            peer.check_condition(command, SenseKey::UnitAttention, Asc::POWER_ON_OR_RESET);
+        } else {
+            let conflict = ScsiStatus::ReservationConflict;
+            peer.respond(command.itt, conflict, None, 0, true);
+        }
+        true
+    }));
+    let tag = pair.read(0, 16384, 0);
+    assert_eq!(pair.finish(tag), Status::Ok);
+}
+
 #[test]
 fn target_that_stays_busy_is_waited_for() {
     for status in [ScsiStatus::Busy, ScsiStatus::TaskSetFull] {

@@ -58,6 +58,26 @@ fn another_configuration_means_a_new_session() {
     }
 }
 
+/// With and without digests a session can be gone on with where both are accepted; one
+/// that has them can't where none is wanted.
+#[test]
+fn accepted_digests_travel() {
+    for insists_on_digests in [true, false] {
+        let settings = Settings {
+            insists_on_digests,
+            ..Settings::default()
+        };
+        let mut pair = Pair::new(config(&[]), settings, Disk::new(512, 1 << 20)).ready();
+        hand_over(&mut pair, config(&[]));
+        let tag = pair.write(0, 65536, 0);
+        assert_eq!(pair.finish(tag), Status::Ok);
+        assert_eq!(pair.peer.logins, 1);
+        let snapshot = pair.initiator.snapshot(pair.now).unwrap();
+        let none = config(&[("header-digest", "none"), ("data-digest", "none")]);
+        assert_eq!(resume(none, snapshot).is_ok(), !insists_on_digests);
+    }
+}
+
 #[test]
 fn settings_of_the_new_version_hold() {
     let mut pair = Pair::plain().ready();
@@ -87,7 +107,6 @@ fn values_that_cannot_be_are_refused() {
         ("params", "max_outstanding_r2t", json!(0)),
         ("params", "max_outstanding_r2t", json!(65536)),
         ("params", "time2wait", json!(3601)),
-        ("params", "header_digest", json!(true)),
         ("device", "block_size", json!(0)),
         ("device", "block_size", json!(768)),
         ("device", "block_size", json!(1 << 17)),
@@ -104,6 +123,10 @@ fn values_that_cannot_be_are_refused() {
         let error = resume(config(&[]), bad.unwrap()).unwrap_err();
         assert!(error.starts_with("a snapshot "), "{group}.{key}: {error}");
     }
+    let none = || config(&[("header-digest", "none")]);
+    let bad = forged(&good, |v| v["params"]["header_digest"] = json!(true));
+    let error = resume(none(), bad.unwrap()).unwrap_err();
+    assert!(error.starts_with("a snapshot "), "{error}");
     // More taken than was sent, and a window that ends before it begins.
     for (exp, max) in [(6, 40), (5, 3)] {
         let numbers = json!({

@@ -59,6 +59,73 @@ fn data_goes_as_negotiated() {
     }
 }
 
+/// A target that will have digests gets them without being asked about, and one that
+/// would rather not is left alone.
+#[test]
+fn digests_of_a_target_that_insists() {
+    for insists in [true, false] {
+        let settings = Settings {
+            insists_on_digests: insists,
+            ..Settings::default()
+        };
+        let mut pair = Pair::new(config(&[]), settings, Disk::new(512, 1 << 20)).ready();
+        pair.fill(0, MIB, 3);
+        let tag = pair.write(0, MIB, 0);
+        assert_eq!(pair.finish(tag), Status::Ok);
+        let tag = pair.read(0, MIB, MIB);
+        assert_eq!(pair.finish(tag), Status::Ok);
+        assert!(pair.bytes(0, MIB) == pair.bytes(MIB, MIB));
+        for key in ["HeaderDigest", "DataDigest"] {
+            let agreed = if insists { "CRC32C" } else { "None" };
+            assert_eq!(pair.peer.agreed(key), agreed, "{key}");
+        }
+    }
+    // The operator's word holds.
+    let settings = Settings {
+        insists_on_digests: true,
+        ..Settings::default()
+    };
+    let none = config(&[("header-digest", "none"), ("data-digest", "none")]);
+    let mut pair = Pair::new(none, settings, Disk::new(512, 1 << 20)).ready();
+    let tag = pair.read(0, 512, 0);
+    assert_eq!(pair.finish(tag), Status::Ok);
+    assert_eq!(pair.peer.agreed("DataDigest"), "Reject");
+}
+
+/// A target may take segments of any length; what goes in one is whole words all the
+/// same, but for the last of a sequence. The scripted target looks at each PDU.
+#[test]
+fn segments_are_whole_words() {
+    for max_recv in [512, 513, 514, 515, 516, 8191] {
+        for (initial_r2t, immediate_data) in
+            [(true, true), (true, false), (false, true), (false, false)]
+        {
+            let settings = Settings {
+                max_recv,
+                initial_r2t,
+                immediate_data,
+                first_burst: 4098,
+                max_burst: 16_387,
+                ..Settings::default()
+            };
+            let mut pair = Pair::new(config(&[]), settings, Disk::new(512, 1 << 20)).ready();
+            pair.peer.seen.clear();
+            pair.fill(0, 65536, 1);
+            let tag = pair.write(0, 65536, 0);
+            assert_eq!(pair.finish(tag), Status::Ok, "{max_recv}");
+            let tag = pair.read(0, 65536, MIB);
+            assert_eq!(pair.finish(tag), Status::Ok);
+            assert!(pair.bytes(0, 65536) == pair.bytes(MIB, 65536));
+            // As long as they may be, in whole words.
+            let lengths = pair.peer.seen.iter().filter_map(|pdu| match pdu {
+                InitiatorPdu::DataOut(data) if !data.is_final => Some(data.data_len),
+                _ => None,
+            });
+            assert_eq!(lengths.max(), Some(max_recv & !3));
+        }
+    }
+}
+
 #[test]
 fn many_requests_at_once() {
     let settings = Settings {

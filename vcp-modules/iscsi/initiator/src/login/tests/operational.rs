@@ -109,6 +109,24 @@ fn required_digests_are_insisted_on() {
 }
 
 #[test]
+fn digests_are_taken_of_a_target_that_insists() {
+    let mut play = play(&[]).operational();
+    assert_eq!(play.value("HeaderDigest"), Some("None,CRC32C"));
+    assert_eq!(play.value("DataDigest"), Some("None,CRC32C"));
+    let params = play.done("HeaderDigest=CRC32C\0DataDigest=None\0");
+    assert_eq!((params.header_digest, params.data_digest), (true, false));
+    // Only what was offered, and nothing where nothing is said.
+    let mut play = super::tests::play(&[("data-digest", "accept")]).operational();
+    violation(play.hear(true, "DataDigest=MD5\0"));
+    let mut play = super::tests::play(&[]).operational();
+    assert!(!play.done("DataDigest=Reject\0").data_digest);
+    // Refused by name where the operator wants none.
+    let mut play = super::tests::play(&[("header-digest", "none")]).operational();
+    assert_eq!(play.value("HeaderDigest"), Some("None"));
+    violation(play.hear(true, "HeaderDigest=CRC32C\0"));
+}
+
+#[test]
 fn first_burst_is_at_most_max_burst() {
     let mut play = play(&[]).operational();
     violation(play.hear(true, "FirstBurstLength=65536\0MaxBurstLength=4096\0"));

@@ -35,7 +35,7 @@ fn discovery_offers_only_what_has_a_meaning() {
     };
     play.tell(true, "AuthMethod=None\0");
     assert_eq!(play.value("MaxBurstLength"), None);
-    assert_eq!(play.value("HeaderDigest"), Some("None"));
+    assert_eq!(play.value("HeaderDigest"), Some("None,CRC32C"));
     assert_eq!(play.value("ErrorRecoveryLevel"), Some("0"));
     play.done("HeaderDigest=None\0MaxBurstLength=Irrelevant\0");
 }

@@ -94,7 +94,10 @@ impl Peer {
                 Some(value::boolean_str(result).to_string())
             }
             KeyKind::List { .. } => {
-                let pick = if s.digests && offered.starts_with("CRC32C") {
+                let insists = s.insists_on_digests && key != Key::AuthMethod;
+                let pick = if insists && offered.split(',').all(|one| one != "CRC32C") {
+                    "Reject"
+                } else if insists || s.digests && offered.starts_with("CRC32C") {
                     "CRC32C"
                 } else {
                     "None"

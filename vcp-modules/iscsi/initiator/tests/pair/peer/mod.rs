@@ -32,6 +32,8 @@ pub struct Settings {
     pub max_outstanding_r2t: u32,
     pub max_recv: u32,
     pub digests: bool,
+    /// CRC32C wherever it stands in what is offered, and nothing else.
+    pub insists_on_digests: bool,
     pub time2wait: u32,
     /// Commands that fit in the window.
     pub window: u32,
@@ -55,6 +57,7 @@ impl Default for Settings {
             max_outstanding_r2t: 1,
             max_recv: 8192,
             digests: false,
+            insists_on_digests: false,
             time2wait: 0,
             window: 32,
             status_in_data: true,
@@ -154,6 +157,11 @@ impl Peer {
                 _ => 8192,
             },
         }
+    }
+
+    /// What became of a key in the login.
+    pub fn agreed(&self, key: &str) -> &str {
+        &self.negotiated[key]
     }
 
     pub fn yes(&self, key: Key) -> bool {

@@ -29,6 +29,10 @@ impl Peer {
         }
         assert!(data.is_empty() || self.yes(Key::ImmediateData));
         assert!(data.len() as u32 <= self.settings.max_recv);
+        assert!(
+            command.is_final || data.len().is_multiple_of(4),
+            "whole words of data where more follows"
+        );
         let first = self.number(Key::FirstBurstLength).min(command.expected_len);
         assert!(
             data.len() as u32 <= first,
@@ -65,6 +69,10 @@ impl Peer {
         assert!(
             data.len() as u32 <= self.settings.max_recv,
             "a Data-Out too long"
+        );
+        assert!(
+            pdu.is_final || data.len().is_multiple_of(4),
+            "whole words of data where more follows"
         );
         let Some(writing) = self.writing.get_mut(&pdu.itt) else {
             return;

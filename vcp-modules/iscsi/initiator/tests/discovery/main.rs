@@ -1,8 +1,12 @@
 //! Discovery sessions.
 
+#[path = "../pair/mod.rs"]
 mod pair;
 
-use pair::{Disk, Peer, SECOND, Settings};
+mod events;
+
+use pair::peer::Intercept;
+use pair::{Disk, Peer, Settings};
 use vcp_iscsi_initiator::{Config, Discovery, DiscoveryAction};
 use vcp_iscsi_proto::pdu::{InitiatorPdu, TargetPdu, TextResponse};
 use vcp_iscsi_proto::{Lun, RESERVED_TAG};
@@ -12,14 +16,15 @@ struct Run {
     peer: Peer,
     actions: Vec<DiscoveryAction>,
     piece: usize,
+    open: bool,
+    now: u64,
 }
 
+/// With a portal that answers in these parts.
 fn run_with(parts: Vec<&'static [u8]>) -> Run {
-    let config = Config::parse_discovery([("portal", "10.0.0.1:3260")]).unwrap();
-    let mut peer = Peer::new(Settings::default(), Disk::new(512, 1));
     let mut parts = parts.into_iter().peekable();
     let mut asked = 0;
-    peer.intercept = Some(Box::new(move |peer, pdu, data| {
+    Run::new(Box::new(move |peer, pdu, data| {
         let InitiatorPdu::TextRequest(text) = pdu else {
             return false;
         };
@@ -47,47 +52,71 @@ fn run_with(parts: Vec<&'static [u8]>) -> Run {
             part,
         );
         true
-    }));
-    let discovery = Discovery::new(config, [3; 32], 0);
-    Run {
-        discovery,
-        peer,
-        actions: Vec::new(),
-        piece: 1000,
-    }
+    }))
 }
 
 impl Run {
+    fn new(intercept: Intercept) -> Self {
+        let config = Config::parse_discovery([("portal", "10.0.0.1:3260")]).unwrap();
+        let mut peer = Peer::new(Settings::default(), Disk::new(512, 1));
+        peer.intercept = Some(intercept);
+        Self {
+            discovery: Discovery::new(config, [3; 32], 0),
+            peer,
+            actions: Vec::new(),
+            piece: 1000,
+            open: false,
+            now: 0,
+        }
+    }
+
+    /// Until nothing happens any more without time going by.
     fn run(mut self) -> Self {
-        let mut open = false;
         loop {
             while let Some(action) = self.discovery.poll_action() {
                 match action {
                     DiscoveryAction::Connect { .. } => {
-                        open = true;
+                        self.open = true;
                         self.peer.accept();
-                        self.discovery.connected(0);
+                        self.discovery.connected(self.now);
                     }
-                    DiscoveryAction::Close { .. } => open = false,
+                    DiscoveryAction::Close { .. } => self.open = false,
                     _ => {}
                 }
                 self.actions.push(action);
             }
             let mut buffer = vec![0; self.piece];
-            let count = self.discovery.transmit(0, &mut buffer);
-            if open && count > 0 {
+            let count = self.discovery.transmit(self.now, &mut buffer);
+            if self.open && count > 0 {
                 self.peer.receive(&buffer[..count]);
             }
             let incoming: Vec<u8> = {
                 let n = self.peer.out.len().min(self.piece);
                 self.peer.out.drain(..n).collect()
             };
-            if open && !incoming.is_empty() {
-                self.discovery.receive(0, &incoming);
+            if self.open && !incoming.is_empty() {
+                self.discovery.receive(self.now, &incoming);
             } else if count == 0 {
                 return self;
             }
         }
+    }
+
+    /// The same, and timers run out, up to a time.
+    fn run_until(mut self, when: u64) -> Self {
+        self = self.run();
+        while let Some(deadline) = self.discovery.next_deadline().filter(|&d| d <= when) {
+            self.now = self.now.max(deadline);
+            self.discovery.handle_timeout(self.now);
+            self = self.run();
+        }
+        self.now = when;
+        self
+    }
+
+    fn connects(&self) -> usize {
+        let connect = |action: &&DiscoveryAction| matches!(action, DiscoveryAction::Connect { .. });
+        self.actions.iter().filter(connect).count()
     }
 
     fn found(&self) -> Vec<(String, Vec<String>)> {
@@ -180,7 +209,6 @@ fn failures_name_the_portal() {
         Some(DiscoveryAction::Failed(_))
     ));
     assert_eq!(discovery.next_deadline(), None);
-    let _ = SECOND;
 }
 
 #[test]
