@@ -125,6 +125,8 @@ fn answers(seeds: &Seeds) {
     one("vendor-failure".into(), &[3, 0, 9, 0x90, GOOD]);
     one("wrong-offset".into(), &[3, 0, 11, 2, 1, 1]);
     one("wrong-number".into(), &[3, 0, 11, 3, 1, 1]);
+    one("wrong-kind".into(), &[3, 0, 11, 18, 1, 0]);
+    one("wrong-final".into(), &[3, 0, 11, 10, 1, 0]);
     one("beyond".into(), &[3, 0, 11, 2, 9, 0]);
     one("never".into(), &[3, 0, 12]);
     one("twice".into(), &[3, 0, 13, GOOD, 0]);
@@ -176,4 +178,10 @@ fn sessions(seeds: &Seeds) {
     seeds.add("refused", &[PLAIN, &work, &refused]);
     let abort = [&[3, 0, 12, 13, 4, 1][..], &[10, 255].repeat(4)].concat();
     seeds.add("abort-refused", &[PLAIN, &request(READ, 4), &abort]);
+    // The command is answered between the request to abort it and its answer.
+    let late = [&[13, 5, 0, 10, 255, 10, 255, 10, 101][..], &status(&[GOOD])].concat();
+    seeds.add(
+        "abort-late",
+        &[PLAIN, &request(FLUSH, 1), &late, &[14, 3], HONEST],
+    );
 }

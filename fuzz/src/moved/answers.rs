@@ -175,6 +175,7 @@ impl World {
                 };
                 peer.send(message, &[&length[..], &sense].concat());
             }
+            2 if ping => peer.holds_aborts = true,
             2 => {
                 peer.abort = match number % 3 {
                     0 => TaskCode::NoTask,
@@ -194,6 +195,7 @@ impl World {
             (0, _) => self.refuse = 1 + u32::from(kind >> 2 & 3),
             (1, Some(peer)) => peer.mute = true,
             (2, Some(peer)) => peer.repeat_end(kind & 4 != 0),
+            (3, Some(peer)) => peer.release_abort(),
             _ => {}
         }
     }
@@ -232,9 +234,11 @@ fn skew(peer: &mut Peer, at: usize, script: &mut Script<'_>) {
         0 => chunk.offset_skew = delta * unit as i32,
         _ => chunk.number_skew = delta,
     }
+    chunk.final_skew = kind & 8 != 0;
     // Not below 0, which no field can say.
     chunk.offset_skew = chunk.offset_skew.max(-(task.at.min(1 << 20) as i32));
-    if task.read {
+    // Or one where the other is due.
+    if task.read != (kind & 16 != 0) {
         if kind & 4 != 0 {
             chunk.end = Some((ScsiStatus::Good, Residual::None, Outcome::Done));
         }

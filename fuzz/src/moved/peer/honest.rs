@@ -11,6 +11,7 @@ impl Peer {
     /// From here on commands are answered as they should be, those under way included.
     pub(in crate::moved) fn turn_honest(&mut self) {
         self.honest = true;
+        self.release_abort();
         self.tasks.iter_mut().for_each(|task| task.honest = true);
     }
 

@@ -57,6 +57,9 @@ pub(super) struct Peer {
     pub(super) abort: TaskCode,
     /// Requests to abort a command.
     pub(super) aborts: u32,
+    /// They are answered later.
+    pub(super) holds_aborts: bool,
+    held: Option<TaskRequest>,
 }
 
 impl Peer {
@@ -75,6 +78,8 @@ impl Peer {
             honest,
             abort: TaskCode::Complete,
             aborts: 0,
+            holds_aborts: false,
+            held: None,
         }
     }
 
@@ -139,6 +144,22 @@ impl Peer {
     fn task_request(&mut self, request: &TaskRequest) {
         assert_eq!(request.function, TaskFunction::AbortTask);
         self.aborts += 1;
+        if self.holds_aborts {
+            self.held = Some(*request);
+        } else {
+            self.abort_task(request);
+        }
+    }
+
+    /// Answers the request to abort a command that was held back.
+    pub(super) fn release_abort(&mut self) {
+        self.holds_aborts = false;
+        if let Some(request) = self.held.take() {
+            self.abort_task(&request);
+        }
+    }
+
+    fn abort_task(&mut self, request: &TaskRequest) {
         self.tasks.retain(|task| task.itt != request.ref_itt);
         let response = TaskResponse {
             code: std::mem::replace(&mut self.abort, TaskCode::Complete),

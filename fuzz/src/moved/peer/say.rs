@@ -16,6 +16,8 @@ pub(in crate::moved) struct Chunk {
     pub(in crate::moved) length: u32,
     pub(in crate::moved) offset_skew: i32,
     pub(in crate::moved) number_skew: i32,
+    /// It says of itself that it is the last, and isn't, or the other way round.
+    pub(in crate::moved) final_skew: bool,
     /// The command ends with it.
     pub(in crate::moved) end: Option<(ScsiStatus, Residual, Outcome)>,
 }
@@ -27,6 +29,7 @@ impl Chunk {
             length,
             offset_skew: 0,
             number_skew: 0,
+            final_skew: false,
             end: None,
         }
     }
@@ -77,7 +80,7 @@ impl Peer {
         let offset = task.at.wrapping_add_signed(chunk.offset_skew);
         let end = offset.wrapping_add(chunk.length);
         let pdu = DataIn {
-            is_final: end == task.length || chunk.end.is_some(),
+            is_final: (end == task.length) != chunk.final_skew || chunk.end.is_some(),
             acknowledge: false,
             status: chunk.end.map(|(status, _, _)| status),
             data_len: 0,
@@ -94,7 +97,7 @@ impl Peer {
         task.sequence = pdu.data_sn.wrapping_add(1);
         task.at = end;
         task.answered = chunk.end.is_some();
-        let id = task.id;
+        let (id, read) = (task.id, task.read);
         if let Some(data) = data {
             return self.send(pdu, data);
         }
@@ -102,7 +105,7 @@ impl Peer {
         Source::Attempt(id).fill(offset, &mut data);
         let note = Note {
             attempt: id,
-            data: (offset <= end).then_some((offset, end)),
+            data: (read && offset <= end).then_some((offset, end)),
             end: chunk.end.map(|(_, _, outcome)| outcome),
         };
         self.push(pdu.into(), &data, note);
