@@ -101,7 +101,9 @@ impl World {
             }
             Action::Complete { tag, status } => self.complete(tag, status),
             Action::Ready(_) => self.ready = true,
-            Action::Suspended(line) | Action::Log { message: line, .. } => {
+            Action::Suspended(line)
+            | Action::LowSpace(line)
+            | Action::Log { message: line, .. } => {
                 assert!(!line.contains(char::is_control), "{line:?}");
             }
             // Nothing that is said about commands makes another disk of it.
