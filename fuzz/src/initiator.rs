@@ -14,7 +14,6 @@
 //! Input: options, then steps; see [`step`](World::step).
 
 mod hostile;
-mod memory;
 mod model;
 mod options;
 mod world;

@@ -8,8 +8,10 @@
 pub mod config;
 pub mod initiator;
 pub mod iscsi_pdu;
+pub mod moved;
 pub mod nbd_server;
 pub mod script;
+mod slots;
 pub mod target;
 pub mod trace;
 mod unit;
@@ -22,6 +24,7 @@ pub const TARGETS: &[(&str, Run)] = &[
     ("config", config::run),
     ("initiator", initiator::run),
     ("iscsi_pdu", iscsi_pdu::run),
+    ("moved", moved::run),
     ("nbd_server", nbd_server::run),
     ("target", target::run),
 ];

@@ -5,6 +5,7 @@
 mod config;
 mod initiator;
 mod iscsi_pdu;
+mod moved;
 mod nbd_server;
 mod target;
 
@@ -35,6 +36,7 @@ fn main() {
     config::write(&Seeds::of("config"));
     initiator::write_all(&Seeds::of("initiator"));
     iscsi_pdu::write(&Seeds::of("iscsi_pdu"));
+    moved::write_all(&Seeds::of("moved"));
     nbd_server::write(&Seeds::of("nbd_server"));
     target::write_all(&Seeds::of("target"));
 }

@@ -8,10 +8,11 @@ use vcp_target::lun::{Faults, LogicalUnit};
 use vcp_target::{Connection, Target};
 
 use super::hostile::Sniffer;
-use super::memory::Slots;
+
 use super::model::{Expect, Model};
 use super::options::{Options, PASSWORD};
 use crate::script::Script;
+use crate::slots::Slots;
 use crate::trace::trace;
 use crate::unit;
 
@@ -59,7 +60,7 @@ impl World {
             hostile: options.hostile,
             read_only: options.read_only,
             initiator: Initiator::new(options.config, [7; 32], now),
-            memory: Slots::new(),
+            memory: Slots::new(12, 4 * 4096),
             model: Model::new(SIZE),
             target,
             unit,

@@ -10,7 +10,7 @@ use super::Initiator;
 use super::session::Fault;
 use crate::action::{Action, Level};
 use crate::block::{Operation, Request, Status};
-use crate::scsi::{Device, Ending, Verdict, judge, needs_sync};
+use crate::scsi::{Device, Ending, Verdict, judge};
 use crate::task::{Owner, Step, Task, TaskId};
 
 impl Initiator {
@@ -148,20 +148,20 @@ impl Initiator {
     fn advance(&mut self, id: TaskId, request: &Request) {
         self.throttle.reset();
         self.lengthy(self.tasks.get(id).command.covers);
-        let sync = self
-            .device
-            .as_ref()
-            .is_some_and(|device| needs_sync(device, request));
+        let cache = self.device.as_ref().is_some_and(|d| d.write_cache);
         let task = self.tasks.get_mut(id);
         (task.retries, task.aborted, task.waits) = (0, 0, 0);
         task.conflicted = false;
         task.waiting_since = None;
         if task.step == Step::Body {
             task.done += task.command.covers;
+            task.cached |= !task.command.fua;
             if request.operation != Operation::Flush && task.done < request.length {
                 return self.tasks.requeue(id);
             }
-            if sync {
+            // What the unit is known to do may have changed since the command was sent.
+            let writes = !matches!(request.operation, Operation::Read | Operation::Flush);
+            if request.fua && writes && cache && task.cached {
                 task.step = Step::Sync;
                 return self.tasks.requeue(id);
             }

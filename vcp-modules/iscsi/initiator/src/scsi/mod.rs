@@ -11,6 +11,6 @@ mod verdict;
 
 pub(crate) use device::{Device, Difference};
 pub(crate) use ending::Ending;
-pub(crate) use plan::{needs_sync, plan, start_unit};
+pub(crate) use plan::{plan, start_unit};
 pub(crate) use survey::{Found, Next, SURVEY_DEPTH, Survey};
 pub(crate) use verdict::{Verdict, judge};

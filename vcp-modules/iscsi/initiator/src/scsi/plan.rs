@@ -30,7 +30,7 @@ pub(crate) fn plan(device: &Device, request: &Request, step: Step, done: u32) ->
         }
         Operation::Write => {
             let data = Data::Out(request.data.part(done, part.length));
-            part.command(write(&part, request.fua && device.fua), data, part.length)
+            part.write(request.fua && device.fua, data)
         }
         Operation::Discard if device.max_unmap > 0 => unmap(&part),
         Operation::Discard => write_same(&part, device, true),
@@ -38,25 +38,9 @@ pub(crate) fn plan(device: &Device, request: &Request, step: Step, done: u32) ->
             let unmap = !request.no_unmap && device.write_same_unmaps && device.unmapped_is_zero;
             write_same(&part, device, unmap)
         }
-        Operation::WriteZeroes => part.command(
-            write(&part, request.fua && device.fua),
-            Data::Zeroes,
-            part.length,
-        ),
+        Operation::WriteZeroes => part.write(request.fua && device.fua, Data::Zeroes),
         Operation::Flush => synchronize(),
     }
-}
-
-/// Whether the cache has to be written behind a request: it is to be durable, and
-/// no bit in its commands said so.
-pub(crate) fn needs_sync(device: &Device, request: &Request) -> bool {
-    let by_bit = match request.operation {
-        Operation::Write => device.fua,
-        Operation::WriteZeroes => device.fua && device.max_write_same == 0,
-        Operation::Read | Operation::Flush => true,
-        Operation::Discard => false,
-    };
-    request.fua && device.write_cache && !by_bit
 }
 
 /// Consecutive blocks that one command deals with.
@@ -91,7 +75,21 @@ impl Part {
             length,
             covers: self.length,
             counted: true,
+            fua: false,
             other_lun: false,
+        }
+    }
+
+    fn write(&self, fua: bool, data: Data) -> Command {
+        let cdb = Cdb::Write {
+            lba: self.lba,
+            blocks: self.blocks,
+            fua,
+            dpo: false,
+        };
+        Command {
+            fua,
+            ..self.command(cdb.emit(), data, self.length)
         }
     }
 
@@ -103,16 +101,6 @@ impl Part {
             ..self.command(cdb, data, length)
         }
     }
-}
-
-fn write(part: &Part, fua: bool) -> [u8; 16] {
-    Cdb::Write {
-        lba: part.lba,
-        blocks: part.blocks,
-        fua,
-        dpo: false,
-    }
-    .emit()
 }
 
 /// The whole medium; a range would have to be remembered for every write.

@@ -75,6 +75,8 @@ pub(crate) struct Command {
     /// The data is what the request moves, byte for byte: a target that counts other
     /// bytes has not carried it out.
     pub(crate) counted: bool,
+    /// What it writes is on the medium when it ends: it has the FUA bit.
+    pub(crate) fua: bool,
     /// For logical unit 0, which speaks for the target, not for ours.
     pub(crate) other_lun: bool,
 }
@@ -86,6 +88,7 @@ impl Command {
         length: 0,
         covers: 0,
         counted: false,
+        fua: false,
         other_lun: false,
     };
 
@@ -180,6 +183,8 @@ pub(crate) struct Task {
     pub(crate) step: Step,
     /// Bytes of the request that commands before this one have dealt with.
     pub(crate) done: u32,
+    /// Some of these left what they wrote to the unit's cache.
+    pub(crate) cached: bool,
     /// Times that the command met a condition that is gone.
     pub(crate) retries: u8,
     /// Times that it was not carried out for a reason on the way, on any session.
@@ -207,6 +212,7 @@ impl Task {
             itt: 0,
             step: Step::Body,
             done: 0,
+            cached: false,
             retries: 0,
             aborted: 0,
             conflicted: false,
@@ -225,6 +231,7 @@ impl Task {
         self.state = State::Queued;
         self.step = Step::Body;
         self.done = 0;
+        self.cached = false;
         self.retries = 0;
         self.waits = 0;
         self.waiting_since = None;

@@ -2,7 +2,8 @@
 //! be on the medium at once.
 
 use vcp_iscsi_initiator::{Operation, Status};
-use vcp_iscsi_proto::scsi::Command;
+use vcp_iscsi_proto::pdu::InitiatorPdu;
+use vcp_iscsi_proto::scsi::{Asc, Command, SenseKey};
 
 use crate::pair::*;
 use crate::{MIB, commands};
@@ -57,6 +58,36 @@ fn fua_discard_flushes_behind_it() {
         commands(&pair)[..],
         [Command::Unmap { .. }, Command::SynchronizeCache { .. }]
     ));
+}
+
+/// WRITE SAME has no FUA bit. That another one is refused meanwhile, so that the next
+/// would be a WRITE that has it, says nothing about the one that was carried out.
+#[test]
+fn fua_is_of_the_command_that_was_sent() {
+    let mut disk = Disk::new(512, 1 << 20);
+    disk.provisioning = None;
+    let mut pair = Pair::new(config(&[]), Settings::default(), disk).ready();
+    let mut first = true;
+    pair.peer.intercept = Some(Box::new(move |peer, pdu, _| {
+        let InitiatorPdu::ScsiCommand(command) = pdu else {
+            return false;
+        };
+        let refused = command.cdb[0] == 0x93 && std::mem::take(&mut first);
+        if refused {
+            peer.exp_cmd_sn = peer.exp_cmd_sn.next();
+            peer.check_condition(command, SenseKey::IllegalRequest, Asc::INVALID_OPCODE);
+        }
+        refused
+    }));
+    let other = pair.submit(Operation::WriteZeroes, 0, 4096, 0);
+    let tag = pair.submit_with(Operation::WriteZeroes, 8192, 4096, 0, true);
+    assert_eq!(pair.finish(tag), Status::Ok);
+    assert_eq!(pair.finish(other), Status::Ok);
+    let syncs = commands(&pair)
+        .iter()
+        .filter(|command| matches!(command, Command::SynchronizeCache { .. }))
+        .count();
+    assert_eq!(syncs, 1);
 }
 
 #[test]

@@ -49,9 +49,8 @@ impl Question {
                 Data::None
             },
             length,
-            covers: 0,
-            counted: false,
             other_lun: matches!(self, Self::Luns(_)),
+            ..Command::NONE
         }
     }
 }
