@@ -108,7 +108,9 @@ fn news(pair: &mut Pair) {
 /// by a NOP-Out that wants no answer.
 #[test]
 fn statuses_are_confirmed_where_nothing_else_does() {
-    let mut pair = Pair::plain().ready();
+    // Nothing is asked now and then either.
+    let config = config(&[("capacity-interval", "never")]);
+    let mut pair = Pair::new(config, Settings::default(), Disk::new(512, 1 << 20)).ready();
     for round in 1..4 {
         let tag = pair.read(0, 512, 0);
         assert_eq!(pair.finish(tag), Status::Ok);
