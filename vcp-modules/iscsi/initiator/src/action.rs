@@ -46,7 +46,8 @@ pub enum Action {
     /// The logical unit serves requests. A later one replaces the geometry.
     Ready(Geometry),
     /// Requests wait until the next `Ready`; in one line why. Comes once for each
-    /// outage, and before the first `Ready` only where there was a predecessor.
+    /// outage, and again when a logical unit that is there has another reason to let
+    /// them wait; before the first `Ready` only where there was a predecessor.
     Suspended(String),
     /// The logical unit says that the space behind it runs out; one line.
     LowSpace(String),

@@ -4,10 +4,11 @@
 
 mod pair;
 
+use pair::disk::Reply;
 use pair::*;
 use proptest::prelude::*;
 use vcp_iscsi_initiator::{Action, Operation, Status};
-use vcp_iscsi_proto::scsi::{Asc, SenseKey, Status as ScsiStatus};
+use vcp_iscsi_proto::scsi::{Asc, Command, SenseKey, Status as ScsiStatus};
 
 #[derive(Debug, Clone)]
 enum Event {
@@ -27,6 +28,9 @@ enum Event {
     Time(u16),
     Busy,
     Attention,
+    /// Questions that the unit does not answer.
+    Unsure(u8),
+    Rescan,
     Window(u8),
     Garbage(Vec<u8>),
     Async(u8),
@@ -45,6 +49,8 @@ fn event() -> impl Strategy<Value = Event> {
         2 => (1u16..10_000).prop_map(Event::Time),
         1 => Just(Event::Busy),
         1 => Just(Event::Attention),
+        1 => (1u8..30).prop_map(Event::Unsure),
+        1 => Just(Event::Rescan),
         1 => (1u8..8).prop_map(Event::Window),
         1 => prop::collection::vec(any::<u8>(), 1..100).prop_map(Event::Garbage),
         1 => (0u8..5).prop_map(Event::Async),
@@ -120,6 +126,21 @@ impl World {
                     .attention
                     .push((SenseKey::UnitAttention, asc));
             }
+            Event::Unsure(times) => {
+                let mut left = *times;
+                self.pair.peer.disk.say = Some(Box::new(move |command| {
+                    let asked = matches!(
+                        command,
+                        Command::Inquiry { .. }
+                            | Command::TestUnitReady
+                            | Command::ReadCapacity16 { .. }
+                    );
+                    left = left.saturating_sub(u8::from(asked));
+                    let failure = (SenseKey::HardwareError, Asc::INTERNAL_FAILURE);
+                    (asked && left > 0).then_some(Reply::Sense(failure.0, failure.1))
+                }));
+            }
+            Event::Rescan => self.pair.initiator.rescan(self.pair.now),
             Event::Window(window) => self.pair.peer.settings.window = u32::from(*window) * 4,
             Event::Garbage(bytes) if self.pair.open => {
                 let Pair {
@@ -248,16 +269,19 @@ proptest! {
                 _ => prop_assert!(there.iter().all(|&b| b == 0)),
             }
         }
-        // Suspended and ready take turns.
-        let mut ready = false;
+        // Suspended and ready take turns; another reason is told once.
+        let mut reason = Some(String::new());
         for action in &pair.actions {
             match action {
-                Action::Ready(_) => ready = true,
-                Action::Suspended(_) => prop_assert!(core::mem::replace(&mut ready, false)),
+                Action::Ready(_) => reason = None,
+                Action::Suspended(line) => {
+                    prop_assert_ne!(reason.as_ref(), Some(line));
+                    reason = Some(line.clone());
+                }
                 _ => {}
             }
         }
-        prop_assert!(ready);
+        prop_assert_eq!(reason, None);
     }
 
     /// Stopped at any moment, it stops within five seconds.
