@@ -156,7 +156,9 @@ impl Host {
         self.vcp.shut_down();
     }
 
-    fn ask(&self, arguments: &[&str]) -> Outcome {
+    /// Runs `vcp ARGUMENTS` on it.
+    #[must_use]
+    pub fn ask(&self, arguments: &[&str]) -> Outcome {
         let mut ask = command(binary());
         ask.args(arguments);
         ask.env("VCP_CONTROL_DIR", self.dir.join("control"));

@@ -90,6 +90,12 @@ impl Lab {
     /// TCP. A packet link wants it without.
     #[must_use]
     pub fn addressed(self) -> Self {
+        self.address_client();
+        self
+    }
+
+    /// The same for a lab that others have as well.
+    pub fn address_client(&self) {
         let setting = format!("net.ipv6.conf.{WIRE_CLIENT}.disable_ipv6=0");
         must(
             "ip",
@@ -103,7 +109,20 @@ impl Lab {
             ],
         );
         self.address(Side::Client, WIRE_CLIENT, WIRE_CLIENT_V4, WIRE_CLIENT_V6);
-        self
+    }
+
+    /// Takes them again.
+    pub fn unaddress_client(&self) {
+        self.ip(Side::Client, &["address", "flush", "dev", WIRE_CLIENT]);
+        self.silence_and_raise();
+    }
+
+    /// Takes the wire from the target's namespace and makes the client's end one of a
+    /// machine, which gets every frame. Without addresses, as before.
+    pub fn wire_to_machine(&self) {
+        self.ip(Side::Target, &["link", "delete", "wire0"]);
+        self.ip(Side::Client, &["tuntap", "add", WIRE_CLIENT, "mode", "tap"]);
+        self.silence_and_raise();
     }
 
     /// The directory, on tmpfs: images, sockets, logs.
@@ -183,7 +202,9 @@ impl Lab {
         processes_in(&self.namespace(side))
     }
 
-    fn wire(&self) {
+    /// Makes the wire, or makes it again after somebody removed an end, and with it
+    /// both. The client's has no addresses.
+    pub fn wire(&self) {
         let client = self.namespace(Side::Client);
         self.ip(
             Side::Target,
@@ -200,10 +221,15 @@ impl Lab {
                 &client,
             ],
         );
-        // Without an address on it the kernel must not speak up either.
+        self.address(Side::Target, "wire0", WIRE_TARGET_V4, WIRE_TARGET_V6);
+        self.silence_and_raise();
+    }
+
+    /// Without an address on the client's end the kernel must not speak up either.
+    fn silence_and_raise(&self) {
+        let client = self.namespace(Side::Client);
         let silent = format!("net.ipv6.conf.{WIRE_CLIENT}.disable_ipv6=1");
         must("ip", &["netns", "exec", &client, "sysctl", "-qw", &silent]);
-        self.address(Side::Target, "wire0", WIRE_TARGET_V4, WIRE_TARGET_V6);
         self.ip(Side::Client, &["link", "set", WIRE_CLIENT, "up"]);
     }
 

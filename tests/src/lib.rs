@@ -15,6 +15,10 @@
 //! | [`process`] | processes with a limit on their time and their output kept |
 //! | [`lab`] | two namespaces joined by a wire, and a directory |
 //! | [`tgtd`] | the target: portals, units, accounts |
+//! | [`offer`] | what a target of any make is to offer |
+//! | [`istgt`] | another target |
+//! | [`lio`] | the target in Linux's kernel, in a machine |
+//! | [`rival`] | another initiator that has a unit for itself |
 //! | [`vm`] | a machine of its own, with another kernel |
 //! | [`wiring`] | the links and portals between the two |
 //! | [`vcp`] | the program under test |
@@ -33,14 +37,18 @@ pub mod calls;
 pub mod client;
 pub mod host;
 pub mod image;
+pub mod istgt;
 pub mod lab;
+pub mod lio;
 pub mod load;
 pub mod manager;
 pub mod mounted;
 pub mod nbd;
 pub mod need;
+pub mod offer;
 pub mod peer;
 pub mod process;
+pub mod rival;
 pub mod scale;
 pub mod tgtd;
 pub mod tree;

@@ -19,6 +19,8 @@ pub enum Need {
     Calls,
     /// What a virtual machine is made of: qemu, a kernel, and what goes in.
     Machine,
+    /// A virtual machine whose kernel has an iSCSI target.
+    KernelTarget,
     /// A file system that the kernel can mount, by name.
     FileSystem(&'static str),
     /// Loop devices, and file systems by processes.
@@ -37,6 +39,11 @@ impl Need {
                 Some("no perf, or no tracepoints for it to count system calls with".into())
             }
             Self::Machine => lacking_for_a_machine(),
+            Self::KernelTarget => lacking_for_a_machine().or_else(|| {
+                let module = "iscsi_target_mod";
+                let there = Kernel::find().is_some_and(|kernel| kernel.has(module));
+                (!there).then(|| format!("no {module} for a virtual machine"))
+            }),
             Self::FileSystem(name) if !mountable(name) => Some(format!("no {name} in the kernel")),
             Self::LoopAndFuse if !can_loop() => Some("no /dev/loop-control or no /dev/fuse".into()),
             Self::Program(name) if which(name).is_none() => Some(format!("no {name}")),
@@ -116,6 +123,7 @@ macro_rules! requires {
     (@ Root) => { $crate::need::Need::Root };
     (@ Tun) => { $crate::need::Need::Tun };
     (@ Machine) => { $crate::need::Need::Machine };
+    (@ KernelTarget) => { $crate::need::Need::KernelTarget };
     (@ LoopAndFuse) => { $crate::need::Need::LoopAndFuse };
     (@ Ext4) => { $crate::need::Need::FileSystem("ext4") };
     (@ Xfs) => { $crate::need::Need::FileSystem("xfs") };

@@ -16,6 +16,7 @@ mod vm;
 /// Peers, clients and observers of the end-to-end tests and the measurements.
 const PACKAGES: &[&str] = &[
     "tgt",
+    "istgt",
     "qemu-utils",
     "qemu-block-extra",
     "nbdkit",
@@ -31,6 +32,7 @@ const PACKAGES: &[&str] = &[
     "git",
     "fio",
     "libiscsi-bin",
+    "libiscsi7",
     "iproute2",
     "procps",
     "tshark",

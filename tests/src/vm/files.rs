@@ -63,35 +63,16 @@ reboot -f
 /// When a program is missing.
 #[must_use]
 pub fn initramfs(kernel: &Kernel, agent: &Path, warm: Option<&Warm>, scratch: &Path) -> Vec<u8> {
-    let mut archive = Initramfs::default();
-    for directory in ["proc", "sys", "dev", "run", "tmp", "root", "mnt", "etc"] {
-        archive.directory(directory);
-    }
-    archive.file("init", INIT.as_bytes());
-    archive.link("var/run", "/run");
-    archive.link("etc/mtab", "/proc/self/mounts");
-    archive.file("etc/hosts", b"127.0.0.1 localhost\n");
-    archive.file("etc/passwd", b"root:x:0:0::/root:/bin/sh\n");
-    archive.program("bin/busybox", &found("busybox"));
-    // What the kernel itself runs to load a module.
-    archive.link("sbin/modprobe", "/bin/busybox");
+    let mut archive = basis(INIT, agent, scratch);
     let manager = agent.with_file_name("service-manager");
-    let programs: [(&str, &Path); 3] = [
-        ("bin/vm-agent", agent),
-        ("bin/service-manager", &manager),
-        ("bin/vcp", &binary()),
-    ];
-    for (path, program) in programs {
-        let stripped = scratch.join("stripped");
-        must("strip", &["-o", &text(&stripped), &text(program)]);
-        archive.program(path, &stripped);
-    }
+    own(&mut archive, "bin/service-manager", &manager, scratch);
+    own(&mut archive, "bin/vcp", &binary(), scratch);
     for program in PROGRAMS {
         archive.program(&format!("usr/sbin/{program}"), &found(program));
     }
     archive.link("usr/sbin/mkfs.ext4", "mke2fs");
     archive.program("usr/sbin/nbd-client", &nbd_client());
-    modules(&mut archive, kernel);
+    modules(&mut archive, kernel, MODULES);
     if let Some(warm) = warm {
         for (name, bytes) in warm.files() {
             archive.file(&format!("{}/{name}", agent::CACHE), bytes);
@@ -100,12 +81,37 @@ pub fn initramfs(kernel: &Kernel, agent: &Path, warm: Option<&Warm>, scratch: &P
     archive.finish()
 }
 
+/// What every machine has: a shell with `init` for its first process, and the agent.
+pub(super) fn basis(init: &str, agent: &Path, scratch: &Path) -> Initramfs {
+    let mut archive = Initramfs::default();
+    for directory in ["proc", "sys", "dev", "run", "tmp", "root", "mnt", "etc"] {
+        archive.directory(directory);
+    }
+    archive.file("init", init.as_bytes());
+    archive.link("var/run", "/run");
+    archive.link("etc/mtab", "/proc/self/mounts");
+    archive.file("etc/hosts", b"127.0.0.1 localhost\n");
+    archive.file("etc/passwd", b"root:x:0:0::/root:/bin/sh\n");
+    archive.program("bin/busybox", &found("busybox"));
+    // What the kernel itself runs to load a module.
+    archive.link("sbin/modprobe", "/bin/busybox");
+    own(&mut archive, "bin/vm-agent", agent, scratch);
+    archive
+}
+
+/// A program of this workspace, without its symbols.
+fn own(archive: &mut Initramfs, path: &str, program: &Path, scratch: &Path) {
+    let stripped = scratch.join("stripped");
+    must("strip", &["-o", &text(&stripped), &text(program)]);
+    archive.program(path, &stripped);
+}
+
 /// With the list that `modprobe` reads: each module and what it stands on. They are in
 /// a directory, as everywhere.
-fn modules(archive: &mut Initramfs, kernel: &Kernel) {
+pub(super) fn modules(archive: &mut Initramfs, kernel: &Kernel, names: &[&str]) {
     let directory = format!("lib/modules/{}", kernel.release);
     let mut list = String::new();
-    let modules = kernel.modules(MODULES);
+    let modules = kernel.modules(names);
     for module in &modules {
         archive.file(
             &format!("{directory}/kernel/{}.ko", module.name),

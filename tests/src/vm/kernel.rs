@@ -66,6 +66,12 @@ impl Kernel {
         })
     }
 
+    /// Whether it has a module of this name.
+    #[must_use]
+    pub fn has(&self, module: &str) -> bool {
+        self.modules.contains_key(module)
+    }
+
     /// The named modules and all that they stand on; those that the kernel has
     /// built in are left out.
     ///

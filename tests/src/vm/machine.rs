@@ -4,16 +4,17 @@ use std::fs;
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::ExitStatus;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::agent::{Agent, Answer};
+use super::hardware::{Place, qemu};
 use super::kernel::{self, Kernel};
 use super::warm::Warm;
-use super::{files, judge};
-use crate::lab::Scratch;
-use crate::process::{Outcome, Running, command, poll};
+use super::{files, judge, target};
+use crate::lab::{Lab, Scratch};
+use crate::process::{Outcome, Running, poll};
 
 /// How long a machine may take until its agent is there; some 5 s if nobody else
 /// wants the CPUs.
@@ -60,16 +61,40 @@ impl Vm {
         Self::start(agent, Some(&warm), alone)
     }
 
+    /// Boots a machine that is a target for `vcp` outside of it: with the kernel's
+    /// iSCSI target and nothing else, at the other end of the wire of `lab`.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn boot_target(agent: &str, lab: &Lab) -> Self {
+        lab.wire_to_machine();
+        let build =
+            |kernel: &Kernel, scratch: &Path| target::initramfs(kernel, Path::new(agent), scratch);
+        Self::new(build, &Place::Wire(lab), alone())
+    }
+
     fn start(agent: &str, warm: Option<&Warm>, alone: MutexGuard<'static, ()>) -> Self {
+        let build = |kernel: &Kernel, scratch: &Path| {
+            files::initramfs(kernel, Path::new(agent), warm, scratch)
+        };
+        Self::new(build, &Place::Apart, alone)
+    }
+
+    fn new(
+        build: impl FnOnce(&Kernel, &Path) -> Vec<u8>,
+        place: &Place<'_>,
+        alone: MutexGuard<'static, ()>,
+    ) -> Self {
         let kernel = Kernel::find().expect("the test requires a kernel");
         let scratch = Scratch::new();
         let initramfs = scratch.path().join("initramfs");
-        let archive = files::initramfs(&kernel, Path::new(agent), warm, scratch.path());
+        let archive = build(&kernel, scratch.path());
         fs::write(&initramfs, archive).expect("writing an initial file system");
         let port = scratch.path().join("agent");
         let listener = UnixListener::bind(&port).expect("a socket for the agent");
         let console = scratch.path().join("console");
-        let qemu = qemu(&kernel, &initramfs, &port, &console);
+        let qemu = qemu(place, &kernel, &initramfs, &port, &console);
         let mut qemu = Running::start(qemu, scratch.path(), "qemu");
         listener.set_nonblocking(true).expect("a flag");
         let line = poll(Duration::from_secs(10), || {
@@ -249,33 +274,4 @@ fn outcome(answer: Answer, elapsed: Duration) -> Outcome {
         stderr: answer.stderr,
         elapsed,
     }
-}
-
-/// No devices but what is named; a machine that would start again ends.
-fn qemu(kernel: &Kernel, initramfs: &Path, port: &Path, console: &Path) -> Command {
-    let mut qemu = command("qemu-system-x86_64");
-    qemu.args([
-        "-nodefaults",
-        "-no-user-config",
-        "-display",
-        "none",
-        "-no-reboot",
-    ]);
-    qemu.args(["-accel", "tcg,thread=multi", "-cpu", super::warm::CPU]);
-    qemu.args(["-smp", "2", "-m", "2048"]);
-    qemu.arg("-kernel").arg(&kernel.image);
-    qemu.arg("-initrd").arg(initramfs);
-    qemu.args([
-        "-append",
-        // A busy machine keeps an emulated CPU waiting, which is no lock-up.
-        "console=ttyS0 loglevel=5 panic=-1 nosoftlockup mitigations=off random.trust_cpu=on",
-    ]);
-    qemu.arg("-serial")
-        .arg(format!("file:{}", console.display()));
-    qemu.arg("-chardev")
-        .arg(format!("socket,id=agent,path={}", port.display()));
-    qemu.args(["-serial", "chardev:agent"]);
-    qemu.args(["-netdev", "user,id=net,ipv6=off"]);
-    qemu.args(["-device", "virtio-net-pci,netdev=net,romfile="]);
-    qemu
 }

@@ -18,15 +18,19 @@
 //! | [`kernel`] | where the kernel is, and which modules in which order |
 //! | [`initramfs`] | programs with the libraries they want, as an archive |
 //! | [`files`] | what is in that archive |
+//! | `target` | the same for a machine that is nothing but a target |
+//! | `hardware` | what qemu is told |
 //! | [`judge`] | what in a kernel's log a test must not pass over |
 //! | [`warm`] | modules compiled for the machine once |
 
 pub mod agent;
 pub mod files;
+mod hardware;
 pub mod initramfs;
 pub mod judge;
 pub mod kernel;
 pub mod machine;
+mod target;
 pub mod warm;
 
 pub use machine::Vm;

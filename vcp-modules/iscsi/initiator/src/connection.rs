@@ -150,7 +150,7 @@ impl Connection {
         let Some(control) = self.controls.pop_front() else {
             return false;
         };
-        let (header, payload) = control.emit(&self.numbers);
+        let (header, payload) = control.emit(&mut self.numbers);
         self.start(&header, payload, None);
         true
     }

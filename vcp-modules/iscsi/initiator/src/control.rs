@@ -66,6 +66,9 @@ pub(crate) enum Control {
         lun: Lun,
         is_final: bool,
         is_continued: bool,
+        /// With a number of its own, if the window has room for one: there are targets
+        /// that count every Text Request, and go wrong after one that does not count.
+        numbered: bool,
         text: Vec<u8>,
     },
     Logout {
@@ -75,7 +78,7 @@ pub(crate) enum Control {
 
 impl Control {
     /// Header and data segment.
-    pub(crate) fn emit(self, numbers: &Numbers) -> (BhsBytes, Payload) {
+    pub(crate) fn emit(self, numbers: &mut Numbers) -> (BhsBytes, Payload) {
         let mut header = [0; BHS_LEN];
         let sn = numbers.immediate();
         let mut payload = Payload::None;
@@ -131,11 +134,14 @@ impl Control {
                 lun,
                 is_final,
                 is_continued,
+                numbered,
                 text,
             } => {
                 let data_len = text.len() as u32;
+                let numbered = numbered && numbers.window_open();
+                let sn = if numbered { numbers.command() } else { sn };
                 TextRequest {
-                    immediate: true,
+                    immediate: !numbered,
                     is_final,
                     is_continued,
                     data_len,

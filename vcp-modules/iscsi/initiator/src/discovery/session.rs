@@ -70,6 +70,7 @@ impl Discovery {
             lun,
             is_final: true,
             is_continued: false,
+            numbered: true,
             text,
         });
     }

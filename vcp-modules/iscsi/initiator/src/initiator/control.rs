@@ -196,6 +196,8 @@ impl Initiator {
             lun,
             is_final,
             is_continued,
+            // If it is rejected no number stays open.
+            numbered: false,
             text,
         });
     }

@@ -240,3 +240,52 @@ fn tag_of_the_final_answer_is_ignored() {
     }));
     assert_eq!(run.run().found().len(), 1);
 }
+
+/// Some targets count every Text Request. One that has a number is right with all.
+#[test]
+fn questions_have_numbers_of_their_own() {
+    let mut run = run_with(vec![
+        b"TargetName=iqn.2026-11.example:a\0TargetAddr",
+        b"ess=10.0.0.1:3260,1\0",
+    ]);
+    run.peer.mangle = Some(Box::new(counts_every_text_request()));
+    let run = run.run();
+    assert_eq!(run.found().len(), 1);
+    assert!(texts(&run).all(|immediate| !immediate));
+}
+
+/// A target whose window is shut after the login can be asked, too.
+#[test]
+fn questions_have_no_numbers_where_there_are_none() {
+    let mut run = run_with(vec![ONE]);
+    run.peer.settings.window = 0;
+    let run = run.run();
+    assert_eq!(run.found().len(), 1);
+    assert!(texts(&run).all(|immediate| immediate));
+}
+
+/// Raises ExpCmdSN with every Text Response, whatever its request was.
+fn counts_every_text_request() -> impl FnMut(&mut TargetPdu, &mut Vec<u8>) -> bool {
+    let mut expected = None;
+    move |pdu, _| {
+        match pdu {
+            TargetPdu::LoginResponse(response) => expected = Some(response.sn.exp_cmd_sn),
+            TargetPdu::TextResponse(response) => {
+                let next = expected.expect("a login goes before").next();
+                expected = Some(next);
+                response.sn.exp_cmd_sn = next;
+                response.sn.max_cmd_sn = next.add(8);
+            }
+            _ => {}
+        }
+        true
+    }
+}
+
+/// Of each Text Request whether it was immediate.
+fn texts(run: &Run) -> impl Iterator<Item = bool> {
+    run.peer.seen.iter().filter_map(|pdu| match pdu {
+        InitiatorPdu::TextRequest(text) => Some(text.immediate),
+        _ => None,
+    })
+}
