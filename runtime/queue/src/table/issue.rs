@@ -26,7 +26,7 @@ impl Table {
         let answers_flush = !geometry.write_cache;
         loop {
             let &slot = self.waiting.front()?;
-            if self.must_wait(slot) {
+            if self.must_wait(slot) || self.others_must_be_done(slot) {
                 return None;
             }
             let request = &mut self.requests[slot];
@@ -77,13 +77,16 @@ impl Table {
 
     /// A flush that is offered again stays behind the writes submitted before it
     /// that are offered again: some of them may have been carried out already,
-    /// and the flush must find them all.
+    /// and the flush must find them all. (But not suspects: they may never be
+    /// carried out, and until one is answered it is no flush's business.)
     fn must_wait(&self, slot: usize) -> bool {
         let flush = &self.requests[slot];
         flush.replayed
             && flush.operation == Operation::Flush
             && self.requests.iter().any(|(_, earlier)| {
-                earlier.sequence < flush.sequence && earlier.operation.changes()
+                earlier.sequence < flush.sequence
+                    && earlier.operation.changes()
+                    && !earlier.is_suspect()
             })
     }
 
