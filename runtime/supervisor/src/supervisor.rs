@@ -1,7 +1,7 @@
 //! The supervisor of one VCP.
 
 use crate::Policy;
-use crate::outage::Outage;
+use crate::outage::{GRACE, Outage};
 
 /// Where a VCP is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,7 +10,8 @@ pub enum Phase {
     Starting,
     /// It serves.
     Ready,
-    /// It is there and can't serve: the path to the device is gone.
+    /// It is there and can't serve, or not everything: the path to the device is
+    /// gone, or the device puts off what it is asked.
     Suspended,
     /// The last instance died; the next is due at this time.
     Restarting {
@@ -46,8 +47,9 @@ pub enum Decision {
     RollBack,
     /// The module on trial has proved itself: the one before it can go.
     Settle,
-    /// The path has been gone for too long: answer what waits with an error and
-    /// start a fresh instance in place of one that may still hold some of it.
+    /// The device has been away for too long, and answered nothing meanwhile:
+    /// answer what waits with an error and start a fresh instance in place of one
+    /// that may still hold some of it.
     Expire,
 }
 
@@ -113,7 +115,7 @@ impl Supervisor {
         self.started_at
     }
 
-    /// Whether the path has been gone for so long that nothing waits any more:
+    /// Whether the device has been away for so long that nothing waits any more:
     /// requests are to be refused until an instance is ready.
     pub fn refuses(&self) -> bool {
         self.outage.expired || self.phase == Phase::Held
@@ -157,6 +159,37 @@ impl Supervisor {
     pub fn suspended(&mut self, now: u64) {
         self.phase = Phase::Suspended;
         self.outage.suspended(now);
+    }
+
+    /// The instance answered a request that it was given after it said that it can't
+    /// serve: some it can.
+    pub fn answered(&mut self, now: u64) {
+        if self.phase == Phase::Suspended {
+            self.outage.answered(now);
+        }
+    }
+
+    /// Whether requests are being answered, as far as is known: all of them, or some.
+    pub fn answers(&self) -> bool {
+        match self.phase {
+            Phase::Ready => true,
+            Phase::Suspended => self.outage.answering,
+            _ => false,
+        }
+    }
+
+    /// Until when an unanswered request may wait that can't be answered now; `None`
+    /// if it can, or if there is no such time. What comes before its answer does not
+    /// make that later: another instance, or one that is ready.
+    pub fn request_deadline(&self, now: u64) -> Option<u64> {
+        let timeout = self.policy.replacement_timeout?;
+        let wait = match self.phase {
+            Phase::Suspended => timeout,
+            Phase::Starting if !self.served => return None,
+            Phase::Starting | Phase::Restarting { .. } => timeout.max(GRACE),
+            Phase::Ready | Phase::Held => return None,
+        };
+        Some(now.saturating_add(wait))
     }
 
     /// The instance is gone.

@@ -165,6 +165,89 @@ fn requests_wait_for_a_path_as_long_as_they_are_told_to() {
 }
 
 #[test]
+fn each_request_may_wait_as_long_as_it_is_told_to() {
+    let timeout = Policy {
+        replacement_timeout: Some(8 * SECOND),
+        ..policy()
+    };
+    let mut s = Supervisor::new(timeout);
+    s.started(0);
+    // One that never served may take as long as it likes to start,
+    assert_eq!(s.request_deadline(SECOND), None);
+    // and for one that serves the watchdog is there.
+    s.ready(0);
+    assert_eq!(s.request_deadline(SECOND), None);
+    s.suspended(SECOND);
+    assert_eq!(s.request_deadline(2 * SECOND), Some(10 * SECOND));
+    s.ended(3 * SECOND, Cause::Fault);
+    assert_eq!(s.request_deadline(3 * SECOND), Some(11 * SECOND));
+    s.started(4 * SECOND);
+    assert_eq!(s.request_deadline(4 * SECOND), Some(12 * SECOND));
+    s.hold();
+    assert_eq!(s.request_deadline(5 * SECOND), None);
+}
+
+#[test]
+fn a_crash_gives_requests_some_time_whatever_the_timeout() {
+    for (timeout, waits) in [(Some(0), Some(5)), (Some(9), Some(9)), (None, None)] {
+        let mut s = serving(Policy {
+            replacement_timeout: timeout.map(|seconds: u64| seconds * SECOND),
+            ..policy()
+        });
+        s.ended(0, Cause::Fault);
+        assert_eq!(s.request_deadline(0), waits.map(|seconds| seconds * SECOND));
+        s.started(0);
+        s.suspended(0);
+        let suspended = timeout.map(|seconds| seconds * SECOND);
+        assert_eq!(s.request_deadline(0), suspended);
+    }
+}
+
+#[test]
+fn a_device_that_answers_some_of_what_it_is_asked_is_not_away() {
+    let mut s = serving(Policy {
+        replacement_timeout: Some(2 * SECOND),
+        ..policy()
+    });
+    assert!(s.answers());
+    s.suspended(0);
+    assert!(!s.answers());
+    for now in 1..9 {
+        s.answered(now * SECOND);
+        assert_eq!(s.due(now * SECOND), Decision::Wait);
+        assert_eq!(s.next_deadline(), Some((now + 2) * SECOND));
+    }
+    assert!(s.answers() && !s.refuses());
+    // Once it answers nothing more, it is.
+    assert_eq!(s.due(10 * SECOND), Decision::Expire);
+    assert!(s.refuses());
+    s.ready(11 * SECOND);
+    assert!(!s.refuses());
+    s.suspended(12 * SECOND);
+    assert!(!s.answers());
+    // Of others that is not said.
+    s.ended(12 * SECOND, Cause::Fault);
+    s.answered(13 * SECOND);
+    assert_eq!(s.due(13 * SECOND), Decision::Start);
+    assert!(!s.answers());
+}
+
+#[test]
+fn a_device_that_comes_and_goes_is_not_refused_for_good() {
+    let mut s = serving(Policy {
+        replacement_timeout: Some(2 * SECOND),
+        ..policy()
+    });
+    for now in 0..20 {
+        s.suspended(now * SECOND);
+        assert_eq!(s.due(now * SECOND + SECOND / 2), Decision::Wait);
+        s.ready(now * SECOND + SECOND / 2);
+        assert_eq!(s.next_deadline(), None);
+        assert!(!s.refuses());
+    }
+}
+
+#[test]
 fn no_time_at_all_or_for_ever() {
     let mut s = serving(Policy {
         replacement_timeout: Some(0),
