@@ -2,6 +2,7 @@
 
 use crate::Policy;
 use crate::outage::{GRACE, Outage};
+use crate::suspects::Trials;
 
 /// Where a VCP is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub enum Phase {
 pub enum Cause {
     /// A fault of its own.
     Fault,
+    /// The same, while a request that others died of was tried by itself.
+    Suspect,
     /// Someone asked for it.
     Injected,
     /// It said itself that it won't serve without a change of configuration.
@@ -47,6 +50,8 @@ pub enum Decision {
     RollBack,
     /// The module on trial has proved itself: the one before it can go.
     Settle,
+    /// Requests that instances died of may be tried once more.
+    Try,
     /// The device has been away for too long, and answered nothing meanwhile:
     /// answer what waits with an error and start a fresh instance in place of one
     /// that may still hold some of it.
@@ -76,6 +81,7 @@ pub struct Supervisor {
     /// Restarts in a row of what did not live for `min_run`.
     in_a_row: u32,
     outage: Outage,
+    suspects: Trials,
     trial: Option<Trial>,
 }
 
@@ -84,6 +90,7 @@ impl Supervisor {
     pub fn new(policy: Policy) -> Self {
         Self {
             backoff: policy.backoff_min,
+            suspects: Trials::new(&policy),
             policy,
             phase: Phase::Restarting { at: 0 },
             generation: 0,
@@ -178,6 +185,11 @@ impl Supervisor {
         }
     }
 
+    /// Whether requests that instances died of may be tried now.
+    pub fn tries_suspects(&self) -> bool {
+        self.suspects.at.is_none()
+    }
+
     /// Until when an unanswered request may wait that can't be answered now; `None`
     /// if it can, or if there is no such time. What comes before its answer does not
     /// make that later: another instance, or one that is ready.
@@ -201,12 +213,18 @@ impl Supervisor {
         let hopeless = match cause {
             Cause::GaveUp => true,
             Cause::Fault => !self.served,
-            Cause::Injected => false,
+            Cause::Injected | Cause::Suspect => false,
         };
         if hopeless || !self.policy.restart {
             return self.hold();
         }
         self.outage.died(now);
+        if cause == Cause::Suspect {
+            // It is known what killed it, and that is what has to wait.
+            self.suspects.killed(now, &self.policy);
+            self.phase = Phase::Restarting { at: now };
+            return Decision::Wait;
+        }
         let delay = if now.saturating_sub(self.started_at) >= self.policy.min_run {
             self.in_a_row = 0;
             self.backoff = self.policy.backoff_min;
@@ -258,7 +276,11 @@ impl Supervisor {
             Trial::Starting { until } | Trial::Probation { until } => until,
         });
         let outage = self.outage.deadline(self.policy.replacement_timeout);
-        [restart, trial, outage].into_iter().flatten().min()
+        let suspects = self.suspects.at;
+        [restart, trial, outage, suspects]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// What is due at this time; one thing at a time, until it is `Wait`.
@@ -279,6 +301,10 @@ impl Supervisor {
         if expires.is_some_and(|at| now >= at) {
             self.outage.expired = true;
             return Decision::Expire;
+        }
+        if self.suspects.at.is_some_and(|at| now >= at) {
+            self.suspects.at = None;
+            return Decision::Try;
         }
         match self.phase {
             Phase::Restarting { at } if now >= at => Decision::Start,

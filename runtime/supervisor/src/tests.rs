@@ -248,6 +248,45 @@ fn a_device_that_comes_and_goes_is_not_refused_for_good() {
 }
 
 #[test]
+fn what_dies_of_a_suspect_is_replaced_at_once_and_the_suspect_waits() {
+    let mut s = serving(Policy {
+        limit: Some(1),
+        ..policy()
+    });
+    let mut now = 0;
+    let mut delays = Vec::new();
+    for _ in 0..11 {
+        assert_eq!(s.ended(now, Cause::Suspect), Decision::Wait);
+        assert_eq!(s.due(now), Decision::Start);
+        s.started(now);
+        s.ready(now);
+        let at = s.next_deadline().unwrap();
+        assert_eq!(s.due(at - 1), Decision::Wait);
+        assert!(!s.tries_suspects());
+        assert_eq!(s.due(at), Decision::Try);
+        assert_eq!(s.due(at), Decision::Wait);
+        assert!(s.tries_suspects());
+        delays.push((at - now) / MS);
+        now = at;
+    }
+    assert_eq!(
+        delays,
+        [10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5000, 5000]
+    );
+    // After a long time without, it starts all over.
+    now += 11 * SECOND;
+    s.ended(now, Cause::Suspect);
+    s.started(now);
+    assert_eq!(s.next_deadline(), Some(now + 10 * MS));
+    // One that is not to be restarted is not.
+    let mut s = serving(Policy {
+        restart: false,
+        ..policy()
+    });
+    assert_eq!(s.ended(0, Cause::Suspect), Decision::Hold);
+}
+
+#[test]
 fn no_time_at_all_or_for_ever() {
     let mut s = serving(Policy {
         replacement_timeout: Some(0),
@@ -287,7 +326,7 @@ proptest::proptest! {
     /// is asked for, `due` comes to rest, and one that is neither held nor there
     /// has a time at which it will be.
     #[test]
-    fn it_never_loses_a_vcp(steps in proptest::collection::vec((0u8..7, 0u64..20 * SECOND), 1..200)) {
+    fn it_never_loses_a_vcp(steps in proptest::collection::vec((0u8..9, 0u64..20 * SECOND), 1..200)) {
         let mut s = Supervisor::new(Policy { limit: Some(5), ..policy() });
         let mut now = 0;
         for (what, after) in steps {
@@ -302,6 +341,8 @@ proptest::proptest! {
                 4 if running => { s.ended(now, Cause::GaveUp); }
                 5 => { s.started_on_trial(now); }
                 6 => s.revive(now),
+                7 if running => { s.ended(now, Cause::Suspect); }
+                8 if running => s.answered(now),
                 _ => {}
             }
             let mut rounds = 0;

@@ -40,6 +40,7 @@ impl Channel {
         }
         if !self.leaving() {
             self.clients.resume(&mut self.table, &self.poller);
+            self.run_clocks_of_new();
         }
         self.issue(&mut events);
         self.answer_done();
@@ -122,9 +123,11 @@ impl Channel {
         // One that leaves is not restarted.
         let supervisor = self.supervisor.next_deadline();
         let supervisor = supervisor.filter(|_| !self.leaving());
+        let clocks = self.table.next_deadline().filter(|_| !self.leaving());
         let others = [
             self.leave_deadline(),
             supervisor,
+            clocks,
             self.reload_deadline(),
             self.progress_deadline(),
             self.clients.limit_deadline().filter(|_| !self.leaving()),
@@ -250,6 +253,7 @@ impl Channel {
         }
         self.try_switch().await;
         self.supervise(time).await;
+        self.expire_due(time).await;
         Flow::Continue
     }
 
@@ -332,7 +336,8 @@ impl Channel {
     }
 
     /// When it must have answered some request, or, if it was started again, have
-    /// said how it is. (One that was never ready may be one that only finds out.)
+    /// said how it is. (One that was never ready may be one that only finds out.) One
+    /// that said that it waits does not hang: what it waits for has its own time.
     fn progress_deadline(&self) -> Option<u64> {
         let limit = nanoseconds(self.setup.progress?);
         let since = match self.supervisor.phase() {
@@ -358,9 +363,9 @@ impl Channel {
     pub(super) fn answer_done(&mut self) {
         let done = self.table.take_done();
         if !done.is_empty() {
-            let mut finished: Vec<_> = done.into_iter().map(|f| (f, &[][..])).collect();
-            self.clients
-                .answer(&mut finished, &mut self.table, &self.poller);
+            self.answer_all(done);
+            // A client that was lost with its answer may have kept others waiting.
+            self.again |= self.table.has_waiting();
         }
     }
 }

@@ -55,6 +55,7 @@ impl Table {
         let requests = &self.requests;
         let stays = |slot: &usize| requests[*slot].deadline.is_none_or(|at| at > now);
         self.waiting.retain(stays);
+        self.suspects.retain(stays);
         let count = due.len();
         let fail = |slot: usize| {
             self.requests[slot].status = status;

@@ -11,7 +11,6 @@ impl Table {
     /// area is forgotten; the next instance brings an area of its own.
     pub fn restart(&mut self) {
         self.forget_issued();
-        self.waiting.clear();
         let all = self.requests.iter();
         let abandoned = all.filter(|(_, request)| request.abandoned);
         for slot in abandoned.map(|(slot, _)| slot).collect::<Vec<_>>() {
@@ -24,7 +23,7 @@ impl Table {
             request.status = Status::Ok;
             request.replayed = true;
         }
-        self.waiting = self.in_order();
+        self.line_up();
         let requests = &self.requests;
         let held = |r: &Request| {
             if r.operation == Operation::Read {
@@ -44,6 +43,13 @@ impl Table {
         self.waiting.retain(|&slot| {
             let request = &requests[slot];
             let stays = request.client != client || request.outstanding > 0 || request.step > 0;
+            if !stays {
+                dropped.push(slot);
+            }
+            stays
+        });
+        self.suspects.retain(|&slot| {
+            let stays = requests[slot].client != client;
             if !stays {
                 dropped.push(slot);
             }
@@ -77,6 +83,7 @@ impl Table {
     pub fn reclaim(&mut self) -> Vec<(ClientId, ClientRequest)> {
         self.forget_issued();
         self.waiting.clear();
+        self.suspects.clear();
         self.clocks.clear();
         self.payload = 0;
         let mut requests: Vec<Request> = self.requests.drain().collect();
@@ -89,6 +96,7 @@ impl Table {
     pub fn fail_all(&mut self, status: Status) -> Vec<Finished> {
         self.forget_issued();
         self.waiting.clear();
+        self.suspects.clear();
         let slots: Vec<_> = self.requests.iter().map(|(slot, _)| slot).collect();
         let fail = |slot| {
             self.requests[slot].status = status;

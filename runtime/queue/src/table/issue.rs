@@ -25,8 +25,11 @@ impl Table {
         let (max_discard, max_zeroes) = (geometry.max_discard, geometry.max_write_zeroes);
         let answers_flush = !geometry.write_cache;
         loop {
+            if self.others_must_wait() {
+                return None;
+            }
             let &slot = self.waiting.front()?;
-            if self.must_wait(slot) || self.others_must_be_done(slot) {
+            if self.must_wait(slot) {
                 return None;
             }
             let request = &mut self.requests[slot];
@@ -72,7 +75,8 @@ impl Table {
 
     /// Whether [`Table::next`] may have something to do.
     pub fn has_waiting(&self) -> bool {
-        !self.waiting.is_empty() || self.rewrite.is_some()
+        let suspects = self.trials && !self.suspects.is_empty();
+        !self.waiting.is_empty() || self.rewrite.is_some() || suspects
     }
 
     /// A flush that is offered again stays behind the writes submitted before it

@@ -50,6 +50,11 @@ pub struct Table {
     draining: bool,
     /// Requests that have a deadline, the earliest first. Empty while all is well.
     clocks: BTreeSet<(u64, usize)>,
+    /// What instances may have died of, in the order in which it is tried.
+    suspects: VecDeque<usize>,
+    /// Suspects may be tried, after what was submitted up to this.
+    trials: bool,
+    before_trials: u64,
     /// The suspect that is being tried: nothing else goes to the VCP meanwhile.
     alone: Option<usize>,
     spare: Vec<Vec<u8>>,
@@ -97,6 +102,9 @@ impl Table {
             exclusive: false,
             draining: false,
             clocks: BTreeSet::new(),
+            suspects: VecDeque::new(),
+            trials: true,
+            before_trials: 0,
             alone: None,
             spare: Vec::new(),
             spare_bytes: 0,
@@ -165,7 +173,7 @@ impl Table {
     }
 
     /// A request is out of the table, and out of everything that speaks of it but
-    /// `waiting`.
+    /// `waiting` and `suspects`.
     fn remove(&mut self, slot: usize) -> Request {
         let request = self.requests.remove(slot);
         if let Some(deadline) = request.deadline {
@@ -196,6 +204,11 @@ impl Table {
     /// Entries with the VCP.
     pub fn outstanding(&self) -> usize {
         self.pieces.len()
+    }
+
+    /// No entry has had a larger tag so far; later ones all have.
+    pub fn newest_tag(&self) -> u64 {
+        self.serial << 16 | 0xffff
     }
 
     /// See [`crate::Submit::buffer`].

@@ -12,6 +12,8 @@ enum Event {
     Blamed(Blame),
     /// The device says that it waits.
     Acquit,
+    /// Suspects are tried, or not.
+    Trials(bool),
     Take,
     /// So much time goes by; what waits then may do so for so long.
     Later(u64, u64),
@@ -24,6 +26,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Blamed(Blame::Crash)),
         1 => Just(Event::Blamed(Blame::Hang)),
         1 => Just(Event::Acquit),
+        1 => any::<bool>().prop_map(Event::Trials),
         3 => Just(Event::Take),
     ]
 }
@@ -63,6 +66,7 @@ proptest! {
                     device.crash(&mut table);
                 }
                 Event::Acquit => table.acquit(),
+                Event::Trials(allowed) => table.set_trials(allowed),
                 Event::Later(..) => {}
                 Event::Complete(_) if device.entries.is_empty() => {}
                 Event::Complete(which) => {
@@ -71,6 +75,7 @@ proptest! {
                 }
             }
         }
+        table.set_trials(true);
         answered.extend(run_dry(&mut device, &mut table));
         let mut cookies: Vec<_> = answered.iter().map(|a| a.cookie).collect();
         cookies.sort_unstable();
@@ -173,6 +178,7 @@ impl Timed {
                 self.device.crash(&mut self.table);
             }
             Event::Acquit => self.table.acquit(),
+            Event::Trials(allowed) => self.table.set_trials(allowed),
             Event::Later(by, wait) => self.later(by, wait),
             Event::Complete(_) if self.device.entries.is_empty() => {}
             Event::Complete(which) => {
@@ -187,6 +193,7 @@ impl Timed {
 
     /// From now on nothing goes wrong.
     fn finish(&mut self) {
+        self.table.set_trials(true);
         loop {
             self.step(Event::Take);
             if self.device.entries.is_empty() {

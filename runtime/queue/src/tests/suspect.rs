@@ -116,6 +116,32 @@ fn suspects(count: u64) -> Bed {
 }
 
 #[test]
+fn while_none_is_tried_the_others_go_on() {
+    let mut bed = suspects(2);
+    assert!(bed.table.tries_suspect());
+    bed.table.set_trials(false);
+    bed.device.crash(&mut bed.table);
+    assert!(!bed.table.has_waiting());
+    for cookie in 3..6 {
+        let new = request(cookie, Operation::Write, cookie * 512, 512);
+        bed.table.submit(ClientId(3), new);
+    }
+    bed.device.take_all(&mut bed.table);
+    assert_eq!(bed.device.entries.len(), 3);
+    assert!(!bed.table.tries_suspect());
+    // What waits when they are tried again goes first.
+    let new = request(6, Operation::Write, 6 * 512, 512);
+    bed.table.submit(ClientId(3), new);
+    bed.table.set_trials(true);
+    let new = request(7, Operation::Write, 7 * 512, 512);
+    bed.table.submit(ClientId(3), new);
+    let answered = run_dry(&mut bed.device, &mut bed.table);
+    let cookies: Vec<_> = answered.iter().map(|a| a.cookie).collect();
+    assert_eq!(cookies.len(), 7);
+    assert_eq!(cookies[4..], [1, 2, 7]);
+}
+
+#[test]
 fn a_suspect_that_keeps_the_device_waiting_is_none() {
     let mut bed = suspects(12);
     bed.table.acquit();
