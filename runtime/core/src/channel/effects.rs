@@ -131,7 +131,6 @@ impl Channel {
             }
         }
         self.gather.answered(finished.len(), at);
-        self.on_answers(newest, at);
         let completed = finished.len() as u64;
         self.shared
             .counters
@@ -147,6 +146,7 @@ impl Channel {
         for loan in loans {
             self.area.give_back(loan);
         }
+        self.on_answers(newest, at);
         violation.map_or(Ok(()), Err)
     }
 

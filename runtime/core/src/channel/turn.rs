@@ -32,11 +32,16 @@ impl Channel {
             self.read_mailbox().await;
         }
         let mut events = empty_events();
+        let generation = self.supervisor.generation();
         let listened = self.listen(&ready, &mut events);
         self.ready = ready;
         listened?;
         if self.advance().await == Flow::End {
             return Ok(Flow::End);
+        }
+        if self.supervisor.generation() != generation {
+            // What came in lies in the memory of an instance that is gone.
+            events = empty_events();
         }
         if !self.leaving() {
             self.clients.resume(&mut self.table, &self.poller);

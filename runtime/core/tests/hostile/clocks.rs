@@ -34,7 +34,8 @@ fn beside<T>(vcp: &Vcp, work: impl FnOnce() -> T) -> (T, u32, Duration) {
     let driver = Driver::attach(vcp);
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let other = scope.spawn(|| {
+        let over = &over;
+        let other = scope.spawn(move || {
             let (mut rounds, mut longest) = (0, Duration::ZERO);
             while !over.load(Ordering::Relaxed) {
                 let began = Instant::now();
@@ -51,11 +52,22 @@ fn beside<T>(vcp: &Vcp, work: impl FnOnce() -> T) -> (T, u32, Duration) {
             }
             (rounds, longest)
         });
-        let done = work();
-        over.store(true, Ordering::Relaxed);
+        // Also if the work fails.
+        let done = {
+            let _over = Over(over);
+            work()
+        };
         let (rounds, longest) = other.join().expect("the other client is served");
         (done, rounds, longest)
     })
+}
+
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// The batch with a flush in it: all is answered, the flush with an error, and not
@@ -209,6 +221,6 @@ fn a_request_that_hangs_fails_alone() {
     scenario.strike();
     // The flush is not the first of those that were held when it hung.
     only_the_flush_fails(&scenario.driver, GRACE);
-    let (_, faults) = expect_expired(&mut scenario, "requests");
+    let (_, faults) = expect_expired(&mut scenario, "no request answered");
     assert!(faults >= 2, "{faults} faults");
 }
