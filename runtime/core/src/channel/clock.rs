@@ -1,6 +1,7 @@
 //! Requests that can't be answered for now, and those that waited too long. How long
 //! each may wait is said by `vcp-supervisor`, the table counts, and what is due is
-//! answered here.
+//! answered here. An instance that answers nothing and does not say why is found out
+//! here, too.
 
 use vcp_queue::{Blame, Finished, Status};
 use vcp_supervisor::{Cause, Phase};
@@ -9,6 +10,7 @@ use super::Channel;
 use crate::clock::now;
 use crate::event::Event;
 use crate::fault::Fault;
+use crate::settings::nanoseconds;
 
 impl Channel {
     /// The device can't answer what it was asked so far: each may wait so long.
@@ -106,6 +108,30 @@ impl Channel {
             refusing: self.supervisor.refuses(),
             why: why.to_owned(),
         });
+    }
+
+    /// When it must have answered some request, or, if it was started again, have
+    /// said how it is. (One that was never ready may be one that only finds out.) One
+    /// that said that it waits does not hang: what it waits for has its own time.
+    pub(super) fn progress_deadline(&self) -> Option<u64> {
+        let limit = nanoseconds(self.setup.progress?);
+        let since = match self.supervisor.phase() {
+            Phase::Ready if self.table.outstanding() > 0 => self.progress_at,
+            Phase::Starting if self.supervisor.served() => self.supervisor.started_at(),
+            _ => return None,
+        };
+        Some(since.saturating_add(limit))
+    }
+
+    pub(super) fn check_progress(&mut self) -> Result<(), Fault> {
+        if self.guest.is_none() || self.progress_deadline().is_none_or(|at| now() < at) {
+            return Ok(());
+        }
+        let limit = self.setup.progress.unwrap_or_default();
+        Err(match self.table.outstanding() {
+            _ if !self.ready_now => Fault::NotReady { limit },
+            held => Fault::Stalled { limit, held },
+        })
     }
 
     /// Answers what has no data.

@@ -12,7 +12,7 @@
 //! | `turn` | one turn: wait, gather, call |
 //! | `effects` | carrying out what the guest wants |
 //! | `life` | instances: their start, their death, what follows |
-//! | `clock` | requests that wait too long for an answer |
+//! | `clock` | what waits too long: requests, and the host for an instance |
 //! | `reload`, `prepare` | another module in the place of one that runs; spares |
 //! | `hands` | a thread for what would hold up the data path |
 //! | `rescan` | another look at what the device is |

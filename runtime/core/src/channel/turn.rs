@@ -4,7 +4,6 @@ use std::sync::atomic::Ordering;
 
 use rustix::event::Timespec;
 use vcp_queue::{ClientId, Loan, Source};
-use vcp_supervisor::Phase;
 
 use super::convert::request_of;
 use super::poller::Woken;
@@ -14,7 +13,6 @@ use crate::clock::now;
 use crate::fault::Fault;
 use crate::processor::pace::{self, Pause};
 use crate::report::What;
-use crate::settings::nanoseconds;
 
 impl Channel {
     pub(super) async fn turn(&mut self) -> Result<Flow, Fault> {
@@ -338,30 +336,6 @@ impl Channel {
             effects.completions.push(beyond_memory());
         }
         self.carry_out(&effects)
-    }
-
-    /// When it must have answered some request, or, if it was started again, have
-    /// said how it is. (One that was never ready may be one that only finds out.) One
-    /// that said that it waits does not hang: what it waits for has its own time.
-    fn progress_deadline(&self) -> Option<u64> {
-        let limit = nanoseconds(self.setup.progress?);
-        let since = match self.supervisor.phase() {
-            Phase::Ready if self.table.outstanding() > 0 => self.progress_at,
-            Phase::Starting if self.supervisor.served() => self.supervisor.started_at(),
-            _ => return None,
-        };
-        Some(since.saturating_add(limit))
-    }
-
-    fn check_progress(&mut self) -> Result<(), Fault> {
-        if self.guest.is_none() || self.progress_deadline().is_none_or(|at| now() < at) {
-            return Ok(());
-        }
-        let limit = self.setup.progress.unwrap_or_default();
-        Err(match self.table.outstanding() {
-            _ if !self.ready_now => Fault::NotReady { limit },
-            held => Fault::Stalled { limit, held },
-        })
     }
 
     /// Answers what the table finished by itself.
