@@ -120,7 +120,7 @@ async fn gather(events: &mut UnboundedReceiver<Event>) -> Result<Vec<String>> {
             | Event::Suspended(_)
             | Event::LowSpace(_)
             | Event::Fault { .. }
-            | Event::Expired
+            | Event::Expired { .. }
             | Event::Reloaded(_)
             | Event::RolledBack(_) => {}
         }

@@ -52,12 +52,11 @@ pub(crate) async fn follow(
                     tracing::warn!(vcp = name, generation, "{fault}{then}");
                 }
             }
-            Event::Expired => {
-                tracing::error!(
-                    vcp = name,
-                    "waited too long: requests fail until it is ready"
-                );
-            }
+            Event::Expired {
+                failed,
+                refusing,
+                why,
+            } => tracing::error!(vcp = name, "{}", expired(failed, refusing, &why)),
             Event::Reloaded(reloaded) => {
                 let (generation, pause) = (reloaded.generation, reloaded.pause);
                 tracing::info!(vcp = name, generation, ?pause, "reloaded");
@@ -85,11 +84,39 @@ pub(crate) async fn follow(
     }
 }
 
+/// What became of requests that waited for too long.
+fn expired(failed: usize, refusing: bool, why: &str) -> String {
+    let requests = match failed {
+        1 => "1 request".to_owned(),
+        _ => format!("{failed} requests"),
+    };
+    let then = if refusing {
+        "requests fail until it is ready"
+    } else {
+        "the others go on"
+    };
+    format!("waited too long: {requests} failed ({why}); {then}")
+}
+
 /// Starts a VCP again after a while, unless somebody else has, or it was stopped.
 async fn try_again(vcp: Weak<Vcp>, state: watch::Receiver<State>, delay: Duration) {
     tokio::time::sleep(delay).await;
     let failed = matches!(*state.borrow(), State::Failed(_));
     if let Some(vcp) = vcp.upgrade().filter(|_| failed) {
         vcp.restart();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::expired;
+
+    #[test]
+    fn what_waited_too_long_is_told_in_one_line() {
+        let alone = "waited too long: 1 request failed (connection reset); the others go on";
+        assert_eq!(expired(1, false, "connection reset"), alone);
+        let all = "waited too long: 7 requests failed (no answer to a NOP-Out); \
+                   requests fail until it is ready";
+        assert_eq!(expired(7, true, "no answer to a NOP-Out"), all);
     }
 }

@@ -39,8 +39,8 @@ pub struct Vcp {
     pub memory: ByteSize,
     /// `restart`: what happens after a fault.
     pub restart: Restart,
-    /// `replacement-timeout`: how long requests wait while the device is away
-    /// before they fail; 0 to a year.
+    /// `replacement-timeout`: how long a request waits that the device can't answer
+    /// before it fails; 0 to a year.
     pub replacement_timeout: Timeout,
     /// `watchdog`: what an instance may take before it counts as hung.
     pub watchdog: Watchdog,

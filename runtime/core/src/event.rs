@@ -11,7 +11,7 @@ use crate::fault::Fault;
 pub enum Event {
     /// It serves requests.
     Ready(Geometry),
-    /// It can't for the time being; why, in one line.
+    /// It can't for the time being, or not all; why, in one line.
     Suspended(String),
     /// It serves, but the space behind it runs out; what it says of that, in one line.
     LowSpace(String),
@@ -24,9 +24,16 @@ pub enum Event {
         /// What comes next.
         next: Next,
     },
-    /// The path to its device has been gone for too long: what waited was
-    /// answered with an error, and so is everything until it is ready again.
-    Expired,
+    /// Requests waited for too long, and were answered with an error.
+    Expired {
+        /// How many.
+        failed: usize,
+        /// The device is away: so is everything else until it is ready again.
+        /// Otherwise the others go on.
+        refusing: bool,
+        /// Why it could not answer them when it last said so, in one line.
+        why: String,
+    },
     /// Another module has taken its place.
     Reloaded(Reloaded),
     /// That one was no good, and the module before it is back; why, in one line.

@@ -168,7 +168,7 @@ pub struct RestartSettings {
     pub limit: Option<u32>,
     /// Keep an instance ready to take over: started, its memory touched.
     pub spare: bool,
-    /// How long requests wait for a device whose path is gone before they fail.
+    /// How long a request waits that the device can't answer before it fails.
     /// `None`: for ever.
     pub replacement_timeout: Option<Duration>,
 }

@@ -14,7 +14,7 @@ pub enum State {
     Starting,
     /// It serves.
     Ready,
-    /// It is there and can't serve; why.
+    /// It is there and can't serve, or not everything; why.
     Suspended(String),
     /// The last instance died; the next is on its way.
     Restarting,
@@ -59,7 +59,7 @@ pub enum ReloadState {
 pub struct Status {
     /// Where it is in its life.
     pub state: State,
-    /// Requests are refused because the path has been gone for too long.
+    /// Requests are refused because the device has been away for too long.
     pub refusing: bool,
     /// The instance that is there, or was last.
     pub generation: u32,
@@ -117,7 +117,7 @@ pub struct Stats {
     pub waiting_ns: u64,
     /// Time that clients waited for the limits of their exports.
     pub limited_ns: u64,
-    /// Time that requests waited while no instance was ready for them.
+    /// Time that requests waited while no instance was there that served them all.
     pub outage_ns: u64,
     /// Time that clients waited for room in the queue.
     pub full_ns: u64,

@@ -20,4 +20,6 @@ pub use area::{Area, Loan};
 pub use block::{Geometry, Modifiers, Operation, Status};
 pub use client::{Answer, Client, ClientError, ClientRequest, Flushed, Parked, Submit};
 pub use link::{Checksum, Link, LinkProperties, Offload, Received};
-pub use table::{ClientId, Data, Entry, Finished, Limits, Source, Table, Violation};
+pub use table::{
+    Blame, ClientId, Data, Entry, Expired, Finished, Limits, Source, Table, Violation,
+};

@@ -1,12 +1,14 @@
 //! The table against a model device: requests of any shape, completed in any
 //! order, with the VCP dying in between.
 
-use proptest::prelude::*;
+mod clock;
+mod properties;
+mod suspect;
 
 use crate::area::{Area, Loan};
 use crate::block::{Geometry, Modifiers, Operation, Status};
 use crate::client::ClientRequest;
-use crate::table::{ClientId, Data, Finished, Limits, Source, Table, Violation};
+use crate::table::{Blame, ClientId, Data, Finished, Limits, Source, Table, Violation};
 
 const SIZE: usize = 64 << 10;
 
@@ -117,8 +119,14 @@ impl Device {
                 self.contents[at].copy_from_slice(&self.memory[range(entry.loan.unwrap())]);
             }
         }
-        self.area = Area::new(0, 64 << 10);
         table.restart();
+        self.replace();
+    }
+
+    /// An instance that holds nothing takes its place.
+    fn replace(&mut self) {
+        self.entries.clear();
+        self.area = Area::new(0, 64 << 10);
     }
 }
 
@@ -372,64 +380,4 @@ fn what_is_reclaimed_can_be_submitted_to_another_table() {
     assert_eq!(answered.len(), asked.len());
     assert_eq!(device.contents[100..512], [1; 412]);
     assert_eq!(device.contents[512..1024], [4; 512]);
-}
-
-#[derive(Debug, Clone)]
-enum Event {
-    Complete(prop::sample::Index),
-    Crash,
-    Take,
-}
-
-fn event() -> impl Strategy<Value = Event> {
-    prop_oneof![
-        8 => any::<prop::sample::Index>().prop_map(Event::Complete),
-        1 => Just(Event::Crash),
-        3 => Just(Event::Take),
-    ]
-}
-
-proptest! {
-    /// Writes to ranges that share no byte, but share blocks, all in flight at
-    /// once, finished in any order, with crashes: each is answered once, and the
-    /// device holds exactly what was written.
-    #[test]
-    fn disjoint_writes_survive_anything(
-        cuts in prop::collection::btree_set(0usize..SIZE, 2..30),
-        zeroes in any::<u32>(),
-        events in prop::collection::vec(event(), 0..200),
-        native_zeroes in any::<bool>(),
-    ) {
-        let mut device = Device::new();
-        let mut table = Table::new(Limits::default());
-        let max_write_zeroes = if native_zeroes { 8192 } else { 0 };
-        table.set_geometry(Geometry { max_write_zeroes, ..geometry() });
-        let mut model = device.contents.clone();
-        let cuts: Vec<_> = cuts.into_iter().collect();
-        for (n, pair) in cuts.windows(2).enumerate() {
-            let zero = zeroes >> n & 1 == 1;
-            let operation = if zero { Operation::WriteZeroes } else { Operation::Write };
-            let length = (pair[1] - pair[0]) as u32;
-            let new = request(n as u64 + 1, operation, pair[0] as u64, length);
-            model[pair[0]..pair[1]].fill(if zero { 0 } else { n as u8 + 1 });
-            table.submit(ClientId(n as u64 % 3), new);
-        }
-        let mut answered = Vec::new();
-        for event in events {
-            match event {
-                Event::Take => device.take_all(&mut table),
-                Event::Crash => device.crash(&mut table),
-                Event::Complete(_) if device.entries.is_empty() => {}
-                Event::Complete(which) => {
-                    let which = which.index(device.entries.len());
-                    answered.extend(device.complete(which, &mut table));
-                }
-            }
-        }
-        answered.extend(run_dry(&mut device, &mut table));
-        let mut cookies: Vec<_> = answered.iter().map(|a| a.cookie).collect();
-        cookies.sort_unstable();
-        prop_assert_eq!(cookies, (1..cuts.len() as u64).collect::<Vec<_>>());
-        prop_assert!(device.contents == model);
-    }
 }

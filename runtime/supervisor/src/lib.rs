@@ -12,6 +12,7 @@
 mod outage;
 mod policy;
 mod supervisor;
+mod suspects;
 #[cfg(test)]
 mod tests;
 

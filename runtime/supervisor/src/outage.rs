@@ -1,16 +1,19 @@
-//! How long a device has not been able to serve, and when its clients are told.
+//! How long a device has not been able to serve, and when its clients are told: all
+//! of them at once that it is away, or each that it has waited long enough.
 
 /// The least time that a VCP gets which says nothing because its instances die:
 /// a crash is not an outage of the path, whatever the timeout for one is.
-const GRACE: u64 = 5_000_000_000;
+pub(crate) const GRACE: u64 = 5_000_000_000;
 
-/// From the last instance that was ready to the next.
+/// From when it could no longer serve to the next instance that is ready.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Outage {
     /// Since an instance died, with none ready after it.
     silent: Option<u64>,
-    /// Since one said that it can't serve.
+    /// Since one said that it can't serve, or last answered a request all the same.
     suspended: Option<u64>,
+    /// It has answered something since it said so.
+    pub(crate) answering: bool,
     /// The time is up: nothing waits any more.
     pub(crate) expired: bool,
 }
@@ -22,6 +25,11 @@ impl Outage {
 
     pub(crate) fn suspended(&mut self, now: u64) {
         self.suspended.get_or_insert(now);
+    }
+
+    pub(crate) fn answered(&mut self, now: u64) {
+        self.suspended = Some(now);
+        self.answering = true;
     }
 
     pub(crate) fn over(&mut self) {

@@ -14,8 +14,8 @@ pub struct Policy {
     /// The VCP is held once this many restarts in a row brought nothing that ran
     /// for `min_run`. `None`: never.
     pub limit: Option<u32>,
-    /// How long requests wait for a device whose path is gone before they are
-    /// answered with an error. `None`: for ever.
+    /// How long a request waits that the device can't answer, before it is answered
+    /// with an error. `None`: for ever.
     pub replacement_timeout: Option<u64>,
     /// How long a reloaded module may take to be ready.
     pub ready_within: u64,

@@ -1,7 +1,8 @@
 //! The supervisor of one VCP.
 
 use crate::Policy;
-use crate::outage::Outage;
+use crate::outage::{GRACE, Outage};
+use crate::suspects::Trials;
 
 /// Where a VCP is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,7 +11,8 @@ pub enum Phase {
     Starting,
     /// It serves.
     Ready,
-    /// It is there and can't serve: the path to the device is gone.
+    /// It is there and can't serve, or not everything: the path to the device is
+    /// gone, or the device puts off what it is asked.
     Suspended,
     /// The last instance died; the next is due at this time.
     Restarting {
@@ -26,6 +28,8 @@ pub enum Phase {
 pub enum Cause {
     /// A fault of its own.
     Fault,
+    /// The same, while a request that others died of was tried by itself.
+    Suspect,
     /// Someone asked for it.
     Injected,
     /// It said itself that it won't serve without a change of configuration.
@@ -46,8 +50,11 @@ pub enum Decision {
     RollBack,
     /// The module on trial has proved itself: the one before it can go.
     Settle,
-    /// The path has been gone for too long: answer what waits with an error and
-    /// start a fresh instance in place of one that may still hold some of it.
+    /// Requests that instances died of may be tried once more.
+    Try,
+    /// The device has been away for too long, and answered nothing meanwhile:
+    /// answer what waits with an error and start a fresh instance in place of one
+    /// that may still hold some of it.
     Expire,
 }
 
@@ -74,6 +81,7 @@ pub struct Supervisor {
     /// Restarts in a row of what did not live for `min_run`.
     in_a_row: u32,
     outage: Outage,
+    suspects: Trials,
     trial: Option<Trial>,
 }
 
@@ -82,6 +90,7 @@ impl Supervisor {
     pub fn new(policy: Policy) -> Self {
         Self {
             backoff: policy.backoff_min,
+            suspects: Trials::new(&policy),
             policy,
             phase: Phase::Restarting { at: 0 },
             generation: 0,
@@ -113,7 +122,7 @@ impl Supervisor {
         self.started_at
     }
 
-    /// Whether the path has been gone for so long that nothing waits any more:
+    /// Whether the device has been away for so long that nothing waits any more:
     /// requests are to be refused until an instance is ready.
     pub fn refuses(&self) -> bool {
         self.outage.expired || self.phase == Phase::Held
@@ -159,6 +168,42 @@ impl Supervisor {
         self.outage.suspended(now);
     }
 
+    /// The instance answered a request that it was given after it said that it can't
+    /// serve: some it can.
+    pub fn answered(&mut self, now: u64) {
+        if self.phase == Phase::Suspended {
+            self.outage.answered(now);
+        }
+    }
+
+    /// Whether requests are being answered, as far as is known: all of them, or some.
+    pub fn answers(&self) -> bool {
+        match self.phase {
+            Phase::Ready => true,
+            Phase::Suspended => self.outage.answering,
+            _ => false,
+        }
+    }
+
+    /// Whether requests that instances died of may be tried now.
+    pub fn tries_suspects(&self) -> bool {
+        self.suspects.at.is_none()
+    }
+
+    /// Until when an unanswered request may wait that can't be answered now; `None`
+    /// if it can, or if there is no such time. What comes before its answer does not
+    /// make that later: another instance, or one that is ready.
+    pub fn request_deadline(&self, now: u64) -> Option<u64> {
+        let timeout = self.policy.replacement_timeout?;
+        let wait = match self.phase {
+            Phase::Suspended => timeout,
+            Phase::Starting if !self.served => return None,
+            Phase::Starting | Phase::Restarting { .. } => timeout.max(GRACE),
+            Phase::Ready | Phase::Held => return None,
+        };
+        Some(now.saturating_add(wait))
+    }
+
     /// The instance is gone.
     pub fn ended(&mut self, now: u64, cause: Cause) -> Decision {
         if self.trial.take().is_some() {
@@ -168,12 +213,18 @@ impl Supervisor {
         let hopeless = match cause {
             Cause::GaveUp => true,
             Cause::Fault => !self.served,
-            Cause::Injected => false,
+            Cause::Injected | Cause::Suspect => false,
         };
         if hopeless || !self.policy.restart {
             return self.hold();
         }
         self.outage.died(now);
+        if cause == Cause::Suspect {
+            // It is known what killed it, and that is what has to wait.
+            self.suspects.killed(now, &self.policy);
+            self.phase = Phase::Restarting { at: now };
+            return Decision::Wait;
+        }
         let delay = if now.saturating_sub(self.started_at) >= self.policy.min_run {
             self.in_a_row = 0;
             self.backoff = self.policy.backoff_min;
@@ -225,7 +276,11 @@ impl Supervisor {
             Trial::Starting { until } | Trial::Probation { until } => until,
         });
         let outage = self.outage.deadline(self.policy.replacement_timeout);
-        [restart, trial, outage].into_iter().flatten().min()
+        let suspects = self.suspects.at;
+        [restart, trial, outage, suspects]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// What is due at this time; one thing at a time, until it is `Wait`.
@@ -246,6 +301,10 @@ impl Supervisor {
         if expires.is_some_and(|at| now >= at) {
             self.outage.expired = true;
             return Decision::Expire;
+        }
+        if self.suspects.at.is_some_and(|at| now >= at) {
+            self.suspects.at = None;
+            return Decision::Try;
         }
         match self.phase {
             Phase::Restarting { at } if now >= at => Decision::Start,

@@ -165,6 +165,128 @@ fn requests_wait_for_a_path_as_long_as_they_are_told_to() {
 }
 
 #[test]
+fn each_request_may_wait_as_long_as_it_is_told_to() {
+    let timeout = Policy {
+        replacement_timeout: Some(8 * SECOND),
+        ..policy()
+    };
+    let mut s = Supervisor::new(timeout);
+    s.started(0);
+    // One that never served may take as long as it likes to start,
+    assert_eq!(s.request_deadline(SECOND), None);
+    // and for one that serves the watchdog is there.
+    s.ready(0);
+    assert_eq!(s.request_deadline(SECOND), None);
+    s.suspended(SECOND);
+    assert_eq!(s.request_deadline(2 * SECOND), Some(10 * SECOND));
+    s.ended(3 * SECOND, Cause::Fault);
+    assert_eq!(s.request_deadline(3 * SECOND), Some(11 * SECOND));
+    s.started(4 * SECOND);
+    assert_eq!(s.request_deadline(4 * SECOND), Some(12 * SECOND));
+    s.hold();
+    assert_eq!(s.request_deadline(5 * SECOND), None);
+}
+
+#[test]
+fn a_crash_gives_requests_some_time_whatever_the_timeout() {
+    for (timeout, waits) in [(Some(0), Some(5)), (Some(9), Some(9)), (None, None)] {
+        let mut s = serving(Policy {
+            replacement_timeout: timeout.map(|seconds: u64| seconds * SECOND),
+            ..policy()
+        });
+        s.ended(0, Cause::Fault);
+        assert_eq!(s.request_deadline(0), waits.map(|seconds| seconds * SECOND));
+        s.started(0);
+        s.suspended(0);
+        let suspended = timeout.map(|seconds| seconds * SECOND);
+        assert_eq!(s.request_deadline(0), suspended);
+    }
+}
+
+#[test]
+fn a_device_that_answers_some_of_what_it_is_asked_is_not_away() {
+    let mut s = serving(Policy {
+        replacement_timeout: Some(2 * SECOND),
+        ..policy()
+    });
+    assert!(s.answers());
+    s.suspended(0);
+    assert!(!s.answers());
+    for now in 1..9 {
+        s.answered(now * SECOND);
+        assert_eq!(s.due(now * SECOND), Decision::Wait);
+        assert_eq!(s.next_deadline(), Some((now + 2) * SECOND));
+    }
+    assert!(s.answers() && !s.refuses());
+    // Once it answers nothing more, it is.
+    assert_eq!(s.due(10 * SECOND), Decision::Expire);
+    assert!(s.refuses());
+    s.ready(11 * SECOND);
+    assert!(!s.refuses());
+    s.suspended(12 * SECOND);
+    assert!(!s.answers());
+    // Of others that is not said.
+    s.ended(12 * SECOND, Cause::Fault);
+    s.answered(13 * SECOND);
+    assert_eq!(s.due(13 * SECOND), Decision::Start);
+    assert!(!s.answers());
+}
+
+#[test]
+fn a_device_that_comes_and_goes_is_not_refused_for_good() {
+    let mut s = serving(Policy {
+        replacement_timeout: Some(2 * SECOND),
+        ..policy()
+    });
+    for now in 0..20 {
+        s.suspended(now * SECOND);
+        assert_eq!(s.due(now * SECOND + SECOND / 2), Decision::Wait);
+        s.ready(now * SECOND + SECOND / 2);
+        assert_eq!(s.next_deadline(), None);
+        assert!(!s.refuses());
+    }
+}
+
+#[test]
+fn what_dies_of_a_suspect_is_replaced_at_once_and_the_suspect_waits() {
+    let mut s = serving(Policy {
+        limit: Some(1),
+        ..policy()
+    });
+    let mut now = 0;
+    let mut delays = Vec::new();
+    for _ in 0..11 {
+        assert_eq!(s.ended(now, Cause::Suspect), Decision::Wait);
+        assert_eq!(s.due(now), Decision::Start);
+        s.started(now);
+        s.ready(now);
+        let at = s.next_deadline().unwrap();
+        assert_eq!(s.due(at - 1), Decision::Wait);
+        assert!(!s.tries_suspects());
+        assert_eq!(s.due(at), Decision::Try);
+        assert_eq!(s.due(at), Decision::Wait);
+        assert!(s.tries_suspects());
+        delays.push((at - now) / MS);
+        now = at;
+    }
+    assert_eq!(
+        delays,
+        [10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5000, 5000]
+    );
+    // After a long time without, it starts all over.
+    now += 11 * SECOND;
+    s.ended(now, Cause::Suspect);
+    s.started(now);
+    assert_eq!(s.next_deadline(), Some(now + 10 * MS));
+    // One that is not to be restarted is not.
+    let mut s = serving(Policy {
+        restart: false,
+        ..policy()
+    });
+    assert_eq!(s.ended(0, Cause::Suspect), Decision::Hold);
+}
+
+#[test]
 fn no_time_at_all_or_for_ever() {
     let mut s = serving(Policy {
         replacement_timeout: Some(0),
@@ -204,7 +326,7 @@ proptest::proptest! {
     /// is asked for, `due` comes to rest, and one that is neither held nor there
     /// has a time at which it will be.
     #[test]
-    fn it_never_loses_a_vcp(steps in proptest::collection::vec((0u8..7, 0u64..20 * SECOND), 1..200)) {
+    fn it_never_loses_a_vcp(steps in proptest::collection::vec((0u8..9, 0u64..20 * SECOND), 1..200)) {
         let mut s = Supervisor::new(Policy { limit: Some(5), ..policy() });
         let mut now = 0;
         for (what, after) in steps {
@@ -219,6 +341,8 @@ proptest::proptest! {
                 4 if running => { s.ended(now, Cause::GaveUp); }
                 5 => { s.started_on_trial(now); }
                 6 => s.revive(now),
+                7 if running => { s.ended(now, Cause::Suspect); }
+                8 if running => s.answered(now),
                 _ => {}
             }
             let mut rounds = 0;

@@ -10,8 +10,8 @@
 //!   strikes in that call of `process` instead;
 //!
 //! and hand their state over: the device its contents, the processor a stream. The
-//! device's fault `suspend` takes `config.resume`, after how many milliseconds it is
-//! over.
+//! device's faults `suspend`, `put-off` and `deaf` take `config.resume`, after how many
+//! milliseconds that is over.
 
 pub mod faults;
 

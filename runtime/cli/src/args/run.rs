@@ -36,7 +36,7 @@ pub(crate) struct RunArguments {
         help = "Let it use a directory: HOST:GUEST[:ro] (repeatable)"
     )]
     pub(crate) files: Vec<String>,
-    /// How long requests wait while the device is away: a time, seconds, or "never"
+    /// How long a request waits that can't be answered: a time, seconds, or "never"
     #[arg(long, value_name = "TIME")]
     pub(crate) replacement_timeout: Option<String>,
     /// Keep a second instance ready to take over

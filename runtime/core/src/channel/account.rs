@@ -3,13 +3,15 @@
 
 use std::sync::atomic::Ordering;
 
+use vcp_supervisor::Phase;
+
 use super::Channel;
 use crate::clock::now;
 
 /// Since when something stands still.
 #[derive(Debug, Default)]
 pub(super) struct Standstill {
-    /// Requests wait, and no instance is ready for them.
+    /// Requests wait, and no instance is there that serves them all.
     outage: Option<u64>,
     /// Clients wait for room in the queue.
     full: Option<u64>,
@@ -19,7 +21,7 @@ impl Channel {
     /// Counts at the end of a turn.
     pub(super) fn count(&mut self) {
         let time = now();
-        let outage = !self.ready_now && !self.table.is_empty();
+        let outage = self.supervisor.phase() != Phase::Ready && !self.table.is_empty();
         let full = self.clients.any_blocked();
         let counters = &self.shared.counters;
         let still = &mut self.still;

@@ -105,6 +105,7 @@ impl Channel {
         let mut violation = None;
         let (at, generation) = (now(), self.supervisor.generation());
         self.progress_at = at;
+        let mut newest = 0;
         for completion in completions {
             let taken = guest
                 .bytes("completion", self.read_span(completion))
@@ -118,6 +119,7 @@ impl Channel {
                 });
             match taken {
                 Ok((loan, done)) => {
+                    newest = newest.max(completion.tag);
                     loans.extend(loan);
                     finished.extend(done);
                 }
@@ -144,6 +146,7 @@ impl Channel {
         for loan in loans {
             self.area.give_back(loan);
         }
+        self.on_answers(newest, at);
         violation.map_or(Ok(()), Err)
     }
 
@@ -192,7 +195,7 @@ impl Channel {
             }
             block::Notice::Suspended(why) => {
                 let why = line(why);
-                self.supervisor.suspended(now());
+                self.on_suspended(now());
                 self.forget_rescans();
                 self.why.clone_from(&why);
                 self.note(What::Suspended);

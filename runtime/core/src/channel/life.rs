@@ -34,6 +34,7 @@ impl Channel {
                     self.roll_back(&format!("it was not ready within {within:?}"));
                 }
                 Decision::Settle => self.settle(),
+                Decision::Try => self.table.set_trials(true),
                 Decision::Expire => self.expire().await,
             }
         }
@@ -97,6 +98,7 @@ impl Channel {
             return;
         }
         self.keep_report(death, held);
+        let cause = self.cause_of(&fault);
         self.table.restart();
         let counters = &self.shared.counters;
         counters.faults.fetch_add(1, Ordering::Relaxed);
@@ -111,13 +113,11 @@ impl Channel {
             self.end_leaving();
             return;
         }
-        let injected = std::mem::take(&mut self.injected) || fault == Fault::Injected;
-        let cause = if injected {
-            Cause::Injected
-        } else {
-            Cause::Fault
-        };
-        let decision = self.supervisor.ended(now(), cause);
+        let time = now();
+        let decision = self.supervisor.ended(time, cause);
+        self.table.set_trials(self.supervisor.tries_suspects());
+        self.why = fault.to_string();
+        self.run_clocks(time);
         self.emit(Event::Fault {
             fault: fault.clone(),
             generation,
@@ -181,19 +181,6 @@ impl Channel {
         self.refuse_all(Status::IoError);
         self.why.clone_from(&why);
         self.emit(Event::Failed(why));
-        self.publish();
-    }
-
-    /// The path has been gone for too long. An instance that still holds some of
-    /// what is answered now makes way for a fresh one, so that none of it can
-    /// reach the device later.
-    async fn expire(&mut self) {
-        self.refuse_all(Status::IoError);
-        self.emit(Event::Expired);
-        if self.guest.is_some() {
-            self.drop_instance();
-            self.start_instance().await;
-        }
         self.publish();
     }
 

@@ -12,6 +12,7 @@
 //! | `turn` | one turn: wait, gather, call |
 //! | `effects` | carrying out what the guest wants |
 //! | `life` | instances: their start, their death, what follows |
+//! | `clock` | what waits too long: requests, and the host for an instance |
 //! | `reload`, `prepare` | another module in the place of one that runs; spares |
 //! | `hands` | a thread for what would hold up the data path |
 //! | `rescan` | another look at what the device is |
@@ -22,6 +23,7 @@
 
 mod account;
 mod clients;
+mod clock;
 mod convert;
 mod effects;
 mod hands;
@@ -157,8 +159,10 @@ pub(crate) struct Channel {
     /// What the device is known to be, and clients are told; what it is said to be
     /// now is the table's.
     settled: Option<Geometry>,
-    /// Why it is held or suspended.
+    /// Why it is held or suspended, or what the last instance died of.
     why: String,
+    /// The newest tag when it said that it is suspended.
+    suspended_at: u64,
     /// The instance answers no more requests, because someone asked for that.
     stalling: bool,
     /// The next batch of effects has a bad descriptor in it, for the same reason.
@@ -238,6 +242,7 @@ impl Channel {
             ready_now: false,
             settled: None,
             why: String::new(),
+            suspended_at: 0,
             stalling: false,
             corrupting: false,
             injected: false,
@@ -287,9 +292,7 @@ impl Channel {
 
     fn refuse_all(&mut self, status: Status) {
         let failed = self.table.fail_all(status);
-        let mut finished: Vec<_> = failed.into_iter().map(|f| (f, &[][..])).collect();
-        self.clients
-            .answer(&mut finished, &mut self.table, &self.poller);
+        self.answer_all(failed);
     }
 
     fn emit(&self, event: Event) {

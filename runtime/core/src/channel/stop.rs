@@ -2,7 +2,6 @@
 
 use tokio::sync::oneshot;
 use vcp_queue::{Parked, Status};
-use vcp_supervisor::Phase;
 
 use super::{Channel, Flow};
 use crate::bindings::control;
@@ -40,7 +39,7 @@ impl Channel {
         self.cancel_reload();
         self.clients.stop_reading(&self.poller);
         // One that can't serve now has nothing that it could finish.
-        let serving = self.guest.is_some() && self.supervisor.phase() == Phase::Ready;
+        let serving = self.guest.is_some() && self.supervisor.answers();
         let patience = if serving { PATIENCE } else { 0 };
         self.leave = Leave::Draining {
             until: now() + patience,

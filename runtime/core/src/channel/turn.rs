@@ -4,7 +4,6 @@ use std::sync::atomic::Ordering;
 
 use rustix::event::Timespec;
 use vcp_queue::{ClientId, Loan, Source};
-use vcp_supervisor::Phase;
 
 use super::convert::request_of;
 use super::poller::Woken;
@@ -14,7 +13,6 @@ use crate::clock::now;
 use crate::fault::Fault;
 use crate::processor::pace::{self, Pause};
 use crate::report::What;
-use crate::settings::nanoseconds;
 
 impl Channel {
     pub(super) async fn turn(&mut self) -> Result<Flow, Fault> {
@@ -32,14 +30,20 @@ impl Channel {
             self.read_mailbox().await;
         }
         let mut events = empty_events();
+        let generation = self.supervisor.generation();
         let listened = self.listen(&ready, &mut events);
         self.ready = ready;
         listened?;
         if self.advance().await == Flow::End {
             return Ok(Flow::End);
         }
+        if self.supervisor.generation() != generation {
+            // What came in lies in the memory of an instance that is gone.
+            events = empty_events();
+        }
         if !self.leaving() {
             self.clients.resume(&mut self.table, &self.poller);
+            self.run_clocks_of_new();
         }
         self.issue(&mut events);
         self.answer_done();
@@ -122,9 +126,11 @@ impl Channel {
         // One that leaves is not restarted.
         let supervisor = self.supervisor.next_deadline();
         let supervisor = supervisor.filter(|_| !self.leaving());
+        let clocks = self.table.next_deadline().filter(|_| !self.leaving());
         let others = [
             self.leave_deadline(),
             supervisor,
+            clocks,
             self.reload_deadline(),
             self.progress_deadline(),
             self.clients.limit_deadline().filter(|_| !self.leaving()),
@@ -250,6 +256,7 @@ impl Channel {
         }
         self.try_switch().await;
         self.supervise(time).await;
+        self.expire_due(time).await;
         Flow::Continue
     }
 
@@ -331,36 +338,13 @@ impl Channel {
         self.carry_out(&effects)
     }
 
-    /// When it must have answered some request, or, if it was started again, have
-    /// said how it is. (One that was never ready may be one that only finds out.)
-    fn progress_deadline(&self) -> Option<u64> {
-        let limit = nanoseconds(self.setup.progress?);
-        let since = match self.supervisor.phase() {
-            Phase::Ready if self.table.outstanding() > 0 => self.progress_at,
-            Phase::Starting if self.supervisor.served() => self.supervisor.started_at(),
-            _ => return None,
-        };
-        Some(since.saturating_add(limit))
-    }
-
-    fn check_progress(&mut self) -> Result<(), Fault> {
-        if self.guest.is_none() || self.progress_deadline().is_none_or(|at| now() < at) {
-            return Ok(());
-        }
-        let limit = self.setup.progress.unwrap_or_default();
-        Err(match self.table.outstanding() {
-            _ if !self.ready_now => Fault::NotReady { limit },
-            held => Fault::Stalled { limit, held },
-        })
-    }
-
     /// Answers what the table finished by itself.
     pub(super) fn answer_done(&mut self) {
         let done = self.table.take_done();
         if !done.is_empty() {
-            let mut finished: Vec<_> = done.into_iter().map(|f| (f, &[][..])).collect();
-            self.clients
-                .answer(&mut finished, &mut self.table, &self.poller);
+            self.answer_all(done);
+            // A client that was lost with its answer may have kept others waiting.
+            self.again |= self.table.has_waiting();
         }
     }
 }

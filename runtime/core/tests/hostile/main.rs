@@ -6,6 +6,7 @@
 mod support;
 
 mod clients;
+mod clocks;
 mod device;
 mod frames;
 mod handover;

@@ -6,6 +6,7 @@ use vcp_core::{Event, Fault, Injection, State};
 use vcp_queue::Status;
 
 use crate::cases;
+use crate::clocks;
 use crate::scenario::{DEVICE, Scenario, settings};
 
 const SHORT: Duration = Duration::from_millis(300);
@@ -42,12 +43,23 @@ fn suspended(scenario: &mut Scenario) {
     assert!(matches!(event, Event::Suspended(_)), "{event:?}");
 }
 
+/// It is away, and that many requests were told.
+fn expired(scenario: &mut Scenario, failed: usize, why: &str) {
+    let (refusing, why) = (true, why.to_owned());
+    let expected = Event::Expired {
+        failed,
+        refusing,
+        why,
+    };
+    assert_eq!(scenario.event(), expected);
+}
+
 /// It waits for longer than its clients are to: they get an error, and another
 /// instance gets what they ask next.
 fn waits(fault: &str) {
     let mut scenario = second(fault);
     suspended(&mut scenario);
-    assert_eq!(scenario.event(), Event::Expired);
+    expired(&mut scenario, 5, "not yet");
     scenario.expect_refusals(5, Status::IoError);
     scenario.expect_ready();
     scenario.finish_served();
@@ -80,7 +92,7 @@ fn waits_under_load(fault: &str) {
     scenario.expect_ready();
     scenario.strike();
     suspended(&mut scenario);
-    assert_eq!(scenario.event(), Event::Expired);
+    expired(&mut scenario, 5, "as you wish");
     scenario.expect_refusals(5, Status::IoError);
     scenario.expect_ready();
     assert_eq!(scenario.vcp.stats().generation, 2);
@@ -101,5 +113,7 @@ cases! { vcp_test_guests::faults::recovery::FAULTS,
     suspended_first => waits;
     failed_first => gives_up;
     suspend => waits_under_load;
+    put_off => clocks::put_off;
+    deaf => clocks::deaf;
     grow => unheard;
 }

@@ -96,7 +96,7 @@ impl Table {
     }
 
     pub(super) fn finish(&mut self, slot: usize, whole: bool) -> Option<Finished> {
-        let mut request = self.requests.remove(slot);
+        let mut request = self.remove(slot);
         let bytes = std::mem::take(&mut request.bytes);
         let is_read = request.operation == Operation::Read;
         if !is_read {

@@ -7,29 +7,23 @@ use crate::client::ClientRequest;
 
 impl Table {
     /// The instance is gone: every unanswered request is offered again, from
-    /// its beginning, in the order of submission. Room in the old area is
-    /// forgotten; the next instance brings an area of its own.
+    /// its beginning, in the order of submission, suspects last. Room in the old
+    /// area is forgotten; the next instance brings an area of its own.
     pub fn restart(&mut self) {
-        self.pieces.clear();
-        self.rewrite = None;
-        self.exclusive = false;
-        self.waiting.clear();
-        self.requests.retain(|_, request| !request.abandoned);
-        let mut order: Vec<_> = self
-            .requests
-            .iter()
-            .map(|(slot, r)| (r.sequence, slot))
-            .collect();
-        order.sort_unstable();
-        for (_, slot) in order {
-            let request = &mut self.requests[slot];
+        self.forget_issued();
+        let all = self.requests.iter();
+        let abandoned = all.filter(|(_, request)| request.abandoned);
+        for slot in abandoned.map(|(slot, _)| slot).collect::<Vec<_>>() {
+            self.remove(slot);
+        }
+        for (_, request) in &mut self.requests {
             request.step = 0;
             request.issued = 0;
             request.outstanding = 0;
             request.status = Status::Ok;
             request.replayed = true;
-            self.waiting.push_back(slot);
         }
+        self.line_up();
         let requests = &self.requests;
         let held = |r: &Request| {
             if r.operation == Operation::Read {
@@ -44,34 +38,53 @@ impl Table {
     /// A client is gone: what it had not yet issued is dropped, and what is with
     /// the VCP will be finished without an answer.
     pub fn forget(&mut self, client: ClientId) {
-        let requests = &mut self.requests;
-        let mut dropped = 0;
+        let requests = &self.requests;
+        let mut dropped = Vec::new();
         self.waiting.retain(|&slot| {
-            let request = &mut requests[slot];
-            if request.client != client || request.outstanding > 0 || request.step > 0 {
-                return true;
+            let request = &requests[slot];
+            let stays = request.client != client || request.outstanding > 0 || request.step > 0;
+            if !stays {
+                dropped.push(slot);
             }
-            if request.operation != Operation::Read {
-                dropped += request.bytes.len();
-            }
-            requests.remove(slot);
-            false
+            stays
         });
-        self.payload -= dropped;
-        for (_, request) in requests.iter_mut() {
+        self.suspects.retain(|&slot| {
+            let stays = requests[slot].client != client;
+            if !stays {
+                dropped.push(slot);
+            }
+            stays
+        });
+        for slot in dropped {
+            let request = self.remove(slot);
+            if request.operation != Operation::Read {
+                self.payload -= request.bytes.len();
+            }
+        }
+        for (_, request) in &mut self.requests {
             request.abandoned |= request.client == client;
         }
+        // Nobody waits for how that ends.
+        self.alone = self.alone.filter(|&slot| !self.requests[slot].abandoned);
         self.done.retain(|finished| finished.client != client);
+    }
+
+    /// What is with the instance is with nobody any more.
+    fn forget_issued(&mut self) {
+        self.pieces.clear();
+        self.rewrite = None;
+        self.exclusive = false;
+        self.alone = None;
     }
 
     /// Gives back every unanswered request in the order of submission, and is empty
     /// then: another table takes them on. Of what is with the VCP some may have been
     /// carried out, as after [`Table::restart`].
     pub fn reclaim(&mut self) -> Vec<(ClientId, ClientRequest)> {
-        self.pieces.clear();
+        self.forget_issued();
         self.waiting.clear();
-        self.rewrite = None;
-        self.exclusive = false;
+        self.suspects.clear();
+        self.clocks.clear();
         self.payload = 0;
         let mut requests: Vec<Request> = self.requests.drain().collect();
         requests.retain(|request| !request.abandoned);
@@ -81,10 +94,9 @@ impl Table {
 
     /// Ends everything unanswered with `status`: the device won't come back.
     pub fn fail_all(&mut self, status: Status) -> Vec<Finished> {
-        self.pieces.clear();
+        self.forget_issued();
         self.waiting.clear();
-        self.rewrite = None;
-        self.exclusive = false;
+        self.suspects.clear();
         let slots: Vec<_> = self.requests.iter().map(|(slot, _)| slot).collect();
         let fail = |slot| {
             self.requests[slot].status = status;

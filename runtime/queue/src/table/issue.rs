@@ -25,6 +25,9 @@ impl Table {
         let (max_discard, max_zeroes) = (geometry.max_discard, geometry.max_write_zeroes);
         let answers_flush = !geometry.write_cache;
         loop {
+            if self.others_must_wait() {
+                return None;
+            }
             let &slot = self.waiting.front()?;
             if self.must_wait(slot) {
                 return None;
@@ -72,18 +75,22 @@ impl Table {
 
     /// Whether [`Table::next`] may have something to do.
     pub fn has_waiting(&self) -> bool {
-        !self.waiting.is_empty() || self.rewrite.is_some()
+        let suspects = self.trials && !self.suspects.is_empty();
+        !self.waiting.is_empty() || self.rewrite.is_some() || suspects
     }
 
     /// A flush that is offered again stays behind the writes submitted before it
     /// that are offered again: some of them may have been carried out already,
-    /// and the flush must find them all.
+    /// and the flush must find them all. (But not suspects: they may never be
+    /// carried out, and until one is answered it is no flush's business.)
     fn must_wait(&self, slot: usize) -> bool {
         let flush = &self.requests[slot];
         flush.replayed
             && flush.operation == Operation::Flush
             && self.requests.iter().any(|(_, earlier)| {
-                earlier.sequence < flush.sequence && earlier.operation.changes()
+                earlier.sequence < flush.sequence
+                    && earlier.operation.changes()
+                    && !earlier.is_suspect()
             })
     }
 

@@ -8,13 +8,15 @@
 //! The table does no I/O and touches no guest memory: [`Table::next`] says what
 //! to place where, [`Table::complete`] is given the bytes that came back.
 
+mod clock;
 mod complete;
 mod end;
 mod entry;
 mod issue;
 mod request;
+mod suspect;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use slab::Slab;
 
@@ -23,7 +25,9 @@ use crate::client::ClientRequest;
 use crate::plan::Plan;
 use request::{Piece, Request};
 
+pub use clock::Expired;
 pub use entry::{ClientId, Data, Entry, Finished, Source, Violation};
+pub use suspect::Blame;
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -44,6 +48,15 @@ pub struct Table {
     exclusive: bool,
     /// Nothing new goes to the VCP.
     draining: bool,
+    /// Requests that have a deadline, the earliest first. Empty while all is well.
+    clocks: BTreeSet<(u64, usize)>,
+    /// What instances may have died of, in the order in which it is tried.
+    suspects: VecDeque<usize>,
+    /// Suspects may be tried, after what was submitted up to this.
+    trials: bool,
+    before_trials: u64,
+    /// The suspect that is being tried: nothing else goes to the VCP meanwhile.
+    alone: Option<usize>,
     spare: Vec<Vec<u8>>,
     spare_bytes: usize,
 }
@@ -88,6 +101,11 @@ impl Table {
             serial: 0,
             exclusive: false,
             draining: false,
+            clocks: BTreeSet::new(),
+            suspects: VecDeque::new(),
+            trials: true,
+            before_trials: 0,
+            alone: None,
             spare: Vec::new(),
             spare_bytes: 0,
         }
@@ -148,8 +166,23 @@ impl Table {
             status: Status::Ok,
             abandoned: false,
             replayed: false,
+            deadline: None,
+            blame: 0,
         });
         self.waiting.push_back(slot);
+    }
+
+    /// A request is out of the table, and out of everything that speaks of it but
+    /// `waiting` and `suspects`.
+    fn remove(&mut self, slot: usize) -> Request {
+        let request = self.requests.remove(slot);
+        if let Some(deadline) = request.deadline {
+            self.clocks.remove(&(deadline, slot));
+        }
+        if self.alone == Some(slot) {
+            self.alone = None;
+        }
+        request
     }
 
     /// Requests held, answered or not.
@@ -171,6 +204,11 @@ impl Table {
     /// Entries with the VCP.
     pub fn outstanding(&self) -> usize {
         self.pieces.len()
+    }
+
+    /// No entry has had a larger tag so far; later ones all have.
+    pub fn newest_tag(&self) -> u64 {
+        self.serial << 16 | 0xffff
     }
 
     /// See [`crate::Submit::buffer`].

@@ -28,6 +28,10 @@ pub(super) struct Request {
     pub(super) abandoned: bool,
     /// Offered to an earlier instance, which may have carried it out.
     pub(super) replayed: bool,
+    /// When it is to be answered with an error, in nanoseconds; see `clock`.
+    pub(super) deadline: Option<u64>,
+    /// How much points at it as what instances die of; see `suspect`.
+    pub(super) blame: u8,
 }
 
 /// An entry with the VCP.

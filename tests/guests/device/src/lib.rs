@@ -87,6 +87,8 @@ impl Device for Misbehave {
         match self.fault.clone().as_str() {
             _ if self.handover.is_silent() => {}
             "suspend" if self.struck => self.suspend(now, requests, &mut effects),
+            "put-off" if self.struck => self.put_off(now, requests, &mut effects),
+            "deaf" if self.struck => self.come_and_go(now, requests, &mut effects),
             fault if self.struck => self.act(fault, first, requests, &mut effects),
             _ => effects.completions = requests.iter().map(|r| self.answer(r)).collect(),
         }

@@ -19,7 +19,7 @@ pub(crate) struct Setup {
     pub(crate) fault: String,
     /// The call in which it strikes; without, the first with a flush.
     pub(crate) call: Option<u32>,
-    /// Nanoseconds after which a suspension ends.
+    /// Nanoseconds after which a suspension ends, or a session.
     pub(crate) resume: Option<u64>,
 }
 

@@ -3,7 +3,7 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use vcp_sdk::block::{Notice, Request};
+use vcp_sdk::block::{Notice, Operation, Request};
 use vcp_sdk::device::Effects;
 use vcp_sdk::types::Instant;
 
@@ -38,5 +38,49 @@ impl Misbehave {
         } else {
             effects.deadline = until;
         }
+    }
+}
+
+impl Misbehave {
+    /// Holds flushes until it resumes, and says so; answers everything else.
+    pub(crate) fn put_off(&mut self, now: Instant, requests: &[Request], effects: &mut Effects) {
+        let (flushes, others): (Vec<Request>, Vec<Request>) = requests
+            .iter()
+            .partition(|request| request.operation == Operation::Flush);
+        self.suspend(now, &flushes, effects);
+        let answers = others.iter().map(|request| self.answer(request));
+        effects.completions.extend(answers);
+    }
+
+    /// Has sessions, each as long as the time until it resumes and as long again, and
+    /// answers in them what it is asked; but never a flush.
+    pub(crate) fn come_and_go(
+        &mut self,
+        now: Instant,
+        requests: &[Request],
+        effects: &mut Effects,
+    ) {
+        let asked = requests
+            .iter()
+            .filter(|request| request.operation != Operation::Flush);
+        self.suspension.held.extend(asked.copied());
+        let period = self.setup.resume.unwrap_or(Instant::MAX);
+        let until = self.suspension.since.unwrap_or(0).saturating_add(period);
+        if self.suspension.since.is_none() || until <= now {
+            let serving = self.suspension.since.is_some() && !self.suspension.over;
+            self.suspension.over = serving;
+            self.suspension.since = Some(now);
+            effects.notices.push(if serving {
+                Notice::Ready(setup::geometry(""))
+            } else {
+                Notice::Suspended(String::from("no answer to a flush"))
+            });
+        }
+        if self.suspension.over {
+            let held = core::mem::take(&mut self.suspension.held);
+            effects.completions = held.iter().map(|r| self.answer(r)).collect();
+        }
+        let since = self.suspension.since.unwrap_or(now);
+        effects.deadline = Some(since.saturating_add(period));
     }
 }

@@ -9,5 +9,7 @@ pub const FAULTS: &[&str] = &[
     "failed-first",
     // When it strikes.
     "suspend",
+    "put-off",
+    "deaf",
     "grow",
 ];

@@ -1,0 +1,75 @@
+//! How long each request may still go without an answer.
+//!
+//! A request has no deadline until the device could not answer it; whoever drives
+//! the table says when that is, and how long the request has then. Only its answer
+//! ends that: neither a device that serves again nor another instance does. The
+//! table has no clock: times are arguments, in nanoseconds of one monotonic clock.
+
+use super::{Finished, Table};
+use crate::block::Status;
+
+/// What [`Table::expire`] answered.
+#[derive(Debug)]
+pub struct Expired {
+    /// Answers for the clients.
+    pub finished: Vec<Finished>,
+    /// Requests whose time was up, those of clients that are gone included.
+    pub count: usize,
+    /// The instance held entries of some of them and may still carry them out: it
+    /// has to go. What it held beside them is offered again, as after
+    /// [`Table::restart`].
+    pub issued: bool,
+}
+
+impl Table {
+    /// Whether there is a request without a deadline.
+    pub fn has_timeless(&self) -> bool {
+        self.clocks.len() < self.requests.len()
+    }
+
+    /// No unanswered request may wait longer than to `deadline`. Those that have an
+    /// earlier one keep it.
+    pub fn set_deadline(&mut self, deadline: u64) {
+        for (slot, request) in &mut self.requests {
+            if request.deadline.is_some_and(|earlier| earlier <= deadline) {
+                continue;
+            }
+            if let Some(later) = request.deadline.replace(deadline) {
+                self.clocks.remove(&(later, slot));
+            }
+            self.clocks.insert((deadline, slot));
+        }
+    }
+
+    /// The earliest deadline.
+    pub fn next_deadline(&self) -> Option<u64> {
+        self.clocks.first().map(|&(deadline, _)| deadline)
+    }
+
+    /// Ends exactly the requests whose deadline has come, with `status`.
+    #[must_use = "clients wait for the answers, and the instance may have to go"]
+    pub fn expire(&mut self, now: u64, status: Status) -> Expired {
+        let due = self.clocks.iter().take_while(|&&(at, _)| at <= now);
+        let due: Vec<usize> = due.map(|&(_, slot)| slot).collect();
+        let issued = due.iter().any(|&slot| self.requests[slot].outstanding > 0);
+        let requests = &self.requests;
+        let stays = |slot: &usize| requests[*slot].deadline.is_none_or(|at| at > now);
+        self.waiting.retain(stays);
+        self.suspects.retain(stays);
+        let count = due.len();
+        let fail = |slot: usize| {
+            self.requests[slot].status = status;
+            self.finish(slot, false)
+        };
+        let finished = due.into_iter().filter_map(fail).collect();
+        if issued {
+            // No tag of theirs may be known any more.
+            self.restart();
+        }
+        Expired {
+            finished,
+            count,
+            issued,
+        }
+    }
+}

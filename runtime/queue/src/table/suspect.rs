@@ -1,0 +1,113 @@
+//! Requests that may be what instances die of.
+//!
+//! What a dying instance held is offered to the next. If one of these requests is
+//! what kills, it would kill that one too, with all that others asked beside it. So
+//! what was held by several that died is set apart and tried by itself: what is
+//! harmless is answered then, and what kills does so alone, until its deadline comes.
+//! When the next one is tried is for whoever drives the table to say.
+
+use super::Table;
+use super::request::Request;
+
+/// How much the death of an instance says about what it held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// It died of something; the next may not.
+    Crash,
+    /// It answered nothing for as long as it is given. Finding that out once more
+    /// takes as long again, so nothing is offered beside these a second time.
+    Hang,
+}
+
+/// From this on a request is a suspect: that many crashes, or one hang.
+const SUSPECT: u8 = 2;
+
+impl Request {
+    pub(super) fn is_suspect(&self) -> bool {
+        self.blame >= SUSPECT
+    }
+}
+
+impl Table {
+    /// The instance died with what it holds; [`Table::restart`] follows.
+    pub fn blame(&mut self, blame: Blame) {
+        let weight = match blame {
+            Blame::Crash => 1,
+            Blame::Hang => SUSPECT,
+        };
+        for (_, request) in &mut self.requests {
+            if request.outstanding > 0 {
+                request.blame = request.blame.saturating_add(weight);
+            }
+        }
+    }
+
+    /// Whether all that the instance holds is one suspect.
+    pub fn tries_suspect(&self) -> bool {
+        self.alone
+            .is_some_and(|slot| self.requests[slot].outstanding > 0)
+    }
+
+    /// Whether suspects are tried from now on. While they are not, the others go on
+    /// without them. When they are, those that wait by then go first.
+    pub fn set_trials(&mut self, allowed: bool) {
+        self.trials = allowed;
+        self.before_trials = self.sequence;
+    }
+
+    /// The instance says that it waits for something. If it does so with the suspect
+    /// that is being tried, then that one keeps it waiting, and does not kill it: the
+    /// others need not wait for it, nor for each other.
+    pub fn acquit(&mut self) {
+        if self.alone.take().is_none() {
+            return;
+        }
+        for (_, request) in &mut self.requests {
+            request.blame = 0;
+        }
+        self.waiting.append(&mut self.suspects);
+        let requests = &self.requests;
+        let waiting = self.waiting.make_contiguous();
+        waiting.sort_unstable_by_key(|&slot| requests[slot].sequence);
+    }
+
+    /// All requests are to be offered: in order, and those with the least against
+    /// them first among suspects.
+    pub(super) fn line_up(&mut self) {
+        let mut order: Vec<_> = self
+            .requests
+            .iter()
+            .map(|(slot, request)| (request.blame, request.sequence, slot))
+            .collect();
+        order.sort_unstable_by_key(|&(_, sequence, _)| sequence);
+        let (mut suspects, others): (Vec<_>, Vec<_>) = order
+            .into_iter()
+            .partition(|&(.., slot)| self.requests[slot].is_suspect());
+        suspects.sort_by_key(|&(blame, ..)| blame);
+        self.waiting = others.into_iter().map(|(.., slot)| slot).collect();
+        self.suspects = suspects.into_iter().map(|(.., slot)| slot).collect();
+        self.before_trials = self.sequence;
+    }
+
+    /// Whether nothing may be issued, because a suspect is being tried or about to
+    /// be. If the next one can be tried it is at the head of those that wait.
+    pub(super) fn others_must_wait(&mut self) -> bool {
+        if let Some(alone) = self.alone {
+            return self.waiting.front() != Some(&alone);
+        }
+        let Some(&suspect) = self.suspects.front().filter(|_| self.trials) else {
+            return false;
+        };
+        let next = self.waiting.front();
+        if next.is_some_and(|&slot| self.requests[slot].sequence <= self.before_trials) {
+            return false;
+        }
+        if !self.pieces.is_empty() {
+            return true;
+        }
+        self.suspects.pop_front();
+        self.waiting.push_front(suspect);
+        self.alone = Some(suspect);
+        false
+    }
+}
