@@ -34,10 +34,19 @@ impl Host {
     /// When it does not come up.
     #[must_use]
     pub fn start(lab: &Lab, wiring: &Wiring, url: &str, lines: &str) -> Self {
+        Self::configured(lab, wiring, url, lines, "")
+    }
+
+    /// The same with more settings of the module, in the table of its configuration.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn configured(lab: &Lab, wiring: &Wiring, url: &str, lines: &str, settings: &str) -> Self {
         let file = lab.dir().join("host.toml");
         let text = format!(
             "[vcp.{NAME}]\nmodule = \"iscsi\"\n{lines}\n{}\n\
-             [vcp.{NAME}.config]\ntarget = \"{url}\"\n\n[export.{NAME}]\nnbd = \"{}\"\n",
+             [vcp.{NAME}.config]\ntarget = \"{url}\"\n{settings}\n[export.{NAME}]\nnbd = \"{}\"\n",
             wiring.table(),
             lab.nbd()
         );

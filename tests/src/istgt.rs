@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
+use std::net::TcpStream;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::lab::{Lab, Side};
@@ -19,8 +21,8 @@ pub struct Istgt {
 }
 
 impl Istgt {
-    /// Starts it with one target, on every address of the namespace. Units
-    /// that a target in this lab has had before keep what is in them.
+    /// Starts it with one target, on every address of the namespace. Units that a
+    /// target in this lab has had before keep what is in them.
     ///
     /// # Panics
     /// When it does not come up.
@@ -39,8 +41,8 @@ impl Istgt {
         fs::write(file("istgt.conf"), configuration(offer, &directory)).expect("writing it");
         fs::write(file("auth.conf"), accounts(offer)).expect("writing it");
         let mut command = lab.command(Side::Target, "istgt");
-        // In the foreground; and answering where it works: what its other modes send from
-        // several threads has StatSN out of order now and then.
+        // In the foreground, and with one thread a connection: by default two send answers,
+        // and now and then StatSN is out of order, which ends the session.
         command
             .args(["-m", "0", "-D"])
             .arg("-c")
@@ -49,18 +51,16 @@ impl Istgt {
         let up = poll(Duration::from_secs(10), || {
             let ended = process.ended();
             assert!(ended.is_none(), "istgt ended: {}", process.stdout());
-            let bind = || std::net::TcpStream::connect("127.0.0.1:3260").ok();
-            lab.inside(Side::Target, bind)
+            let connect = || TcpStream::connect("127.0.0.1:3260").ok();
+            lab.inside(Side::Target, connect)
         });
         assert!(up.is_some(), "istgt does not come up: {}", process.stdout());
         Self { _process: process }
     }
 }
 
-/// In the program's own words; what is not told here is its default. Without its queue:
-/// a session that takes the place of another now and then has commands in it taken for
-/// the other's, and they are never answered.
-fn configuration(offer: &Offer, directory: &std::path::Path) -> String {
+/// In the program's own words; what is not told here is its default.
+fn configuration(offer: &Offer, directory: &Path) -> String {
     let directory = directory.display();
     // What it tells of a unit follows from the target's name as it is written here, while
     // initiators may write it in any case: in capitals it has other units.
@@ -74,26 +74,9 @@ fn configuration(offer: &Offer, directory: &std::path::Path) -> String {
     };
     let mut text = format!(
         "[Global]\n\
-         NodeBase \"iqn.2026-11.test\"\n\
          PidFile {directory}/pid\n\
          AuthFile {directory}/auth.conf\n\
-         Timeout 30\n\
-         NopInInterval 20\n\
-         DiscoveryAuthMethod None\n\
-         MaxSessions 32\n\
-         MaxConnections 4\n\
-         FirstBurstLength 262144\n\
-         MaxBurstLength 1048576\n\
-         MaxRecvDataSegmentLength 262144\n\
-         [UnitControl]\n\
-         AuthMethod None\n\
-         Portal UC1 127.0.0.1:3261\n\
-         Netmask 127.0.0.1\n\
-         [PortalGroup1]\n\
-         Portal DA1 0.0.0.0:3260\n\
-         [InitiatorGroup1]\n\
-         InitiatorName \"ALL\"\n\
-         Netmask ALL\n\
+         {FIXED}\
          [LogicalUnit1]\n\
          TargetName \"{name}\"\n\
          Mapping PortalGroup1 InitiatorGroup1\n\
@@ -105,16 +88,38 @@ fn configuration(offer: &Offer, directory: &std::path::Path) -> String {
     );
     for unit in &offer.units {
         let (number, serial) = (unit.number, unit.serial());
-        let lines = [
-            format!("LUN{number} Storage {directory}/{serial} Auto"),
-            format!("LUN{number} Option Serial \"{serial}\""),
-        ];
-        for line in lines {
-            let _ = writeln!(text, "{line}");
-        }
+        let _ = write!(
+            text,
+            "LUN{number} Storage {directory}/{serial} Auto\n\
+             LUN{number} Option Serial \"{serial}\"\n"
+        );
     }
     text
 }
+
+/// What is the same whatever is offered. There is no queue (above): when a session takes
+/// the place of another, commands in it may be taken for the other's, and are then never
+/// answered.
+const FIXED: &str = "\
+NodeBase \"iqn.2026-11.test\"
+Timeout 30
+NopInInterval 20
+DiscoveryAuthMethod None
+MaxSessions 32
+MaxConnections 4
+FirstBurstLength 262144
+MaxBurstLength 1048576
+MaxRecvDataSegmentLength 262144
+[UnitControl]
+AuthMethod None
+Portal UC1 127.0.0.1:3261
+Netmask 127.0.0.1
+[PortalGroup1]
+Portal DA1 0.0.0.0:3260
+[InitiatorGroup1]
+InitiatorName \"ALL\"
+Netmask ALL
+";
 
 fn accounts(offer: &Offer) -> String {
     offer.account.map_or_else(String::new, |(user, secret)| {

@@ -1,5 +1,6 @@
 //! One target of any make in a lab, and what becomes of it.
 
+use std::fs::{self, File};
 use std::sync::Arc;
 
 use vcp_tests::client::Clients;
@@ -67,7 +68,13 @@ impl Bed {
             Make::Lio => Server::Lio(Lio::take(AGENT)),
         };
         let lab = match &server {
-            Server::Lio(lio) => lio.lab(),
+            // As others have left it.
+            Server::Lio(lio) => {
+                lio.forget();
+                lio.lab().unaddress_client();
+                let _ = fs::remove_file(lio.lab().socket());
+                lio.lab()
+            }
             _ => Arc::new(Lab::new()),
         };
         if wiring.link == "host" {
@@ -103,26 +110,13 @@ impl Bed {
         format!("iscsi://{}/{name}/{number}", self.wiring.portal)
     }
 
-    /// A host with the unit at `url` and these lines in its VCP's table.
-    pub(crate) fn host(&self, url: &str, lines: &str) -> Host {
-        Host::start(&self.lab, &self.wiring, url, lines)
+    /// A host with the unit at `url` and these settings.
+    pub(crate) fn host(&self, url: &str, settings: &str) -> Host {
+        Host::configured(&self.lab, &self.wiring, url, "", settings)
     }
 
     pub(crate) fn clients(&self) -> Clients {
         Clients::new(self.lab.dir())
-    }
-}
-
-impl Drop for Bed {
-    fn drop(&mut self) {
-        // The next test finds the machine and its lab as this one did; if it can't, it
-        // is the one to say so.
-        if let Server::Lio(lio) = &self.server {
-            if !std::thread::panicking() {
-                lio.forget();
-            }
-            self.lab.unaddress_client();
-        }
     }
 }
 
@@ -147,7 +141,7 @@ fn tgtd(lab: &Lab, offer: &Offer) -> Tgtd {
             file: lab.dir().join(unit.serial()),
         };
         if !lun.file.exists() {
-            let made = std::fs::File::create(&lun.file).and_then(|file| file.set_len(UNIT));
+            let made = File::create(&lun.file).and_then(|file| file.set_len(UNIT));
             made.expect("making a sparse file");
         }
         target.keep(&lun);

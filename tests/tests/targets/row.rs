@@ -21,7 +21,8 @@ fn load(make: Make, wiring: Wiring) {
         "iscsi://{}%{}@{}/{NAME}/{}",
         ACCOUNT.0, ACCOUNT.1, bed.wiring.portal, offer.units[0].number
     );
-    let host = bed.host(&url, "");
+    let digests = "header-digest = \"crc32c\"\ndata-digest = \"crc32c\"\n";
+    let host = bed.host(&url, digests);
     let load = Load::start(bed.lab.dir(), &host.uri(), Duration::from_secs(5));
     std::thread::sleep(Duration::from_secs(1));
     host.inject("trap");
