@@ -128,6 +128,9 @@ fn tgtd(lab: &Lab, offer: &Offer) -> Tgtd {
         let _ = tgtd.target("iqn.2026-11.test:another");
     }
     let target = tgtd.target(&offer.name);
+    for digest in ["HeaderDigest", "DataDigest"] {
+        target.set(digest, "None,CRC32C");
+    }
     if let Some((user, secret)) = offer.account {
         target.account(user, secret);
     }
