@@ -3,8 +3,10 @@
 use alloc::vec::Vec;
 use core::net::IpAddr;
 
-use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr};
+use smoltcp::wire::{EthernetAddress, IpAddress};
 use thiserror::Error;
+
+use crate::route::is_link_local;
 
 /// Addresses a stack can hold.
 pub(crate) const MAX_ADDRESSES: usize = 8;
@@ -27,9 +29,11 @@ pub struct Config {
     /// Largest IP packet the link carries unsegmented: 500 to 65535 bytes, at
     /// least 1280 with an IPv6 address.
     pub mtu: usize,
-    /// Addresses and prefix lengths, 1 to 8.
+    /// Addresses and prefix lengths, 1 to 8. With an IPv6 address and no link-local
+    /// one among fewer than 8, the stack has one more, made of `mac`.
     pub addresses: Vec<(IpAddr, u8)>,
-    /// Default gateways, at most one a family, each on the subnet of an address.
+    /// Default gateways, at most one a family, each on the subnet of an address or
+    /// link-local.
     pub gateways: Vec<IpAddr>,
     /// The link completes TCP checksums.
     pub checksum_offload: bool,
@@ -91,11 +95,7 @@ impl Config {
         if !mac.is_unicast() || self.mac == [0; 6] {
             return Err(ConfigError::Mac(self.mac));
         }
-        let least = if self.addresses.iter().any(|(address, _)| address.is_ipv6()) {
-            1280
-        } else {
-            500
-        };
+        let least = if self.has_ipv6() { 1280 } else { 500 };
         if !(least..=65535).contains(&self.mtu) {
             return Err(ConfigError::Mtu {
                 mtu: self.mtu,
@@ -117,8 +117,10 @@ impl Config {
 
     fn check_gateways(&self) -> Result<(), ConfigError> {
         for (index, &gateway) in self.gateways.iter().enumerate() {
-            let on_link = self.cidrs().any(|cidr| cidr.contains_addr(&gateway.into()));
-            if !on_link || !IpAddress::from(gateway).is_unicast() {
+            let near = self.cidrs().any(|cidr| cidr.contains_addr(&gateway.into()));
+            // Every link has these.
+            let local = is_link_local(gateway) && self.has_ipv6();
+            if !(near || local) || !IpAddress::from(gateway).is_unicast() {
                 return Err(ConfigError::GatewayOffLink(gateway));
             }
             if self.gateways[..index]
@@ -152,12 +154,6 @@ impl Config {
             return Err(ConfigError::Timeouts);
         }
         Ok(())
-    }
-
-    pub(crate) fn cidrs(&self) -> impl Iterator<Item = IpCidr> + '_ {
-        self.addresses
-            .iter()
-            .map(|&(address, prefix)| IpCidr::new(address.into(), prefix))
     }
 }
 
@@ -201,7 +197,7 @@ pub enum ConfigError {
     /// Multicast, loopback, unspecified or IPv4-mapped.
     #[error("{0} is not an address that a host can have")]
     NotUnicast(IpAddr),
-    /// No address of ours shares a subnet with it.
+    /// No address of ours shares a subnet with it, nor is it link-local.
     #[error("gateway {0} is not on the subnet of any address")]
     GatewayOffLink(IpAddr),
     /// There is one of the family already.

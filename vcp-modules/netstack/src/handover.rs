@@ -9,7 +9,7 @@ use core::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 use smoltcp::socket::tcp;
-use smoltcp::wire::{EthernetAddress, IpAddress};
+use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr};
 use thiserror::Error;
 
 use crate::connection::{Connection, Handle, Owner};
@@ -160,6 +160,7 @@ impl Stack {
         state.check()?;
         self.check_place(state)?;
         let hop = self
+            .config
             .next_hop(state.remote.ip())
             .ok_or(ImportError::Unreachable(state.remote))?;
         let socket = self.socket_to_open();
@@ -190,7 +191,8 @@ impl Stack {
 
     /// Whether this stack, as it is configured, has a place for the connection.
     fn check_place(&mut self, state: &ConnectionState) -> Result<(), ImportError> {
-        let ours = |ip: IpAddr| self.config.addresses.iter().any(|&(own, _)| own == ip);
+        let own = |cidr: IpCidr| IpAddr::from(cidr.address());
+        let ours = |ip: IpAddr| self.config.cidrs().any(|cidr| own(cidr) == ip);
         if !ours(state.local.ip()) {
             return Err(ImportError::Foreign(state.local));
         }

@@ -28,6 +28,7 @@ mod mss;
 mod observed;
 mod rehearsal;
 mod resolution;
+mod route;
 mod stack;
 mod streams;
 mod transmit;

@@ -6,7 +6,7 @@ use core::net::{IpAddr, SocketAddr};
 use smoltcp::iface::{Interface, SocketSet};
 use smoltcp::phy::PacketMeta;
 use smoltcp::socket::tcp;
-use smoltcp::wire::{IpAddress, IpEndpoint};
+use smoltcp::wire::{IpAddress, IpEndpoint, IpListenEndpoint};
 
 use crate::Checksum;
 use crate::checksum;
@@ -249,13 +249,17 @@ impl Stack {
         if !IpAddress::from(remote.ip()).is_unicast() || remote.port() == 0 {
             return Err(ConnectError::Unaddressable(remote));
         }
-        let hop = self.next_hop(remote.ip());
+        let hop = self.config.next_hop(remote.ip());
         let hop = hop.ok_or(ConnectError::NoRoute(remote))?;
         self.reap(now);
         if self.table.is_full() {
             return Err(ConnectError::Exhausted(self.config.max_connections));
         }
-        let local = self.local_port();
+        let port = self.local_port();
+        let local = IpListenEndpoint {
+            addr: self.config.source_for(remote.ip()).map(IpAddress::from),
+            port,
+        };
         let mut socket = self.socket_to_open();
         socket
             .connect(self.interface.context(), IpEndpoint::from(remote), local)
@@ -272,7 +276,7 @@ impl Stack {
         let socket = self.sockets.add(socket);
         Ok(self
             .table
-            .insert(Connection::new(socket, Owner::User, local, state)))
+            .insert(Connection::new(socket, Owner::User, port, state)))
     }
 
     /// Listens on a port, on every address.
@@ -326,20 +330,6 @@ impl Stack {
             arena_full: self.transmit.dropped,
             ..self.counters
         }
-    }
-
-    /// The host on the link that frames for `remote` go to.
-    pub(crate) fn next_hop(&self, remote: IpAddr) -> Option<IpAddr> {
-        let on_link = |ip: IpAddr| {
-            self.config
-                .cidrs()
-                .any(|cidr| cidr.contains_addr(&ip.into()))
-        };
-        if on_link(remote) {
-            return Some(remote);
-        }
-        let mut gateways = self.config.gateways.iter().copied();
-        gateways.find(|gateway| gateway.is_ipv4() == remote.is_ipv4())
     }
 
     /// A local port that no connection uses (RFC 6335 §6, dynamic ports).
