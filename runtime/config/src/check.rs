@@ -3,10 +3,9 @@
 
 use std::ops::RangeInclusive;
 
-use crate::address::{IscsiUri, PortalHost};
+use crate::address::IscsiUri;
 use crate::error::{Invalid, did_you_mean};
 use crate::model::{HostConfig, Module, Name, Vcp};
-use crate::net::Net;
 use crate::settings::{ISCSI, LUN, PASSWORD, PORTAL, Setting, TARGET, USER};
 use crate::value::{ByteSize, Interval, Timeout};
 
@@ -150,7 +149,7 @@ pub(crate) fn vcp(vcp: &mut Vcp) -> Result<(), Fault> {
     }
 }
 
-const NET_KEYS: [&str; 7] = [
+const NET_KEYS: [&str; 8] = [
     "net.address",
     "net.gateway",
     "net.mtu",
@@ -158,6 +157,7 @@ const NET_KEYS: [&str; 7] = [
     "net.offload",
     "net.pcap",
     "net.host-address",
+    "net.allow",
 ];
 
 fn iscsi(vcp: &mut Vcp) -> Result<(), Fault> {
@@ -181,7 +181,8 @@ fn iscsi(vcp: &mut Vcp) -> Result<(), Fault> {
                        { link = \"tap:vcp0\", address = \"10.77.0.2/24\" }";
         return Err(fault("net", message.into()));
     };
-    same_family(&uri, net).map_err(|message| fault("config.target", message))?;
+    net.leads_to(&uri.portal)
+        .map_err(|message| fault("config.target", message))?;
     let plain = uri.without_login().to_string();
     vcp.settings.replace(TARGET, Setting::Plain(plain));
     if let Some(login) = uri.login {
@@ -201,18 +202,4 @@ fn iscsi(vcp: &mut Vcp) -> Result<(), Fault> {
         }
     }
     Ok(())
-}
-
-/// A VCP with a stack of its own can't reach a family it has no address of.
-fn same_family(uri: &IscsiUri, net: &Net) -> Result<(), String> {
-    let PortalHost::Address(target) = uri.portal.host else {
-        return Ok(());
-    };
-    if net.has_family_of(target) {
-        return Ok(());
-    }
-    let family = if target.is_ipv4() { "IPv4" } else { "IPv6" };
-    Err(format!(
-        "{target} can't be reached: net.address has no {family} address"
-    ))
 }

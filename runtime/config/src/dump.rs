@@ -282,6 +282,10 @@ fn net(net: &Net) -> Option<String> {
         ),
         ("pcap", net.pcap.as_ref().map(|path| string(path.display()))),
         ("host-address", some(&net.host_addresses)),
+        (
+            "allow",
+            (!net.allow.is_empty()).then(|| strings(&net.allow)),
+        ),
     ])
 }
 

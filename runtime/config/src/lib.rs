@@ -38,7 +38,7 @@ pub use change::{Change, ChangeError};
 pub use difference::{Difference, VcpDifference};
 pub use error::{ConfigError, Invalid, Place};
 pub use model::{DirectoryGrant, Export, HostConfig, Module, Name, Vcp};
-pub use net::{InterfaceAddress, LinkKind, Mac, Net, Offload};
+pub use net::{InterfaceAddress, LinkKind, Mac, Net, Offload, Subnet};
 pub use reclaim::HostOptions;
 pub use recovery::{CrashReports, Reload, Restart, RestartPolicy, Watchdog};
 pub use secret::Secret;

@@ -95,6 +95,21 @@ fn a_vcp_changes_in_three_ways() {
     assert_eq!(again.fixed[..], expected);
 }
 
+/// What a VCP may connect to holds from its start to its end.
+#[test]
+fn allowed_networks_are_of_the_link() {
+    let with = |allow: &str| {
+        let net = format!("module = \"ramdisk\"\nnet = {{ link = \"host\"{allow} }}");
+        parse(&OLD.replacen("module = \"ramdisk\"", &net, 1))
+    };
+    let (none, one) = (with(""), with(", allow = [\"10.0.0.0/24\"]"));
+    let changed = &Difference::between(&none, &one).changed[0];
+    assert_eq!((changed.live.len(), &changed.fixed[..]), (0, &["net"][..]));
+    // Written in another way it is the same.
+    let same = with(", allow = \"10.0.0.0/24\"");
+    assert!(Difference::between(&one, &same).is_empty());
+}
+
 #[test]
 fn limits_change_one_by_one() {
     let new = OLD.replace("{ iops = 10 }", "{ bytes = \"1MiB\", burst = \"2s\" }");

@@ -58,6 +58,28 @@ fn is_what_the_file_says() {
 }
 
 #[test]
+fn what_the_hosts_tcp_may_reach_is_in_the_file() {
+    let line = Shorthand {
+        link: Some("host,allow=10.0.0.0/24,allow=fd00::/8".into()),
+        ..words("iscsi", &["target=iscsi://[fe80::1%eth0]/iqn.a/1"])
+    };
+    let config = HostConfig::shorthand(&line).unwrap();
+    assert_eq!(
+        config.to_toml(),
+        "[vcp.iscsi]\n\
+         module = \"iscsi\"\n\
+         net = { link = \"host\", allow = [\"10.0.0.0/24\", \"fd00::/8\"] }\n\
+         \n\
+         [vcp.iscsi.config]\n\
+         target = \"iscsi://[fe80::1%25eth0]/iqn.a/1\"\n\
+         \n\
+         [export.iscsi]\n"
+    );
+    let read = HostConfig::parse(Path::new("host.toml"), &config.to_toml());
+    assert_eq!(read, Ok(config));
+}
+
+#[test]
 fn the_name_comes_from_the_module() {
     for (module, name) in [
         ("ramdisk", "ramdisk"),

@@ -1,5 +1,5 @@
 //! iSCSI targets: `iscsi://[user[%password]@]host[:port]/iqn/lun`, the form that
-//! libiscsi and qemu use.
+//! libiscsi and qemu use. The host may be a link-local address with its interface.
 //!
 //! In the part before `@` the first `%` or `:` ends the user name, so neither
 //! can be part of one given here; in the password and in the target's name `%XX`
@@ -11,6 +11,7 @@ use std::str::FromStr;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
+use super::zone::split_zone;
 use super::{parse_port, split_host};
 use crate::error::quote;
 use crate::secret::Secret;
@@ -57,6 +58,11 @@ pub enum UriError {
     /// The host.
     #[error("expected a host name, an IPv4 address or an IPv6 address in brackets, found {0}")]
     Host(String),
+    /// The interface of a link-local address.
+    #[error(
+        "expected \"%\" only between a link-local address and an interface's name, as in [fe80::1%eth0], found {0}"
+    )]
+    Zone(String),
     /// The port.
     #[error("expected a port from 1 to 65535 after the host, found {0}")]
     Port(String),
@@ -91,6 +97,8 @@ pub enum PortalHost {
 pub struct Portal {
     /// Its host.
     pub host: PortalHost,
+    /// The interface on which a link-local address is meant, if one is named.
+    pub zone: Option<String>,
     /// Its TCP port; not 0.
     pub port: u16,
 }
@@ -229,7 +237,8 @@ impl FromStr for Portal {
     type Err = UriError;
 
     fn from_str(text: &str) -> Result<Self, UriError> {
-        let (host, after) = split_host(text).ok_or_else(|| UriError::Host(quote(text)))?;
+        let (plain, zone) = split_zone(text)?;
+        let (host, after) = split_host(&plain).ok_or_else(|| UriError::Host(quote(text)))?;
         let port = if after.is_empty() {
             DEFAULT_PORT
         } else {
@@ -245,14 +254,18 @@ impl FromStr for Portal {
             }
             Err(_) => PortalHost::Name(host.to_owned()),
         };
-        Ok(Self { host, port })
+        Ok(Self { host, zone, port })
     }
 }
 
 impl fmt::Display for Portal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.host {
-            PortalHost::Address(IpAddr::V6(address)) => write!(f, "[{address}]")?,
+            PortalHost::Address(IpAddr::V6(address)) => {
+                // As RFC 6874 has it: this is part of a URI.
+                let zone = self.zone.iter().map(|zone| format!("%25{zone}"));
+                write!(f, "[{address}{}]", zone.collect::<String>())?;
+            }
             PortalHost::Address(address) => write!(f, "{address}")?,
             PortalHost::Name(name) => f.write_str(name)?,
         }

@@ -2,6 +2,7 @@
 
 mod iscsi;
 mod nbd;
+mod zone;
 
 pub use iscsi::{
     DEFAULT_PORT, DiscoveryUri, IscsiUri, Login, MAX_LUN, Portal, PortalHost, UriError,

@@ -2,9 +2,13 @@
 //! as a `net` table, or as `--link KIND[:NAME][,key=value…]`.
 
 mod parts;
+mod reach;
 mod spec;
+mod subnet;
 
+pub(crate) use parts::is_interface_name;
 pub use parts::{InterfaceAddress, LinkKind, Mac, Offload};
+pub use subnet::Subnet;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -15,7 +19,7 @@ use crate::check;
 use crate::error::{Invalid, did_you_mean};
 
 /// The keys of a `net` table besides `link`, in the order they are printed.
-pub(crate) const OPTIONS: [&str; 7] = [
+pub(crate) const OPTIONS: [&str; 8] = [
     "address",
     "gateway",
     "mtu",
@@ -23,6 +27,7 @@ pub(crate) const OPTIONS: [&str; 7] = [
     "offload",
     "pcap",
     "host-address",
+    "allow",
 ];
 
 /// The link and its parameters.
@@ -44,6 +49,8 @@ pub struct Net {
     pub pcap: Option<PathBuf>,
     /// Addresses to give the host's end of a TAP.
     pub host_addresses: Vec<InterfaceAddress>,
+    /// Where the VCP may connect to besides its target, over [`LinkKind::Host`].
+    pub allow: Vec<Subnet>,
 }
 
 impl Net {
@@ -58,17 +65,12 @@ impl Net {
             offload: Offload::default(),
             pcap: None,
             host_addresses: Vec::new(),
+            allow: Vec::new(),
         }
     }
 
-    /// Whether the VCP has an address of the same family, or uses the host's.
-    pub(crate) fn has_family_of(&self, other: IpAddr) -> bool {
-        let same = |own: &InterfaceAddress| own.address.is_ipv4() == other.is_ipv4();
-        self.link == LinkKind::Host || self.addresses.iter().any(same)
-    }
-
-    /// Sets one option from text. `address`, `gateway` and `host-address` add to
-    /// what is there; any other may be set once, which is the caller's to see to.
+    /// Sets one option from text. `address`, `gateway`, `host-address` and `allow` add
+    /// to what is there; any other may be set once, which is the caller's to see to.
     /// The error continues `key: …`.
     pub(crate) fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
         let text = |error: Invalid| error.to_string();
@@ -77,6 +79,7 @@ impl Net {
             "host-address" => {
                 check::push(&mut self.host_addresses, value.parse().map_err(text)?)?;
             }
+            "allow" => check::push(&mut self.allow, value.parse()?)?,
             "gateway" => self.gateways.push(parse_ip(value).map_err(text)?),
             "mtu" => self.mtu = Some(parse_mtu(value).map_err(text)?),
             "mac" => self.mac = Some(value.parse().map_err(text)?),
@@ -98,6 +101,10 @@ impl Net {
     pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
         if self.link == LinkKind::Host {
             return self.check_host();
+        }
+        if !self.allow.is_empty() {
+            let message = "only with link \"host\": over frames the VCP reaches all that is there";
+            return Err(("allow", message.into()));
         }
         if self.addresses.is_empty() {
             let message =
@@ -125,6 +132,7 @@ impl Net {
     fn check_host(&self) -> Result<(), (&'static str, String)> {
         let plain = Self {
             offload: self.offload,
+            allow: self.allow.clone(),
             ..Self::new(LinkKind::Host)
         };
         let given = [

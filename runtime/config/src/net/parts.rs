@@ -30,6 +30,22 @@ const EXPECTED_LINK: &str =
 const EXPECTED_INTERFACE: &str =
     "an interface name of 1 to 15 bytes without \"/\", \":\" or spaces";
 
+/// Whether an interface can have this name, and a link on one line too.
+pub(crate) fn is_interface_name(name: &str) -> bool {
+    let odd = |c: char| c.is_whitespace() || c.is_control() || "/:,".contains(c);
+    (1..=15).contains(&name.len()) && !name.contains(odd) && name != "." && name != ".."
+}
+
+impl LinkKind {
+    /// The interface that it is of, if it is of one.
+    pub fn interface(&self) -> Option<&str> {
+        match self {
+            Self::Tap(name) | Self::Packet(name) | Self::Macvtap(name) => Some(name),
+            Self::Pipe(_) | Self::Host => None,
+        }
+    }
+}
+
 impl FromStr for LinkKind {
     type Err = Invalid;
 
@@ -46,10 +62,7 @@ impl FromStr for LinkKind {
             "pipe" => Self::Pipe,
             _ => return Err(unknown()),
         };
-        let odd = |c: char| c.is_whitespace() || c.is_control() || "/:,".contains(c);
-        let valid =
-            (1..=15).contains(&name.len()) && !name.contains(odd) && name != "." && name != "..";
-        valid
+        is_interface_name(name)
             .then(|| make(name.to_owned()))
             .ok_or_else(|| Invalid::new(EXPECTED_INTERFACE, name))
     }

@@ -24,7 +24,7 @@ impl FromStr for Net {
                     crate::error::quote(option)
                 )
             })?;
-            let repeatable = ["address", "gateway", "host-address"].contains(&key);
+            let repeatable = ["address", "gateway", "host-address", "allow"].contains(&key);
             if seen.contains(&key) && !repeatable {
                 return Err(format!("{}: given twice", OneLine(key)));
             }
@@ -62,6 +62,9 @@ impl fmt::Display for Net {
         for address in &self.host_addresses {
             write!(f, ",host-address={address}")?;
         }
+        for subnet in &self.allow {
+            write!(f, ",allow={subnet}")?;
+        }
         Ok(())
     }
 }
@@ -81,6 +84,14 @@ mod tests {
         assert_eq!(net.link, LinkKind::Tap("vcp0".into()));
         assert_eq!((net.addresses.len(), net.gateways.len()), (2, 2));
         assert_eq!((net.mtu, net.offload), (Some(9000), Offload::Csum));
+        assert_eq!(net.to_string(), text);
+    }
+
+    #[test]
+    fn the_hosts_tcp_may_be_allowed_networks() {
+        let text = "host,allow=10.0.0.0/24,allow=fd00::/8";
+        let net: Net = text.parse().unwrap();
+        assert_eq!((&net.link, net.allow.len()), (&LinkKind::Host, 2));
         assert_eq!(net.to_string(), text);
     }
 
@@ -111,11 +122,11 @@ mod tests {
             ),
             (
                 "tap:t,adress=1",
-                "adress: unknown option (did you mean \"address\"?); a link has: address, gateway, mtu, mac, offload, pcap, host-address",
+                "adress: unknown option (did you mean \"address\"?); a link has: address, gateway, mtu, mac, offload, pcap, host-address, allow",
             ),
             (
                 "tap:t,a\n\n=1",
-                "a\\n\\n: unknown option; a link has: address, gateway, mtu, mac, offload, pcap, host-address",
+                "a\\n\\n: unknown option; a link has: address, gateway, mtu, mac, offload, pcap, host-address, allow",
             ),
             (
                 "tap:t,address=10.0.0.2",
@@ -168,6 +179,18 @@ mod tests {
             (
                 "tap:t,address=10.0.0.2/24,host-address=10.0.0.2/24",
                 "host-address: 10.0.0.2 is given twice; host and VCP need different addresses",
+            ),
+            (
+                "host,allow=10.0.0.5/24",
+                "allow: expected the first address of a network, found \"10.0.0.5/24\"; 10.0.0.0/24 is the one it is in",
+            ),
+            (
+                "host,allow=",
+                "allow: expected a network such as \"10.0.0.0/24\" or \"fd00::/8\", or an address without a prefix, found \"\"",
+            ),
+            (
+                "tap:t,address=10.0.0.2/24,allow=10.0.0.0/24",
+                "allow: only with link \"host\": over frames the VCP reaches all that is there",
             ),
             (
                 "host,mtu=1500",

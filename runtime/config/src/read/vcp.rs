@@ -88,7 +88,7 @@ fn net(node: &Node<'_>) -> Result<Net, ConfigError> {
     let mut net = Net::new(link.parse()?);
     for (key, node) in table.entries().filter(|(key, _)| *key != "link") {
         let values = match key {
-            "address" | "gateway" | "host-address" => node.one_or_more(),
+            "address" | "gateway" | "host-address" | "allow" => node.one_or_more(),
             _ => vec![node.clone()],
         };
         for node in values {

@@ -86,7 +86,7 @@ fn unknown_keys() {
     );
     check(
         with("net = { link = \"tap:t\", adress = \"10.0.0.2/24\" }"),
-        "host.toml:3:25: vcp.ram.net.adress: unknown key (did you mean \"address\"?); expected one of: link, address, gateway, mtu, mac, offload, pcap, host-address",
+        "host.toml:3:25: vcp.ram.net.adress: unknown key (did you mean \"address\"?); expected one of: link, address, gateway, mtu, mac, offload, pcap, host-address, allow",
     );
     check(
         with("files = [{ host = \"/a\", guest = \"/b\", readonly = true }]"),

@@ -61,3 +61,29 @@ fn parts_of_the_target_have_no_keys_of_their_own() {
         "host.toml:4:21: vcp.disk0.config.target: \"lun\" is part of this URI, and not a key of its own",
     );
 }
+
+#[test]
+fn link_local_targets() {
+    let target = |net: &str, portal: &str| {
+        iscsi(&format!(
+            "net = {{ {net} }}\nconfig.target = \"iscsi://{portal}/iqn.a/1\""
+        ))
+    };
+    let packet = "link = \"packet:eth0\", address = \"fe80::2/64\"";
+    check(
+        target(packet, "[fe80::1%25eth1]"),
+        "host.toml:4:17: vcp.disk0.config.target: [fe80::1%eth1] can't be reached: the link packet:eth0 is another interface",
+    );
+    check(
+        target(packet, "[fd00::1%25eth0]"),
+        "host.toml:4:17: vcp.disk0.config.target: expected \"%\" only between a link-local address and an interface's name, as in [fe80::1%eth0], found \"[fd00::1%25eth0]\"",
+    );
+    check(
+        target("link = \"host\"", "[fe80::1]"),
+        "host.toml:4:17: vcp.disk0.config.target: fe80::1 is on every interface: expected the one that is meant, as in [fe80::1%eth0]",
+    );
+    check(
+        target("link = \"tap:t\", address = \"10.0.0.2/24\"", "[fe80::1%t]"),
+        "host.toml:4:17: vcp.disk0.config.target: fe80::1 can't be reached: net.address has no IPv6 address",
+    );
+}

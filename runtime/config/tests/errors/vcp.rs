@@ -260,6 +260,18 @@ fn links() {
         "host.toml:3:71: vcp.ram.net.host-address: only a TAP has a host end to give an address, not packet:eth0",
     );
     check(
+        with("net = { link = \"tap:t\", address = \"10.0.0.2/24\", allow = [\"10.0.0.0/24\"] }"),
+        "host.toml:3:58: vcp.ram.net.allow: only with link \"host\": over frames the VCP reaches all that is there",
+    );
+    check(
+        with("net = { link = \"host\", allow = [\"10.0.0.0/24\", \"fd00::1/8\"] }"),
+        "host.toml:3:48: vcp.ram.net.allow: expected the first address of a network, found \"fd00::1/8\"; fd00::/8 is the one it is in",
+    );
+    check(
+        with("net = { link = \"host\", allow = \"10.0.0.0/33\" }"),
+        "host.toml:3:32: vcp.ram.net.allow: expected a network such as \"10.0.0.0/24\" or \"fd00::/8\", or an address without a prefix, found \"10.0.0.0/33\"",
+    );
+    check(
         with("net = { link = \"host\", mtu = 1500 }"),
         "host.toml:3:30: vcp.ram.net.mtu: not with link \"host\", where the host's own TCP is used",
     );
