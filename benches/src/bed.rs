@@ -111,6 +111,7 @@ impl Bed {
                     .expect("opening a TAP as root"),
                 addresses: vec![format!("{own}/24")],
                 gateways: Vec::new(),
+                reopen: None,
             }),
             ..Settings::new(&name, self.iscsi.clone())
         }

@@ -138,6 +138,7 @@ fn settings(
             link: link(net)?,
             addresses: net.addresses.iter().map(ToString::to_string).collect(),
             gateways: net.gateways.iter().map(ToString::to_string).collect(),
+            reopen: None,
         }),
         ..Settings::new(name, module)
     })

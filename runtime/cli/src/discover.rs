@@ -26,6 +26,7 @@ pub(crate) fn run(arguments: &DiscoverArguments) -> Result<ExitCode> {
         .parse()
         .map_err(|e: vcp_config::UriError| usage("URI", e.to_string()))?;
     let net: Net = arguments.link.parse().map_err(|why| usage("--link", why))?;
+    net.leads_to(&uri.portal).map_err(|why| usage("URI", why))?;
     let lines = crate::run::runtime()?.block_on(ask(&uri, net))?;
     if arguments.json {
         let targets: Vec<_> = lines.iter().map(|line| json(line)).collect();
@@ -54,13 +55,14 @@ fn json(line: &str) -> serde_json::Value {
 async fn ask(uri: &DiscoveryUri, net: Net) -> Result<Vec<String>> {
     let named = Named::Builtin("iscsi".to_owned());
     let portal = module::resolve(&uri.portal)?;
+    let zone = uri.portal.zone.clone();
     let mut description = Description::new(named.clone());
     description.net = Some(net);
     let config = settings(uri, portal, &named)?;
     let engine = Engine::new(true)?;
     let module = module::load(&engine, &Cache::of_user(), &named)?;
     let settings = Settings {
-        network: host::network(&description, &config, &mut Pipes::default())?,
+        network: host::network(&description, &config, zone, &mut Pipes::default())?,
         config,
         memory: usize::try_from(description.memory.bytes())?,
         queue_depth: 1,

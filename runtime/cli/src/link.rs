@@ -1,23 +1,25 @@
 //! Links as a configuration names them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use vcp_config::{LinkKind, Net, Offload};
-use vcp_link::{Capture, LinkSpec, Offloading};
+use vcp_core::Reopen;
+use vcp_link::{Capture, LinkSpec, Offloading, Opener};
 use vcp_queue::Link;
 
 /// Near ends of in-memory wires, by name, put there by whoever holds the far ends.
 #[derive(Default)]
 pub(crate) struct Pipes(pub(crate) BTreeMap<String, Box<dyn Link>>);
 
-/// Opens what a `net` table describes.
-pub(crate) fn open(net: &Net, pipes: &mut Pipes) -> Result<Box<dyn Link>> {
+/// Opens what a `net` table describes, and says how it is opened again.
+pub(crate) fn open(net: &Net, pipes: &mut Pipes) -> Result<(Box<dyn Link>, Option<Reopen>)> {
     let kind = match &net.link {
         LinkKind::Tap(name) => vcp_link::LinkKind::Tap(name.clone()),
         LinkKind::Packet(name) => vcp_link::LinkKind::Packet(name.clone()),
         LinkKind::Pipe(name) => match pipes.0.remove(name) {
-            Some(link) => return captured(link, net),
+            Some(link) => return Ok((captured(link, net)?, None)),
             None => bail!("net.link: pipe:{name} has no other end in this process"),
         },
         other => {
@@ -36,7 +38,9 @@ pub(crate) fn open(net: &Net, pipes: &mut Pipes) -> Result<Box<dyn Link>> {
     let host = net.host_addresses.iter();
     spec.host_addresses = host.map(|host| (host.address, host.prefix)).collect();
     // Its line says the cause already.
-    vcp_link::open(&spec).map_err(|error| anyhow!("{error}"))
+    let (link, opener) = Opener::open(&spec).map_err(|error| anyhow!("{error}"))?;
+    let reopen = move || opener.reopen().map_err(|error| error.to_string());
+    Ok((link, Some(Arc::new(reopen))))
 }
 
 /// A link that is there already, with the capture that was asked for.

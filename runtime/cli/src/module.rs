@@ -103,6 +103,13 @@ fn complete_iscsi(
     Ok(())
 }
 
+/// The interface on which the target of a VCP is meant, if its address names one.
+pub(crate) fn zone(vcp: &Vcp) -> Option<String> {
+    let target = vcp.settings.plain("target")?;
+    let uri: IscsiUri = target.parse().ok()?;
+    uri.portal.zone
+}
+
 /// The address of a portal; asks the host's resolver when it is a name.
 pub(crate) fn resolve(portal: &Portal) -> Result<SocketAddr> {
     let port = portal.port;

@@ -106,8 +106,33 @@ pub enum ReloadError {
     /// There is a reload under way.
     #[error("another reload is under way")]
     Busy,
-    /// The VCP is stopping, its link is gone, or it or the new module is compiled into
+    /// The VCP is stopping, has lost its link, or it or the new module is compiled into
     /// the host.
     #[error("the VCP {0}")]
     NotNow(&'static str),
+    /// Its link is gone, and could not be opened now.
+    #[error("the link is gone: {0}")]
+    Link(String),
+}
+
+/// Why there is no fresh instance. One line each.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RestartError {
+    /// The VCP is on its way out.
+    #[error("it is stopping")]
+    Stopping,
+    /// Its link is gone, and could not be opened now.
+    #[error("the link is gone: {0}")]
+    Link(String),
+}
+
+/// Why no fault was injected. One line each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InjectError {
+    /// The last one is gone and the next not there yet, or none will be.
+    #[error("there is no instance to fail")]
+    NoInstance,
+    /// What is compiled into the host can't be made to fail.
+    #[error("it is compiled into the host and can't be made to fail")]
+    Native,
 }

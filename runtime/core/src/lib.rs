@@ -29,6 +29,7 @@ mod logging;
 mod memory;
 mod module;
 pub mod native;
+mod peers;
 mod processor;
 mod remember;
 mod report;
@@ -41,15 +42,18 @@ mod world;
 pub use alone::Alone;
 pub use cache::Cache;
 pub use engine::Engine;
-pub use event::{Event, Next, ReloadError, Reloaded, RescanError, Rescanned};
+pub use event::{
+    Event, InjectError, Next, ReloadError, Reloaded, RescanError, Rescanned, RestartError,
+};
 pub use fault::Fault;
 pub use guest::{Injection, UnknownInjection};
 pub use limit::{Limit, Rates, Totals};
 pub use module::{Module, ModuleError};
+pub use peers::Peers;
 pub use report::{CrashReport, Entry, What};
 pub use settings::{
-    BEST_EFFORT, CpuSettings, Network, ReloadSettings, ReportSettings, RestartSettings, Settings,
-    WatchdogSettings,
+    BEST_EFFORT, CpuSettings, Network, ReloadSettings, Reopen, ReportSettings, RestartSettings,
+    Settings, WatchdogSettings,
 };
 pub use state::{DirectoryGrant, GrantError};
 pub use status::{BUCKETS, Histogram, ReloadState, State, Stats, Status};

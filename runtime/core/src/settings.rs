@@ -1,6 +1,6 @@
 //! Everything a VCP is started with.
 
-use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use vcp_queue::Link;
@@ -8,6 +8,7 @@ use vcp_sched::Budget;
 use vcp_supervisor::Policy;
 
 use crate::module::Module;
+use crate::peers::Peers;
 use crate::processor::Place;
 use crate::state::DirectoryGrant;
 
@@ -238,13 +239,20 @@ pub enum Network {
         addresses: Vec<String>,
         /// Default gateways.
         gateways: Vec<String>,
+        /// How the link is opened again when its interface was removed and is back.
+        /// `None`: it can't be.
+        reopen: Option<Reopen>,
     },
     /// Streams over the host's own TCP.
     Streams {
         /// The only addresses that it may connect to.
-        peers: Vec<IpAddr>,
+        peers: Peers,
     },
 }
+
+/// Opens a link that vanished, or says in one line why it can't be opened now. Called
+/// on a thread that may be held up, once at a time.
+pub type Reopen = Arc<dyn Fn() -> Result<Box<dyn Link>, String> + Send + Sync>;
 
 /// The clock's unit. Longer than this host will run is as good as for ever.
 pub(crate) fn nanoseconds(duration: Duration) -> u64 {

@@ -11,9 +11,11 @@ use vcp_queue::{Client, Parked};
 use vcp_sched::{Budget, Refused};
 
 use crate::bindings::processor;
-use crate::channel::{Channel, Command, Setup, Waker, network_of};
+use crate::channel::{Channel, Command, OpenLink, Setup, Waker, network_of};
 use crate::engine::Engine;
-use crate::event::{Event, ReloadError, Reloaded, RescanError, Rescanned};
+use crate::event::{
+    Event, InjectError, ReloadError, Reloaded, RescanError, Rescanned, RestartError,
+};
 use crate::fault::Fault;
 use crate::fuel::Rate;
 use crate::guest::{Allowance, Blueprint, Injection, Limits, Plan};
@@ -143,16 +145,22 @@ impl Vcp {
         answered
     }
 
-    /// Has the instance fail in a certain way. Nothing happens while there is
-    /// none; one that is compiled into the host can't be made to, and the log says so.
-    pub fn inject(&self, what: Injection) {
-        self.tell(Command::Inject(what));
+    /// Has the instance fail in a certain way. Answered with its generation before it
+    /// does, or with why it won't; by a VCP that has ended not at all.
+    pub fn inject(&self, what: Injection) -> oneshot::Receiver<Result<u32, InjectError>> {
+        let (answer, outcome) = oneshot::channel();
+        self.tell(Command::Inject(what, answer));
+        outcome
     }
 
     /// Puts a fresh instance in the place of the one that is there, if there is
-    /// one; also of a VCP that is held.
-    pub fn restart(&self) {
-        self.tell(Command::Restart);
+    /// one; also of a VCP that is held. Where its link is gone, that is opened first.
+    /// Answered with the generation of the instance that was started, whatever becomes
+    /// of it, or with why there is none; by a VCP that has ended not at all.
+    pub fn restart(&self) -> oneshot::Receiver<Result<u32, RestartError>> {
+        let (answer, outcome) = oneshot::channel();
+        self.tell(Command::Restart(answer));
+        outcome
     }
 
     /// Has it look at its device again. Answered when it says what that is; not at
@@ -252,7 +260,7 @@ pub(crate) fn plan(
             core_dumps: settings.reports.core_dumps,
         },
         grants: std::mem::take(&mut settings.grants),
-        network,
+        network: Mutex::new(network),
         saboteur: Arc::clone(&engine.saboteur),
         boundary: Arc::default(),
         rate,
@@ -277,9 +285,16 @@ fn set_up(
             link,
             addresses,
             gateways,
+            reopen,
         }) => {
             let network = network_of(&*link, &addresses, &gateways);
-            (Some(link), None, Some(network))
+            let open = OpenLink {
+                link,
+                addresses,
+                gateways,
+                reopen,
+            };
+            (Some(open), None, Some(network))
         }
         Some(Network::Streams { peers }) => (None, Some(peers), Some(processor::Network::Streams)),
         None => (None, None, None),

@@ -44,7 +44,29 @@ impl Capture {
         snap_length: u32,
         name: &str,
     ) -> io::Result<Self> {
-        let mut file = BufWriter::with_capacity(256 << 10, File::create(path)?);
+        Self::to(File::create(path)?, link, path, snap_length, name)
+    }
+
+    /// As [`Capture::create`], after what is in the file already: a section of its own,
+    /// as a file may have several.
+    pub fn append(
+        link: Box<dyn Link>,
+        path: &Path,
+        snap_length: u32,
+        name: &str,
+    ) -> io::Result<Self> {
+        let file = File::options().append(true).create(true).open(path)?;
+        Self::to(file, link, path, snap_length, name)
+    }
+
+    fn to(
+        file: File,
+        link: Box<dyn Link>,
+        path: &Path,
+        snap_length: u32,
+        name: &str,
+    ) -> io::Result<Self> {
+        let mut file = BufWriter::with_capacity(256 << 10, file);
         let mut section = [0; 16];
         section[..4].copy_from_slice(&0x1a2b_3c4du32.to_ne_bytes());
         section[4..6].copy_from_slice(&1u16.to_ne_bytes());

@@ -8,6 +8,7 @@
 //! Start reading at [`LinkSpec`] and [`open`], then `tap` and `packet`.
 #![deny(unsafe_code)]
 
+mod again;
 mod capture;
 mod error;
 mod faults;
@@ -21,6 +22,7 @@ mod sys;
 mod tap;
 mod vnet;
 
+pub use again::Opener;
 pub use capture::Capture;
 pub use error::{LinkError, LinkName};
 pub use faults::{FaultRates, Faults};

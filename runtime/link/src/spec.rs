@@ -1,7 +1,8 @@
 //! What a link is to be, and the one function that opens it.
 
+use std::io;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use vcp_queue::Link;
 
@@ -29,12 +30,14 @@ pub struct LinkSpec {
     pub pcap: Option<PathBuf>,
     /// Bytes of each frame that the capture keeps.
     pub snap_length: u32,
+    /// Make a TAP interface that is not there; otherwise that is an error.
+    pub make: bool,
 }
 
 /// What carries the frames.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkKind {
-    /// The TAP interface of this name, made if it is not there.
+    /// The TAP interface of this name; see [`LinkSpec::make`].
     Tap(String),
     /// A packet socket on the interface of this name.
     Packet(String),
@@ -74,6 +77,7 @@ impl LinkSpec {
             host_addresses: Vec::new(),
             pcap: None,
             snap_length: Capture::WHOLE,
+            make: true,
         }
     }
 
@@ -120,6 +124,13 @@ impl LinkSpec {
 /// Opens a link. What it changes about interfaces that were there before it does
 /// not undo; an interface that it made goes with it.
 pub fn open(spec: &LinkSpec) -> Result<Box<dyn Link>, LinkError> {
+    open_with(spec, Capture::create)
+}
+
+/// How a link is captured: to a new file, or to what is there already.
+type Capturing = fn(Box<dyn Link>, &Path, u32, &str) -> io::Result<Capture>;
+
+pub(crate) fn open_with(spec: &LinkSpec, capture: Capturing) -> Result<Box<dyn Link>, LinkError> {
     spec.check()?;
     let link: Box<dyn Link> = match spec.kind {
         LinkKind::Tap(_) => Box::new(Tap::open(spec)?),
@@ -129,7 +140,7 @@ pub fn open(spec: &LinkSpec) -> Result<Box<dyn Link>, LinkError> {
         return Ok(link);
     };
     let name = spec.name();
-    match Capture::create(link, path, spec.snap_length, &name.to_string()) {
+    match capture(link, path, spec.snap_length, &name.to_string()) {
         Ok(link) => Ok(Box::new(link)),
         Err(source) => Err(LinkError::Capture {
             link: name,

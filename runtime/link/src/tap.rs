@@ -36,6 +36,9 @@ impl Tap {
         let look =
             || netlink::interface(&link.name).map_err(|error| link.refused("looking it up", error));
         let existed = look()?.is_some();
+        if !existed && !spec.make {
+            return Err(link.interface("there is no such interface"));
+        }
         let device = Device::open(&link, spec.offload, existed)?;
         let gone = || link.interface("it vanished while it was set up");
         let interface = look()?.ok_or_else(gone)?;

@@ -204,6 +204,22 @@ impl Supervisor {
         Some(now.saturating_add(wait))
     }
 
+    /// The link is gone, and the instance with it: an outage. The next instance comes
+    /// when [`Supervisor::started`] says so; a VCP that is held stays it. Whether the
+    /// module on trial makes way is the answer.
+    pub fn cut_off(&mut self, now: u64) -> Decision {
+        let on_trial = self.trial.take().is_some();
+        if self.phase != Phase::Held {
+            self.suspended(now);
+            self.outage.answering = false;
+        }
+        if on_trial {
+            Decision::RollBack
+        } else {
+            Decision::Wait
+        }
+    }
+
     /// The instance is gone.
     pub fn ended(&mut self, now: u64, cause: Cause) -> Decision {
         if self.trial.take().is_some() {

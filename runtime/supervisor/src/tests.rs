@@ -321,6 +321,39 @@ fn requests_do_not_wait_for_ever_for_what_only_crashes() {
     assert_eq!(s.due(5 * SECOND), Decision::Expire);
 }
 
+#[test]
+fn without_its_link_it_waits_as_for_any_path() {
+    let mut s = serving(Policy {
+        replacement_timeout: Some(2 * SECOND),
+        restart: false,
+        ..policy()
+    });
+    assert_eq!(s.cut_off(SECOND), Decision::Wait);
+    assert_eq!(s.phase(), Phase::Suspended);
+    assert_eq!(s.next_deadline(), Some(3 * SECOND));
+    assert_eq!(s.due(3 * SECOND), Decision::Expire);
+    assert!(s.refuses());
+    assert_eq!(s.due(4 * SECOND), Decision::Wait);
+    // The link is back.
+    assert_eq!(s.started(5 * SECOND), 2);
+    s.ready(6 * SECOND);
+    assert!(!s.refuses());
+}
+
+#[test]
+fn without_its_link_a_module_on_trial_makes_way_and_a_held_vcp_stays_held() {
+    let mut s = serving(policy());
+    s.started_on_trial(0);
+    assert_eq!(s.cut_off(SECOND), Decision::RollBack);
+    assert_eq!(s.phase(), Phase::Suspended);
+    // No time of trial runs out later.
+    assert_eq!(s.due(60 * SECOND), Decision::Wait);
+    let mut s = serving(policy());
+    s.hold();
+    assert_eq!(s.cut_off(SECOND), Decision::Wait);
+    assert_eq!((s.phase(), s.next_deadline()), (Phase::Held, None));
+}
+
 proptest::proptest! {
     /// Whatever happens, generations only grow, a held VCP stays held until it
     /// is asked for, `due` comes to rest, and one that is neither held nor there

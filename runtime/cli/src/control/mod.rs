@@ -2,6 +2,7 @@
 //! like are answered.
 
 mod attach;
+mod life;
 mod rescan;
 mod set;
 mod stats;
@@ -11,7 +12,7 @@ use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use tokio::sync::{mpsc, oneshot};
@@ -19,18 +20,12 @@ use vcp_config::{HostConfig, Module as Named};
 use vcp_control::{
     Answer, Handler, Handling, Refusal, RefusalKind, Request, Server, place, report,
 };
-use vcp_core::{Cache, Engine, Injection, Limit, ReloadError, State};
+use vcp_core::{Cache, Engine, Limit, ReloadError};
 
 use crate::attach::Attachments;
 use crate::exports::Device;
 use crate::module;
 use crate::reclaim::Precautions;
-
-/// How long a restart or a stop is waited for before its state is told as it is.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// How often a VCP that is waited for is looked at.
-const LOOK: Duration = Duration::from_millis(2);
 
 /// A VCP and what the operator said about it.
 pub(crate) struct Controlled {
@@ -229,11 +224,9 @@ impl Control {
             Request::Stop { vcp } => {
                 let found = self.find(&vcp)?;
                 self.detach_all(&vcp).await?;
-                found.device.vcp.stop();
-                self.wait(&found, |_, state| *state == State::Stopped).await;
-                Ok(done(&vcp, &found))
+                self.stop(&vcp, &found).await
             }
-            Request::Inject { vcp, fault } => self.inject(&vcp, &fault),
+            Request::Inject { vcp, fault } => self.inject(&vcp, &fault).await,
             Request::Set { name, changes } => self.set(&name, &changes),
             request @ (Request::Attach { .. } | Request::Detach { .. }) => {
                 self.devices(request).await
@@ -271,52 +264,6 @@ impl Control {
                 found.number
             ))),
         }
-    }
-
-    async fn restart(&self, vcp: &str) -> Result<Answer, Refusal> {
-        let found = self.find(vcp)?;
-        let before = found.device.vcp.stats().generation;
-        if found.device.vcp.status().state == State::Stopped {
-            return Err(failed(format!("VCP {vcp} has stopped")));
-        }
-        found.device.vcp.restart();
-        self.wait(&found, |generation, state| {
-            generation > before && !matches!(state, State::Starting | State::Restarting)
-        })
-        .await;
-        Ok(done(vcp, &found))
-    }
-
-    fn inject(&self, vcp: &str, fault: &str) -> Result<Answer, Refusal> {
-        let found = self.find(vcp)?;
-        let fault: Injection = fault.parse().map_err(|error: vcp_core::UnknownInjection| {
-            Refusal::new(RefusalKind::BadRequest, error.to_string())
-        })?;
-        let state = found.device.vcp.status().state;
-        if matches!(state, State::Held(_) | State::Restarting | State::Stopped) {
-            let word = state.word();
-            return Err(failed(format!(
-                "VCP {vcp} is {word}: there is no instance to fail"
-            )));
-        }
-        tracing::info!(vcp, %fault, "injecting");
-        let answer = done(vcp, &found);
-        found.device.vcp.inject(fault);
-        Ok(answer)
-    }
-
-    /// Waits until a VCP is as it should be, within limits.
-    async fn wait(&self, vcp: &Controlled, there: impl Fn(u32, &State) -> bool) {
-        let looking = async {
-            loop {
-                let status = vcp.device.vcp.status();
-                if there(status.generation, &status.state) {
-                    return;
-                }
-                tokio::time::sleep(LOOK).await;
-            }
-        };
-        let _ = tokio::time::timeout(PATIENCE, looking).await;
     }
 }
 

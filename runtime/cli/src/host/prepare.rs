@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use vcp_config::{HostConfig, LinkKind, NbdAddress, RestartPolicy};
 use vcp_core::{
-    Cache, DirectoryGrant, Engine, Network, ReloadSettings, ReportSettings, RestartSettings,
+    Cache, DirectoryGrant, Engine, Network, Peers, ReloadSettings, ReportSettings, RestartSettings,
     Settings, WatchdogSettings,
 };
 
@@ -61,7 +61,8 @@ pub(super) fn prepare(
         grants.push(opened.with_context(|| format!("VCP {name}"))?);
     }
     let config = module::settings(name, vcp, nbd, host)?;
-    let network = network(vcp, &config, links).with_context(|| format!("VCP {name}"))?;
+    let zone = module::zone(vcp);
+    let network = network(vcp, &config, zone, links).with_context(|| format!("VCP {name}"))?;
     Ok(Settings {
         config,
         memory: usize::try_from(vcp.memory.bytes()).context("memory")?,
@@ -103,23 +104,31 @@ fn recovery(vcp: &vcp_config::Vcp, settings: Settings) -> Settings {
     }
 }
 
+/// How a VCP that is told `config` reaches the network; link-local addresses over the
+/// host's TCP are those of the interface `zone`.
 pub(crate) fn network(
     vcp: &vcp_config::Vcp,
     config: &[(String, String)],
+    zone: Option<String>,
     links: &mut link::Pipes,
 ) -> Result<Option<Network>> {
     let Some(net) = &vcp.net else { return Ok(None) };
     if net.link == LinkKind::Host {
-        // What it may connect to is what it was configured to connect to.
+        // What it may connect to is what it was configured to connect to, and what it
+        // is allowed besides.
         let portal = config.iter().find(|(key, _)| key == "portal");
         let portal = portal.and_then(|(_, portal)| portal.parse::<SocketAddr>().ok());
         let portal = portal.context("net.link: host is for module iscsi")?;
-        return Ok(Some(Network::Streams {
-            peers: vec![portal.ip()],
-        }));
+        let mut peers = Peers::only(portal.ip()).on(zone);
+        for subnet in &net.allow {
+            peers.allow(subnet.address, subnet.prefix);
+        }
+        return Ok(Some(Network::Streams { peers }));
     }
+    let (link, reopen) = link::open(net, links)?;
     Ok(Some(Network::Frames {
-        link: link::open(net, links)?,
+        link,
+        reopen,
         addresses: net.addresses.iter().map(ToString::to_string).collect(),
         gateways: net.gateways.iter().map(ToString::to_string).collect(),
     }))

@@ -238,7 +238,7 @@ impl Channel {
         self.publish();
     }
 
-    fn note(&mut self, what: What) {
+    pub(super) fn note(&mut self, what: What) {
         let generation = self.supervisor.generation();
         self.journal.note(now(), generation, what);
     }

@@ -39,20 +39,37 @@ impl Hands {
     /// Has something done, not before `rest` has passed. Where no thread is to be
     /// had, or it is too far behind, it is done here and now.
     pub(super) fn give(&mut self, rest: Duration, job: impl FnOnce() + Send + 'static) {
-        let behind = self.waiting.load(Ordering::Relaxed) >= MOST;
-        let waiting = Arc::clone(&self.waiting);
-        let Some(jobs) = self.start().filter(|_| !behind) else {
+        if !self.is_free() {
             return job();
-        };
+        }
+        let waiting = Arc::clone(&self.waiting);
         waiting.fetch_add(1, Ordering::Relaxed);
         let job: Job = Box::new(move || {
             std::thread::sleep(rest);
             job();
             waiting.fetch_sub(1, Ordering::Relaxed);
         });
+        let Some(jobs) = &self.jobs else {
+            return job();
+        };
         if let Err(returned) = jobs.send(job) {
             (returned.0)();
         }
+    }
+
+    /// Has something done that must not be done here; `false` where it can't be, and is
+    /// to be offered again later.
+    pub(super) fn offer(&mut self, job: impl FnOnce() + Send + 'static) -> bool {
+        let free = self.is_free();
+        if free {
+            self.give(Duration::ZERO, job);
+        }
+        free
+    }
+
+    /// Whether there is a thread that is not too far behind.
+    fn is_free(&mut self) -> bool {
+        self.waiting.load(Ordering::Relaxed) < MOST && self.start().is_some()
     }
 
     fn start(&mut self) -> Option<&Sender<Job>> {

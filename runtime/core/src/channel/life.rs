@@ -4,12 +4,14 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::oneshot;
 use vcp_queue::{Area, Status};
 use vcp_supervisor::{Cause, Decision, Phase};
 
 use super::Channel;
+use super::relink::Waiting;
 use crate::clock::now;
-use crate::event::{Event, Next};
+use crate::event::{Event, InjectError, Next, RestartError};
 use crate::fault::Fault;
 use crate::guest::{Autopsy, Death, Guest, Injection};
 use crate::report::CrashReport;
@@ -93,7 +95,7 @@ impl Channel {
         let fault = death.fault.clone();
         let held = self.table.outstanding();
         self.drop_instance();
-        if self.supervisor.phase() == Phase::Held {
+        if self.supervisor.phase() == Phase::Held || self.link_is_gone() {
             // Of one that was given up in the same turn.
             return;
         }
@@ -184,19 +186,22 @@ impl Channel {
         self.publish();
     }
 
-    /// An operator wants a fresh instance. That is no fault, and no policy is
-    /// asked.
-    pub(super) async fn restart(&mut self) {
-        if self.leaving() || self.link_is_gone() {
+    /// An operator wants a fresh instance, and to know which it is. That is no fault,
+    /// and no policy is asked.
+    pub(super) async fn restart(&mut self, answer: oneshot::Sender<Result<u32, RestartError>>) {
+        if self.leaving() {
+            // Nobody listening is nobody to tell, here and below.
+            let _ = answer.send(Err(RestartError::Stopping));
             return;
         }
-        if self.guest.is_some() {
-            self.drop_instance();
-            self.table.restart();
-            self.start_instance().await;
-        } else {
-            self.supervisor.revive(now());
+        if self.link_is_gone() {
+            return self.want_link(Waiting::Restart(answer));
         }
+        self.drop_instance();
+        self.table.restart();
+        self.supervisor.revive(now());
+        self.start_instance().await;
+        let _ = answer.send(Ok(self.supervisor.generation()));
         self.publish();
     }
 
@@ -222,19 +227,21 @@ impl Channel {
         self.again = true;
     }
 
-    /// An operator wants a fault.
-    pub(super) async fn inject(&mut self, what: Injection) -> Result<(), Fault> {
+    /// An operator wants a fault, and to know of which instance.
+    pub(super) async fn inject(
+        &mut self,
+        what: Injection,
+        answer: oneshot::Sender<Result<u32, InjectError>>,
+    ) -> Result<(), Fault> {
         let Some(guest) = &mut self.guest else {
+            let _ = answer.send(Err(InjectError::NoInstance));
             return Ok(());
         };
         if guest.is_native() {
-            let vcp = &*self.setup.plan.name;
-            tracing::error!(
-                vcp,
-                "compiled into the host: it can't be made to fail ({what})"
-            );
+            let _ = answer.send(Err(InjectError::Native));
             return Ok(());
         }
+        let _ = answer.send(Ok(self.supervisor.generation()));
         self.injected = true;
         match what {
             Injection::Kill => return Err(Fault::Injected),
@@ -252,14 +259,6 @@ impl Channel {
             _ => return Err(guest.sabotage(what).await),
         }
         Ok(())
-    }
-
-    pub(super) fn link_is_gone(&self) -> bool {
-        let wants_frames = matches!(
-            self.setup.plan.network,
-            Some(crate::bindings::processor::Network::Frames(_))
-        );
-        wants_frames && self.network.is_none()
     }
 
     fn keep_report(&mut self, death: Death, held: usize) {

@@ -13,6 +13,7 @@
 //! | `effects` | carrying out what the guest wants |
 //! | `life` | instances: their start, their death, what follows |
 //! | `clock` | what waits too long: requests, and the host for an instance |
+//! | `relink` | a link that vanished, and its return |
 //! | `reload`, `prepare` | another module in the place of one that runs; spares |
 //! | `hands` | a thread for what would hold up the data path |
 //! | `rescan` | another look at what the device is |
@@ -32,6 +33,7 @@ mod life;
 mod network;
 mod poller;
 mod prepare;
+mod relink;
 mod reload;
 mod rescan;
 mod stop;
@@ -52,12 +54,14 @@ use vcp_supervisor::{Policy, Supervisor};
 
 use crate::bindings::control;
 use crate::bucket::Bucket;
-use crate::event::{Event, ReloadError, Reloaded};
+use crate::event::{Event, InjectError, ReloadError, Reloaded, RestartError};
 use crate::guest::{Blueprint, Effects, Events, Guest, Injection, Plan};
 use crate::journal::Journal;
 use crate::limit::Limit;
 use crate::module::Module;
+use crate::peers::Peers;
 use crate::processor::{Gather, Spin};
+use crate::settings::Reopen;
 use crate::status::Shared;
 use account::Standstill;
 use clients::Clients;
@@ -65,6 +69,7 @@ use hands::Hands;
 use network::Network;
 use poller::{Poller, Ready};
 use prepare::{Prepared, Spare};
+use relink::Relink;
 use reload::Reload;
 use stop::Leave;
 use streams::Streams;
@@ -82,8 +87,8 @@ pub(crate) struct Setup {
     pub(crate) plan: Arc<Plan>,
     pub(crate) blueprint: Blueprint,
     pub(crate) limits: vcp_queue::Limits,
-    pub(crate) link: Option<Box<dyn Link>>,
-    pub(crate) peers: Option<Vec<std::net::IpAddr>>,
+    pub(crate) link: Option<OpenLink>,
+    pub(crate) peers: Option<Peers>,
     pub(crate) policy: Policy,
     /// Keep a spare instance.
     pub(crate) spare: bool,
@@ -104,6 +109,14 @@ pub(crate) struct Setup {
     pub(crate) done: Sender<Infallible>,
 }
 
+/// A link, and what is needed when it is not there any more.
+pub(crate) struct OpenLink {
+    pub(crate) link: Box<dyn Link>,
+    pub(crate) addresses: Vec<String>,
+    pub(crate) gateways: Vec<String>,
+    pub(crate) reopen: Option<Reopen>,
+}
+
 /// What other threads tell a channel processor.
 pub(crate) enum Command {
     /// A new client of the block queue.
@@ -113,9 +126,9 @@ pub(crate) enum Command {
     /// The same, with the connections of all clients left whole.
     Park(oneshot::Sender<Vec<Parked>>),
     /// Have the instance fail.
-    Inject(Injection),
+    Inject(Injection, oneshot::Sender<Result<u32, InjectError>>),
     /// A fresh instance, also of a VCP that is held.
-    Restart,
+    Restart(oneshot::Sender<Result<u32, RestartError>>),
     /// Another look at what the device is.
     Rescan(rescan::Waiting),
     /// Another module.
@@ -129,6 +142,8 @@ pub(crate) enum Command {
     QueueDepth(usize),
     /// An instance that was asked for is there, or could not be made.
     Prepared(Prepared),
+    /// The link is there again, or why it could not be opened.
+    Reopened(Result<Box<dyn Link>, String>),
 }
 
 /// The state of one VCP's channel.
@@ -142,6 +157,7 @@ pub(crate) struct Channel {
     ready: Vec<Ready>,
     clients: Clients,
     network: Option<Network>,
+    relink: Relink,
     streams: Option<Streams>,
     table: Table,
     area: Area,
@@ -213,9 +229,12 @@ impl Channel {
         let waker = poller.waker();
         let spins = [(); 2].map(|()| Spin::new(setup.spin));
         let gather = Gather::new(setup.gather);
-        let network = match setup.link.take() {
-            Some(link) => Some(Network::new(link, &poller)?),
-            None => None,
+        let (network, relink) = match setup.link.take() {
+            Some(open) => (
+                Some(Network::new(open.link, &poller)?),
+                Relink::new(open.reopen, open.addresses, open.gateways),
+            ),
+            None => (None, Relink::new(None, Vec::new(), Vec::new())),
         };
         let hands = Hands::new(&setup.plan.name, setup.affinity);
         let streams = setup.peers.take().map(Streams::new);
@@ -230,6 +249,7 @@ impl Channel {
             ready: Vec::new(),
             clients: Clients::default(),
             network,
+            relink,
             streams,
             area: Area::new(0, 0),
             guest: None,

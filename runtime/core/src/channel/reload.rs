@@ -10,6 +10,7 @@ use vcp_supervisor::Phase;
 
 use super::Channel;
 use super::prepare::{Prepared, Purpose};
+use super::relink::Waiting;
 use crate::clock::now;
 use crate::event::{Event, ReloadError, Reloaded};
 use crate::guest::{Blueprint, Guest};
@@ -55,8 +56,6 @@ impl Channel {
     pub(super) fn begin_reload(&mut self, module: Module, answer: Answer) {
         let refused = if self.leaving() {
             Some(ReloadError::NotNow("is stopping"))
-        } else if self.link_is_gone() {
-            Some(ReloadError::NotNow("has lost its link"))
         } else if module.is_native() || self.setup.blueprint.module.is_native() {
             Some(ReloadError::NotNow("is compiled into the host"))
         } else if self.reload.is_some() {
@@ -67,6 +66,9 @@ impl Channel {
         if let Some(error) = refused {
             let _ = answer.send(Err(error));
             return;
+        }
+        if self.link_is_gone() {
+            return self.want_link(Waiting::Reload { module, answer });
         }
         let blueprint = match Blueprint::new(self.setup.plan.clone(), module) {
             Ok(blueprint) => blueprint,
@@ -281,11 +283,12 @@ impl Channel {
         self.publish();
     }
 
-    pub(super) fn cancel_reload(&mut self) {
+    /// It does not come to pass; `why` is what the VCP does or has.
+    pub(super) fn cancel_reload(&mut self, why: &'static str) {
         self.forget_spare();
         self.table.set_draining(false);
         if let Some(reload) = self.reload.take() {
-            let _ = reload.answer.send(Err(ReloadError::NotNow("is stopping")));
+            let _ = reload.answer.send(Err(ReloadError::NotNow(why)));
         }
     }
 

@@ -36,7 +36,7 @@ impl Channel {
         if self.leaving() {
             return;
         }
-        self.cancel_reload();
+        self.cancel_reload("is stopping");
         self.clients.stop_reading(&self.poller);
         // One that can't serve now has nothing that it could finish.
         let serving = self.guest.is_some() && self.supervisor.answers();

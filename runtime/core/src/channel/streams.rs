@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::Duration;
 
 use rustix::io::Errno;
+use rustix::net::netdevice::name_to_index;
 use rustix::net::{self, RecvFlags, SendFlags, Shutdown, SocketFlags, SocketType, sockopt};
 
 use super::poller::{Interest, Poller};
@@ -14,6 +15,7 @@ use crate::bindings::streams::{CloseOp, ConnectOp, Event, Received, SendOp};
 use crate::bindings::types::Span;
 use crate::fault::Fault;
 use crate::guest::Guest;
+use crate::peers::Peers;
 
 /// Tokens of streams have this bit, those of clients do not.
 const TOKEN: u64 = 1 << 62;
@@ -37,14 +39,14 @@ struct Slot {
 
 /// The streams of one instance.
 pub(super) struct Streams {
-    allowed: Vec<IpAddr>,
+    allowed: Peers,
     slots: BTreeMap<u64, Slot>,
     next: u64,
     events: Vec<Event>,
 }
 
 impl Streams {
-    pub(super) fn new(allowed: Vec<IpAddr>) -> Self {
+    pub(super) fn new(allowed: Peers) -> Self {
         Self {
             allowed,
             slots: BTreeMap::new(),
@@ -91,18 +93,14 @@ impl Streams {
     }
 
     fn try_connect(&mut self, op: &ConnectOp, poller: &Poller) -> Result<(), String> {
-        let ip: IpAddr = op
-            .address
-            .parse()
-            .map_err(|_| "not an IP address".to_owned())?;
-        if !self.allowed.contains(&ip) {
-            return Err(format!("connecting to {ip} is not granted"));
-        }
+        let (ip, zone) = self.allowed.find(&op.address)?;
         if self.slots.len() >= MAX_SOCKETS {
             return Err("too many connections that are still being closed".to_owned());
         }
-        let address = SocketAddr::new(ip, op.port);
-        let socket = start(&address).map_err(|error| describe(&error.into()))?;
+        let socket = start(ip, op.port, zone).map_err(|error| match (error, zone) {
+            (Errno::NODEV, Some(zone)) => format!("there is no interface {zone}"),
+            _ => describe(&error.into()),
+        })?;
         self.next += 1;
         let token = TOKEN | self.next;
         let interest = Interest {
@@ -307,15 +305,25 @@ impl Streams {
     }
 }
 
-fn start(address: &SocketAddr) -> Result<OwnedFd, Errno> {
-    let family = match address {
-        SocketAddr::V4(_) => net::AddressFamily::INET,
-        SocketAddr::V6(_) => net::AddressFamily::INET6,
+/// Begins a connection; to a link-local address on the interface `zone`, which is
+/// looked up each time: one that was removed and is back has another number.
+fn start(ip: IpAddr, port: u16, zone: Option<&str>) -> Result<OwnedFd, Errno> {
+    let family = match ip {
+        IpAddr::V4(_) => net::AddressFamily::INET,
+        IpAddr::V6(_) => net::AddressFamily::INET6,
     };
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = net::socket_with(family, SocketType::STREAM, flags, None)?;
     sockopt::set_tcp_nodelay(&socket, true)?;
-    match net::connect(&socket, address) {
+    let scope = match zone {
+        Some(zone) => zone.parse().or_else(|_| name_to_index(&socket, zone))?,
+        None => 0,
+    };
+    let address = match ip {
+        IpAddr::V4(_) => SocketAddr::new(ip, port),
+        IpAddr::V6(v6) => SocketAddrV6::new(v6, port, 0, scope).into(),
+    };
+    match net::connect(&socket, &address) {
         Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
         Err(error) => Err(error),
     }

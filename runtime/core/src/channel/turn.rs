@@ -132,6 +132,7 @@ impl Channel {
             supervisor,
             clocks,
             self.reload_deadline(),
+            self.relink_deadline(),
             self.progress_deadline(),
             self.clients.limit_deadline().filter(|_| !self.leaving()),
         ];
@@ -166,17 +167,18 @@ impl Channel {
                 Command::Stop => self.begin_stop(),
                 Command::Park(answer) => self.begin_park(answer),
                 // A fault does not hold up the commands behind it.
-                Command::Inject(what) => {
-                    if let Err(fault) = self.inject(what).await {
+                Command::Inject(what, answer) => {
+                    if let Err(fault) = self.inject(what, answer).await {
                         self.on_fault(fault).await;
                     }
                 }
-                Command::Restart => self.restart().await,
+                Command::Restart(answer) => self.restart(answer).await,
                 Command::Rescan(answer) => self.begin_rescan(answer),
                 Command::Reload { module, answer } => self.begin_reload(module, answer),
                 Command::Memory(bytes) => self.set_memory(bytes),
                 Command::QueueDepth(depth) => self.set_queue_depth(depth),
                 Command::Prepared(prepared) => self.on_prepared(prepared).await,
+                Command::Reopened(opened) => self.on_reopened(opened).await,
             }
         }
     }
@@ -241,13 +243,6 @@ impl Channel {
         }
     }
 
-    pub(super) fn lose_link(&mut self, error: &std::io::Error) {
-        self.network = None;
-        self.cancel_reload();
-        self.drop_instance();
-        self.hold(format!("the link is gone: {error}"));
-    }
-
     /// Moves on with what has its time.
     async fn advance(&mut self) -> Flow {
         let time = now();
@@ -255,6 +250,7 @@ impl Channel {
             return self.advance_leave(time);
         }
         self.try_switch().await;
+        self.try_relink(time);
         self.supervise(time).await;
         self.expire_due(time).await;
         Flow::Continue

@@ -1,7 +1,7 @@
 //! Everything an instance is made from. It may be made on any thread.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use wasmtime::component::{Instance, InstancePre, Linker};
@@ -32,10 +32,25 @@ pub(crate) struct Plan {
     pub(crate) allowance: Allowance,
     pub(crate) limits: Limits,
     pub(crate) grants: Vec<DirectoryGrant>,
-    pub(crate) network: Option<processor::Network>,
+    pub(crate) network: Mutex<Option<processor::Network>>,
     pub(crate) saboteur: Saboteur,
     pub(crate) boundary: Arc<Boundary>,
     pub(crate) rate: Arc<Rate>,
+}
+
+impl Plan {
+    /// What the next instance is told of its network. What is behind the lock is whole
+    /// after any panic: it is only ever replaced.
+    pub(crate) fn network(&self) -> Option<processor::Network> {
+        let network = self.network.lock();
+        network.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The link is another one from now on.
+    pub(crate) fn set_network(&self, network: processor::Network) {
+        let before = self.network.lock();
+        *before.unwrap_or_else(PoisonError::into_inner) = Some(network);
+    }
 }
 
 /// What an operator can change while the VCP runs; the next instance is made by it.
@@ -139,7 +154,7 @@ impl Blueprint {
         if let Some(instance) = made.instance {
             guest.find_handover(instance);
         }
-        match guest.prepare(&start, plan.network.as_ref()).await {
+        match guest.prepare(&start, plan.network().as_ref()).await {
             Ok(()) => Ok(guest),
             Err(fault) => Err(Death {
                 fault,

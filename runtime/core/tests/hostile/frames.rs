@@ -49,6 +49,7 @@ fn scenario(fault: &str, offload: bool) -> Scenario {
         link: Box::new(link),
         addresses: vec!["192.0.2.1/24".to_owned()],
         gateways: Vec::new(),
+        reopen: None,
     });
     Scenario::start(settings)
 }

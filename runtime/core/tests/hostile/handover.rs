@@ -2,10 +2,10 @@
 //! serves on, with the new one if it is any good.
 
 use std::io::Read as _;
-use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 
-use vcp_core::{Event, Fault, Injection, Module, Network, ReloadError, Reloaded};
+use vcp_core::{Event, Fault, Injection, Module, Network, Peers, ReloadError, Reloaded};
 use vcp_queue::{Operation, Status};
 
 use crate::cases;
@@ -174,7 +174,7 @@ mod streams {
         ];
         let mut settings = settings(&PROCESSOR, &config);
         settings.network = Some(Network::Streams {
-            peers: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
+            peers: Peers::only(Ipv4Addr::LOCALHOST.into()),
         });
         let mut scenario = Scenario::start(settings);
         scenario.expect_ready();

@@ -1,10 +1,10 @@
 //! Faults of a processor, over frames and over streams of the host's.
 
 use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener};
 use std::time::{Duration, Instant};
 
-use vcp_core::{Event, Fault, Network};
+use vcp_core::{Event, Fault, Network, Peers};
 use vcp_queue::Status;
 
 use crate::cases;
@@ -18,7 +18,7 @@ fn scenario(fault: &str, name: &str) -> (Scenario, TcpListener) {
     let mut settings = settings(&PROCESSOR, &[("fault", fault), ("peer", &peer)]);
     name.clone_into(&mut settings.name);
     settings.network = Some(Network::Streams {
-        peers: vec![IpAddr::V4(Ipv4Addr::LOCALHOST)],
+        peers: Peers::only(Ipv4Addr::LOCALHOST.into()),
     });
     (Scenario::start(settings), listener)
 }
@@ -151,7 +151,7 @@ cases! { vcp_test_guests::faults::processor::FAULTS,
     segment_odd => frames::carried;
     streams_on_frames => on_frames(true, |f| protocol(f, "the host terminates none"));
     frames_on_streams => strike(|f| protocol(f, "no link"));
-    connect_not_granted => refused("connecting to 192.0.2.1 is not granted");
+    connect_not_granted => refused("connecting to 192.0.2.1 is not granted; net.allow = [\"192.0.2.1\"] grants it");
     connect_no_address => refused("not an IP address");
     connect_twice => strike(|f| protocol(f, "stream 7 can't be opened now"));
     connect_many => strike(|f| protocol(f, "stream 64 can't be opened now"));

@@ -1,6 +1,8 @@
 //! What tests of whole VCPs share: a client in memory, and waiting for events.
 #![allow(dead_code, reason = "each test uses its part")]
 
+pub(crate) mod zeroes;
+
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::mpsc::{Receiver, Sender, channel};

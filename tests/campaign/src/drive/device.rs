@@ -232,6 +232,7 @@ fn network(disk: &Arc<Watched>, manner: Manner) -> Result<(Arc<Target>, Wire, Ne
         link,
         addresses: vec![OUR_ADDRESS.to_owned()],
         gateways: Vec::new(),
+        reopen: None,
     };
     Ok((target, (server, relay), network))
 }

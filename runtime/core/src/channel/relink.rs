@@ -1,0 +1,245 @@
+//! A link whose interface vanished, and its return. An outage like any other: what is
+//! asked for waits, and the link is opened again and again until it is there. That
+//! may take its time in the kernel, so the helping thread does it.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tokio::sync::oneshot;
+use vcp_queue::Link;
+use vcp_supervisor::{Decision, Phase};
+
+use super::convert::network_of;
+use super::network::Network;
+use super::{Channel, Command};
+use crate::bindings::processor;
+use crate::clock::now;
+use crate::event::{Event, ReloadError, Reloaded, RestartError};
+use crate::module::Module;
+use crate::report::What;
+use crate::settings::Reopen;
+
+/// How long after an attempt the next one comes, in nanoseconds: at first, twice as
+/// long each time, and at most. A link that lived for less than the last is as one
+/// that could not be opened.
+const FIRST: u64 = 100_000_000;
+const MOST: u64 = 1_000_000_000;
+
+/// What is known of a VCP's link beside the link itself.
+pub(super) struct Relink {
+    /// How it is opened again, if it can be.
+    reopen: Option<Reopen>,
+    addresses: Vec<String>,
+    gateways: Vec<String>,
+    opened_at: u64,
+    /// When it is tried next.
+    at: Option<u64>,
+    delay: u64,
+    /// An attempt is under way.
+    pending: bool,
+    /// Who wants to know what comes of the next attempt.
+    waiting: Vec<Waiting>,
+    /// Frames that links before have dropped.
+    dropped: u64,
+}
+
+/// What an operator asked for while there was no link.
+pub(super) enum Waiting {
+    /// A fresh instance.
+    Restart(oneshot::Sender<Result<u32, RestartError>>),
+    /// Another module.
+    Reload {
+        module: Module,
+        answer: oneshot::Sender<Result<Reloaded, ReloadError>>,
+    },
+}
+
+impl Waiting {
+    /// It did not happen. Nobody listening is nobody to tell.
+    fn refuse(self, why: &str) {
+        let why = why.to_owned();
+        match self {
+            Self::Restart(answer) => _ = answer.send(Err(RestartError::Link(why))),
+            Self::Reload { answer, .. } => _ = answer.send(Err(ReloadError::Link(why))),
+        }
+    }
+}
+
+impl Relink {
+    pub(super) fn new(
+        reopen: Option<Reopen>,
+        addresses: Vec<String>,
+        gateways: Vec<String>,
+    ) -> Self {
+        Self {
+            reopen,
+            addresses,
+            gateways,
+            opened_at: now(),
+            at: None,
+            delay: FIRST,
+            pending: false,
+            waiting: Vec::new(),
+            dropped: 0,
+        }
+    }
+}
+
+impl Channel {
+    pub(super) fn link_is_gone(&self) -> bool {
+        self.network.is_none() && self.setup.plan.has_frames()
+    }
+
+    /// Its interface vanished, and with it every connection of the instance.
+    pub(super) fn lose_link(&mut self, error: &io::Error) {
+        let Some(network) = self.network.take() else {
+            return;
+        };
+        self.relink.dropped = network.dropped;
+        self.drop_instance();
+        self.table.restart();
+        if self.leaving() {
+            self.cancel_reload("is stopping");
+            return self.end_leaving();
+        }
+        let why = format!("the link is gone: {error}");
+        // What never served is somebody's first attempt, which fails.
+        if self.relink.reopen.is_none() || !self.supervisor.served() {
+            self.cancel_reload("has lost its link");
+            return self.hold(why);
+        }
+        let time = now();
+        match self.supervisor.cut_off(time) {
+            // It had not proved itself yet, and can't now.
+            Decision::RollBack => self.roll_back(&why),
+            _ => self.cancel_reload("has lost its link"),
+        }
+        if self.supervisor.phase() == Phase::Held {
+            return;
+        }
+        if time.saturating_sub(self.relink.opened_at) >= MOST {
+            self.relink.delay = FIRST;
+        }
+        self.try_later(time);
+        self.run_clocks(time);
+        self.wait_for_link(why);
+    }
+
+    fn wait_for_link(&mut self, why: String) {
+        self.why.clone_from(&why);
+        self.note(What::Suspended);
+        self.emit(Event::Suspended(why));
+        self.publish();
+    }
+
+    fn try_later(&mut self, time: u64) {
+        self.relink.at = Some(time.saturating_add(self.relink.delay));
+        self.relink.delay = (self.relink.delay * 2).min(MOST);
+    }
+
+    pub(super) fn relink_deadline(&self) -> Option<u64> {
+        self.relink.at.filter(|_| !self.leaving())
+    }
+
+    /// Has the link opened, if it is time for that.
+    pub(super) fn try_relink(&mut self, time: u64) {
+        if self.relink.pending || self.relink.at.is_none_or(|at| time < at) {
+            return;
+        }
+        let Some(reopen) = self.relink.reopen.clone() else {
+            return;
+        };
+        let (own, waker) = (self.own.clone(), self.poller.waker());
+        let given = self.hands.offer(move || {
+            let opened = catch_unwind(AssertUnwindSafe(|| reopen()));
+            let opened = opened.unwrap_or_else(|_| Err("the host panicked".to_owned()));
+            // A VCP that has ended meanwhile needs no link.
+            let _ = own.send(Command::Reopened(opened));
+            waker.wake();
+        });
+        if given {
+            self.relink.at = None;
+            self.relink.pending = true;
+        } else {
+            self.try_later(time);
+        }
+    }
+
+    /// Someone wants what needs a link: it is tried at once.
+    pub(super) fn want_link(&mut self, waiting: Waiting) {
+        if self.relink.reopen.is_none() {
+            return waiting.refuse("it can't be opened again");
+        }
+        self.relink.waiting.push(waiting);
+        self.relink.delay = FIRST;
+        // What comes of an attempt that is under way is an answer, too.
+        if !self.relink.pending {
+            self.relink.at = Some(now());
+        }
+    }
+
+    /// An attempt has come to its end.
+    pub(super) async fn on_reopened(&mut self, opened: Result<Box<dyn Link>, String>) {
+        self.relink.pending = false;
+        let waiting = std::mem::take(&mut self.relink.waiting);
+        if self.leaving() || !self.link_is_gone() {
+            waiting.into_iter().for_each(|w| w.refuse("it is stopping"));
+            return;
+        }
+        match opened.and_then(|link| self.take_link(link)) {
+            Ok(()) => self.on_link(waiting).await,
+            Err(why) => {
+                waiting.into_iter().for_each(|w| w.refuse(&why));
+                self.still_no_link(&format!("the link is gone: {why}"));
+            }
+        }
+    }
+
+    fn still_no_link(&mut self, why: &str) {
+        if self.supervisor.phase() == Phase::Held {
+            // It was an operator's attempt, or that of a host that perseveres.
+            self.relink.at = None;
+            return self.hold(why.to_owned());
+        }
+        self.try_later(now());
+        if self.why != why {
+            self.wait_for_link(why.to_owned());
+        }
+    }
+
+    /// What the next instances are told of the link: it need not be what it was.
+    fn take_link(&mut self, link: Box<dyn Link>) -> Result<(), String> {
+        let told = network_of(&*link, &self.relink.addresses, &self.relink.gateways);
+        let network = Network::new(link, &self.poller);
+        let mut network = network.map_err(|error| format!("polling it: {error}"))?;
+        network.dropped = self.relink.dropped;
+        self.network = Some(network);
+        self.setup.plan.set_network(told);
+        self.relink.opened_at = now();
+        self.relink.at = None;
+        Ok(())
+    }
+
+    /// There is a link again, and nobody behind it yet.
+    async fn on_link(&mut self, waiting: Vec<Waiting>) {
+        let restarts = |waiting: &Waiting| matches!(waiting, Waiting::Restart(_));
+        if self.supervisor.phase() != Phase::Held || waiting.iter().any(restarts) {
+            self.supervisor.revive(now());
+            self.start_instance().await;
+        }
+        let generation = self.supervisor.generation();
+        for waiting in waiting {
+            match waiting {
+                Waiting::Restart(answer) => _ = answer.send(Ok(generation)),
+                Waiting::Reload { module, answer } => self.begin_reload(module, answer),
+            }
+        }
+        self.publish();
+    }
+}
+
+impl crate::guest::Plan {
+    fn has_frames(&self) -> bool {
+        matches!(self.network(), Some(processor::Network::Frames(_)))
+    }
+}

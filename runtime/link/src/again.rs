@@ -1,0 +1,41 @@
+//! A link that is opened again: its interface was removed, and somebody made it once
+//! more.
+
+use vcp_queue::Link;
+
+use crate::capture::Capture;
+use crate::error::LinkError;
+use crate::netlink;
+use crate::spec::{LinkKind, LinkSpec, open, open_with};
+
+/// How a link is opened again as it was.
+#[derive(Debug, Clone)]
+pub struct Opener {
+    spec: LinkSpec,
+}
+
+impl Opener {
+    /// Opens a link for the first time.
+    pub fn open(spec: &LinkSpec) -> Result<(Box<dyn Link>, Self), LinkError> {
+        // Whoever made an interface makes it again: one that somebody else made is
+        // waited for, as there is more to it than this process knows.
+        let theirs = match &spec.kind {
+            LinkKind::Tap(name) => netlink::interface(name).is_ok_and(|found| found.is_some()),
+            LinkKind::Packet(_) => true,
+        };
+        let link = open(spec)?;
+        let again = LinkSpec {
+            // Whom others on the network know by its address keeps it.
+            mac: Some(link.properties().mac),
+            make: spec.make && !theirs,
+            ..spec.clone()
+        };
+        Ok((link, Self { spec: again }))
+    }
+
+    /// Opens it again, once the link before is dropped. A capture goes on in the same
+    /// file. The MTU may be another, where none was asked for.
+    pub fn reopen(&self) -> Result<Box<dyn Link>, LinkError> {
+        open_with(&self.spec, Capture::append)
+    }
+}
