@@ -167,15 +167,20 @@ fn sessions(seeds: &Seeds) {
         let mute = [14, 1];
         seeds.add(&format!("mute-{name}"), &[settings, &work, &mute, &late]);
     }
+    remarks(seeds, &work);
+}
+
+/// What a responder says that is about no command.
+fn remarks(seeds: &Seeds, work: &[u8]) {
     for number in 0..8 {
         let event = [13, 2, 0x10 | number, 0, 26];
         seeds.add(
             &format!("event-{number}"),
-            &[PLAIN, &work, &event, TIMEOUT, HONEST],
+            &[PLAIN, work, &event, TIMEOUT, HONEST],
         );
     }
     let refused = [&[14, 8][..], CUT, &TIMEOUT.repeat(4)].concat();
-    seeds.add("refused", &[PLAIN, &work, &refused]);
+    seeds.add("refused", &[PLAIN, work, &refused]);
     let abort = [&[3, 0, 12, 13, 4, 1][..], &[10, 255].repeat(4)].concat();
     seeds.add("abort-refused", &[PLAIN, &request(READ, 4), &abort]);
     // The command is answered between the request to abort it and its answer.

@@ -155,14 +155,7 @@ impl World {
         match kind >> 1 & 3 {
             0 => {
                 let ttt = if ping { number.into() } else { RESERVED_TAG };
-                let nop = NopIn {
-                    data_len: 0,
-                    lun: Lun::default(),
-                    itt: RESERVED_TAG,
-                    ttt,
-                    sn: peer.numbers(),
-                };
-                return peer.send(nop, &[]);
+                return peer.nop_in(ttt);
             }
             1 => {
                 let sense = sense(script).0;

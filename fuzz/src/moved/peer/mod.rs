@@ -141,6 +141,18 @@ impl Peer {
         self.send(echo, &[]);
     }
 
+    /// A ping, or with the reserved tag only numbers.
+    pub(super) fn nop_in(&mut self, ttt: u32) {
+        let nop = NopIn {
+            data_len: 0,
+            lun: Lun::default(),
+            itt: RESERVED_TAG,
+            ttt,
+            sn: self.numbers(),
+        };
+        self.send(nop, &[]);
+    }
+
     fn task_request(&mut self, request: &TaskRequest) {
         assert_eq!(request.function, TaskFunction::AbortTask);
         self.aborts += 1;
