@@ -11,7 +11,7 @@ use super::session::Fault;
 use crate::action::{Action, Level};
 use crate::block::{Operation, Request, Status};
 use crate::scsi::{Device, Ending, Verdict, judge};
-use crate::task::{Owner, Step, Task, TaskId};
+use crate::task::{Command, Data, Owner, Step, Task, TaskId};
 
 impl Initiator {
     /// A SCSI Response (RFC 7143 §11.4).
@@ -174,6 +174,7 @@ impl Initiator {
     fn degrade(&mut self, id: TaskId, request: &Request, step: Step, ending: &Ending) {
         let line = self.describe(id, ending);
         self.log(Level::Warn, line);
+        let command = self.tasks.get(id).command;
         let Some(device) = &mut self.device else {
             return;
         };
@@ -188,7 +189,7 @@ impl Initiator {
                 }
             }
         } else {
-            without(device, request)
+            without(device, request, &command)
         };
         if *device != before {
             self.announce();
@@ -202,33 +203,28 @@ impl Initiator {
 }
 
 /// Takes from a device what it just refused; `None` when the request can still be
-/// done in another way.
-fn without(device: &mut Device, request: &Request) -> Option<Status> {
-    match request.operation {
-        Operation::Write if request.fua && device.fua => {
-            device.fua = false;
-            None
-        }
-        Operation::Discard if device.max_unmap > 0 => {
+/// done in another way. What it refused is what was sent, which may not be what would be
+/// sent by now.
+fn without(device: &mut Device, request: &Request, refused: &Command) -> Option<Status> {
+    const UNMAP_BIT: u8 = 0x08;
+    let discard = request.operation == Operation::Discard;
+    match refused.data {
+        // UNMAP.
+        Data::Parameters(_) => {
             device.max_unmap = 0;
             (!device.write_same_unmaps || device.max_write_same == 0)
                 .then_some(Status::NotSupported)
         }
-        Operation::Discard => {
-            device.write_same_unmaps = false;
-            Some(Status::NotSupported)
-        }
-        Operation::WriteZeroes if device.max_write_same > 0 => {
-            let unmapping =
-                device.write_same_unmaps && device.unmapped_is_zero && !request.no_unmap;
-            if unmapping {
+        // WRITE SAME.
+        Data::Zeroes if !refused.counted => {
+            if refused.cdb[1] & UNMAP_BIT != 0 {
                 device.write_same_unmaps = false;
             } else {
                 device.max_write_same = 0;
             }
-            None
+            discard.then_some(Status::NotSupported)
         }
-        Operation::WriteZeroes if request.fua && device.fua => {
+        Data::Out(_) | Data::Zeroes if refused.fua => {
             device.fua = false;
             None
         }

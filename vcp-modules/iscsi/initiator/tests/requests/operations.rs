@@ -6,7 +6,7 @@ use vcp_iscsi_proto::pdu::InitiatorPdu;
 use vcp_iscsi_proto::scsi::{Asc, Command, SenseKey};
 
 use crate::pair::*;
-use crate::{MIB, commands};
+use crate::{MIB, commands, opcodes};
 
 #[test]
 fn fua_by_the_bit() {
@@ -88,6 +88,24 @@ fn fua_is_of_the_command_that_was_sent() {
         .filter(|command| matches!(command, Command::SynchronizeCache { .. }))
         .count();
     assert_eq!(syncs, 1);
+}
+
+/// Two of a kind under way when the first is refused: the second is refused as what it
+/// was, not as what it would be by now.
+#[test]
+fn what_is_refused_is_what_was_sent() {
+    let mut disk = Disk::new(512, 1 << 20);
+    disk.unknown = vec![0x42];
+    let mut pair = Pair::new(config(&[]), Settings::default(), disk).ready();
+    let tags = [0, 8192].map(|at| pair.submit(Operation::Discard, at, 4096, 0));
+    pair.run();
+    assert!(tags.iter().all(|tag| pair.completed[tag] == Status::Ok));
+    assert_eq!(
+        opcodes(&pair)[..],
+        [0x42, 0x42, 0x93, 0x93],
+        "two refused, two in another way"
+    );
+    assert!(pair.geometry().max_discard > 0);
 }
 
 #[test]
