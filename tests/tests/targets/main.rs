@@ -37,6 +37,7 @@ macro_rules! every_make {
     };
 }
 
+// iscsi-inq stands for its library here.
 every_make! {
     a_high_number_of_a_unit ["qemu-io"] crate::lun::reached;
     a_number_that_is_not_there [] crate::lun::missing;
