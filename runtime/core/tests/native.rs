@@ -7,7 +7,9 @@ use vcp_core::native::{
     Areas, Completion, Effects, Events, Geometry, NativeVcp, Network, Notice, Operation, Request,
     Span, Start, Status as Answer,
 };
-use vcp_core::{Cache, Engine, Event, Fault, Injection, Module, ReloadError, Settings, Vcp, World};
+use vcp_core::{
+    Cache, Engine, Event, Fault, InjectError, Injection, Module, ReloadError, Settings, Vcp, World,
+};
 use vcp_queue::Status;
 
 use support::{Driver, next, settings_for};
@@ -178,7 +180,8 @@ fn injections_and_reloads_are_refused() {
     let (vcp, mut events) = start(&[]);
     assert!(matches!(next(&mut events), Event::Ready(_)));
     for what in Injection::NAMED {
-        vcp.inject(what);
+        let refused = vcp.inject(what).blocking_recv().unwrap();
+        assert_eq!(refused, Err(InjectError::Native));
     }
     vcp.inject(Injection::Cut(1));
     vcp.inject(Injection::Crossing(1));

@@ -215,8 +215,9 @@ fn rescan_is_answered_by_who_looks_and_by_no_other() {
     // More than anybody has a use for, of one that does not answer.
     while !matches!(next(&mut events), Event::Ready(_)) {}
     vcp.inject(Injection::Stall);
-    let waiting: Vec<_> = (0..17).map(|_| vcp.rescan()).collect();
-    let last = waiting.into_iter().next_back().unwrap();
+    // Those before it have to be there still: whoever has gone away makes room.
+    let mut waiting: Vec<_> = (0..17).map(|_| vcp.rescan()).collect();
+    let last = waiting.pop().unwrap();
     assert_eq!(last.blocking_recv().unwrap(), Err(RescanError::Busy));
     vcp.stop();
     while next(&mut events) != Event::Stopped {}

@@ -1,0 +1,32 @@
+//! Verbs that did not do what they say: exit code 1, and one line with the reason.
+
+use std::fs;
+
+use vcp_tests::user::User;
+use vcp_tests::vcp::assert_one_line;
+
+/// A restart whose instance can't be started, and one after what was in the way is gone.
+#[test]
+fn a_restart_that_ends_up_held_has_failed() {
+    let user = User::new();
+    let image = user.dir().join("disk.img");
+    let text = format!(
+        "[vcp.file]\nmodule = \"file\"\nconfig = {{ path = \"/data/disk.img\" }}\n\
+         files = [{{ host = \"{}\", guest = \"/data\" }}]\n\
+         restart = {{ limit = 1, min-run = \"1h\", backoff = \"1ms..1ms\" }}\n[export.file]\n",
+        user.dir().display()
+    );
+    fs::write(user.dir().join("host.toml"), text).expect("writing a configuration");
+    fs::write(&image, vec![0; 1 << 20]).expect("making an image");
+    let host = user.host(&["host.toml"]);
+    fs::remove_file(&image).expect("it is there");
+    let held = ["VCP file was restarted and is held: ", "/data/disk.img"];
+    assert_one_line(&user.ask(&["restart", "file"]), 1, &held);
+    let none = ["VCP file is held: there is no instance to fail"];
+    assert_one_line(&user.ask(&["inject", "file", "trap"]), 1, &none);
+    assert_one_line(&user.ask(&["restart", "file"]), 1, &held);
+    fs::write(&image, vec![0; 1 << 20]).expect("making an image");
+    let said = user.say(&["restart", "file"]);
+    assert!(said.ends_with(", ready\n"), "{said}");
+    host.shut_down();
+}
