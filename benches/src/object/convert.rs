@@ -2,8 +2,8 @@
 //! all of their fields, so that none is forgotten when one more comes.
 
 use vcp_core::native::{
-    Areas, Completion, Effects, Events, Geometry, Modifiers, Notice, Operation, Request, Span,
-    Start, Status, frames,
+    Areas, Command, Completion, Effects, Events, Geometry, Modifiers, Notice, Operation, Request,
+    Span, Start, Status, frames,
 };
 
 use super::abi::{self, Array};
@@ -79,7 +79,7 @@ impl Flat {
         self.frames.extend(frames.iter().map(received));
         abi::Events {
             now: *now,
-            stop: !commands.is_empty(),
+            stop: commands.contains(&Command::Stop),
             requests: Array::of(&self.requests),
             frames: Array::of(&self.frames),
         }
