@@ -37,7 +37,8 @@ fn resident(field: &str) -> usize {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// Runs `generations` instances to their deaths of `fault`.
+/// Runs `generations` instances to their deaths of `fault`. Each is asked something of
+/// its own: what several died of is not asked again that soon.
 fn die(engine: &Engine, module: &Module, fault: &str, generations: u32) {
     let range = format!("1..{generations}");
     let config = [("fault", fault), ("generations", range.as_str())];
@@ -52,6 +53,7 @@ fn die(engine: &Engine, module: &Module, fault: &str, generations: u32) {
         if let Event::Fault { generation, .. } = next(&mut events) {
             faults += 1;
             assert_eq!(generation, faults);
+            driver.ask(1 + u64::from(faults), Operation::Flush, 0, 0, Vec::new());
         }
     }
     driver.answer();
