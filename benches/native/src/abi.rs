@@ -106,6 +106,7 @@ pub(crate) struct Start {
     pub(crate) seed: Array<u8>,
     pub(crate) config: Array<Pair>,
     pub(crate) queue_depth: u32,
+    pub(crate) identity: Text,
     pub(crate) mac: Array<u8>,
     pub(crate) mtu: u32,
     pub(crate) addresses: Array<Text>,

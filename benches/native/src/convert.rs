@@ -41,6 +41,8 @@ pub(crate) unsafe fn start(start: &abi::Start) -> (control::Start, Network) {
         seed: seed.to_vec(),
         config: config.collect(),
         queue_depth: start.queue_depth,
+        // SAFETY: the caller's word.
+        identity: unsafe { text(start.identity) },
     };
     (start, Network::Frames(link))
 }

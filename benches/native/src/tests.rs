@@ -25,6 +25,7 @@ fn start(config: &[(&str, &str)]) -> Result<(*mut abi::Instance, Areas), String>
         seed: Array::of(&[7; 32]),
         config: Array::of(&config),
         queue_depth: 32,
+        identity: Array::none(),
         mac: Array::of(&[2, 0, 0, 0, 0, 2]),
         mtu: 1500,
         addresses: Array::of(&addresses),

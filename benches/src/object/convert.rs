@@ -20,6 +20,7 @@ pub(crate) fn with_start<T>(
         seed,
         config,
         queue_depth,
+        identity,
     } = start;
     let frames::Link {
         mac,
@@ -45,6 +46,7 @@ pub(crate) fn with_start<T>(
         seed: Array::of(seed),
         config: Array::of(&config),
         queue_depth: *queue_depth,
+        identity: abi::Text::of(identity.as_bytes()),
         mac: Array::of(mac),
         mtu: *mtu,
         addresses: Array::of(&addresses),

@@ -261,6 +261,7 @@ pub(crate) fn plan(
         },
         grants: std::mem::take(&mut settings.grants),
         network: Mutex::new(network),
+        identity: Mutex::default(),
         saboteur: Arc::clone(&engine.saboteur),
         boundary: Arc::default(),
         rate,

@@ -3,6 +3,9 @@
 
 mod support;
 
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
 use vcp_core::native::{
     Areas, Completion, Effects, Events, Geometry, NativeVcp, Network, Notice, Operation, Request,
     Span, Start, Status as Answer,
@@ -12,7 +15,7 @@ use vcp_core::{
 };
 use vcp_queue::Status;
 
-use support::{Driver, next, settings_for};
+use support::{Driver, PATIENCE, next, settings_for};
 
 const SIZE: u32 = 1 << 20;
 const DATA: u32 = 1 << 20;
@@ -21,12 +24,17 @@ const BASE: u32 = 0x4000;
 
 /// A disk in memory. A read at this offset is one that it can't stand.
 const POISON: u64 = SIZE as u64 - 512;
+/// The same, of the first instance only.
+const POISON_ONCE: u64 = POISON - 512;
 
 #[derive(Default)]
 struct Disk {
     contents: Vec<u8>,
     data: Vec<u8>,
     announced: bool,
+    generation: u32,
+    /// What instances are told that the device is.
+    told: Arc<Mutex<Vec<(u32, String)>>>,
 }
 
 impl NativeVcp for Disk {
@@ -35,6 +43,9 @@ impl NativeVcp for Disk {
         if start.config.iter().any(|(key, _)| key == "refuse") {
             return Err("config.refuse: as asked".to_owned());
         }
+        self.generation = start.generation;
+        let told = (start.generation, start.identity.clone());
+        self.told.lock().unwrap().push(told);
         self.contents = vec![0; SIZE as usize];
         self.data = vec![0; DATA as usize];
         Ok(Areas {
@@ -83,6 +94,7 @@ impl Disk {
     fn answer(&mut self, request: &Request) -> Completion {
         let at = request.offset as usize..request.offset as usize + request.length as usize;
         assert!(request.operation != Operation::Read || request.offset != POISON);
+        assert!(self.generation > 1 || request.offset != POISON_ONCE);
         let data = range(request.data).unwrap();
         match request.operation {
             Operation::Read => self.data[data].copy_from_slice(&self.contents[at]),
@@ -163,6 +175,48 @@ fn a_panic_is_the_end_of_the_instance_only() {
     };
     assert!(why.starts_with("panicked: assertion failed"), "{why}");
     vcp.stop();
+}
+
+/// Also one that was made before anybody knew; only an operator's restart forgets it.
+#[test]
+fn the_next_instance_is_told_what_the_device_is() {
+    for spare in [false, true] {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let all = Arc::clone(&told);
+        let module = Module::native("disk", World::Device, move || {
+            Box::new(Disk {
+                told: Arc::clone(&all),
+                ..Disk::default()
+            })
+        });
+        let mut settings: Settings = settings_for(module, &[]);
+        settings.restart.min_run = Duration::ZERO;
+        settings.restart.spare = spare;
+        let (vcp, mut events) = Vcp::start(&Engine::new(true).unwrap(), settings).unwrap();
+        let mut serves = |from: u32| {
+            let began = Instant::now();
+            while !matches!(next(&mut events), Event::Ready(_)) {}
+            while spare && !vcp.status().spare {
+                assert!(began.elapsed() < PATIENCE, "no spare");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            assert_eq!(vcp.status().generation, from);
+        };
+        serves(1);
+        let driver = Driver::attach(&vcp);
+        let read = vcp_queue::Operation::Read;
+        driver.ask(1, read, POISON_ONCE, 512, Vec::new());
+        serves(2);
+        assert_eq!(vcp.restart().blocking_recv().unwrap(), Ok(3));
+        serves(3);
+        vcp.stop();
+        let told = told.lock().unwrap();
+        let of = |generation| {
+            let last = told.iter().rfind(|(of, _)| *of == generation);
+            last.map(|(_, identity)| identity.as_str())
+        };
+        assert_eq!([of(1), of(2), of(3)], [Some(""), Some("native"), Some("")]);
+    }
 }
 
 #[test]

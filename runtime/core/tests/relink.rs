@@ -243,6 +243,36 @@ fn the_next_instance_is_told_what_the_link_is_now() {
     assert_eq!(*told.lock().unwrap(), [(0, 1500), (1, 9000)]);
 }
 
+/// Instances would die in their start of it, until there are no more.
+#[test]
+fn a_link_that_nobody_can_use_is_waited_for() {
+    let least = "an MTU of 400 is less than 500, the least that a VCP can use";
+    let least_ipv6 = "an MTU of 1279 is less than 1280, the least that a VCP can use with an \
+                      IPv6 address";
+    for (address, mtu, why, mended) in [
+        ("192.0.2.1/24", 400, least, 500),
+        ("2001:db8::1/64", 1279, least_ipv6, 1280),
+    ] {
+        let mut bed = Bed::new(|settings| {
+            if let Some(Network::Frames { addresses, .. }) = &mut settings.network {
+                *addresses = vec![address.to_owned()];
+            }
+        });
+        bed.pull();
+        bed.cable.mtu.store(mtu, Ordering::SeqCst);
+        bed.cable.put_back();
+        bed.expect_suspended(&format!("the link is gone: {why}"));
+        let refused = RestartError::Link(why.to_owned());
+        assert_eq!(bed.restart(), Err(refused));
+        bed.ask(10);
+        bed.cable.mtu.store(mended, Ordering::SeqCst);
+        bed.expect_ready();
+        assert_eq!(bed.driver.answer(), (10, Status::Ok, Vec::new()));
+        let stats = bed.vcp.stats();
+        assert_eq!((stats.generation, stats.faults), (2, 0));
+    }
+}
+
 #[test]
 fn attempts_come_less_often_and_never_end() {
     let mut bed = Bed::new(|_| {});

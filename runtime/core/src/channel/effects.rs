@@ -186,6 +186,7 @@ impl Channel {
                 // What a module on trial says binds nobody who comes after it.
                 if !self.supervisor.on_trial() || self.settled.is_none() {
                     self.settled = Some(geometry.clone());
+                    self.identify(&geometry.identity);
                     self.clients.tell(&geometry);
                 }
                 self.table.set_geometry(geometry.clone());

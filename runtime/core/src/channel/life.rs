@@ -199,6 +199,8 @@ impl Channel {
         }
         self.drop_instance();
         self.table.restart();
+        // Whatever is there now is what the operator wants.
+        self.identify("");
         self.supervisor.revive(now());
         self.start_instance().await;
         let _ = answer.send(Ok(self.supervisor.generation()));

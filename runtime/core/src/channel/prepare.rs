@@ -90,7 +90,7 @@ impl Channel {
     /// The spare of this generation, if there is one.
     pub(super) fn take_spare(&mut self, generation: u32) -> Option<Guest> {
         let (of, guest) = self.spare.guest.take()?;
-        if of == generation {
+        if of == generation && guest.identity == self.setup.plan.identity() {
             return Some(*guest);
         }
         self.bury_later(*guest);
@@ -110,6 +110,16 @@ impl Channel {
         }
         self.spare.pending = false;
         self.spare.round += 1;
+    }
+
+    /// This is what the device is for all instances to come. One that was told
+    /// otherwise is of no use.
+    pub(super) fn identify(&mut self, identity: &str) {
+        if self.setup.plan.set_identity(identity) {
+            // One of a reload is looked at when it is to take over.
+            self.forget_spare();
+            self.want_spare();
+        }
     }
 
     pub(super) async fn on_prepared(&mut self, prepared: Prepared) {

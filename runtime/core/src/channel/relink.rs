@@ -25,6 +25,11 @@ use crate::settings::Reopen;
 const FIRST: u64 = 100_000_000;
 const MOST: u64 = 1_000_000_000;
 
+/// The least MTUs that a VCP can use, in bytes: as `vcp-netstack` has it, and with an
+/// IPv6 address (RFC 8200 §5).
+const LEAST_MTU: u32 = 500;
+const LEAST_MTU_IPV6: u32 = 1280;
+
 /// What is known of a VCP's link beside the link itself.
 pub(super) struct Relink {
     /// How it is opened again, if it can be.
@@ -82,6 +87,24 @@ impl Relink {
             waiting: Vec::new(),
             dropped: 0,
         }
+    }
+
+    /// Instances that can't use their link die in their start, one after the other: a
+    /// link that may be mended is waited for instead.
+    fn check_mtu(&self, mtu: u32) -> Result<(), String> {
+        // No other address has a colon.
+        let ipv6 = self.addresses.iter().any(|address| address.contains(':'));
+        let (least, with) = if ipv6 {
+            (LEAST_MTU_IPV6, " with an IPv6 address")
+        } else {
+            (LEAST_MTU, "")
+        };
+        if mtu < least {
+            return Err(format!(
+                "an MTU of {mtu} is less than {least}, the least that a VCP can use{with}"
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -209,6 +232,7 @@ impl Channel {
 
     /// What the next instances are told of the link: it need not be what it was.
     fn take_link(&mut self, link: Box<dyn Link>) -> Result<(), String> {
+        self.relink.check_mtu(link.properties().mtu)?;
         let told = network_of(&*link, &self.relink.addresses, &self.relink.gateways);
         let network = Network::new(link, &self.poller);
         let mut network = network.map_err(|error| format!("polling it: {error}"))?;
@@ -223,7 +247,12 @@ impl Channel {
     /// There is a link again, and nobody behind it yet.
     async fn on_link(&mut self, waiting: Vec<Waiting>) {
         let restarts = |waiting: &Waiting| matches!(waiting, Waiting::Restart(_));
-        if self.supervisor.phase() != Phase::Held || waiting.iter().any(restarts) {
+        let restarts = waiting.iter().any(restarts);
+        if restarts {
+            // As of any restart.
+            self.identify("");
+        }
+        if self.supervisor.phase() != Phase::Held || restarts {
             self.supervisor.revive(now());
             self.start_instance().await;
         }

@@ -194,14 +194,16 @@ impl Channel {
         };
         let handed_over = matches!(restored, Some(Ok(())));
         let next = self.supervisor.generation() + 1;
+        let told = guest.identity == self.setup.plan.identity();
         let successor = match restored {
             Some(Err(why)) => {
                 let vcp = &*self.setup.plan.name;
                 tracing::warn!(vcp, "the state was not taken over: {why}");
                 blueprint.build(next, time).await
             }
-            // Another instance was started meanwhile, and has its number.
-            None if generation != next => blueprint.build(next, time).await,
+            // Another instance was started meanwhile, and has its number; or it became
+            // known what the device is.
+            None if generation != next || !told => blueprint.build(next, time).await,
             _ => Ok(guest),
         };
         if handed_over {
@@ -280,6 +282,10 @@ impl Channel {
     pub(super) fn settle(&mut self) {
         self.previous = None;
         self.settled = self.table.geometry().cloned();
+        if let Some(geometry) = &self.settled {
+            let identity = geometry.identity.clone();
+            self.identify(&identity);
+        }
         self.publish();
     }
 

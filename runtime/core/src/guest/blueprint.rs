@@ -33,6 +33,9 @@ pub(crate) struct Plan {
     pub(crate) limits: Limits,
     pub(crate) grants: Vec<DirectoryGrant>,
     pub(crate) network: Mutex<Option<processor::Network>>,
+    /// What the device is known to be, for clients that hold on to it; empty when
+    /// nothing is known.
+    pub(crate) identity: Mutex<String>,
     pub(crate) saboteur: Saboteur,
     pub(crate) boundary: Arc<Boundary>,
     pub(crate) rate: Arc<Rate>,
@@ -50,6 +53,23 @@ impl Plan {
     pub(crate) fn set_network(&self, network: processor::Network) {
         let before = self.network.lock();
         *before.unwrap_or_else(PoisonError::into_inner) = Some(network);
+    }
+
+    /// What the next instance is told that the device is.
+    pub(crate) fn identity(&self) -> String {
+        let identity = self.identity.lock();
+        identity.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The device is known to be this from now on. Returns whether that is news.
+    pub(crate) fn set_identity(&self, identity: &str) -> bool {
+        let known = self.identity.lock();
+        let mut known = known.unwrap_or_else(PoisonError::into_inner);
+        if *known == identity {
+            return false;
+        }
+        identity.clone_into(&mut known);
+        true
     }
 }
 
@@ -141,6 +161,7 @@ impl Blueprint {
             limits,
             metered,
             queue_depth: start.queue_depth,
+            identity: start.identity.clone(),
             fuel: 0,
             cut: None,
             saboteur: Arc::clone(&plan.saboteur),
@@ -191,6 +212,7 @@ impl Blueprint {
             seed,
             config: self.plan.config.clone(),
             queue_depth: self.plan.allowance.queue_depth.load(Ordering::Relaxed),
+            identity: self.plan.identity(),
         })
     }
 

@@ -71,6 +71,8 @@ pub(crate) struct Guest {
     metered: bool,
     /// The most requests that it was told to reckon with.
     pub(crate) queue_depth: u32,
+    /// What it was told that the device is.
+    pub(crate) identity: String,
     /// Fuel used in all calls so far.
     pub(crate) fuel: u64,
     /// The next call gets no more fuel than this.

@@ -35,7 +35,8 @@ impl Disk {
         Ok(config
             .with_queue_depth(start.queue_depth)
             .with_max_transfer(MAX_TRANSFER)
-            .with_predecessor(start.generation > 1))
+            .with_predecessor(start.generation > 1)
+            .with_identity(start.identity.clone()))
     }
 
     /// A disk that begins to connect.

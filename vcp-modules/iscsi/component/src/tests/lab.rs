@@ -187,6 +187,7 @@ pub(crate) fn seeded(
         seed: seed.to_vec(),
         config: config.to_vec(),
         queue_depth: SLOTS as u32,
+        identity: String::new(),
     };
     Iscsi::start(start, way.network()).map(|(vcp, _)| vcp)
 }

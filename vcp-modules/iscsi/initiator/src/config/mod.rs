@@ -44,6 +44,9 @@ pub struct Config {
     pub(crate) transfer_limit: u32,
     /// Somebody was served with this disk before.
     pub(crate) predecessor: bool,
+    /// Which logical unit it has to be, as it said to whoever was served with it; empty
+    /// when any will do.
+    pub(crate) identity: String,
 }
 
 /// Who we are to the target, and who it must be to us.
@@ -159,6 +162,16 @@ impl Config {
     #[must_use]
     pub fn with_predecessor(mut self, predecessor: bool) -> Self {
         self.predecessor = predecessor;
+        self
+    }
+
+    /// As [`Config::parse`] has it, but only for the logical unit that is known as
+    /// this: what [`Geometry::identity`](crate::Geometry::identity) was before. Another
+    /// one is an error, and one that does not say which it is is not served. Empty: any
+    /// will do.
+    #[must_use]
+    pub fn with_identity(mut self, identity: String) -> Self {
+        self.identity = identity;
         self
     }
 

@@ -157,6 +157,7 @@ impl Config {
             max_transfer: 1 << 20,
             transfer_limit: 1 << 20,
             predecessor: false,
+            identity: String::new(),
         })
     }
 }

@@ -236,6 +236,9 @@ impl Initiator {
                 found.device.complete(known, found.gaps);
                 difference
             }
+            None if !self.config.identity.is_empty() => {
+                found.device.is_known_as(&self.config.identity)
+            }
             None if found.device.identity.is_unclear() => Difference::Unclear,
             None => Difference::None,
         };
@@ -254,7 +257,8 @@ impl Initiator {
 
     /// The unit does not say what it has to, if only which one it is: asks it again
     /// after a while. In a new session requests wait for that; in one that serves
-    /// nothing does. One that was never served is served without a name in the end.
+    /// nothing does. One that was never served is served without a name in the end, unless
+    /// its name is known.
     fn unclear(&mut self, now: u64, reason: String, found: Option<Found>) -> Result<(), Fault> {
         self.survey = None;
         let again = now.saturating_add(self.asking.backoff.delay());
@@ -262,7 +266,7 @@ impl Initiator {
             let since = *self.asking.since.get_or_insert(now);
             let patience = since.saturating_add(self.config.timing.login_timeout);
             match found {
-                Some(found) if again >= patience => {
+                Some(found) if again >= patience && self.config.identity.is_empty() => {
                     self.settle_for(now, found);
                     return Ok(());
                 }

@@ -14,6 +14,8 @@ use crate::config::Config;
 const LONGEST_DISCARD: u64 = 1 << 30;
 const LONGEST_WRITE_ZEROES: u64 = 128 << 20;
 
+const ANOTHER: &str = "it is another logical unit than before";
+
 /// A logical unit. Counts are blocks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Device {
@@ -127,10 +129,19 @@ impl Device {
     /// for.
     pub(crate) fn differs(&self, found: &Self) -> Difference {
         match self.identity.compare(&found.identity) {
-            Likeness::Different => Difference::Is("it is another logical unit than before"),
+            Likeness::Different => Difference::Is(ANOTHER),
             _ if self.block_size != found.block_size => {
                 Difference::Is("its block size has changed")
             }
+            Likeness::Unclear => Difference::Unclear,
+            Likeness::Same => Difference::None,
+        }
+    }
+
+    /// Whether it can be served to those who know it by this name.
+    pub(crate) fn is_known_as(&self, name: &str) -> Difference {
+        match self.identity.is_of(name) {
+            Likeness::Different => Difference::Is(ANOTHER),
             Likeness::Unclear => Difference::Unclear,
             Likeness::Same => Difference::None,
         }

@@ -98,6 +98,23 @@ impl Identity {
         }
     }
 
+    /// Whether what was heard is of the unit that was known as `expected`. It may have
+    /// been shown by its serial number before there was a designator, or the reverse.
+    pub(crate) fn is_of(&self, expected: &str) -> Likeness {
+        let (designator, serial) = (self.designator.read(), self.serial.read());
+        if designator == Some(expected) || serial == Some(expected) {
+            return Likeness::Same;
+        }
+        // Something that was not heard may be that name. A unit that told no list of its
+        // pages may have more of them.
+        let unheard = self.designator == Name::Unknown || self.serial == Name::Unknown;
+        let unlisted = designator.is_none() && !self.listed;
+        if unheard || unlisted || self.name().is_empty() {
+            return Likeness::Unclear;
+        }
+        Likeness::Different
+    }
+
     /// Of the same unit: takes over what was heard before and was not now.
     pub(crate) fn complete(&mut self, known: &Self) {
         self.designator.complete(&known.designator);
@@ -159,6 +176,30 @@ mod tests {
             let result = identity(known).compare(&identity(now));
             assert_eq!(result, likeness, "{known:?} and {now:?}");
         }
+    }
+
+    #[test]
+    fn unit_is_known_by_either_name() {
+        use Likeness::{Different, Same, Unclear};
+        for (now, likeness) in [
+            (("x", "s"), Same),
+            (("x", "?"), Same),
+            (("naa.5", "x"), Same),
+            (("", "x"), Same),
+            (("?", "x"), Same),
+            (("naa.5", "s"), Different),
+            (("naa.5", ""), Different),
+            (("", "s"), Different),
+            (("naa.5", "?"), Unclear),
+            (("?", "s"), Unclear),
+            (("?", "?"), Unclear),
+            (("", ""), Unclear),
+        ] {
+            assert_eq!(identity(now).is_of("x"), likeness, "{now:?}");
+        }
+        let mut unlisted = identity(("", "s"));
+        unlisted.listed = false;
+        assert_eq!(unlisted.is_of("x"), Unclear);
     }
 
     #[test]

@@ -204,3 +204,71 @@ fn unknown_limits_are_as_before() {
     pair.run_for(SECOND);
     assert_eq!((pair.readies(), pair.geometry()), (2, before));
 }
+
+/// Of an instance that served the unit of this name.
+fn successor(name: &str, disk: Disk) -> Pair {
+    let config = config(&[]).with_predecessor(true);
+    let config = config.with_identity(name.to_owned());
+    Pair::new(config, Settings::default(), disk)
+}
+
+fn disk() -> Disk {
+    Disk::new(512, 1 << 20)
+}
+
+const NAA: &str = "naa.5001020304050607";
+
+#[test]
+fn successor_takes_the_same_unit() {
+    // Known by its serial number it may be, from when it had nothing better to say.
+    for name in [NAA, "serial-1"] {
+        let mut pair = successor(name, disk());
+        pair.run_for(SECOND);
+        assert_eq!((pair.failed(), pair.readies()), (None, 1), "{name}");
+        assert_eq!(pair.geometry().identity, NAA);
+    }
+    let mut bare = disk();
+    bare.naa = None;
+    let mut pair = successor("serial-1", bare);
+    pair.run_for(SECOND);
+    assert_eq!((pair.failed(), pair.readies()), (None, 1));
+}
+
+#[test]
+fn successor_holds_another_unit() {
+    for (naa, serial) in [
+        (Some([0x50, 9, 9, 9, 9, 9, 9, 9]), "serial-1"),
+        (Some([0x50, 9, 9, 9, 9, 9, 9, 9]), "serial-2"),
+        (None, "serial-2"),
+    ] {
+        let mut other = disk();
+        (other.naa, other.serial) = (naa, serial.into());
+        let mut pair = successor(NAA, other);
+        let tag = pair.read(0, 4096, 0);
+        pair.run_for(SECOND);
+        assert!(pair.failed().unwrap().contains("another logical unit"));
+        assert_eq!((pair.readies(), pair.peer.logins), (0, 1));
+        assert_ne!(pair.completed.get(&tag), Some(&Status::Ok));
+    }
+}
+
+/// However long that takes: requests wait, or fail when the host has them do so.
+#[test]
+fn successor_waits_for_a_unit_that_does_not_say() {
+    for way in WAYS {
+        let mut pair = successor(NAA, disk());
+        let pages = &[page::SUPPORTED_PAGES, page::DEVICE_IDENTIFICATION];
+        let times = silence(&mut pair, pages, way);
+        times.set(u32::MAX);
+        pair.run_for(300 * SECOND);
+        assert_eq!((pair.failed(), pair.readies()), (None, 0));
+        let [why] = &pair.suspended()[..] else {
+            panic!("{:?}", pair.suspended())
+        };
+        assert!(why.contains("does not tell which it is"), "{why}");
+        times.set(0);
+        pair.run_for(6 * SECOND);
+        assert_eq!((pair.failed(), pair.readies()), (None, 1));
+        assert_eq!(pair.geometry().identity, NAA);
+    }
+}
