@@ -24,7 +24,7 @@ impl Initiator {
         let id = self
             .tasks
             .find(response.itt)
-            .ok_or("a SCSI Response for a command that is not under way")?;
+            .ok_or_else(|| Fault::stray("a SCSI Response", response.itt))?;
         let progress = &self.tasks.get(id).progress;
         if response.exp_data_sn != 0 && response.exp_data_sn != progress.sequence {
             return Err(format!(
@@ -103,6 +103,9 @@ impl Initiator {
                 self.again(id, ending)?;
                 self.look_again();
             }
+            (Verdict::Deferred, Owner::Request(request)) => {
+                self.earlier_write_failed(now, id, &request, ending)?;
+            }
             (Verdict::Good, Owner::Request(request)) => self.advance(id, &request),
             (Verdict::Unsupported, Owner::Request(request)) => {
                 self.degrade(id, &request, step, ending);
@@ -144,6 +147,25 @@ impl Initiator {
         }
     }
 
+    /// Something that was answered as done was not. This command was not carried out and
+    /// is sent again; a flush is who has to say that data is lost, now or when it comes.
+    fn earlier_write_failed(
+        &mut self,
+        now: u64,
+        id: TaskId,
+        request: &Request,
+        ending: &Ending,
+    ) -> Result<(), Fault> {
+        let line = format!("{}: an earlier write has failed", self.describe(id, ending));
+        self.log(Level::Error, line);
+        if request.operation == Operation::Flush || request.fua {
+            self.finish(id, request, Status::IoError);
+            return Ok(());
+        }
+        self.lost_write = true;
+        self.aborted(now, id, ending)
+    }
+
     /// A part of a request is done.
     fn advance(&mut self, id: TaskId, request: &Request) {
         self.throttle.reset();
@@ -166,7 +188,12 @@ impl Initiator {
                 return self.tasks.requeue(id);
             }
         }
-        self.finish(id, request, Status::Ok);
+        let is_flush = request.operation == Operation::Flush;
+        let status = match is_flush && core::mem::take(&mut self.lost_write) {
+            true => Status::IoError,
+            false => Status::Ok,
+        };
+        self.finish(id, request, status);
     }
 
     /// The logical unit does not do what it was asked for: does without it from

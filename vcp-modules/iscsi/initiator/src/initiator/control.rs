@@ -251,8 +251,10 @@ impl Initiator {
     pub(super) fn rejected(&mut self, now: u64, reject: &Reject, data: &[u8]) -> Result<(), Fault> {
         let header = Reject::rejected(data).map_err(|e| e.to_string())?;
         let opcode = Opcode::parse(header[0]).map_err(|e| e.to_string())?;
-        let line = format!("{}: {opcode:?} rejected: {}", self.place(), reject.reason);
-        self.log(Level::Warn, line);
+        if opcode != Opcode::ScsiCommand {
+            let line = format!("{}: {opcode:?} rejected: {}", self.place(), reject.reason);
+            self.log(Level::Warn, line);
+        }
         if reject.reason == RejectReason::NegotiationReset {
             // RFC 7143 §11.17.1, note 3.
             return Err("it resets a negotiation in a way that is no longer used".into());
@@ -294,8 +296,12 @@ impl Initiator {
         let verdict = match reason {
             RejectReason::TooManyImmediate
             | RejectReason::TaskInProgress
-            | RejectReason::LongOperation
-            | RejectReason::WaitingForLogout => Verdict::Busy,
+            | RejectReason::LongOperation => Verdict::Busy,
+            // It waits for the next session.
+            RejectReason::WaitingForLogout => {
+                self.begin_relogin(now, 2 * SECOND);
+                Verdict::Busy
+            }
             _ => Verdict::Aborted,
         };
         self.settle(now, id, verdict, &Ending::Rejected(reason))

@@ -11,6 +11,7 @@
 //! | `completion` | ends of commands, and what becomes of their tasks |
 //! | `answer` | answers to requests, with every byte moved or an error |
 //! | `retry` | commands that were not carried out: when and where again |
+//! | `fault` | why a connection has to end |
 //! | `suspect` | requests that end sessions, and sessions that others end |
 //! | `control` | pings, asynchronous messages, rejects, aborts |
 //! | `lengths` | how much one command may move |
@@ -23,6 +24,7 @@
 mod answer;
 mod completion;
 mod control;
+mod fault;
 mod handover;
 mod incoming;
 mod leave;
@@ -127,6 +129,12 @@ pub struct Initiator {
     taken: u32,
     /// When a request was last found to end sessions.
     found_out_at: Option<u64>,
+    /// The last session ended over a request that is known: the others are not to wait long.
+    hurry: bool,
+    /// An earlier write, which was answered as done, failed: the next flush says so.
+    lost_write: bool,
+    /// What was last told of a target that refuses to serve.
+    told_refusal: Option<String>,
     /// When a session was last given up to try a command on another.
     renewed_at: Option<u64>,
     /// The logical unit was told to start, in this session.
@@ -184,6 +192,9 @@ impl Initiator {
             answered: false,
             taken: 0,
             found_out_at: None,
+            hurry: false,
+            lost_write: false,
+            told_refusal: None,
             renewed_at: None,
             started_unit: false,
             ping: None,
@@ -195,7 +206,7 @@ impl Initiator {
 
     /// Takes a request. To be called only after the first `Ready`; while suspended
     /// it waits. A request that can't be carried out is completed at once.
-    pub fn submit(&mut self, _now: u64, request: Request) {
+    pub fn submit(&mut self, now: u64, request: Request) {
         let refused = match &self.device {
             _ if self.is_over() || self.is_stopping() => Some(Status::ShuttingDown),
             None => Some(Status::Invalid),
@@ -206,7 +217,7 @@ impl Initiator {
             .then(|| self.tasks.add(Owner::Request(request)));
         match (refused, added) {
             (Some(status), _) => self.refuse(&request, status),
-            (None, Some(Some(_))) => {}
+            (None, Some(Some(_))) => self.expect_window(now),
             // More than tags can tell apart: the caller has lost count.
             _ => self.refuse(&request, Status::IoError),
         }

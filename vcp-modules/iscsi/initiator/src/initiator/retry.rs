@@ -169,6 +169,27 @@ impl Initiator {
         self.actions.push_back(Action::Suspended(line));
     }
 
+    /// A target that answers pings, but lets no command be sent.
+    pub(super) fn tell_closed(&mut self) {
+        if self.suspended || !matches!(self.phase, Phase::Ready) {
+            return;
+        }
+        self.suspended = true;
+        let line = format!("{}: its command window is closed; waiting", self.place());
+        self.actions.push_back(Action::Suspended(line));
+    }
+
+    /// Sees to it that somebody notices if requests can't be sent for a while.
+    pub(super) fn expect_window(&mut self, now: u64) {
+        let closed = self
+            .connection
+            .as_ref()
+            .is_some_and(|c| !c.numbers.window_open());
+        if closed && !self.timers.is_set(Timer::Watch) && self.tasks.waiting().next().is_some() {
+            self.timers.set(Timer::Watch, now + PATIENCE);
+        }
+    }
+
     /// Whether nothing is put off any more, after the caller was told that something
     /// is.
     pub(super) fn tell_served(&mut self) {

@@ -8,6 +8,7 @@ use core::net::SocketAddr;
 use vcp_iscsi_proto::login::{LoginClass, LoginStatus};
 use vcp_iscsi_proto::pdu::LoginResponse;
 
+pub(super) use super::fault::{Fault, FaultKind};
 use super::{Initiator, MS, Phase};
 use crate::action::{Action, Level};
 use crate::block::{Request, Status};
@@ -19,64 +20,13 @@ use crate::timer::Timer;
 /// Longest time that a target may send us away for, in nanoseconds: the largest
 /// DefaultTime2Wait.
 const LONGEST_ABSENCE: u64 = 3_600_000 * MS;
+/// A target that sends us away for longer is worth telling, in nanoseconds.
+const LONG_ABSENCE: u64 = 5000 * MS;
+/// The longest delay between sessions that end over one known request, for the sake of
+/// the others; in nanoseconds.
+const SHORT_DELAY: u64 = 1000 * MS;
 /// Portals that a login may be sent on to in a row.
 const MAX_REDIRECTIONS: u32 = 4;
-
-/// Why a connection has to end.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Fault {
-    /// For the log and the notice: a line without the target's name.
-    pub(super) reason: String,
-    pub(super) kind: FaultKind,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FaultKind {
-    /// Of this connection; another may do better.
-    Connection,
-    /// The connection was closed or reset from outside.
-    Closed,
-    /// Nothing is wrong with it, but one command is to be tried on another.
-    Renewal,
-    /// The target is not able now; it may be later.
-    Busy,
-    /// The target refuses us, or has not what is asked for. Before the first
-    /// `Ready` of the first generation that is final; later the target may only be
-    /// on its way up.
-    Refusal,
-    /// No connection will ever do better.
-    Fatal,
-    /// The target wants the connection gone, and the initiator away for so many
-    /// nanoseconds.
-    Asked(u64),
-}
-
-impl Fault {
-    pub(super) fn refusal(reason: String) -> Self {
-        Self {
-            reason,
-            kind: FaultKind::Refusal,
-        }
-    }
-}
-
-impl From<String> for Fault {
-    fn from(reason: String) -> Self {
-        Self {
-            reason,
-            kind: FaultKind::Connection,
-        }
-    }
-}
-
-impl From<&str> for Fault {
-    fn from(reason: &str) -> Self {
-        Self {
-            reason: reason.into(),
-            kind: FaultKind::Connection,
-        }
-    }
-}
 
 impl Initiator {
     pub(super) fn connect(&mut self, now: u64) {
@@ -225,10 +175,12 @@ impl Initiator {
         self.answered = false;
         self.phase = Phase::Ready;
         self.suspended = false;
+        self.told_refusal = None;
         if let Some(device) = &self.device {
             let geometry = device.geometry(&self.config);
             self.actions.push_back(Action::Ready(geometry));
         }
+        self.expect_window(self.last_heard);
     }
 
     /// The TCP connection was closed, reset or refused.
@@ -287,18 +239,33 @@ impl Initiator {
         let again = match fault.kind {
             FaultKind::Fatal => false,
             FaultKind::Busy | FaultKind::Asked(_) => serves || now < self.give_up,
-            FaultKind::Refusal | FaultKind::Connection | FaultKind::Closed | FaultKind::Renewal => {
-                serves
-            }
+            FaultKind::Refusal
+            | FaultKind::Connection
+            | FaultKind::Closed
+            | FaultKind::Stray(_)
+            | FaultKind::Renewal => serves,
         };
         if let Some(request) = culprit {
             self.convict(&request);
         }
-        if !again {
-            self.fail(line);
-            return;
+        match again {
+            true => self.come_back(now, fault.kind, line, wait),
+            false => self.fail(line),
         }
-        if serves && !core::mem::replace(&mut self.suspended, true) {
+    }
+
+    /// Tries another connection after a while, and says what requests wait for.
+    fn come_back(&mut self, now: u64, kind: FaultKind, line: String, wait: u64) {
+        let line = match wait {
+            0..=LONG_ABSENCE => line,
+            _ => format!("{line}; it is left alone for {} s", wait / (1000 * MS)),
+        };
+        // What keeps requests waiting may be another thing by now than what began it.
+        let refusal = matches!(kind, FaultKind::Refusal | FaultKind::Busy);
+        let news = refusal && self.told_refusal.as_ref() != Some(&line);
+        let serves = self.device.is_some() || self.config.predecessor;
+        if serves && (!core::mem::replace(&mut self.suspended, true) || news) {
+            self.told_refusal = refusal.then(|| line.clone());
             self.actions.push_back(Action::Suspended(line));
         } else {
             self.log(Level::Warn, line);
@@ -306,8 +273,12 @@ impl Initiator {
         self.phase = Phase::Waiting;
         self.address = self.portal;
         self.redirections = 0;
-        let delay = self.reconnect.delay().max(wait);
-        self.timers.set(Timer::Reconnect, now.saturating_add(delay));
+        let delay = match self.hurry {
+            true => self.reconnect.delay().min(SHORT_DELAY),
+            false => self.reconnect.delay(),
+        };
+        let until = now.saturating_add(delay.max(wait));
+        self.timers.set(Timer::Reconnect, until);
     }
 
     fn forget_connection(&mut self) {

@@ -3,8 +3,10 @@
 //! command would end every session and keep all others from being served.
 //!
 //! A request whose command was under way when [`SUSPECT`] sessions in a row ended is
-//! sent alone, after the others were answered. If the session ends once more, it was
-//! that request: it is answered with an error, and the others go on.
+//! sent alone from then on: in one session before the others, in the next after them, so
+//! that neither keeps the other waiting for long. One that does no harm is answered
+//! then. If sessions end while it is alone, again and for a while, it was that request:
+//! it is answered with an error, and the others go on.
 
 use alloc::format;
 
@@ -12,7 +14,6 @@ use super::session::{Fault, FaultKind};
 use super::{Initiator, MS, Phase};
 use crate::action::Level;
 use crate::block::{Request, Status};
-use crate::task::Owner;
 
 /// Sessions in a row that may end with a command under way before it is sent alone.
 const SUSPECT: u8 = 3;
@@ -20,6 +21,11 @@ const SUSPECT: u8 = 3;
 const SUSPECT_SOONER: u8 = 2;
 /// That while, in nanoseconds.
 const WARY: u64 = 60_000 * MS;
+/// Sessions that have to end with it alone, and for how long sessions have to end with
+/// it, in nanoseconds, before it is believed: a target that is starting anew, or whose
+/// sessions somebody else takes, ends some too.
+const ALONE: u8 = 2;
+const PROVED_AFTER: u64 = 5000 * MS;
 /// A session that lives this long is no sign of trouble, in nanoseconds; longer than
 /// the longest delay between two sessions.
 const STEADY: u64 = 10_000 * MS;
@@ -32,35 +38,43 @@ impl Initiator {
     /// one that ended it, which has no answer yet.
     pub(super) fn session_ended(&mut self, now: u64, fault: &Fault) -> Option<Request> {
         let ready_at = self.ready_at.take()?;
+        self.hurry = false;
         self.judge_session(now, ready_at, fault);
         let ours = matches!(fault.kind, FaultKind::Asked(_) | FaultKind::Renewal);
         if ours || self.is_stopping() || !matches!(self.phase, Phase::Ready) {
             return None;
         }
+        if let FaultKind::Stray(itt) = fault.kind {
+            self.tasks.count_loss_of(now, itt);
+            return None;
+        }
         let alone = self.tasks.alone();
-        self.tasks.count_loss();
-        let culprit = alone.and_then(|id| match self.tasks.get(id).owner {
-            Owner::Request(request) => Some((id, request)),
-            _ => None,
-        });
+        self.tasks.count_loss(now);
         let wary = self
             .found_out_at
             .is_some_and(|at| now.saturating_sub(at) < WARY);
-        let limit = if wary || culprit.is_some() {
-            SUSPECT_SOONER
-        } else {
-            SUSPECT
-        };
+        self.hurry = wary || alone.is_some();
+        if !wary {
+            self.tasks.forget_culprits();
+        }
+        let limit = if wary { SUSPECT_SOONER } else { SUSPECT };
         self.tasks.suspect_after(limit);
-        let (id, request) = culprit?;
+        let (id, task) = alone.map(|id| (id, self.tasks.get(id)))?;
+        let for_long = now.saturating_sub(task.lost_since) >= PROVED_AFTER;
+        let proved = task.lost_alone >= ALONE && (wary || for_long);
+        let request = *task.request().filter(|_| proved)?;
         self.found_out_at = Some(now);
-        let opcode = vcp_iscsi_proto::scsi::Opcode(self.tasks.get(id).command.cdb[0]);
+        self.tasks.remember(request);
+        self.tasks.suspect_after(SUSPECT_SOONER);
+        let task = self.tasks.get(id);
+        let opcode = vcp_iscsi_proto::scsi::Opcode(task.command.cdb[0]);
         let line = format!(
-            "{}: {opcode} of {} bytes at {} ended {} sessions in a row, the last alone ({}); given up",
+            "{}: {opcode} of {} bytes at {} ended {} sessions in a row, {} of them alone ({}); given up",
             self.place(),
             request.length,
             request.offset,
-            self.tasks.get(id).lost,
+            task.lost,
+            task.lost_alone,
             fault.reason
         );
         self.log(Level::Error, line);
@@ -83,7 +97,7 @@ impl Initiator {
             self.taken = 0;
             return;
         }
-        let outside = matches!(fault.kind, FaultKind::Closed | FaultKind::Asked(_));
+        let outside = fault.kind == FaultKind::Closed;
         let served = self.answered || idle;
         if lived >= STEADY || !outside || !served {
             self.taken = 0;

@@ -89,6 +89,18 @@ impl Initiator {
         }
     }
 
+    /// Nothing is under way. If that is because the target takes no commands, requests
+    /// wait for it.
+    fn watch_window(&mut self) {
+        let closed = self
+            .connection
+            .as_ref()
+            .is_some_and(|c| !c.numbers.window_open());
+        if closed && self.tasks.waiting().next().is_some() {
+            self.tell_closed();
+        }
+    }
+
     /// Looks for commands that were sent too long ago; the oldest is aborted, one
     /// at a time.
     fn watch(&mut self, now: u64) {
@@ -99,7 +111,7 @@ impl Initiator {
             .map(|(id, task)| (id, task.state, task.progress.sent_at))
             .min_by_key(|(_, _, sent_at)| *sent_at);
         let Some((id, state, sent_at)) = oldest else {
-            return;
+            return self.watch_window();
         };
         let due = sent_at.saturating_add(timeout);
         if due > now {

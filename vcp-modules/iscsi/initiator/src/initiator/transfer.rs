@@ -22,7 +22,7 @@ impl Initiator {
         let id = self
             .tasks
             .find(data.itt)
-            .ok_or("Data-In for a command that is not under way")?;
+            .ok_or_else(|| Fault::stray("Data-In", data.itt))?;
         let task = self.tasks.get_mut(id);
         if !task.command.is_read() {
             return Err("Data-In for a command that reads nothing".into());
@@ -73,7 +73,7 @@ impl Initiator {
         let id = self
             .tasks
             .find(data.itt)
-            .ok_or("Data-In for a command that is not under way")?;
+            .ok_or_else(|| Fault::stray("Data-In", data.itt))?;
         self.ended(now, id, status, data.residual, None)
     }
 
@@ -85,7 +85,7 @@ impl Initiator {
         let id = self
             .tasks
             .find(r2t.itt)
-            .ok_or("R2T for a command that is not under way")?;
+            .ok_or_else(|| Fault::stray("R2T", r2t.itt))?;
         let task = self.tasks.get_mut(id);
         if !task.command.is_write() {
             return Err("R2T for a command that writes nothing".into());

@@ -24,6 +24,8 @@ pub(crate) enum Verdict {
     /// Not carried out, for a reason that lies between here and there: again on this
     /// session, then on another, then it has failed.
     Aborted,
+    /// Not carried out, and an earlier command, which was answered as done, has failed.
+    Deferred,
     /// The logical unit does not have this command, or not with these fields.
     Unsupported,
     /// Failed, and will fail again.
@@ -38,8 +40,7 @@ pub(crate) fn judge(status: ScsiStatus, sense: Option<&Sense>) -> Verdict {
         ScsiStatus::TaskAborted => Verdict::Aborted,
         ScsiStatus::ReservationConflict => Verdict::Failed(Status::NotPermitted),
         ScsiStatus::CheckCondition => match sense {
-            // An error of an earlier write, which was answered as if it had gone well.
-            Some(sense) if sense.deferred => Verdict::Failed(Status::IoError),
+            Some(sense) if sense.deferred => deferred(sense),
             Some(sense) => judge_sense(sense),
             None => Verdict::Failed(Status::IoError),
         },
@@ -73,6 +74,15 @@ fn judge_sense(sense: &Sense) -> Verdict {
             _ => Verdict::Failed(Status::Invalid),
         },
         _ => Verdict::Failed(Status::IoError),
+    }
+}
+
+/// Sense data of an earlier command, in the place of an answer to this one, which was not
+/// carried out (SPC-4 §4.5.7).
+fn deferred(sense: &Sense) -> Verdict {
+    match sense.key {
+        SenseKey::NoSense | SenseKey::RecoveredError | SenseKey::Completed => Verdict::Again,
+        _ => Verdict::Deferred,
     }
 }
 
@@ -152,9 +162,13 @@ mod tests {
 
     #[test]
     fn deferred_errors_are_not_swallowed() {
-        let mut sense = Sense::new(SenseKey::RecoveredError, Asc(0, 0));
-        sense.deferred = true;
-        let verdict = judge(ScsiStatus::CheckCondition, Some(&sense));
-        assert_eq!(verdict, Verdict::Failed(Status::IoError));
+        for (key, verdict) in [
+            (SenseKey::RecoveredError, Verdict::Again),
+            (SenseKey::MediumError, Verdict::Deferred),
+        ] {
+            let mut sense = Sense::new(key, Asc(0, 0));
+            sense.deferred = true;
+            assert_eq!(judge(ScsiStatus::CheckCondition, Some(&sense)), verdict);
+        }
     }
 }

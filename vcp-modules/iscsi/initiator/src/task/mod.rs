@@ -194,8 +194,11 @@ pub(crate) struct Task {
     /// Times in a row that the target put it off, and since when.
     pub(crate) waits: u8,
     pub(crate) waiting_since: Option<u64>,
-    /// Sessions in a row that ended with it under way.
+    /// Sessions in a row that ended with it under way, and when the first did.
     pub(crate) lost: u8,
+    pub(crate) lost_since: u64,
+    /// Of these, sessions that ended while it was under way alone.
+    pub(crate) lost_alone: u8,
     /// Was there when a connection was lost: a flush then waits for what was
     /// submitted before it.
     pub(crate) replayed: bool,
@@ -219,6 +222,8 @@ impl Task {
             waits: 0,
             waiting_since: None,
             lost: 0,
+            lost_since: 0,
+            lost_alone: 0,
             replayed: false,
             command: Command::NONE,
             progress: Progress::START,
@@ -236,6 +241,15 @@ impl Task {
         self.waits = 0;
         self.waiting_since = None;
         self.progress = Progress::START;
+    }
+
+    /// A session ended with it.
+    pub(crate) fn lose(&mut self, now: u64, alone: bool) {
+        if self.lost == 0 {
+            self.lost_since = now;
+        }
+        self.lost = self.lost.saturating_add(1);
+        self.lost_alone = self.lost_alone.saturating_add(alone.into());
     }
 
     pub(crate) fn request(&self) -> Option<&Request> {

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 
 use super::{Owner, State, Task};
+use crate::block::Request;
 
 /// The place of a task in the slab.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +15,22 @@ pub(crate) struct TaskId(u16);
 /// half how many commands went before, so that an answer to an old one is
 /// recognised. The last places are for what is no task: see `control`.
 pub(crate) const FIRST_CONTROL_PLACE: u16 = 0xff00;
+
+/// Requests found to end sessions that are remembered.
+const CULPRITS: usize = 8;
+/// What is less far from one of them is like it, in bytes.
+const NEAR: u64 = 1 << 20;
+
+/// Whether a task is to be sent alone.
+fn is_suspect(task: &Task, after: u8, culprits: &VecDeque<Request>) -> bool {
+    let Some(request) = task.request() else {
+        return false;
+    };
+    let like = |culprit: &Request| {
+        culprit.operation == request.operation && culprit.offset.abs_diff(request.offset) < NEAR
+    };
+    task.lost >= after || culprits.iter().any(like)
+}
 
 /// All tasks.
 #[derive(Debug)]
@@ -28,8 +45,12 @@ pub(crate) struct Tasks {
     parked: Vec<(u64, u16)>,
     /// Sessions that may end with a task under way before it is sent alone.
     suspect: u8,
+    /// Requests that were found to end sessions: what is like them is sent alone at once.
+    culprits: VecDeque<Request>,
     /// The task that is under way alone.
     alone: Option<u16>,
+    /// Whether those that are sent alone go before the others in the next session.
+    suspects_first: bool,
 }
 
 impl Tasks {
@@ -43,7 +64,9 @@ impl Tasks {
             active: 0,
             parked: Vec::with_capacity(depth),
             suspect: u8::MAX,
+            culprits: VecDeque::with_capacity(CULPRITS),
             alone: None,
+            suspects_first: false,
         }
     }
 
@@ -181,8 +204,19 @@ impl Tasks {
 
     /// Whether a task is to be sent alone, for the sessions that ended with it.
     pub(crate) fn is_suspect(&self, id: TaskId) -> bool {
-        let task = self.get(id);
-        task.request().is_some() && task.lost >= self.suspect
+        is_suspect(self.get(id), self.suspect, &self.culprits)
+    }
+
+    /// This one was found to end sessions.
+    pub(crate) fn remember(&mut self, culprit: Request) {
+        if self.culprits.len() == CULPRITS {
+            self.culprits.pop_front();
+        }
+        self.culprits.push_back(culprit);
+    }
+
+    pub(crate) fn forget_culprits(&mut self) {
+        self.culprits.clear();
     }
 
     /// From so many sessions on.
@@ -191,11 +225,26 @@ impl Tasks {
     }
 
     /// The session ends with these under way.
-    pub(crate) fn count_loss(&mut self) {
+    pub(crate) fn count_loss(&mut self, now: u64) {
+        let alone = self.alone.is_some();
+        // Next time those go first that this one kept waiting.
+        self.suspects_first = !alone;
         for task in &mut self.tasks {
             if task.is_under_way() {
-                task.lost = task.lost.saturating_add(1);
+                task.lose(now, alone);
             }
+        }
+    }
+
+    /// The session ends over a command that is not under way any more, and whose
+    /// request still waits; the others have no part in it.
+    pub(crate) fn count_loss_of(&mut self, now: u64, itt: u32) {
+        let place = usize::from(itt as u16);
+        if let Some(task) = self.tasks.get_mut(place)
+            && task.request().is_some()
+            && task.itt == itt
+        {
+            task.lose(now, false);
         }
     }
 
@@ -247,8 +296,9 @@ impl Tasks {
     }
 
     /// The connection is gone: everything not answered waits again, in the order
-    /// in which it was submitted, what is to be sent alone behind the rest. The
-    /// initiator's own commands are dropped.
+    /// in which it was submitted, what is to be sent alone before or behind the rest, and
+    /// among itself by how many sessions ended with it. The initiator's own commands are
+    /// dropped.
     pub(crate) fn rewind(&mut self) {
         self.queue.clear();
         self.parked.clear();
@@ -267,10 +317,14 @@ impl Tasks {
             }
         }
         self.active = 0;
-        let (tasks, suspect) = (&self.tasks, self.suspect);
+        let (tasks, suspect, culprits) = (&self.tasks, self.suspect, &self.culprits);
+        let first = self.suspects_first;
         self.queue.make_contiguous().sort_unstable_by_key(|&place| {
             let task = &tasks[usize::from(place)];
-            (task.lost >= suspect, task.order)
+            match is_suspect(task, suspect, culprits) {
+                true => (!first, task.lost, task.order),
+                false => (first, 0, task.order),
+            }
         });
     }
 

@@ -146,3 +146,69 @@ fn failures_are_named() {
         );
     }
 }
+
+/// A window that stays closed while pings are answered is waited for like a busy target.
+#[test]
+fn closed_window_is_told() {
+    let mut pair = Pair::plain().ready();
+    let sent = pair.peer.exp_cmd_sn;
+    let open = pair.peer.settings.window;
+    // What was promised is used up first: a window never shrinks.
+    for n in 0..u64::from(open) {
+        pair.read(n * 4096, 512, 0);
+    }
+    pair.peer.max_cmd_sn = Some(sent.add(open - 1));
+    pair.run();
+    let waits = pair.read(0, 512, 0);
+    pair.run_for(40 * SECOND);
+    assert!(!pair.completed.contains_key(&waits));
+    let told = pair.suspended();
+    assert!(
+        told.len() == 1 && told[0].contains("window is closed"),
+        "{told:?}"
+    );
+    pair.peer.max_cmd_sn = None;
+    pair.run_for(10 * SECOND);
+    assert_eq!(pair.completed[&waits], Status::Ok);
+    assert_eq!((pair.readies(), pair.connects.len()), (2, 1));
+}
+
+/// An error of an earlier write that is reported in the place of an answer: the command
+/// is sent again, and the next flush says that data is lost.
+#[test]
+fn deferred_errors_are_told_by_a_flush() {
+    use vcp_iscsi_proto::scsi::{Sense, Status as ScsiStatus};
+    for (key, lost) in [
+        (SenseKey::MediumError, true),
+        (SenseKey::RecoveredError, false),
+    ] {
+        let mut pair = Pair::plain().ready();
+        let mut once = false;
+        pair.peer.intercept = Some(Box::new(move |peer, pdu, _| {
+            let InitiatorPdu::ScsiCommand(command) = pdu else {
+                return false;
+            };
+            if command.cdb[0] != 0x28 || core::mem::replace(&mut once, true) {
+                return false;
+            }
+            peer.exp_cmd_sn = peer.exp_cmd_sn.next();
+            let mut sense = Sense::new(key, Asc(0x0c, 0));
+            sense.deferred = true;
+            peer.respond(
+                command.itt,
+                ScsiStatus::CheckCondition,
+                Some(&sense.emit_fixed()),
+                0,
+                true,
+            );
+            true
+        }));
+        let read = pair.read(0, LENGTH, 0);
+        pair.run_for(SECOND);
+        assert_eq!(pair.completed[&read], Status::Ok);
+        for expected in [if lost { Status::IoError } else { Status::Ok }, Status::Ok] {
+            let flush = pair.submit(vcp_iscsi_initiator::Operation::Flush, 0, 0, 0);
+            assert_eq!(pair.finish(flush), expected, "{key:?}");
+        }
+    }
+}
