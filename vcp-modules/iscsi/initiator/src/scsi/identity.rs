@@ -2,8 +2,20 @@
 //! has not and to what could not be found out. Only two answers can differ.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
+
+/// Designators kept beside the best one.
+pub(crate) const MOST_OTHERS: usize = 8;
+
+/// Which kind of designator a name is: NAA, EUI-64, the vendor's own, or a SCSI name.
+fn kind(name: &str) -> &str {
+    match name.split_once('.') {
+        Some((kind @ ("naa" | "eui" | "t10"), _)) => kind,
+        _ => "",
+    }
+}
 
 /// A name that a page of vital product data tells.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +54,9 @@ impl Name {
 pub(crate) struct Identity {
     /// The best designator of page 83h.
     pub(crate) designator: Name,
+    /// The unit's other designators there, [`MOST_OTHERS`] at most: what it goes on to be
+    /// known by when a better one comes or goes.
+    pub(crate) others: Vec<String>,
     /// The serial number of page 80h, which some targets have in common for all
     /// their units.
     pub(crate) serial: Name,
@@ -84,7 +99,9 @@ impl Identity {
             false => Likeness::Different,
         };
         match (&self.designator, &now.designator) {
-            (Name::Read(known), Name::Read(now)) => return same(known == now),
+            (Name::Read(known), Name::Read(heard)) => {
+                return same(now.is_called(known) || self.is_called(heard));
+            }
             (Name::Read(_), Name::Unknown) => return Likeness::Unclear,
             (Name::Read(_), _) if lost => return Likeness::Unclear,
             _ => {}
@@ -98,11 +115,20 @@ impl Identity {
         }
     }
 
+    /// Whether this designator is one of the unit's. Of those of one kind the best counts,
+    /// for a unit may share the others.
+    fn is_called(&self, name: &str) -> bool {
+        match self.designator.read() {
+            Some(best) if kind(best) == kind(name) => best == name,
+            _ => self.others.iter().any(|other| other == name),
+        }
+    }
+
     /// Whether what was heard is of the unit that was known as `expected`. It may have
     /// been shown by its serial number before there was a designator, or the reverse.
     pub(crate) fn is_of(&self, expected: &str) -> Likeness {
         let (designator, serial) = (self.designator.read(), self.serial.read());
-        if designator == Some(expected) || serial == Some(expected) {
+        if self.is_called(expected) || serial == Some(expected) {
             return Likeness::Same;
         }
         // Something that was not heard may be that name. A unit that told no list of its
@@ -117,6 +143,20 @@ impl Identity {
 
     /// Of the same unit: takes over what was heard before and was not now.
     pub(crate) fn complete(&mut self, known: &Self) {
+        for name in known
+            .designator
+            .read()
+            .into_iter()
+            .chain(known.others.iter().map(String::as_str))
+        {
+            let has = self.designator.read() == Some(name) || self.others.iter().any(|o| o == name);
+            if self.designator.read().is_some() && !has && self.others.len() < MOST_OTHERS {
+                self.others.push(name.into());
+            }
+        }
+        if self.designator.read().is_none() {
+            self.others.clone_from(&known.others);
+        }
         self.designator.complete(&known.designator);
         self.serial.complete(&known.serial);
         self.listed |= known.listed;
@@ -125,8 +165,12 @@ impl Identity {
     /// Whether names are short and can be shown.
     pub(crate) fn is_sound(&self, longest: usize) -> bool {
         let names = [&self.designator, &self.serial];
-        let mut names = names.into_iter().filter_map(|name| name.read());
-        names.all(|name| name.len() <= longest && !name.chars().any(char::is_control))
+        let names = names.into_iter().filter_map(|name| name.read());
+        let others = self.others.iter().map(String::as_str);
+        self.others.len() <= MOST_OTHERS
+            && names
+                .chain(others)
+                .all(|name| name.len() <= longest && !name.chars().any(char::is_control))
     }
 }
 
@@ -145,9 +189,43 @@ mod tests {
     fn identity((designator, serial): (&str, &str)) -> Identity {
         Identity {
             designator: name(designator),
+            others: Vec::new(),
             serial: name(serial),
             listed: true,
         }
+    }
+
+    fn with(best: &str, others: &[&str]) -> Identity {
+        Identity {
+            others: others.iter().map(|&other| other.into()).collect(),
+            ..identity((best, ""))
+        }
+    }
+
+    /// A better designator comes or goes with new firmware; the unit is the same.
+    #[test]
+    fn unit_is_known_by_any_designator_it_keeps() {
+        use Likeness::{Different, Same};
+        for (known, now, likeness) in [
+            (with("eui.1", &[]), with("naa.5", &["eui.1"]), Same),
+            (with("naa.5", &["eui.1"]), with("eui.1", &[]), Same),
+            (with("t10.x", &[]), with("naa.5", &["t10.x"]), Same),
+            (with("eui.1", &[]), with("naa.5", &["eui.2"]), Different),
+            (
+                with("naa.5", &["t10.x"]),
+                with("naa.6", &["t10.x"]),
+                Different,
+            ),
+            (
+                with("eui.1", &["t10.x"]),
+                with("naa.6", &["t10.x"]),
+                Different,
+            ),
+        ] {
+            assert_eq!(known.compare(&now), likeness, "{known:?} and {now:?}");
+        }
+        assert_eq!(with("naa.5", &["eui.1"]).is_of("eui.1"), Same);
+        assert_eq!(with("naa.5", &["naa.6"]).is_of("naa.6"), Different);
     }
 
     #[test]

@@ -91,8 +91,14 @@ fn settings_of_the_new_version_hold() {
     assert_eq!(pair.finish(tag), Status::NotPermitted);
 }
 
+fn others(count: usize, name: &str) -> Value {
+    let mut identity = identity("naa.5");
+    identity["others"] = json!(vec![name; count]);
+    identity
+}
+
 fn identity(designator: &str) -> Value {
-    json!({"designator": {"Read": designator}, "serial": "Absent", "listed": true})
+    json!({"designator": {"Read": designator}, "others": [], "serial": "Absent", "listed": true})
 }
 
 #[test]
@@ -118,6 +124,8 @@ fn values_that_cannot_be_are_refused() {
         ("device", "max_transfer", json!(513)),
         ("device", "identity", identity(&"x".repeat(2000))),
         ("device", "identity", identity("two\nlines")),
+        ("device", "identity", others(1, "two\nlines")),
+        ("device", "identity", others(9, "x")),
     ] {
         let bad = forged(&good, |v| v[group][key] = value);
         let error = resume(config(&[]), bad.unwrap()).unwrap_err();

@@ -1,13 +1,14 @@
 //! What an answer means; another question if it leads to one.
 
 use alloc::format;
+use alloc::vec::Vec;
 
 use vcp_iscsi_proto::scsi::{
     Asc, BlockLimits, Capacity10, Capacity16, Inquiry, LogicalBlockProvisioning, ModeForm,
     ModeParameters, PeripheralQualifier, SenseKey, Vpd, page,
 };
 
-use super::questions::{Question, best_designator, is_whole, printable};
+use super::questions::{Question, designators, is_whole, printable};
 use super::trouble::Trouble;
 use super::{CACHING_PAGE, Pages, Survey};
 use crate::scsi::identity::Name;
@@ -119,11 +120,17 @@ impl Survey {
 
     /// A page that says which unit it is.
     fn name(&mut self, page: u8, answer: &Answer<'_>) {
+        let mut others = Vec::new();
         let name = match answer {
             Answer::Data(data) => match Vpd::parse(data, page) {
                 Ok(vpd) if is_whole(data) => Name::of(match page {
                     page::SERIAL_NUMBER => printable(vpd.data),
-                    _ => best_designator(&vpd),
+                    _ => {
+                        let mut all = designators(&vpd).into_iter();
+                        let best = all.next();
+                        others = all.collect();
+                        best
+                    }
                 }),
                 _ => Name::Unknown,
             },
@@ -133,7 +140,10 @@ impl Survey {
         self.note_silence(answer);
         match page {
             page::SERIAL_NUMBER => self.notes.serial = name,
-            _ => self.notes.designator = name,
+            _ => {
+                self.notes.designator = name;
+                self.notes.others = others;
+            }
         }
     }
 

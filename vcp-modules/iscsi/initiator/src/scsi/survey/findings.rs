@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use vcp_iscsi_proto::Lun;
 use vcp_iscsi_proto::scsi::{BlockLimits, Capacity16, LogicalBlockProvisioning, page};
@@ -130,8 +131,13 @@ impl Notes {
             Pages::Listed(pages) if pages.contains(&page) => name.clone(),
             Pages::Listed(_) | Pages::Absent => Name::Absent,
         };
+        let designator = name(page::DEVICE_IDENTIFICATION, &self.designator);
         Identity {
-            designator: name(page::DEVICE_IDENTIFICATION, &self.designator),
+            others: match designator.read() {
+                Some(_) => self.others.clone(),
+                None => Vec::new(),
+            },
+            designator,
             serial: name(page::SERIAL_NUMBER, &self.serial),
             listed: matches!(self.pages, Pages::Listed(_)),
         }

@@ -97,6 +97,7 @@ struct Notes {
     pages: Pages,
     serial: Name,
     designator: Name,
+    others: Vec<String>,
     capacity: Option<Capacity16>,
     limits: Option<BlockLimits>,
     provisioning: Option<LogicalBlockProvisioning>,

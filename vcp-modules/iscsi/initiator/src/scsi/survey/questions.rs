@@ -2,12 +2,14 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
 use vcp_iscsi_proto::scsi::{
     Command as Cdb, Designator, LunSelection, ModeForm, PageControl, Vpd, page,
 };
 use vcp_iscsi_proto::text::value::hex;
 
+use crate::scsi::identity::MOST_OTHERS;
 use crate::task::{Command, Data};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,9 +85,9 @@ pub(super) fn is_whole(data: &[u8]) -> bool {
     data.len() >= length.min(ROOM as usize)
 }
 
-/// The designator of the logical unit that is most likely to be the only one of
-/// its kind: NAA, EUI-64, a SCSI name, the vendor's own.
-pub(super) fn best_designator(vpd: &Vpd<'_>) -> Option<String> {
+/// The designators of the logical unit, the one that is most likely to be the only one of
+/// its kind first: NAA, EUI-64, a SCSI name, the vendor's own.
+pub(super) fn designators(vpd: &Vpd<'_>) -> Vec<String> {
     let rank = |designator: &Designator<'_>| match designator.kind {
         3 => Some(0),
         2 => Some(1),
@@ -93,16 +95,21 @@ pub(super) fn best_designator(vpd: &Vpd<'_>) -> Option<String> {
         1 => Some(3),
         _ => None,
     };
-    let best = vpd
+    let mut all: Vec<_> = vpd
         .designators()
         .filter(|d| d.association == 0 && !d.id.is_empty() && rank(d).is_some())
-        .min_by_key(rank)?;
-    let digits = || hex(best.id)[2..].to_string();
-    match best.kind {
+        .collect();
+    all.sort_by_key(rank);
+    all.iter().filter_map(shown).take(1 + MOST_OTHERS).collect()
+}
+
+fn shown(designator: &Designator<'_>) -> Option<String> {
+    let digits = || hex(designator.id)[2..].to_string();
+    match designator.kind {
         3 => Some(format!("naa.{}", digits())),
         2 => Some(format!("eui.{}", digits())),
-        8 => printable(best.id),
-        _ => Some(match printable(best.id) {
+        8 => printable(designator.id),
+        _ => Some(match printable(designator.id) {
             Some(text) => format!("t10.{text}"),
             None => format!("t10.{}", digits()),
         }),
