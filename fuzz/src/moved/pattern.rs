@@ -1,7 +1,7 @@
 //! Bytes that say where they come from: the same place has other bytes in every
 //! attempt to fill it, and in the memory before.
 
-/// Who wrote a byte.
+/// The side that wrote a byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
     /// Nobody: what lay in the room of the request with this tag when it was submitted.

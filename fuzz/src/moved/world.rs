@@ -29,7 +29,7 @@ pub(super) struct World {
     pub(super) ledger: Ledger,
     /// The responder, as long as there is a connection.
     pub(super) peer: Option<Peer>,
-    /// Of the PDU on its way to the initiator, how much has arrived.
+    /// How much has arrived of the PDU on its way to the initiator.
     arrived: usize,
     connecting: bool,
     /// Connections to be refused.

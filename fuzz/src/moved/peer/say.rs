@@ -181,7 +181,7 @@ impl Peer {
             data.extend_from_slice(&(response.sense.len() as u16).to_be_bytes());
             data.extend_from_slice(&response.sense);
         }
-        // Of a question of the survey nobody keeps an account.
+        // Nobody keeps an account of the survey's questions.
         let survey = note.attempt == usize::MAX;
         let note = if survey { Note::default() } else { note };
         self.push(TargetPdu::from(pdu), &data, note);

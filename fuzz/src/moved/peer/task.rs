@@ -21,7 +21,7 @@ pub(in crate::moved) struct Task {
     pub(in crate::moved) at: u32,
     /// The next DataSN or R2TSN.
     pub(super) sequence: u32,
-    /// Of each R2T: its tag, the next byte, the end.
+    /// The tag, the next byte and the end of each R2T.
     pub(super) open: Vec<(u32, u32, u32)>,
     /// Unsolicited data that is to come: the next byte, the end.
     pub(super) unsolicited: Option<(u32, u32)>,

@@ -37,6 +37,8 @@ pub struct Snapshot {
     pub(crate) unsettled: bool,
     /// The challenge of the last login, which was on the wire.
     pub(crate) spent: Option<[u8; 32]>,
+    /// An earlier write has failed, and no flush has said so yet.
+    pub(crate) lost_write: bool,
     /// The target was found to know no CHAP with SHA-256.
     pub(crate) without_sha256: bool,
     /// In which the target takes the names.

@@ -53,6 +53,7 @@ impl Initiator {
             device: device.clone(),
             unsettled: self.timers.is_set(Timer::Survey),
             spent: self.spent,
+            lost_write: self.lost_write,
             forms: self.config.names.forms(),
             without_sha256: chap.is_some_and(|c| !c.algorithms.contains(&Algorithm::Sha256)),
         })
@@ -94,6 +95,7 @@ impl Initiator {
         initiator.portal_group = snapshot.portal_group;
         initiator.tasks.set_tags(snapshot.tags);
         initiator.spent = snapshot.spent;
+        initiator.lost_write = snapshot.lost_write;
         let mut device = snapshot.device;
         device.limit_transfer(&initiator.config);
         let geometry = device.geometry(&initiator.config);

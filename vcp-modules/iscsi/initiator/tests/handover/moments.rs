@@ -298,6 +298,35 @@ fn portals_are_handed_over() {
 }
 
 /// What was found out about the unit in the course of time.
+/// An error of an earlier write is told by the first flush, whoever serves it.
+#[test]
+fn failed_writes_are_handed_over() {
+    use vcp_iscsi_proto::scsi::{Sense, Status as ScsiStatus};
+    let mut pair = Pair::plain().ready();
+    let mut told = false;
+    pair.peer.intercept = Some(Box::new(move |peer, pdu, _| {
+        let InitiatorPdu::ScsiCommand(command) = pdu else {
+            return false;
+        };
+        if command.cdb[0] != 0x28 || core::mem::replace(&mut told, true) {
+            return false;
+        }
+        peer.exp_cmd_sn = peer.exp_cmd_sn.next();
+        let mut sense = Sense::new(SenseKey::MediumError, Asc(0x0c, 0));
+        sense.deferred = true;
+        let (status, sense) = (ScsiStatus::CheckCondition, sense.emit_fixed());
+        peer.respond(command.itt, status, Some(&sense), 0, true);
+        true
+    }));
+    let read = pair.read(0, 512, 0);
+    assert_eq!(pair.finish(read), Status::Ok);
+    hand_over(&mut pair, config(&[]));
+    for expected in [Status::IoError, Status::Ok] {
+        let flush = pair.submit(Operation::Flush, 0, 0, 0);
+        assert_eq!(pair.finish(flush), expected);
+    }
+}
+
 #[test]
 fn what_was_learnt_is_handed_over() {
     let flat = vcp_iscsi_proto::Lun(0x4001_0000_0000_0000);
