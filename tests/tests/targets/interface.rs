@@ -1,8 +1,9 @@
 //! An interface that is removed under a load and made again: an outage like any other.
 
+use std::process::Command;
 use std::time::Duration;
 
-use vcp_tests::lab::{Side, WIRE_CLIENT};
+use vcp_tests::lab::{Lab, Side, WIRE_CLIENT, WIRE_CLIENT_V4};
 use vcp_tests::load::Load;
 use vcp_tests::wiring::{Family, Wiring};
 
@@ -10,6 +11,10 @@ use crate::bed::{Bed, Make};
 
 const TARGET: &str = "iqn.2026-11.test:interface";
 const TAP: &str = "vcp0";
+/// A pair of interfaces, one for a packet link, the other in the bridge.
+const NEAR: &str = "near0";
+const FAR: &str = "far0";
+const BRIDGE: &str = "bridge0";
 /// How long the interface is away.
 const AWAY: Duration = Duration::from_secs(2);
 
@@ -62,4 +67,77 @@ pub(crate) fn packet(make: Make) {
     let bed = Bed::new(make, Wiring::packet("tso", Family::V4), &offer);
     let remove = || _ = bed.lab.ip(Side::Client, &["link", "delete", WIRE_CLIENT]);
     under_load(&bed, offer.units[0].number, remove, || bed.lab.wire());
+}
+
+/// A bridge in front of the wire to a machine: the wire is qemu's, which holds on to it.
+/// Others use the wire afterwards, so the bridge goes with this.
+struct Bridge<'a>(&'a Lab);
+
+impl<'a> Bridge<'a> {
+    fn new(lab: &'a Lab) -> Self {
+        let bridge = Self(lab);
+        bridge.ip(&["link", "add", BRIDGE, "type", "bridge"]);
+        bridge.ip(&["link", "set", BRIDGE, "up"]);
+        bridge.join(WIRE_CLIENT);
+        bridge
+    }
+
+    fn ip(&self, arguments: &[&str]) {
+        self.0.ip(Side::Client, arguments);
+    }
+
+    fn join(&self, interface: &str) {
+        self.ip(&["link", "set", interface, "master", BRIDGE]);
+        self.ip(&["link", "set", interface, "up"]);
+    }
+}
+
+impl Drop for Bridge<'_> {
+    fn drop(&mut self) {
+        let namespace = self.0.namespace(Side::Client);
+        for interface in [TAP, NEAR, BRIDGE] {
+            // What is not there need not go.
+            let _ = Command::new("ip")
+                .args(["-n", &namespace, "link", "delete", interface])
+                .output();
+        }
+    }
+}
+
+/// As [`tap`], for a target in a machine.
+pub(crate) fn bridged_tap(make: Make) {
+    let offer = make.offer(TARGET);
+    let wiring = Wiring {
+        link: format!("tap:{TAP},address={WIRE_CLIENT_V4}/24"),
+        ..Wiring::packet("none", Family::V4)
+    };
+    let bed = Bed::new(make, wiring, &offer);
+    let bridge = Bridge::new(&bed.lab);
+    let restore = || {
+        bridge.ip(&["tuntap", "add", TAP, "mode", "tap"]);
+        bridge.join(TAP);
+    };
+    restore();
+    let remove = || bridge.ip(&["link", "delete", TAP]);
+    under_load(&bed, offer.units[0].number, remove, restore);
+}
+
+/// As [`packet`], for a target in a machine.
+pub(crate) fn bridged_packet(make: Make) {
+    let offer = make.offer(TARGET);
+    let wiring = Wiring::packet("none", Family::V4);
+    let wiring = Wiring {
+        link: wiring.link.replace(WIRE_CLIENT, NEAR),
+        ..wiring
+    };
+    let bed = Bed::new(make, wiring, &offer);
+    let bridge = Bridge::new(&bed.lab);
+    let restore = || {
+        bridge.ip(&["link", "add", NEAR, "type", "veth", "peer", "name", FAR]);
+        bridge.ip(&["link", "set", NEAR, "up"]);
+        bridge.join(FAR);
+    };
+    restore();
+    let remove = || bridge.ip(&["link", "delete", NEAR]);
+    under_load(&bed, offer.units[0].number, remove, restore);
 }

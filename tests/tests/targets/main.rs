@@ -50,7 +50,11 @@ every_make! {
     verified_load_over_host ["fio"] crate::row::over_host;
 }
 
-// The wire to a machine is qemu's, which holds on to it.
+// The wire to a machine is qemu's, which holds on to it: a bridge stands in front of it.
+tests!(lio_bridged, Lio, KernelTarget:
+    a_tap_removed_and_made_again ["fio"] crate::interface::bridged_tap;
+    a_packet_interface_removed_and_made_again ["fio"] crate::interface::bridged_packet;
+);
 tests!(tgtd_here, Tgtd, "tgtd":
     a_tap_removed_and_made_again ["fio"] crate::interface::tap;
     a_tap_of_our_own_removed ["fio"] crate::interface::own_tap;
