@@ -15,6 +15,8 @@ pub(crate) enum Timer {
     Throttle,
     /// Commands that were put off may be sent again.
     Park,
+    /// What is like a request that ended sessions need not be sent alone any more.
+    Wary,
     /// A look at the age of outstanding commands.
     Watch,
     /// What the logical unit did not answer may be asked again.
@@ -29,13 +31,14 @@ pub(crate) enum Timer {
     Logout,
 }
 
-const ALL: [Timer; 12] = [
+const ALL: [Timer; 13] = [
     Timer::Login,
     Timer::Idle,
     Timer::Ping,
     Timer::Reconnect,
     Timer::Throttle,
     Timer::Park,
+    Timer::Wary,
     Timer::Watch,
     Timer::Survey,
     Timer::Capacity,

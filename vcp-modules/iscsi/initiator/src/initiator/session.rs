@@ -181,6 +181,7 @@ impl Initiator {
             self.actions.push_back(Action::Ready(geometry));
         }
         self.expect_window(self.last_heard);
+        self.stay_wary(self.last_heard);
     }
 
     /// The TCP connection was closed, reset or refused.

@@ -14,6 +14,7 @@ use super::session::{Fault, FaultKind};
 use super::{Initiator, MS, Phase};
 use crate::action::Level;
 use crate::block::{Request, Status};
+use crate::timer::Timer;
 
 /// Sessions in a row that may end with a command under way before it is sent alone.
 const SUSPECT: u8 = 3;
@@ -54,9 +55,6 @@ impl Initiator {
             .found_out_at
             .is_some_and(|at| now.saturating_sub(at) < WARY);
         self.hurry = wary || alone.is_some();
-        if !wary {
-            self.tasks.forget_culprits();
-        }
         let limit = if wary { SUSPECT_SOONER } else { SUSPECT };
         self.tasks.suspect_after(limit);
         let (id, task) = alone.map(|id| (id, self.tasks.get(id)))?;
@@ -79,6 +77,14 @@ impl Initiator {
         );
         self.log(Level::Error, line);
         Some(request)
+    }
+
+    /// In a new session: how long what is like a culprit is still sent alone.
+    pub(super) fn stay_wary(&mut self, now: u64) {
+        match self.found_out_at.map(|at| at.saturating_add(WARY)) {
+            Some(until) if until > now => self.timers.set(Timer::Wary, until),
+            _ => self.tasks.forget_culprits(),
+        }
     }
 
     /// Takes the request that ended a session out of those that are sent again.

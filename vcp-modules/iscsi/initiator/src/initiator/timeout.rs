@@ -26,6 +26,7 @@ impl Initiator {
             // What waits in the queue may go on.
             Timer::Throttle => {}
             Timer::Park => self.unpark(now),
+            Timer::Wary => self.tasks.forget_culprits(),
             Timer::Watch => self.watch(now),
             Timer::Survey => self.survey_due(now),
             Timer::Capacity => self.capacity_due(now),
