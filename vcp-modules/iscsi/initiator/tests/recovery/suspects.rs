@@ -289,3 +289,31 @@ fn reasons_of_an_outage_are_told_as_they_change() {
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(told[1].contains("no such target"), "{told:?}");
 }
+
+/// How many of four neighbours of the poison are sent before the first is answered.
+fn together(pair: &mut Pair) -> usize {
+    pair.run();
+    pair.peer.seen.clear();
+    for n in 1..5 {
+        pair.write(POISON + n * 8192, LENGTH, 0);
+    }
+    pair.step();
+    let write =
+        |pdu: &&InitiatorPdu| matches!(pdu, InitiatorPdu::ScsiCommand(c) if c.cdb[0] == 0x2a);
+    let sent = pair.peer.seen.iter().filter(write).count();
+    pair.run();
+    assert!(pair.completed.len() > 4);
+    sent
+}
+
+/// What is like a culprit is sent alone for a minute, and as ever after that.
+#[test]
+fn neighbours_of_a_culprit_are_sent_alone_for_a_minute() {
+    let mut pair = Pair::plain().ready();
+    let poison = pair.write(POISON, LENGTH, 0);
+    resetting(&mut pair, 20, |_| {});
+    assert_eq!(pair.completed[&poison], Status::IoError);
+    assert_eq!(together(&mut pair), 1);
+    pair.run_for(70 * SECOND);
+    assert_eq!(together(&mut pair), 4);
+}
