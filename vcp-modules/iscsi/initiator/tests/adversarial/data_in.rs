@@ -2,7 +2,6 @@
 
 use vcp_iscsi_initiator::Status;
 use vcp_iscsi_proto::pdu::*;
-use vcp_iscsi_proto::{Lun, RESERVED_TAG};
 
 use crate::pair::*;
 use crate::{LENGTH, data_in, ends_and_recovers, in_four, once, pair};
@@ -120,21 +119,7 @@ fn data_in_for_a_write() {
             return false;
         }
         peer.intercept = Some(Box::new(|_, _, _| false));
-        let sn = peer.numbers();
-        let data = DataIn {
-            is_final: true,
-            acknowledge: false,
-            status: None,
-            data_len: 0,
-            lun: Lun::default(),
-            itt: command.itt,
-            ttt: RESERVED_TAG,
-            sn,
-            data_sn: 0,
-            offset: 0,
-            residual: Residual::None,
-        };
-        peer.send(data, &[0; 512]);
+        peer.send_first(command.itt, &[0; 512]);
         true
     }));
     let tag = pair.write(0, LENGTH, 0);

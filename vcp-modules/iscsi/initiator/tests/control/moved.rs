@@ -4,7 +4,7 @@
 use vcp_iscsi_initiator::{Action, Status};
 use vcp_iscsi_proto::pdu::*;
 use vcp_iscsi_proto::scsi::{Asc, Sense, SenseKey, Status as ScsiStatus};
-use vcp_iscsi_proto::{BHS_LEN, Lun, RESERVED_TAG};
+use vcp_iscsi_proto::{BHS_LEN, Lun};
 
 use crate::pair::*;
 
@@ -69,21 +69,7 @@ fn respond(peer: &mut Peer, itt: u32, (status, sense): (ScsiStatus, Option<Sense
 
 /// The first `length` bytes of what a read asks for.
 fn send_first(peer: &mut Peer, command: &ScsiCommand, length: usize) {
-    let sn = peer.numbers();
-    let data = DataIn {
-        is_final: true,
-        acknowledge: false,
-        status: None,
-        data_len: 0,
-        lun: Lun::default(),
-        itt: command.itt,
-        ttt: RESERVED_TAG,
-        sn,
-        data_sn: 0,
-        offset: 0,
-        residual: Residual::None,
-    };
-    peer.send(data, &vec![0xd1; length]);
+    peer.send_first(command.itt, &vec![0xd1; length]);
 }
 
 fn asked(pair: &Pair, opcode: u8) -> usize {
@@ -191,17 +177,7 @@ fn refuse(peer: &mut Peer, command: &ScsiCommand, refusal: Refusal) {
         Refusal::Reject(reason) => {
             let mut header = [0; BHS_LEN];
             command.emit(&mut header);
-            let sn = peer.status();
-            let data_len = 0;
-            peer.send(
-                Reject {
-                    reason,
-                    data_len,
-                    sn,
-                    data_sn: 0,
-                },
-                &header,
-            );
+            peer.reject(reason, &header);
         }
         Refusal::Failure => {
             let sn = peer.status();

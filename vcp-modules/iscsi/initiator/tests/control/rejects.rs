@@ -22,16 +22,7 @@ fn reject_first(pair: &mut Pair, reason: RejectReason, taken: bool) {
         }
         let mut header = [0; BHS_LEN];
         command.emit(&mut header);
-        let sn = peer.status();
-        peer.send(
-            Reject {
-                reason,
-                data_len: 0,
-                sn,
-                data_sn: 0,
-            },
-            &header,
-        );
+        peer.reject(reason, &header);
         true
     }));
 }
@@ -93,17 +84,7 @@ fn other_rejects() {
     let reject = |pair: &mut Pair, opcode: u8| {
         let mut header = [0; BHS_LEN];
         header[0] = opcode;
-        let sn = pair.peer.status();
-        let reason = RejectReason::ProtocolError;
-        pair.peer.send(
-            Reject {
-                reason,
-                data_len: 0,
-                sn,
-                data_sn: 0,
-            },
-            &header,
-        );
+        pair.peer.reject(RejectReason::ProtocolError, &header);
         pair.run();
     };
     // A Data-Out: the command's own status follows. A ping: it was heard.
@@ -120,17 +101,7 @@ fn other_rejects() {
     }
     // Without the header that was rejected.
     let mut pair = Pair::plain().ready();
-    let sn = pair.peer.status();
-    let reason = RejectReason::ProtocolError;
-    pair.peer.send(
-        Reject {
-            reason,
-            data_len: 0,
-            sn,
-            data_sn: 0,
-        },
-        &[0; 47],
-    );
+    pair.peer.reject(RejectReason::ProtocolError, &[0; 47]);
     pair.run();
     assert_eq!(pair.suspended().len(), 1);
 }
@@ -142,17 +113,7 @@ fn negotiation_reset_ends_the_connection() {
     let mut pair = Pair::plain().ready();
     let mut header = [0; BHS_LEN];
     header[0] = 0x44;
-    let sn = pair.peer.status();
-    let reason = RejectReason::NegotiationReset;
-    pair.peer.send(
-        Reject {
-            reason,
-            data_len: 0,
-            sn,
-            data_sn: 0,
-        },
-        &header,
-    );
+    pair.peer.reject(RejectReason::NegotiationReset, &header);
     pair.run();
     assert!(pair.suspended()[0].contains("negotiation"));
 }

@@ -232,7 +232,6 @@ fn others_are_served_beside_one_poison_after_another() {
 #[test]
 fn what_comes_too_late_is_nobody_elses_fault() {
     use vcp_iscsi_proto::scsi::Status as ScsiStatus;
-    use vcp_iscsi_proto::{Lun, RESERVED_TAG};
     let mut pair = Pair::plain().ready();
     pair.peer.intercept = Some(Box::new(|peer, pdu, _| {
         let InitiatorPdu::ScsiCommand(command) = pdu else {
@@ -247,21 +246,7 @@ fn what_comes_too_late_is_nobody_elses_fault() {
         }
         peer.exp_cmd_sn = peer.exp_cmd_sn.next();
         peer.respond(command.itt, ScsiStatus::Good, None, 0, true);
-        let sn = peer.numbers();
-        let late = DataIn {
-            is_final: true,
-            acknowledge: false,
-            status: None,
-            data_len: 0,
-            lun: Lun::default(),
-            itt: command.itt,
-            ttt: RESERVED_TAG,
-            sn,
-            data_sn: 0,
-            offset: 0,
-            residual: Residual::None,
-        };
-        peer.send(late, &[0; 512]);
+        peer.send_first(command.itt, &[0; 512]);
         true
     }));
     let other = pair.write(1 << 22, LENGTH, 0);

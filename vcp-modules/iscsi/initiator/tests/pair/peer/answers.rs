@@ -58,6 +58,37 @@ impl Peer {
         );
     }
 
+    /// The first bytes of a command's data, and no status.
+    pub fn send_first(&mut self, itt: u32, bytes: &[u8]) {
+        let sn = self.numbers();
+        let data = DataIn {
+            is_final: true,
+            acknowledge: false,
+            status: None,
+            data_len: 0,
+            lun: Lun::default(),
+            itt,
+            ttt: RESERVED_TAG,
+            sn,
+            data_sn: 0,
+            offset: 0,
+            residual: Residual::None,
+        };
+        self.send(data, bytes);
+    }
+
+    /// A Reject of a PDU with this header.
+    pub fn reject(&mut self, reason: RejectReason, header: &[u8]) {
+        let sn = self.status();
+        let reject = Reject {
+            reason,
+            data_len: 0,
+            sn,
+            data_sn: 0,
+        };
+        self.send(reject, header);
+    }
+
     pub(super) fn send_data(&mut self, command: &ScsiCommand, data: &[u8]) {
         let length = (data.len() as u32).min(command.expected_len);
         let residual = match command.expected_len - length {
