@@ -148,7 +148,8 @@ impl Initiator {
     }
 
     /// Something that was answered as done was not. This command was not carried out and
-    /// is sent again; a flush is who has to say that data is lost, now or when it comes.
+    /// is sent again; a flush is who has to say that data is lost, now or when it comes. A
+    /// unit without a cache is sent none, and this request has to say it.
     fn earlier_write_failed(
         &mut self,
         now: u64,
@@ -158,7 +159,8 @@ impl Initiator {
     ) -> Result<(), Fault> {
         let line = format!("{}: an earlier write has failed", self.describe(id, ending));
         self.log(Level::Error, line);
-        if request.operation == Operation::Flush || request.fua {
+        let flushes = self.device.as_ref().is_some_and(|d| d.write_cache);
+        if request.operation == Operation::Flush || request.fua || !flushes {
             self.finish(id, request, Status::IoError);
             return Ok(());
         }

@@ -117,3 +117,16 @@ fn negotiation_reset_ends_the_connection() {
     pair.run();
     assert!(pair.suspended()[0].contains("negotiation"));
 }
+
+/// A target that waits for a logout gets it, and the command goes on in the next session.
+#[test]
+fn command_rejected_for_want_of_a_logout_waits_for_the_next_session() {
+    let mut pair = Pair::plain().ready();
+    reject_first(&mut pair, RejectReason::WaitingForLogout, false);
+    let tag = pair.read(0, 512, 0);
+    pair.run_for(SECOND);
+    assert_eq!(pair.completed[&tag], Status::Ok);
+    let logout = |pdu: &InitiatorPdu| matches!(pdu, InitiatorPdu::LogoutRequest(_));
+    assert!(pair.peer.seen.iter().any(logout));
+    assert_eq!(pair.connects.len(), 2);
+}

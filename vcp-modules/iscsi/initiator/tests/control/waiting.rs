@@ -178,11 +178,14 @@ fn closed_window_is_told() {
 #[test]
 fn deferred_errors_are_told_by_a_flush() {
     use vcp_iscsi_proto::scsi::{Sense, Status as ScsiStatus};
-    for (key, lost) in [
-        (SenseKey::MediumError, true),
-        (SenseKey::RecoveredError, false),
+    for (key, cache, lost) in [
+        (SenseKey::MediumError, true, true),
+        (SenseKey::MediumError, false, true),
+        (SenseKey::RecoveredError, true, false),
     ] {
-        let mut pair = Pair::plain().ready();
+        let mut disk = Disk::new(512, 1 << 20);
+        disk.write_cache = cache;
+        let mut pair = Pair::new(config(&[]), Settings::default(), disk).ready();
         let mut once = false;
         pair.peer.intercept = Some(Box::new(move |peer, pdu, _| {
             let InitiatorPdu::ScsiCommand(command) = pdu else {
@@ -205,6 +208,11 @@ fn deferred_errors_are_told_by_a_flush() {
         }));
         let read = pair.read(0, LENGTH, 0);
         pair.run_for(SECOND);
+        if !cache {
+            // Nobody flushes what has no cache.
+            assert_eq!(pair.completed[&read], Status::IoError);
+            continue;
+        }
         assert_eq!(pair.completed[&read], Status::Ok);
         for expected in [if lost { Status::IoError } else { Status::Ok }, Status::Ok] {
             let flush = pair.submit(vcp_iscsi_initiator::Operation::Flush, 0, 0, 0);
