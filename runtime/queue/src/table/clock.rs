@@ -53,9 +53,9 @@ impl Table {
         let due: Vec<usize> = due.map(|&(_, slot)| slot).collect();
         let issued = due.iter().any(|&slot| self.requests[slot].outstanding > 0);
         let requests = &self.requests;
-        let stays = |slot: &usize| requests[*slot].deadline.is_none_or(|at| at > now);
+        let stays = |slot: usize| requests[slot].deadline.is_none_or(|at| at > now);
         self.waiting.retain(stays);
-        self.suspects.retain(stays);
+        self.suspects.retain(|&slot| stays(slot));
         let count = due.len();
         let fail = |slot: usize| {
             self.requests[slot].status = status;

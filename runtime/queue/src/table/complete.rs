@@ -60,11 +60,12 @@ impl Table {
             collect(request, &piece, data, block);
         }
         let issued_all = request.plan.step(request.step).is_none();
+        let client = request.client;
         if request.outstanding > 0 || !(issued_all || request.status != Status::Ok) {
             return Ok((loan, None));
         }
         if !issued_all {
-            self.waiting.retain(|&waiting| waiting != piece.request);
+            self.waiting.remove(client, piece.request);
         }
         Ok((loan, self.finish(piece.request, whole)))
     }

@@ -40,7 +40,7 @@ impl Table {
     pub fn forget(&mut self, client: ClientId) {
         let requests = &self.requests;
         let mut dropped = Vec::new();
-        self.waiting.retain(|&slot| {
+        self.waiting.retain(|slot| {
             let request = &requests[slot];
             let stays = request.client != client || request.outstanding > 0 || request.step > 0;
             if !stays {
@@ -64,6 +64,7 @@ impl Table {
         for (_, request) in &mut self.requests {
             request.abandoned |= request.client == client;
         }
+        self.waiting.forget(client);
         // Nobody waits for how that ends.
         self.alone = self.alone.filter(|&slot| !self.requests[slot].abandoned);
         self.done.retain(|finished| finished.client != client);

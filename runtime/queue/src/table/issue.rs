@@ -28,24 +28,25 @@ impl Table {
             if self.others_must_wait() {
                 return None;
             }
-            let &slot = self.waiting.front()?;
-            if self.must_wait(slot) {
-                return None;
-            }
+            // A flush that has to wait keeps back its own client's requests only: what
+            // it waits for may be another's.
+            let mut heads = self.waiting.heads();
+            let slot = heads.find(|&slot| !self.must_wait(slot))?;
+            drop(heads);
             let request = &mut self.requests[slot];
             // Its client knew the device when it was said to be larger. (Of what was
             // begun then, the rest goes where the beginning went.)
             let end = request.offset.saturating_add(u64::from(request.length));
             if end > size && request.outstanding == 0 {
                 request.status = Status::Invalid;
-                self.waiting.pop_front();
+                self.waiting.remove(request.client, slot);
                 let finished = self.finish(slot, false);
                 self.done.extend(finished);
                 continue;
             }
             let flushed = request.operation == Operation::Flush && answers_flush;
             let Some(step) = request.plan.step(request.step).filter(|_| !flushed) else {
-                self.waiting.pop_front();
+                self.waiting.remove(request.client, slot);
                 if self.requests[slot].outstanding == 0 {
                     let finished = self.finish(slot, false);
                     self.done.extend(finished);
@@ -124,8 +125,10 @@ impl Table {
             request.step += 1;
             request.issued = 0;
         }
+        self.waiting
+            .charge(request.client, if needs_room { length } else { 0 });
         if stepped && request.plan.step(request.step).is_none() {
-            self.waiting.pop_front();
+            self.waiting.remove(request.client, slot);
         }
         let tag = new_tag(&mut self.serial, self.pieces.vacant_key());
         self.pieces.insert(Piece {

@@ -15,6 +15,7 @@ mod entry;
 mod issue;
 mod request;
 mod suspect;
+mod turns;
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -24,6 +25,7 @@ use crate::block::{Geometry, Status};
 use crate::client::ClientRequest;
 use crate::plan::Plan;
 use request::{Piece, Request};
+use turns::Turns;
 
 pub use clock::Expired;
 pub use entry::{ClientId, Data, Entry, Finished, Source, Violation};
@@ -36,8 +38,8 @@ pub struct Table {
     geometry: Option<Geometry>,
     requests: Slab<Request>,
     pieces: Slab<Piece>,
-    /// Requests that still have entries to issue, in order of submission.
-    waiting: VecDeque<usize>,
+    /// Requests that still have entries to issue.
+    waiting: Turns,
     /// The second half of a modify: goes before everything else.
     rewrite: Option<usize>,
     /// Finished without asking the VCP.
@@ -93,7 +95,7 @@ impl Table {
             geometry: None,
             requests: Slab::new(),
             pieces: Slab::new(),
-            waiting: VecDeque::new(),
+            waiting: Turns::default(),
             rewrite: None,
             done: Vec::new(),
             payload: 0,
@@ -169,7 +171,7 @@ impl Table {
             deadline: None,
             blame: 0,
         });
-        self.waiting.push_back(slot);
+        self.waiting.push(client, slot);
     }
 
     /// A request is out of the table, and out of everything that speaks of it but

@@ -65,10 +65,16 @@ impl Table {
         for (_, request) in &mut self.requests {
             request.blame = 0;
         }
-        self.waiting.append(&mut self.suspects);
         let requests = &self.requests;
-        let waiting = self.waiting.make_contiguous();
-        waiting.sort_unstable_by_key(|&slot| requests[slot].sequence);
+        let mut all = Vec::new();
+        self.waiting.retain(|slot| {
+            all.push(slot);
+            false
+        });
+        all.extend(self.suspects.drain(..));
+        all.sort_unstable_by_key(|&slot| requests[slot].sequence);
+        let all = all.into_iter().map(|slot| (requests[slot].client, slot));
+        self.waiting.replace(all);
     }
 
     /// All requests are to be offered: in order, and those with the least against
@@ -84,7 +90,10 @@ impl Table {
             .into_iter()
             .partition(|&(.., slot)| self.requests[slot].is_suspect());
         suspects.sort_by_key(|&(blame, ..)| blame);
-        self.waiting = others.into_iter().map(|(.., slot)| slot).collect();
+        let others = others.into_iter().map(|(.., slot)| slot);
+        let requests = &self.requests;
+        self.waiting
+            .replace(others.map(|slot| (requests[slot].client, slot)));
         self.suspects = suspects.into_iter().map(|(.., slot)| slot).collect();
         self.before_trials = self.sequence;
     }
@@ -93,20 +102,21 @@ impl Table {
     /// be. If the next one can be tried it is at the head of those that wait.
     pub(super) fn others_must_wait(&mut self) -> bool {
         if let Some(alone) = self.alone {
-            return self.waiting.front() != Some(&alone);
+            return self.waiting.first() != Some(alone);
         }
         let Some(&suspect) = self.suspects.front().filter(|_| self.trials) else {
             return false;
         };
-        let next = self.waiting.front();
-        if next.is_some_and(|&slot| self.requests[slot].sequence <= self.before_trials) {
+        let mut next = self.waiting.heads();
+        if next.any(|slot| self.requests[slot].sequence <= self.before_trials) {
             return false;
         }
+        drop(next);
         if !self.pieces.is_empty() {
             return true;
         }
         self.suspects.pop_front();
-        self.waiting.push_front(suspect);
+        self.waiting.put_first(suspect);
         self.alone = Some(suspect);
         false
     }
