@@ -15,6 +15,11 @@ impl Random {
         Self(seed)
     }
 
+    /// A number below `bound`, which is not 0.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
     /// The next 64 bits.
     #[expect(
         clippy::should_implement_trait,

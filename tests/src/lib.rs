@@ -13,6 +13,7 @@
 //! | [`scale`] | how big and how long, by environment |
 //! | [`calls`] | the system calls of a process, counted |
 //! | [`process`] | processes with a limit on their time and their output kept |
+//! | [`hostile`] | clients that mean no good |
 //! | [`lab`] | two namespaces joined by a wire, and a directory |
 //! | [`tgtd`] | the target: portals, units, accounts |
 //! | [`offer`] | what a target of any make is to offer |
@@ -36,6 +37,7 @@
 pub mod calls;
 pub mod client;
 pub mod host;
+pub mod hostile;
 pub mod image;
 pub mod istgt;
 pub mod lab;

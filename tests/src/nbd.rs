@@ -31,14 +31,17 @@ impl Connection {
     /// When it is not served.
     #[must_use]
     pub fn to(socket: &Path, export: &str) -> Self {
-        let connected = UnixStream::connect(socket);
-        let stream = connected.unwrap_or_else(|error| panic!("{}: {error}", socket.display()));
-        let limited = stream.set_read_timeout(Some(LIMIT));
-        limited.expect("a limit of time");
+        let connected = Self::try_to(socket, export);
+        connected.unwrap_or_else(|error| panic!("{}: {export}: {error}", socket.display()))
+    }
+
+    /// The same for one that may be thrown out.
+    pub fn try_to(socket: &Path, export: &str) -> io::Result<Self> {
+        let stream = UnixStream::connect(socket)?;
+        stream.set_read_timeout(Some(LIMIT))?;
         let mut connection = Self { stream };
-        let agreed = connection.negotiate(export);
-        agreed.unwrap_or_else(|error| panic!("export {export}: {error}"));
-        connection
+        connection.negotiate(export)?;
+        Ok(connection)
     }
 
     fn negotiate(&mut self, export: &str) -> io::Result<()> {
@@ -53,6 +56,58 @@ impl Connection {
         self.stream.write_all(&asked)?;
         let mut told = [0; 10];
         self.stream.read_exact(&mut told)
+    }
+
+    /// To the export of a URI with a unix socket, as a host prints it.
+    ///
+    /// # Panics
+    /// When it is another, or is not served.
+    #[must_use]
+    pub fn of(uri: &str) -> Self {
+        let rest = uri.strip_prefix("nbd+unix:///");
+        let parts = rest.and_then(|rest| rest.split_once("?socket="));
+        let (export, socket) = parts.unwrap_or_else(|| panic!("{uri}"));
+        Self::to(Path::new(socket), export)
+    }
+
+    /// Asks for `length` bytes to be read there, and does not wait for them.
+    pub fn begin_read(&mut self, cookie: u64, offset: u64, length: usize) -> io::Result<()> {
+        self.say(READ, cookie, offset, length)
+    }
+
+    /// Says that so many bytes are to be written there, and sends only these of them.
+    pub fn begin_write(
+        &mut self,
+        cookie: u64,
+        offset: u64,
+        length: usize,
+        bytes: &[u8],
+    ) -> io::Result<()> {
+        self.say(WRITE, cookie, offset, length)?;
+        self.stream.write_all(bytes)
+    }
+
+    /// The next answer: of which request, and its error; 0: none.
+    pub fn reply(&mut self) -> io::Result<(u64, u32)> {
+        let mut reply = [0; 16];
+        self.stream.read_exact(&mut reply)?;
+        let [magic, error, first, last] =
+            [0, 4, 8, 12].map(|at| u32::from_be_bytes(std::array::from_fn(|i| reply[at + i])));
+        if magic != REPLY {
+            return Err(io::Error::other(format!("answered {reply:02x?}")));
+        }
+        Ok((u64::from(first) << 32 | u64::from(last), error))
+    }
+
+    /// The data behind an answer, which is dropped.
+    pub fn skip(&mut self, length: usize) -> io::Result<()> {
+        self.stream.read_exact(&mut vec![0; length])
+    }
+
+    /// The socket itself.
+    #[must_use]
+    pub fn stream(&self) -> &UnixStream {
+        &self.stream
     }
 
     /// Writes there, and waits for the answer.
@@ -72,11 +127,15 @@ impl Connection {
     }
 
     fn ask(&mut self, kind: u16, offset: u64, length: usize) -> io::Result<()> {
+        self.say(kind, offset, offset, length)
+    }
+
+    fn say(&mut self, kind: u16, cookie: u64, offset: u64, length: usize) -> io::Result<()> {
         let length = u32::try_from(length).map_err(io::Error::other)?;
         let mut request = REQUEST.to_be_bytes().to_vec();
         request.extend(0_u16.to_be_bytes());
         request.extend(kind.to_be_bytes());
-        request.extend(offset.to_be_bytes());
+        request.extend(cookie.to_be_bytes());
         request.extend(offset.to_be_bytes());
         request.extend(length.to_be_bytes());
         self.stream.write_all(&request)

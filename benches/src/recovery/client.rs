@@ -112,7 +112,7 @@ impl Client for Looping {
         let _ = rustix::io::read(&self.event, &mut [0u8; 8]);
         for slot in 0..self.asked.len() {
             if self.asked[slot].is_none() {
-                if !queue.has_room(self.load.block as usize) {
+                if !queue.admit(self.load.block as usize) {
                     return Ok(true);
                 }
                 self.request(slot, queue);

@@ -139,7 +139,7 @@ impl Client for Looping {
                 Ok(false)
             };
         }
-        while queue.has_room(0) {
+        while queue.admit(0) {
             let Some(cookie) = self.free.pop() else {
                 return Ok(false);
             };

@@ -30,8 +30,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use vcp_nbd_proto::wire::{MAX_PAYLOAD, cmd};
 use vcp_nbd_proto::{Refusal, Request, Session, Verdict, reply};
 use vcp_queue::{
-    Answer, Client, ClientError, ClientRequest, Flushed, Modifiers, Operation, Parked, Status,
-    Submit,
+    Answer, Awaits, Client, ClientError, ClientRequest, Flushed, Modifiers, Operation, Parked,
+    Status, Submit,
 };
 
 use flight::{Flight, Pending};
@@ -39,9 +39,13 @@ use inbox::{Inbox, Received};
 use outbox::Outbox;
 pub use park::ResumeError;
 
-/// Bytes of replies, under way and unsent, that a client may have due before no
-/// more of its requests are taken. A single larger reply is taken when alone.
-const MAX_OWED: usize = MAX_PAYLOAD as usize;
+/// Bytes that a client may hold here before no more of its requests are taken: the
+/// payloads of its writes, and its replies, under way and unsent. A single larger
+/// request is taken when alone.
+const MAX_HELD: usize = MAX_PAYLOAD as usize;
+
+/// Requests that a client may have under way. More stay on its socket.
+const MAX_FLIGHT: usize = 1024;
 
 /// Bytes taken off the socket in one call, roughly: so that one client does not
 /// keep the others waiting, and what is copied on is still in the CPU's cache.
@@ -60,6 +64,8 @@ pub struct NbdClient {
     expect: Expect,
     flight: Flight,
     outbox: Outbox,
+    /// Bytes that came from the socket.
+    received: u64,
     /// Counts the connection among those of its server.
     _permit: Option<OwnedSemaphorePermit>,
     lasting: Option<Lasting>,
@@ -109,6 +115,7 @@ impl NbdClient {
             expect: Expect::Request,
             flight: Flight::default(),
             outbox: Outbox::default(),
+            received: 0,
             _permit: None,
             lasting: None,
         })
@@ -193,24 +200,25 @@ impl NbdClient {
     /// Takes one request off the inbox, or leaves it there for want of room.
     fn take(&mut self, request: &Request, queue: &mut dyn Submit) -> bool {
         let verdict = self.session.check(request);
-        let mut due = outbox::OVERHEAD;
+        let mut cost = outbox::OVERHEAD;
         if let Verdict::Queue(operation, _) = verdict {
+            cost += request.payload() as usize;
             if operation == Operation::Read {
-                due += request.length as usize;
-            }
-            if !queue.has_room(request.payload() as usize) {
-                return false;
+                cost += request.length as usize;
             }
         }
-        let owed = self.flight.owed() + self.outbox.unsent();
-        if owed > 0 && owed + due > MAX_OWED {
+        let held = self.held();
+        if held > 0 && held + cost > MAX_HELD || self.flight.len() >= MAX_FLIGHT {
+            return false;
+        }
+        if matches!(verdict, Verdict::Queue(..)) && !queue.admit(held + cost) {
             return false;
         }
         self.inbox.discard(Request::SIZE);
         let style = self.session.style();
         match verdict {
             Verdict::Queue(operation, modifiers) => {
-                self.queue(request, operation, modifiers, due, queue);
+                self.queue(request, operation, modifiers, cost, queue);
             }
             Verdict::Nothing if request.kind == cmd::READ => {
                 reply::read(self.outbox.own(), style, request.cookie, request.offset, 0);
@@ -238,7 +246,7 @@ impl NbdClient {
         request: &Request,
         operation: Operation,
         modifiers: Modifiers,
-        due: usize,
+        cost: usize,
         queue: &mut dyn Submit,
     ) {
         let Request {
@@ -252,7 +260,7 @@ impl NbdClient {
             operation,
             offset,
             length,
-            due,
+            cost,
         });
         let payload = request.payload();
         self.inbox.expect_payload(payload as usize);
@@ -367,6 +375,7 @@ impl Client for NbdClient {
                 Received::Nothing => return Ok(false),
                 Received::End => return self.closed(),
                 Received::Some { bytes, emptied: e } => {
+                    self.received += bytes as u64;
                     budget = budget.saturating_sub(bytes);
                     emptied = e;
                 }
@@ -391,6 +400,25 @@ impl Client for NbdClient {
         } else {
             Flushed::Pending
         })
+    }
+
+    fn held(&self) -> usize {
+        self.flight.held() + self.outbox.unsent()
+    }
+
+    fn awaits(&self) -> Option<Awaits> {
+        let rest = match self.expect {
+            Expect::Payload { .. } | Expect::Unwanted { .. } => true,
+            Expect::Request => !self.inbox.is_empty() && self.inbox.peek().is_none(),
+            Expect::End => false,
+        };
+        let owed = self.outbox.unsent() > 0;
+        owed.then_some(Awaits::Reader)
+            .or(rest.then_some(Awaits::Rest))
+    }
+
+    fn moved(&self) -> u64 {
+        self.received + self.outbox.sent()
     }
 
     fn park(self: Box<Self>, unanswered: Vec<ClientRequest>) -> Option<Parked> {

@@ -258,7 +258,13 @@ impl Host {
             let Some(device) = self.devices.get(export.vcp.as_str()) else {
                 continue;
             };
-            let new = || Arc::new(Limit::new(budget::rates(&export.limit)));
+            let new = || {
+                Arc::new(Limit::of(
+                    name.as_str(),
+                    budget::rates(&export.limit),
+                    64 << 20,
+                ))
+            };
             let limit = self.limits.entry(name.to_string()).or_insert_with(new);
             let served = Export {
                 device: device.clone(),

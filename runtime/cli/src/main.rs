@@ -63,6 +63,7 @@ fn main() -> ExitCode {
         Command::Reload(arguments) => ask::reload(&arguments),
         Command::Restart(arguments) => ask::restart(&arguments),
         Command::Rescan(arguments) => ask::rescan(&arguments),
+        Command::Clients(arguments) => ask::clients(&arguments),
         Command::Stop(arguments) => ask::stop(&arguments),
         Command::Inject(arguments) => ask::inject(&arguments),
         Command::Set(arguments) => ask::set(&arguments),

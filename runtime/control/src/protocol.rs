@@ -80,6 +80,18 @@ pub enum Request {
         /// Of which.
         vcp: String,
     },
+    /// Who is connected to its exports: [`crate::report::Clients`].
+    Clients {
+        /// A VCP, or an export for those of it alone; if both have this name, the VCP.
+        name: String,
+    },
+    /// Ends a client's connection: [`crate::report::Done`].
+    EndClient {
+        /// A VCP or an export, as for `clients`.
+        name: String,
+        /// The client's number.
+        client: u64,
+    },
     /// Takes leave of the device for good: [`crate::report::Done`].
     Stop {
         /// Which.
@@ -167,6 +179,7 @@ impl Request {
             Request::Ps {} | Request::Stats {} | Request::Inspect { .. } | Request::Logs { .. } => {
                 Duration::from_secs(5)
             }
+            Request::Clients { .. } | Request::EndClient { .. } => Duration::from_secs(15),
             Request::Crash { .. } | Request::Inject { .. } | Request::Set { .. } => {
                 Duration::from_secs(30)
             }

@@ -137,10 +137,63 @@ pub struct Inspection {
     pub previous_module: Option<String>,
     /// The newest crash report.
     pub last_fault: Option<CrashLine>,
+    /// Memory for its exports' clients, and for those of all exports of the process.
+    #[serde(default)]
+    pub client_memory: Vec<ClientMemory>,
     /// What was counted since the VCP was started, by name.
     pub counters: BTreeMap<String, u64>,
     /// Its configuration as the file would say it: TOML, without secrets.
     pub config: String,
+}
+
+/// Memory that clients have the host keep for them: what they asked to write, and
+/// answers that they do not take. Bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ClientMemory {
+    /// The clients of which export; `None`: of all that the process serves.
+    pub export: Option<String>,
+    /// What is held, beyond what each client may hold anyway.
+    pub held: u64,
+    /// The most that may be.
+    pub most: u64,
+}
+
+/// The clients of a VCP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Clients {
+    /// Of which VCP.
+    pub vcp: String,
+    /// Those that came first, first.
+    pub clients: Vec<Client>,
+}
+
+/// A connection to an export.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Client {
+    /// Its number, of no other client of this VCP.
+    pub id: u64,
+    /// The export.
+    pub export: String,
+    /// Who it is: an address, or a process of this machine.
+    pub peer: String,
+    /// How long it has been connected.
+    pub since_ms: u64,
+    /// Requests so far.
+    pub requests: u64,
+    /// Those that are not answered yet.
+    pub unanswered: u64,
+    /// Bytes that it asked to read.
+    pub read_bytes: u64,
+    /// Bytes that it asked to write.
+    pub written_bytes: u64,
+    /// Bytes of memory that are held for it.
+    pub held: u64,
+    /// What keeps it from going on: `for its turn`, `for its limit` and the like;
+    /// `None`: nothing.
+    pub waits: Option<String>,
 }
 
 /// The crash reports of a VCP.

@@ -7,6 +7,7 @@ use wasmtime::{Config, OptLevel};
 use crate::fuel::{QUANTUM, Rate};
 use crate::guest::{Saboteur, calibrate};
 use crate::memory::Creator;
+use crate::pool::Pool;
 use crate::processor::Processors;
 use crate::remember::Remembered;
 
@@ -14,12 +15,16 @@ use crate::remember::Remembered;
 const ASYNC_STACK: usize = 2 << 20;
 const WASM_STACK: usize = 1 << 20;
 
+/// Bytes that clients may hold.
+const CLIENT_MEMORY: usize = 1 << 30;
+
 /// Compiles and runs components. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
     pub(crate) wasmtime: wasmtime::Engine,
     pub(crate) saboteur: Saboteur,
     pub(crate) processors: Arc<Processors>,
+    client_memory: Arc<Pool>,
     /// Fuel in a quantum of this machine, once that was measured.
     quantum: Arc<OnceLock<u64>>,
 }
@@ -52,8 +57,15 @@ impl Engine {
             wasmtime,
             saboteur: Saboteur::default(),
             processors: Arc::default(),
+            client_memory: Arc::new(Pool::new(CLIENT_MEMORY)),
             quantum: Arc::default(),
         })
+    }
+
+    /// What the clients of all its VCPs may hold together, beyond what each of them
+    /// may; 1 GiB unless it is set.
+    pub fn client_memory(&self) -> &Arc<Pool> {
+        &self.client_memory
     }
 
     /// What fuel is worth here: measured once, and by each VCP since then.

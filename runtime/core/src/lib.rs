@@ -30,6 +30,7 @@ mod memory;
 mod module;
 pub mod native;
 mod peers;
+mod pool;
 mod processor;
 mod remember;
 mod report;
@@ -41,6 +42,7 @@ mod world;
 
 pub use alone::Alone;
 pub use cache::Cache;
+pub use channel::ClientStatus;
 pub use engine::Engine;
 pub use event::{
     Event, InjectError, Next, ReloadError, Reloaded, RescanError, Rescanned, RestartError,
@@ -50,10 +52,11 @@ pub use guest::{Injection, UnknownInjection};
 pub use limit::{Limit, Rates, Totals};
 pub use module::{Module, ModuleError};
 pub use peers::Peers;
+pub use pool::{FREE, Pool};
 pub use report::{CrashReport, Entry, What};
 pub use settings::{
-    BEST_EFFORT, CpuSettings, Network, ReloadSettings, Reopen, ReportSettings, RestartSettings,
-    Settings, WatchdogSettings,
+    BEST_EFFORT, ClientSettings, CpuSettings, Network, ReloadSettings, Reopen, ReportSettings,
+    RestartSettings, Settings, WatchdogSettings,
 };
 pub use state::{DirectoryGrant, GrantError};
 pub use status::{BUCKETS, Histogram, ReloadState, State, Stats, Status};

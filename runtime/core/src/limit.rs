@@ -1,8 +1,10 @@
-//! How many requests and bytes a second an export may ask for.
+//! How many requests and bytes a second an export may ask for, and how much memory its
+//! clients may hold.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::pool::Pool;
 use crate::settings::nanoseconds;
 
 /// What an export may ask for. `None`: as much as it likes.
@@ -34,8 +36,14 @@ impl Default for Rates {
 /// that is larger than a burst passes, and those behind it wait.
 #[derive(Debug)]
 pub struct Limit {
+    name: String,
+    pool: Pool,
     state: Mutex<State>,
 }
+
+/// Bytes that the clients of an export may hold beyond what each of them may, unless
+/// it is said otherwise.
+const MEMORY: usize = 64 << 20;
 
 #[derive(Debug)]
 struct State {
@@ -63,9 +71,17 @@ pub struct Totals {
 const SECOND: u64 = 1_000_000_000;
 
 impl Limit {
-    /// By these rates.
+    /// By these rates; of an export without a name, which may hold 64 MiB.
     pub fn new(rates: Rates) -> Self {
+        Self::of("", rates, MEMORY)
+    }
+
+    /// Of the export `name`: by these rates, and `memory` bytes for its clients
+    /// together.
+    pub fn of(name: &str, rates: Rates, memory: usize) -> Self {
         Self {
+            name: name.to_owned(),
+            pool: Pool::new(memory),
             state: Mutex::new(State {
                 rates,
                 requests: 0,
@@ -73,6 +89,16 @@ impl Limit {
                 totals: Totals::default(),
             }),
         }
+    }
+
+    /// The export's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What its clients may hold, and do.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
     }
 
     /// What it lets through.

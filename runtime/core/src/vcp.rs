@@ -11,7 +11,7 @@ use vcp_queue::{Client, Parked};
 use vcp_sched::{Budget, Refused};
 
 use crate::bindings::processor;
-use crate::channel::{Channel, Command, OpenLink, Setup, Waker, network_of};
+use crate::channel::{Channel, ClientStatus, Command, OpenLink, Setup, Waker, network_of};
 use crate::engine::Engine;
 use crate::event::{
     Event, InjectError, ReloadError, Reloaded, RescanError, Rescanned, RestartError,
@@ -120,6 +120,21 @@ impl Vcp {
     /// the export are to come with the same one.
     pub fn attach_limited(&self, client: Box<dyn Client>, limit: Arc<Limit>) {
         self.tell(Command::Attach(client, Some(limit)));
+    }
+
+    /// Its clients; nobody's answer: it has ended.
+    pub fn clients(&self) -> oneshot::Receiver<Vec<ClientStatus>> {
+        let (answer, clients) = oneshot::channel();
+        self.tell(Command::Clients(answer));
+        clients
+    }
+
+    /// Ends the connection of the client with this number, and says whether there was
+    /// one. What it had asked for is carried out or not, as when it leaves by itself.
+    pub fn end_client(&self, id: u64) -> oneshot::Receiver<bool> {
+        let (answer, ended) = oneshot::channel();
+        self.tell(Command::EndClient(id, answer));
+        ended
     }
 
     /// Asks it to finish and end; [`Event::Stopped`] tells when it has.
@@ -317,6 +332,8 @@ fn set_up(
         spare: settings.restart.spare,
         drain: nanoseconds(settings.reload.drain),
         progress: settings.watchdog.progress,
+        client_memory: Arc::clone(engine.client_memory()),
+        half_request: settings.clients.half_request.map(nanoseconds),
         keep: settings.reports.keep,
         affinity: rustix::thread::sched_getaffinity(None).ok(),
         events,

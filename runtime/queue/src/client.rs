@@ -41,15 +41,25 @@ pub struct Answer<'a> {
 
 /// Where a client puts its requests.
 pub trait Submit {
-    /// Whether there is room for a request with `payload` bytes. A client asks
-    /// before it takes a request off its socket, and stops reading while there
-    /// is none; it is called again when there is.
-    fn has_room(&self, payload: usize) -> bool;
+    /// Whether the client may take one more request off its socket, with which it
+    /// holds so many bytes; see [`Client::held`]. It asks for nothing that it does
+    /// not take when told that it may. When it may not it stops reading; it is called
+    /// again when it may go on, in its turn.
+    fn admit(&mut self, holding: usize) -> bool;
     /// Queues a request.
     fn submit(&mut self, request: ClientRequest);
     /// An empty buffer with at least this capacity, for a payload. Recycled, so
     /// that no request needs an allocation of its own.
     fn buffer(&mut self, capacity: usize) -> Vec<u8>;
+}
+
+/// What a client waits for that only its peer can give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Awaits {
+    /// The rest of a request that has begun.
+    Rest,
+    /// That it takes the answers that it is owed.
+    Reader,
 }
 
 /// Why a client is done.
@@ -64,6 +74,9 @@ pub enum ClientError {
     /// It broke its protocol.
     #[error("protocol violation: {0}")]
     Protocol(String),
+    /// The host is done with it, for this reason.
+    #[error("ended: {0}")]
+    Ended(String),
 }
 
 /// Whether everything went out.
@@ -107,6 +120,24 @@ pub trait Client: Send {
     /// system call where the socket takes it all. What it does not take is
     /// copied and kept. `answers` may be empty, to send what was kept.
     fn send(&mut self, answers: &[Answer<'_>]) -> Result<Flushed, ClientError>;
+
+    /// Bytes of the host's memory that are kept for it: the payloads of what it
+    /// submitted and of what is coming in, and the answers to all that, which wait here
+    /// if the peer does not take them.
+    fn held(&self) -> usize {
+        0
+    }
+
+    /// What keeps it from going on, if that is its peer.
+    fn awaits(&self) -> Option<Awaits> {
+        None
+    }
+
+    /// Bytes that its socket gave and took since it began. While it awaits its peer
+    /// and this does not grow, nothing comes of that.
+    fn moved(&self) -> u64 {
+        0
+    }
 
     /// Gives up the connection without ending it. `unanswered` is what it submitted
     /// and was not answered, in the order of submission: whoever goes on submits

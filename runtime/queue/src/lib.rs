@@ -18,7 +18,7 @@ mod tests;
 
 pub use area::{Area, Loan};
 pub use block::{Geometry, Modifiers, Operation, Status};
-pub use client::{Answer, Client, ClientError, ClientRequest, Flushed, Parked, Submit};
+pub use client::{Answer, Awaits, Client, ClientError, ClientRequest, Flushed, Parked, Submit};
 pub use link::{Checksum, Link, LinkProperties, Offload, Received};
 pub use table::{
     Blame, ClientId, Data, Entry, Expired, Finished, Limits, Source, Table, Violation,

@@ -12,33 +12,38 @@ pub(super) struct Pending {
     pub(super) operation: Operation,
     pub(super) offset: u64,
     pub(super) length: u32,
-    /// Bytes its answer takes at most.
-    pub(super) due: usize,
+    /// Bytes that its payload and its answer take at most.
+    pub(super) cost: usize,
 }
 
 /// Requests under way by key, which is the cookie given to the queue.
 #[derive(Debug, Default)]
 pub(super) struct Flight {
     pending: Slab<Pending>,
-    owed: usize,
+    held: usize,
 }
 
 impl Flight {
     pub(super) fn insert(&mut self, pending: Pending) -> usize {
-        self.owed += pending.due;
+        self.held += pending.cost;
         self.pending.insert(pending)
     }
 
     /// Ends a request; `None` if there is none of this key.
     pub(super) fn remove(&mut self, key: u64) -> Option<Pending> {
         let pending = self.pending.try_remove(usize::try_from(key).ok()?)?;
-        self.owed -= pending.due;
+        self.held -= pending.cost;
         Some(pending)
     }
 
-    /// Bytes that all answers will take at most.
-    pub(super) fn owed(&self) -> usize {
-        self.owed
+    /// Bytes that all payloads and answers take at most.
+    pub(super) fn held(&self) -> usize {
+        self.held
+    }
+
+    /// Requests under way.
+    pub(super) fn len(&self) -> usize {
+        self.pending.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -28,6 +28,8 @@ pub(super) struct Outbox {
     /// Unsent bytes, from `sent` on.
     backlog: Vec<u8>,
     sent: usize,
+    /// Bytes that the socket took, of all there ever were.
+    taken: u64,
     /// Headers of the batch under way.
     headers: Vec<u8>,
     /// Where each of them ends, and whether data follows.
@@ -38,6 +40,11 @@ impl Outbox {
     /// Bytes waiting to be sent.
     pub(super) fn unsent(&self) -> usize {
         self.backlog.len() - self.sent
+    }
+
+    /// Bytes that the socket took so far.
+    pub(super) fn sent(&self) -> u64 {
+        self.taken
     }
 
     /// Begins with what is still to be sent of an earlier one.
@@ -67,6 +74,7 @@ impl Outbox {
             return Ok(());
         }
         let count = transmit(socket, &[IoSlice::new(&self.backlog[self.sent..])])?;
+        self.taken += count as u64;
         self.advance(count);
         Ok(())
     }
@@ -91,6 +99,7 @@ impl Outbox {
             } else {
                 self.transmit_batch(socket, batch)?
             };
+            self.taken += count as u64;
             full |= self.settle(count, batch);
         }
         Ok(())

@@ -23,7 +23,7 @@ struct Queue {
 }
 
 impl Submit for Queue {
-    fn has_room(&self, _payload: usize) -> bool {
+    fn admit(&mut self, _holding: usize) -> bool {
         self.requests.len() < self.room
     }
 
@@ -290,8 +290,8 @@ fn a_peer_that_does_not_read_is_not_read_from() {
     // Takes what it may owe, answers it, and says how much that was.
     let mut turn = || {
         client.receive(&mut queue).unwrap();
-        let owed = client.flight.owed() + client.outbox.unsent();
-        assert!(owed <= MAX_OWED, "{owed}");
+        let owed = client.held();
+        assert!(owed <= MAX_HELD, "{owed}");
         let taken = queue.requests.len() as u64;
         for request in queue.requests.drain(..) {
             let answer = Answer {

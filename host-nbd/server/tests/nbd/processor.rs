@@ -94,7 +94,7 @@ struct Queue {
 }
 
 impl Submit for Queue {
-    fn has_room(&self, _payload: usize) -> bool {
+    fn admit(&mut self, _holding: usize) -> bool {
         self.waiting.len() < ROOM
     }
 

@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Restart(TargetArguments),
     /// Have a running VCP look at its device again, above all how large it is
     Rescan(RescanArguments),
+    /// Show who is connected to an export, and end a connection
+    Clients(ClientsArguments),
     /// Let a VCP take its leave, for good
     Stop(TargetArguments),
     /// Make a running VCP fail, to see it recover
@@ -174,6 +176,22 @@ pub(crate) struct ReloadArguments {
     /// Have a host that runs as a service read its configuration again
     #[arg(long, conflicts_with_all = ["vcp", "module"])]
     pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) host: HostArguments,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `vcp clients`.
+#[derive(Args)]
+pub(crate) struct ClientsArguments {
+    /// A running VCP or one of its exports; PID/NAME where several hosts have one of this name
+    #[arg(value_name = "NAME")]
+    pub(crate) name: vcp_control::Address,
+    /// End the connection of the client of this number
+    #[arg(long, value_name = "CLIENT")]
+    pub(crate) end: Option<u64>,
     #[command(flatten)]
     pub(crate) host: HostArguments,
     /// Print JSON

@@ -1,8 +1,9 @@
 //! The verbs that ask a running host: `vcp ps`, `inspect`, `logs`, `reload`,
-//! `restart`, `rescan`, `stop`, `inject`, `set`, `attach`,
+//! `restart`, `rescan`, `clients`, `stop`, `inject`, `set`, `attach`,
 //! `detach`, `top` and `metrics`.
 
 mod attach;
+mod clients;
 mod crash;
 mod disk;
 mod rescan;
@@ -23,6 +24,7 @@ use crate::args::{
     SetArguments, TargetArguments, TopArguments, Usage, WholeHostArguments,
 };
 use crate::run::runtime;
+pub(crate) use clients::clients;
 pub(crate) use disk::{Disk, detach_device, disk};
 pub(crate) use rescan::rescan;
 

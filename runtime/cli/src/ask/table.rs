@@ -2,7 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use vcp_control::report::{CrashLine, Host, Logs, Summary};
+use vcp_config::ByteSize;
+use vcp_control::report::{Clients, CrashLine, Host, Logs, Summary};
 
 use super::plain;
 
@@ -45,6 +46,38 @@ fn row(pid: u32, vcp: &Summary) -> [String; 13] {
         devices.join(","),
         uris.join(" "),
     ]
+}
+
+/// `vcp clients`.
+pub(super) fn of_clients(clients: &Clients) -> String {
+    let headings = [
+        "CLIENT", "EXPORT", "SINCE", "REQUESTS", "OPEN", "READ", "WRITTEN", "HELD", "PEER", "WAITS",
+    ];
+    let rows: Vec<_> = clients
+        .clients
+        .iter()
+        .map(|client| {
+            [
+                client.id.to_string(),
+                client.export.clone(),
+                length(client.since_ms),
+                client.requests.to_string(),
+                client.unanswered.to_string(),
+                ByteSize(client.read_bytes).to_string(),
+                ByteSize(client.written_bytes).to_string(),
+                whole(client.held).to_string(),
+                // In one column, for programs.
+                client.peer.replace(' ', ":"),
+                client.waits.clone().unwrap_or_default(),
+            ]
+        })
+        .collect();
+    columns(headings, &rows)
+}
+
+/// Of memory the exact byte says nothing.
+pub(super) fn whole(bytes: u64) -> ByteSize {
+    ByteSize(bytes.div_ceil(1024).saturating_mul(1024))
 }
 
 /// `vcp logs`.

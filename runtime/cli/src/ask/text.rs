@@ -6,7 +6,7 @@ use vcp_config::ByteSize;
 use vcp_control::report::{Crash, Entry, Inspection, Reload};
 
 use super::plain;
-use super::table::{described, length, time};
+use super::table::{described, length, time, whole};
 
 /// Lines of a name and a value.
 #[derive(Default)]
@@ -69,6 +69,14 @@ pub(super) fn of_inspection(vcp: &Inspection) -> String {
     }
     lines.add("clients", summary.clients.to_string());
     lines.add("waiting requests", summary.waiting.to_string());
+    for memory in &vcp.client_memory {
+        let (held, most) = (whole(memory.held), ByteSize(memory.most));
+        let of = match &memory.export {
+            Some(export) => format!("of export {export}"),
+            None => "of all exports of the host".to_owned(),
+        };
+        lines.add("client memory", format!("{held} of {most}, {of}"));
+    }
     for export in &summary.exports {
         lines.add(
             "export",

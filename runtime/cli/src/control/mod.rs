@@ -2,6 +2,7 @@
 //! like are answered.
 
 mod attach;
+mod clients;
 mod life;
 mod rescan;
 mod set;
@@ -205,6 +206,7 @@ impl Control {
             Request::Inspect { vcp } => {
                 let found = self.find(&vcp)?;
                 let mut inspection = tell::inspection(&vcp, &found, self.started);
+                inspection.client_memory = self.client_memory(&found);
                 self.add_devices(&mut inspection.summary);
                 Ok(Answer::new(&inspection))
             }
@@ -221,6 +223,8 @@ impl Control {
             Request::ReloadAll {} => self.reconfigure().await,
             Request::Restart { vcp } => self.restart(&vcp).await,
             Request::Rescan { vcp } => self.rescan(&vcp).await,
+            Request::Clients { name } => self.clients(&name).await,
+            Request::EndClient { name, client } => self.end_client(&name, client).await,
             Request::Stop { vcp } => {
                 let found = self.find(&vcp)?;
                 self.detach_all(&vcp).await?;

@@ -70,6 +70,7 @@ pub(super) fn inspection(name: &str, vcp: &Controlled, started: Instant) -> Insp
         reload: reload.to_owned(),
         previous_module: status.previous,
         last_fault: vcp.device.vcp.reports().last().map(|report| line(report)),
+        client_memory: Vec::new(),
         counters: counters(&vcp.device.vcp.stats()),
         config: config.to_toml(),
     }

@@ -60,6 +60,7 @@ use crate::journal::Journal;
 use crate::limit::Limit;
 use crate::module::Module;
 use crate::peers::Peers;
+use crate::pool::Pool;
 use crate::processor::{Gather, Spin};
 use crate::settings::Reopen;
 use crate::status::Shared;
@@ -74,6 +75,7 @@ use reload::Reload;
 use stop::Leave;
 use streams::Streams;
 
+pub use clients::ClientStatus;
 pub(crate) use convert::network_of;
 pub(crate) use poller::Waker;
 
@@ -94,6 +96,10 @@ pub(crate) struct Setup {
     pub(crate) spare: bool,
     /// How long an instance may take to finish before a reload, in nanoseconds.
     pub(crate) drain: u64,
+    /// What clients of all VCPs may hold.
+    pub(crate) client_memory: Arc<Pool>,
+    /// How long half a request may take, in nanoseconds.
+    pub(crate) half_request: Option<u64>,
     /// How long requests may be held without an answer.
     pub(crate) progress: Option<Duration>,
     /// Crash reports to keep.
@@ -121,6 +127,10 @@ pub(crate) struct OpenLink {
 pub(crate) enum Command {
     /// A new client of the block queue.
     Attach(Box<dyn Client>, Option<Arc<Limit>>),
+    /// Who its clients are.
+    Clients(oneshot::Sender<Vec<ClientStatus>>),
+    /// The end of a client's connection.
+    EndClient(u64, oneshot::Sender<bool>),
     /// Finish and end.
     Stop,
     /// The same, with the connections of all clients left whole.
@@ -241,13 +251,12 @@ impl Channel {
         let channel = Self {
             table: Table::new(setup.limits),
             supervisor: Supervisor::new(setup.policy),
-            setup,
             shared,
             own,
             mailbox,
             poller,
             ready: Vec::new(),
-            clients: Clients::default(),
+            clients: Clients::new(Arc::clone(&setup.client_memory), setup.half_request),
             network,
             relink,
             streams,
@@ -279,6 +288,7 @@ impl Channel {
             spins,
             gather,
             still: Standstill::default(),
+            setup,
         };
         Ok((channel, waker))
     }

@@ -37,7 +37,12 @@ impl Channel {
             return;
         }
         self.cancel_reload("is stopping");
-        self.clients.stop_reading(&self.poller);
+        // What clients still ask for is answered here, and not left on their sockets.
+        self.clients.refuse();
+        self.drain();
+    }
+
+    fn drain(&mut self) {
         // One that can't serve now has nothing that it could finish.
         let serving = self.guest.is_some() && self.supervisor.answers();
         let patience = if serving { PATIENCE } else { 0 };
@@ -52,8 +57,11 @@ impl Channel {
         if self.leaving() {
             return;
         }
-        self.begin_stop();
+        self.cancel_reload("is stopping");
+        // What is not read is for whoever goes on.
+        self.clients.stop_reading(&self.poller);
         self.parking = Some(answer);
+        self.drain();
     }
 
     /// Nothing more is done for clients.

@@ -41,9 +41,13 @@ impl Channel {
             // What came in lies in the memory of an instance that is gone.
             events = empty_events();
         }
+        self.clients.end_stalled(&mut self.table, &self.poller);
         if !self.leaving() {
             self.clients.resume(&mut self.table, &self.poller);
             self.run_clocks_of_new();
+        } else if self.clients.refuses() {
+            self.clients.resume(&mut self.table, &self.poller);
+            self.again |= self.clients.any_blocked();
         }
         self.issue(&mut events);
         self.answer_done();
@@ -134,6 +138,7 @@ impl Channel {
             self.reload_deadline(),
             self.relink_deadline(),
             self.progress_deadline(),
+            self.clients.stall_deadline(),
             self.clients.limit_deadline().filter(|_| !self.leaving()),
         ];
         let next = [deadline, news, again].into_iter().chain(others);
@@ -144,9 +149,9 @@ impl Channel {
         while let Ok(command) = self.mailbox.try_recv() {
             match command {
                 // Nothing new is taken on, and nobody would read from it.
-                Command::Attach(..) if self.leaving() && self.parking.is_none() => {}
+                Command::Attach(..) if self.taking_leave() && self.parking.is_none() => {}
                 // It came too late to be served here.
-                Command::Attach(client, limit) if self.leaving() => {
+                Command::Attach(client, limit) if self.leaving() && self.parking.is_some() => {
                     match self.clients.add(client, limit, &self.poller) {
                         Ok(_) => self.clients.stop_reading(&self.poller),
                         Err(error) => tracing::error!("polling a client: {error}"),
@@ -159,10 +164,17 @@ impl Channel {
                             if let Some(geometry) = &self.settled {
                                 self.clients.tell(geometry);
                             }
-                            self.clients.receive(id, &mut self.table, &self.poller);
+                            self.clients
+                                .readable(id, false, &mut self.table, &self.poller);
                         }
                         Err(error) => tracing::error!("polling a client: {error}"),
                     }
+                }
+                // Whoever asked may have given up.
+                Command::Clients(answer) => _ = answer.send(self.clients.list()),
+                Command::EndClient(id, answer) => {
+                    let ended = self.clients.end(id, &mut self.table, &self.poller);
+                    let _ = answer.send(ended);
                 }
                 Command::Stop => self.begin_stop(),
                 Command::Park(answer) => self.begin_park(answer),
@@ -210,13 +222,9 @@ impl Channel {
             if ready.write {
                 self.clients.send(id, &[], &mut self.table, &self.poller);
             }
-            if ready.read && !self.leaving() {
-                self.clients.receive(id, &mut self.table, &self.poller);
-                // One that can't be read from and whose peer is gone would be
-                // reported as long as it is there.
-                if ready.broken && self.clients.is_blocked(id) {
-                    self.clients.drop_lost(id, &mut self.table, &self.poller);
-                }
+            if ready.read && (!self.leaving() || self.clients.refuses()) {
+                let (table, poller) = (&mut self.table, &self.poller);
+                self.clients.readable(id, ready.broken, table, poller);
             } else if ready.broken {
                 self.clients.drop_lost(id, &mut self.table, &self.poller);
             }

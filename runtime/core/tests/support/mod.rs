@@ -38,7 +38,7 @@ impl Client for TestClient {
         let _ = rustix::io::read(&self.event, &mut [0u8; 8]);
         let mut requests = self.requests.lock().unwrap();
         while let Some(request) = requests.front() {
-            if !queue.has_room(request.payload.len()) {
+            if !queue.admit(request.payload.len()) {
                 return Ok(true);
             }
             queue.submit(requests.pop_front().unwrap());

@@ -100,9 +100,6 @@ impl Table {
         let mut request = self.remove(slot);
         let bytes = std::mem::take(&mut request.bytes);
         let is_read = request.operation == Operation::Read;
-        if !is_read {
-            self.payload -= bytes.len();
-        }
         let wanted = is_read && request.status == Status::Ok && !request.abandoned;
         let data = if wanted && whole {
             Data::InPlace

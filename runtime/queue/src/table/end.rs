@@ -24,15 +24,6 @@ impl Table {
             request.replayed = true;
         }
         self.line_up();
-        let requests = &self.requests;
-        let held = |r: &Request| {
-            if r.operation == Operation::Read {
-                0
-            } else {
-                r.bytes.len()
-            }
-        };
-        self.payload = requests.iter().map(|(_, r)| held(r)).sum();
     }
 
     /// A client is gone: what it had not yet issued is dropped, and what is with
@@ -56,10 +47,7 @@ impl Table {
             stays
         });
         for slot in dropped {
-            let request = self.remove(slot);
-            if request.operation != Operation::Read {
-                self.payload -= request.bytes.len();
-            }
+            self.remove(slot);
         }
         for (_, request) in &mut self.requests {
             request.abandoned |= request.client == client;
@@ -86,7 +74,6 @@ impl Table {
         self.waiting.clear();
         self.suspects.clear();
         self.clocks.clear();
-        self.payload = 0;
         let mut requests: Vec<Request> = self.requests.drain().collect();
         requests.retain(|request| !request.abandoned);
         requests.sort_unstable_by_key(|request| request.sequence);

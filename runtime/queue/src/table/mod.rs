@@ -44,7 +44,6 @@ pub struct Table {
     rewrite: Option<usize>,
     /// Finished without asking the VCP.
     done: Vec<Finished>,
-    payload: usize,
     sequence: u64,
     serial: u64,
     exclusive: bool,
@@ -68,10 +67,8 @@ pub struct Table {
 pub struct Limits {
     /// Entries with the VCP at a time; at most 65536.
     pub depth: usize,
-    /// Client requests held.
+    /// Client requests held before the table says that it is full.
     pub requests: usize,
-    /// Payload bytes held. A single larger request is taken when alone.
-    pub payload: usize,
 }
 
 impl Default for Limits {
@@ -79,7 +76,6 @@ impl Default for Limits {
         Self {
             depth: 256,
             requests: 1024,
-            payload: 64 << 20,
         }
     }
 }
@@ -98,7 +94,6 @@ impl Table {
             waiting: Turns::default(),
             rewrite: None,
             done: Vec::new(),
-            payload: 0,
             sequence: 0,
             serial: 0,
             exclusive: false,
@@ -135,11 +130,10 @@ impl Table {
         self.limits.depth = depth.max(1);
     }
 
-    /// See [`crate::Submit::has_room`].
-    pub fn has_room(&self, payload: usize) -> bool {
-        self.requests.is_empty()
-            || (self.requests.len() < self.limits.requests
-                && self.payload + payload <= self.limits.payload)
+    /// Whether it holds as many requests as it was made for. It takes more: whoever
+    /// feeds it decides whose.
+    pub fn is_full(&self) -> bool {
+        self.requests.len() >= self.limits.requests
     }
 
     /// See [`crate::Submit::submit`].
@@ -150,7 +144,6 @@ impl Table {
             }
             None => Plan::default(),
         };
-        self.payload += request.payload.len();
         self.sequence += 1;
         let slot = self.requests.insert(Request {
             client,

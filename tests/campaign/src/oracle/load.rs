@@ -305,7 +305,7 @@ impl Client for End {
             } else {
                 0
             };
-            if !queue.has_room(bytes) {
+            if !queue.admit(bytes) {
                 return Ok(true);
             }
             state.took();

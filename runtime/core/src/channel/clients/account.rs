@@ -1,0 +1,101 @@
+//! What one client has had, and what it holds.
+
+use vcp_queue::{Awaits, Client};
+
+use crate::limit::Attached;
+use crate::pool::{FREE, Pool};
+
+/// Requests that each client may have in the table although it is full.
+const FREE_REQUESTS: u64 = 32;
+
+/// See the module's documentation.
+pub(super) struct Account {
+    /// The export that it came for: what all of its clients may ask for, and hold.
+    pub(super) export: Option<Attached>,
+    /// Bytes taken from the pools of its export and of the process, beyond [`FREE`].
+    pub(super) taken: usize,
+    /// Requests so far.
+    pub(super) requests: u64,
+    /// Those of them that are in the table.
+    pub(super) unanswered: u64,
+    /// Bytes that it asked to read, and to write.
+    pub(super) read: u64,
+    pub(super) written: u64,
+    /// When it was attached.
+    pub(super) since: u64,
+    /// What it awaits of its peer, since when, and what had moved by then.
+    pub(super) awaits: Option<(Awaits, u64, u64)>,
+}
+
+impl Account {
+    pub(super) fn new(export: Option<Attached>, now: u64) -> Self {
+        Self {
+            export,
+            taken: 0,
+            requests: 0,
+            unanswered: 0,
+            read: 0,
+            written: 0,
+            since: now,
+            awaits: None,
+        }
+    }
+
+    /// Whether it may have one more request in the table, although that is full.
+    pub(super) fn has_free(&self) -> bool {
+        self.unanswered < FREE_REQUESTS
+    }
+
+    /// Whether so many bytes are to be had now, as it wants them.
+    pub(super) fn fits(&self, bytes: usize, process: &Pool, now: u64) -> bool {
+        let pool = self.export.as_ref().map(|export| export.pool());
+        pool.into_iter()
+            .chain([process])
+            .all(|pool| pool.fits(bytes, now))
+    }
+
+    /// Takes so many bytes of both pools, or none.
+    pub(super) fn take(&mut self, bytes: usize, process: &Pool, now: u64) -> bool {
+        let pool = self.export.as_ref().map(|export| export.pool());
+        if pool.is_some_and(|pool| !pool.take(bytes, now)) {
+            return false;
+        }
+        if !process.take(bytes, now) {
+            pool.inspect(|pool| pool.give_back(bytes));
+            return false;
+        }
+        self.taken += bytes;
+        true
+    }
+
+    /// It holds so many bytes: what it took beyond them goes back.
+    pub(super) fn settle(&mut self, held: usize, process: &Pool) {
+        let due = held.saturating_sub(FREE);
+        let (pool, taken) = (self.export.as_ref().map(|export| export.pool()), self.taken);
+        for pool in pool.into_iter().chain([process]) {
+            if due < taken {
+                pool.give_back(taken - due);
+            } else if due > taken {
+                pool.owe(due - taken);
+            }
+        }
+        self.taken = due;
+    }
+
+    /// Notes what it awaits now, and whether anything came of it.
+    pub(super) fn look(&mut self, client: &dyn Client, clock: impl FnOnce() -> u64) {
+        let moved = client.moved();
+        self.awaits = match (client.awaits(), self.awaits) {
+            (None, _) => None,
+            (Some(awaits), Some(before)) if before.0 == awaits && before.2 == moved => Some(before),
+            (Some(awaits), _) => Some((awaits, clock(), moved)),
+        };
+    }
+
+    /// Whether someone waits for memory that it holds.
+    pub(super) fn is_wanted(&self, process: &Pool, now: u64) -> bool {
+        let pool = self.export.as_ref().map(|export| export.pool());
+        let mut pools = pool.into_iter().chain([process]);
+        self.taken > 0 && pools.any(|pool| pool.is_wanted(now))
+    }
+}

@@ -1,0 +1,132 @@
+//! One client's view of the table, for as long as it is read from: what it may take
+//! off its socket, and why it may not take more.
+
+use std::sync::Arc;
+
+use vcp_queue::{
+    Answer, ClientId, ClientRequest, Data, Finished, Operation, Status, Submit, Table,
+};
+
+use super::{Account, Stop};
+use crate::clock::now;
+use crate::pool::{FREE, Pool};
+
+/// Where the bytes may come from are looked at again after this, in nanoseconds:
+/// other VCPs give theirs back without a word.
+pub(super) const LOOK_AGAIN: u64 = 2_000_000;
+
+/// What a request counts for at least when clients take turns, in bytes.
+const LEAST: i64 = 4096;
+
+/// How a client may be read from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Turn {
+    /// Bytes until others have theirs; `None`: nobody else waits.
+    pub(super) allowance: Option<i64>,
+    /// Only what each may have although others wait before it.
+    pub(super) least_only: bool,
+}
+
+/// See the module's documentation.
+pub(super) struct Queue<'a> {
+    pub(super) id: ClientId,
+    pub(super) table: &'a mut Table,
+    pub(super) account: &'a mut Account,
+    pub(super) process: &'a Arc<Pool>,
+    pub(super) turn: Turn,
+    /// Why it was told to stop.
+    pub(super) stop: Option<Stop>,
+    /// The VCP takes its leave: what is asked is answered here.
+    pub(super) refused: Option<&'a mut Vec<Finished>>,
+    pub(super) read: u64,
+    pub(super) written: u64,
+}
+
+impl Queue<'_> {
+    /// Why it may not take a request, with which it holds so many bytes.
+    fn refuses(&mut self, held: usize) -> Option<Stop> {
+        if self.turn.allowance.is_some_and(|left| left <= 0) {
+            return Some(Stop::Turn);
+        }
+        let time = now();
+        if let Some(export) = &self.account.export {
+            let opens = export.opens(time);
+            if opens > time {
+                return Some(Stop::Limit {
+                    since: time,
+                    until: opens,
+                });
+            }
+        }
+        if !self.account.has_free() && (self.turn.least_only || self.table.is_full()) {
+            return Some(Stop::Room);
+        }
+        let more = held.saturating_sub(FREE).saturating_sub(self.account.taken);
+        if more > 0 && (self.turn.least_only || !self.account.take(more, self.process, time)) {
+            return Some(Stop::Memory {
+                more,
+                until: time + LOOK_AGAIN,
+            });
+        }
+        None
+    }
+}
+
+impl Submit for Queue<'_> {
+    fn admit(&mut self, held: usize) -> bool {
+        if self.refused.is_some() {
+            return true;
+        }
+        self.stop = self.refuses(held);
+        self.stop.is_none()
+    }
+
+    fn submit(&mut self, request: ClientRequest) {
+        if let Some(refused) = &mut self.refused {
+            refused.push(Finished {
+                client: self.id,
+                cookie: request.cookie,
+                status: Status::ShuttingDown,
+                data: Data::None,
+            });
+            return self.table.recycle(request.payload);
+        }
+        let bytes = u64::from(request.length);
+        if let Some(export) = &self.account.export {
+            export.charge(bytes, now());
+        }
+        if let Some(left) = &mut self.turn.allowance {
+            *left -= i64::from(request.length).max(LEAST);
+        }
+        match request.operation {
+            Operation::Read => self.read += bytes,
+            Operation::Write => self.written += bytes,
+            _ => {}
+        }
+        self.account.requests += 1;
+        self.account.unanswered += 1;
+        self.table.submit(self.id, request);
+    }
+
+    fn buffer(&mut self, capacity: usize) -> Vec<u8> {
+        self.table.buffer(capacity)
+    }
+}
+
+/// A finished request as its client is told of it.
+pub(super) fn answer<'a>(finished: &'a Finished, in_place: &'a [u8]) -> Answer<'a> {
+    let data = match &finished.data {
+        Data::None => &[],
+        Data::InPlace => in_place,
+        Data::Buffer {
+            bytes,
+            start,
+            length,
+        } => &bytes[*start..*start + *length],
+    };
+    Answer {
+        cookie: finished.cookie,
+        status: finished.status,
+        data,
+    }
+}

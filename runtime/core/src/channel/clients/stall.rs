@@ -1,0 +1,71 @@
+//! Clients whose peers keep them waiting, in the middle of a request or by taking no
+//! answers.
+//!
+//! Silence is no fault: a peer that asks for nothing may stay for ever, and one that
+//! takes no answers as well, as long as nobody needs the memory that they wait in. Half
+//! a request has a time to be completed in.
+
+use vcp_queue::{Awaits, ClientError, ClientId, Table};
+
+use super::super::poller::Poller;
+use super::Clients;
+use crate::clock::now;
+
+/// How long a peer may take nothing and send nothing more of what it began, while
+/// others want the memory that this costs, in nanoseconds.
+const PATIENCE: u64 = 5_000_000_000;
+
+/// Who held on for so long is looked at again after this.
+const LOOK_AGAIN: u64 = 1_000_000_000;
+
+impl Clients {
+    /// When the first of them has to be looked at.
+    pub(in super::super) fn stall_deadline(&self) -> Option<u64> {
+        let awaiting = self.slots.values().filter_map(|slot| {
+            let (awaits, since, _) = slot.account.awaits?;
+            let wanted = (slot.account.taken > 0).then(|| {
+                // Not before it was looked at last.
+                (since + PATIENCE).max(self.looked + LOOK_AGAIN)
+            });
+            let rest = self.rest_limit.filter(|_| awaits == Awaits::Rest);
+            let rest = rest.map(|limit| since.saturating_add(limit));
+            [wanted, rest].into_iter().flatten().min()
+        });
+        awaiting.min()
+    }
+
+    /// Ends those that waited too long.
+    pub(in super::super) fn end_stalled(&mut self, table: &mut Table, poller: &Poller) {
+        let Some(due) = self.stall_deadline() else {
+            return;
+        };
+        let time = now();
+        if due > time {
+            return;
+        }
+        self.looked = time;
+        let mut ended: Vec<(ClientId, String)> = Vec::new();
+        for (id, slot) in &self.slots {
+            let Some((awaits, since, _)) = slot.account.awaits else {
+                continue;
+            };
+            let waited = time.saturating_sub(since);
+            let wanted = waited >= PATIENCE && slot.account.is_wanted(&self.process, time);
+            let rest = awaits == Awaits::Rest && self.rest_limit.is_some_and(|most| waited >= most);
+            let seconds = waited / 1_000_000_000;
+            let what = match awaits {
+                Awaits::Rest => "it sent half a request and no more of it",
+                Awaits::Reader => "it took no answers",
+            };
+            if wanted {
+                let why = format!("{what} for {seconds} s, while others waited for the memory");
+                ended.push((*id, why));
+            } else if rest {
+                ended.push((*id, format!("{what} for {seconds} s")));
+            }
+        }
+        for (id, why) in ended {
+            self.remove(id, &ClientError::Ended(why), table, poller);
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Who is read from when not all can be served at once.
+//!
+//! While nobody waits, who sends something is read from at once. As soon as one had to
+//! stop, for want of room or for its export's limit, all that have something to ask for
+//! take turns, the one that waited longest first, of so many bytes each; who took more
+//! with a large request sits out as many turns (deficit round robin: Shreedhar and
+//! Varghese, 1995). What then waits in the table is served in turns as well, by the
+//! table.
+
+use vcp_queue::{ClientId, Table};
+
+use super::super::poller::Poller;
+use super::queue::{LOOK_AGAIN, Turn};
+use super::{Clients, Stop};
+use crate::clock::now;
+
+/// Bytes of a turn.
+const QUANTUM: i64 = 64 << 10;
+
+impl Clients {
+    /// A client's socket has something, and may be `broken` as well.
+    pub(in super::super) fn readable(
+        &mut self,
+        id: ClientId,
+        broken: bool,
+        table: &mut Table,
+        poller: &Poller,
+    ) {
+        let Some(slot) = self.slots.get_mut(&id) else {
+            return;
+        };
+        let others = self.waiting - usize::from(slot.stop.is_some_and(|stop| stop != Stop::Own));
+        if others > 0 && !self.refusing && !broken {
+            if slot.stop.is_none() {
+                slot.stop = Some(Stop::Turn);
+                self.waiting += 1;
+            }
+            return;
+        }
+        let turn = Turn {
+            allowance: None,
+            // Who is gone is read from to the end, but not before others.
+            least_only: others > 0,
+        };
+        self.receive(id, turn, table, poller);
+        // One that can't be read from and whose peer is gone would be reported as
+        // long as it is there.
+        if broken && self.slots.get(&id).is_some_and(|slot| slot.stop.is_some()) {
+            self.drop_lost(id, table, poller);
+        }
+    }
+
+    /// Whether any client waits for room.
+    pub(in super::super) fn any_blocked(&self) -> bool {
+        let limited = |stop: &Stop| matches!(stop, Stop::Limit { .. } | Stop::Own);
+        let mut stops = self.slots.values().filter_map(|slot| slot.stop);
+        self.waiting > 0 && stops.any(|stop| !limited(&stop))
+    }
+
+    /// When the first of those that wait for a time may go on.
+    pub(in super::super) fn limit_deadline(&self) -> Option<u64> {
+        if self.waiting == 0 {
+            return None;
+        }
+        let times = self.slots.values().filter_map(|slot| match slot.stop? {
+            Stop::Limit { until, .. } | Stop::Memory { until, .. } => Some(until),
+            _ => None,
+        });
+        times.min()
+    }
+
+    /// Lets those go on that had to stop, in turns, as far as there is room.
+    pub(in super::super) fn resume(&mut self, table: &mut Table, poller: &Poller) {
+        if self.waiting == 0 {
+            return;
+        }
+        let time = now();
+        let refusing = self.refusing;
+        let due = |stop: Stop| match stop {
+            Stop::Limit { until, .. } => until <= time || refusing,
+            Stop::Turn | Stop::Room | Stop::Memory { .. } => true,
+            Stop::Own => false,
+        };
+        let all = self.slots.iter();
+        let all = all.filter(|(_, slot)| slot.stop.is_some_and(due));
+        let mut round: Vec<_> = all.map(|(id, slot)| (slot.turn, *id)).collect();
+        round.sort_unstable();
+        // Those behind one that waits for room may not take it away.
+        let mut least_only = false;
+        while !round.is_empty() {
+            let mut next = Vec::new();
+            for (turn, id) in round {
+                match self.take_turn(id, least_only, table, poller) {
+                    Outcome::Again => next.push((turn, id)),
+                    Outcome::Full => least_only = true,
+                    Outcome::Over => {}
+                }
+            }
+            round = next;
+        }
+    }
+
+    /// One turn of one client.
+    fn take_turn(
+        &mut self,
+        id: ClientId,
+        least_only: bool,
+        table: &mut Table,
+        poller: &Poller,
+    ) -> Outcome {
+        let alone = self.waiting == 1;
+        let Some(slot) = self.slots.get_mut(&id) else {
+            return Outcome::Over;
+        };
+        // Asking it to read costs more than looking.
+        let full = !slot.account.has_free() && (least_only || table.is_full());
+        let memory = match slot.stop {
+            Some(Stop::Memory { more, .. }) => {
+                slot.account.fits(more, &self.process, now()) && !least_only
+            }
+            _ => true,
+        };
+        if (full || !memory) && !self.refusing {
+            if let Some(Stop::Memory { until, .. }) = &mut slot.stop {
+                *until = now() + LOOK_AGAIN;
+            }
+            return Outcome::Full;
+        }
+        slot.credit = (slot.credit + QUANTUM).min(QUANTUM);
+        if slot.credit <= 0 && !alone {
+            return Outcome::Again;
+        }
+        let before = slot.account.requests;
+        let turn = Turn {
+            allowance: (!alone).then_some(slot.credit),
+            least_only,
+        };
+        let stop = self.receive(id, turn, table, poller);
+        if let Some(slot) = self.slots.get_mut(&id)
+            && slot.account.requests > before
+        {
+            // Who got nothing keeps its place.
+            self.turns += 1;
+            slot.turn = self.turns;
+        }
+        match stop {
+            Some(Stop::Turn) => Outcome::Again,
+            Some(Stop::Room | Stop::Memory { .. }) => Outcome::Full,
+            Some(Stop::Limit { .. } | Stop::Own) | None => Outcome::Over,
+        }
+    }
+}
+
+/// What came of a turn.
+enum Outcome {
+    /// It would go on, or sits this one out.
+    Again,
+    /// There is no room for it.
+    Full,
+    /// It is done, or waits for something else.
+    Over,
+}

@@ -1,0 +1,9 @@
+//! Clients beside each other: who is served when, what is kept for whom, and what
+//! becomes of those who keep others waiting. All on RAM disks, so that nothing but the
+//! host is slow.
+
+mod fairness;
+mod flood;
+mod listed;
+mod memory;
+mod shutdown;
