@@ -9,9 +9,10 @@ use crate::{Usage, setup, shell};
 
 /// The programs, each of which explains itself, and what they load besides. The first
 /// is meant where none is named.
-const PROGRAMS: [(&str, Option<&Object>); 6] = [
+const PROGRAMS: [(&str, Option<&Object>); 7] = [
     ("initiators", Some(&NATIVE_VCP)),
     ("calls", Some(&NATIVE_VCP)),
+    ("clients", None),
     ("devices", Some(&PLUGIN)),
     ("recovery", None),
     ("sandbox", Some(&NATIVE_VCP)),
