@@ -288,6 +288,11 @@ impl Negotiation {
             return Err(Violation::TooMany);
         }
         self.input.drain(..OPTION_HEADER);
+        if option == opt::SET_META_CONTEXT {
+            // What was selected before is gone, "including when this command fails":
+            // whatever its data is, and although it may not even be looked at.
+            self.context = None;
+        }
         if size > MAX_OPTION {
             return Ok(self.skip(option, size));
         }
@@ -380,10 +385,6 @@ impl Negotiation {
         } else {
             MetaVerb::List
         };
-        if verb == MetaVerb::Set {
-            // What was selected before is gone even when this fails.
-            self.context = None;
-        }
         if !self.structured {
             return Err("structured replies must be negotiated first");
         }
