@@ -110,6 +110,16 @@ impl Negotiation {
         whole.saturating_sub(self.input.len())
     }
 
+    /// At [`Step::Export`], whether the client goes on to transmission with that
+    /// export when it is available, and does not only ask about it.
+    #[must_use]
+    pub fn enters(&self) -> bool {
+        let State::AwaitExport { purpose, .. } = &self.state else {
+            return false;
+        };
+        matches!(purpose, Purpose::ExportName | Purpose::Go(_))
+    }
+
     /// Takes bytes from the client. Only called at [`Step::Receive`], it keeps no
     /// more than one option and one piece.
     pub fn receive(&mut self, bytes: &[u8]) {
@@ -231,6 +241,7 @@ impl Negotiation {
         let kind = match why {
             Unavailable::Unknown | Unavailable::NotReady(_) => rep::ERR_UNKNOWN,
             Unavailable::ShuttingDown => rep::ERR_SHUTDOWN,
+            Unavailable::Refused(_) => rep::ERR_POLICY,
         };
         self.refuse(option, kind, &why.to_string());
     }

@@ -45,6 +45,7 @@ fn run<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<u8>, End, Vec<u8>
                 }]),
                 Ok(Step::Export(name)) => match &*name {
                     "" | "disk" => negotiation.export(Ok(&disk())),
+                    "full" => negotiation.export(Err(Unavailable::Refused("too many".into()))),
                     "busy" => negotiation.export(Err(Unavailable::NotReady("logging in".into()))),
                     _ => negotiation.export(Err(Unavailable::Unknown)),
                 },
@@ -268,6 +269,9 @@ fn info_stays_in_negotiation_and_errors_are_told() {
     }
     let (replies, _) = talk(&[option(opt::GO, &info_data("busy", &[]))]);
     assert_eq!(replies[0].2, b"logging in");
+    let (replies, _) = talk(&[option(opt::GO, &info_data("full", &[]))]);
+    assert_eq!(replies[0].1, rep::ERR_POLICY);
+    assert_eq!(replies[0].2, b"too many");
 }
 
 #[test]
@@ -338,6 +342,22 @@ fn a_careful_caller_never_reads_into_transmission() {
     }
     assert_eq!(&stream[at..], b"transmission");
     assert!(negotiation.into_rest().is_empty());
+}
+
+#[test]
+fn the_caller_knows_who_is_about_to_enter() {
+    for (asked, enters) in [
+        (option(opt::GO, &info_data("disk", &[])), true),
+        (option(opt::EXPORT_NAME, b"disk"), true),
+        (option(opt::INFO, &info_data("disk", &[])), false),
+    ] {
+        let mut negotiation = Negotiation::new();
+        assert!(!negotiation.enters());
+        negotiation.receive(&[&FIXED[..], &asked].concat());
+        while negotiation.step().unwrap() == Step::Replied {}
+        assert_eq!(negotiation.step(), Ok(Step::Export("disk".into())));
+        assert_eq!(negotiation.enters(), enters);
+    }
 }
 
 #[test]
