@@ -125,6 +125,12 @@ impl Server {
         }
     }
 
+    /// Whether the file of its unix socket is its own, to change and to remove.
+    #[must_use]
+    pub fn owns_file(&self) -> bool {
+        self.file.is_some()
+    }
+
     /// Where the socket `socket` listens.
     pub fn address_of(socket: BorrowedFd<'_>) -> io::Result<Address> {
         address_of(socket)

@@ -43,7 +43,7 @@ pub use error::{ConfigError, Invalid, Place};
 pub use export_name::ExportName;
 pub use model::{DirectoryGrant, Export, HostConfig, Module, Name, Vcp};
 pub use nbd::NbdOptions;
-pub use net::{InterfaceAddress, LinkKind, Mac, Net, Offload, Subnet};
+pub use net::{InterfaceAddress, LinkForm, LinkKind, LinkOption, Mac, Net, Offload, Subnet};
 pub use reclaim::HostOptions;
 pub use recovery::{CrashReports, Reload, Restart, RestartPolicy, Watchdog};
 pub use secret::Secret;

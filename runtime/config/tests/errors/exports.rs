@@ -42,15 +42,15 @@ fn exports() {
     );
     check(
         with("[export.\"\"]\nvcp = \"ram\""),
-        "host.toml:3:9: export.\"\": expected the name of an export: 1 to 255 bytes in one line, without space around it, and no \"/dev/…\", found \"\"",
+        "host.toml:3:9: export.\"\": expected the name of an export: 1 to 255 bytes in one line, without space around it or \"/\" in front, found \"\"",
     );
     check(
         with("[export.\" x\"]\nvcp = \"ram\""),
-        "host.toml:3:9: export.\" x\": expected the name of an export: 1 to 255 bytes in one line, without space around it, and no \"/dev/…\", found \" x\"",
+        "host.toml:3:9: export.\" x\": expected the name of an export: 1 to 255 bytes in one line, without space around it or \"/\" in front, found \" x\"",
     );
     check(
         with("[export.\"/dev/nbd0\"]\nvcp = \"ram\""),
-        "host.toml:3:9: export.\"/dev/nbd0\": expected the name of an export: 1 to 255 bytes in one line, without space around it, and no \"/dev/…\", found \"/dev/nbd0\"",
+        "host.toml:3:9: export.\"/dev/nbd0\": expected the name of an export: 1 to 255 bytes in one line, without space around it or \"/\" in front, found \"/dev/nbd0\"",
     );
     check(
         with("[export.\"iqn.x:ram/1\"]"),
