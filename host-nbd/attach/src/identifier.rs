@@ -6,6 +6,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
+
 /// Whose a device is and what it was attached with.
 ///
 /// ```text
@@ -41,13 +43,21 @@ impl Identifier {
     }
 }
 
+/// What an export's name has encoded here: everything but letters, digits and these.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
+
 impl fmt::Display for Identifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let read_only = if self.read_only { " read-only" } else { "" };
         write!(
             f,
             "vcp/1 export={} connections={} timeout={} dead={}{read_only} device={:016x} host={}",
-            self.export, self.connections, self.timeout, self.dead_timeout, self.device, self.host
+            percent_encode(self.export.as_bytes(), ENCODED),
+            self.connections,
+            self.timeout,
+            self.dead_timeout,
+            self.device,
+            self.host
         )
     }
 }
@@ -67,7 +77,8 @@ impl FromStr for Identifier {
             return Err(Foreign);
         }
         let mut next = |key: &str| words.next().and_then(|word| word.strip_prefix(key));
-        let export = next("export=").ok_or(Foreign)?.to_owned();
+        let export = percent_decode_str(next("export=").ok_or(Foreign)?);
+        let export = export.decode_utf8().map_err(|_| Foreign)?.into_owned();
         let connections = next("connections=").and_then(|n| n.parse().ok());
         let connections = connections.filter(|n| *n > 0).ok_or(Foreign)?;
         let mut seconds = |key| next(key).and_then(|n| n.parse().ok()).ok_or(Foreign);
@@ -120,6 +131,32 @@ mod tests {
     }
 
     #[test]
+    fn an_export_is_one_word_whatever_its_name_is() {
+        let identifier = |export: &str| Identifier {
+            host: "h".into(),
+            export: export.into(),
+            connections: 1,
+            timeout: 0,
+            dead_timeout: 1,
+            read_only: false,
+            device: 0,
+        };
+        let text = identifier("a host=b/ü%").to_string();
+        assert!(
+            text.starts_with("vcp/1 export=a%20host%3Db%2F%C3%BC%25 connections=1"),
+            "{text}"
+        );
+        // As it always was.
+        let plain = identifier("a.b_c-0").to_string();
+        assert!(
+            plain.starts_with("vcp/1 export=a.b_c-0 connections=1"),
+            "{plain}"
+        );
+        let broken = text.replace("%C3%BC", "%FF");
+        assert_eq!(broken.parse::<Identifier>(), Err(Foreign));
+    }
+
+    #[test]
     fn a_fingerprint_never_changes() {
         // The values of the FNV-1a specification.
         assert_eq!(Identifier::fingerprint(""), 0xcbf2_9ce4_8422_2325);
@@ -129,7 +166,7 @@ mod tests {
     proptest! {
         #[test]
         fn they_come_through(
-            host in "[ -~]{1,60}", export in "[a-z0-9._-]{1,20}", connections in 1..64_u32,
+            host in "[ -~]{1,60}", export in "[a-z0-9._-]{1,20}|\\PC{1,60}", connections in 1..64_u32,
             read_only: bool, device: u64, timeout: u64, dead_timeout: u64,
         ) {
             let identifier =

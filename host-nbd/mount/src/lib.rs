@@ -11,8 +11,10 @@
 //! | [`fuse`] | a device by nbdfuse and loop |
 //! | [`record`] | what was mounted, for whoever takes it apart |
 //! | [`table`] | what the kernel says is mounted |
+//! | `file_name` | a file's name for any disk's |
 //! | `program` | other programs, run to their end |
 
+mod file_name;
 pub mod file_system;
 pub mod fuse;
 mod program;
@@ -22,6 +24,7 @@ pub mod table;
 use std::io;
 use std::path::PathBuf;
 
+pub use file_name::file_name;
 pub use file_system::{Options, flush, mount, unmount};
 pub use record::{Device, Record, Slot};
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
+use crate::{Error, file_name};
 
 /// The environment variable that names another directory.
 pub const VARIABLE: &str = "VCP_MOUNT_DIR";
@@ -64,8 +64,7 @@ pub fn directory() -> PathBuf {
 }
 
 impl Slot {
-    /// The place for a disk that is not mounted: a name of letters, digits, `.`, `_` and
-    /// `-`, as VCPs and exports have.
+    /// The place for a disk that is not mounted, whatever it is called.
     pub fn claim(directory: &Path, name: &str) -> Result<Self, Error> {
         let mut private = DirBuilder::new();
         private.mode(0o700);
@@ -88,7 +87,7 @@ impl Slot {
     fn of(directory: &Path, name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            path: directory.join(name),
+            path: directory.join(file_name(name)),
         }
     }
 
@@ -101,9 +100,13 @@ impl Slot {
         let dir = resolved(Path::new(what));
         for entry in entries {
             let entry = entry.map_err(Error::at(directory.display()))?;
-            let slot = Self::of(directory, &entry.file_name().to_string_lossy());
+            let mut slot = Self {
+                name: String::new(),
+                path: entry.path(),
+            };
             // One that is just being made has none yet.
             let Ok(record) = slot.read() else { continue };
+            slot.name.clone_from(&record.name);
             if slot.name == what || dir.as_deref() == Some(&record.dir) {
                 return Ok(Some((slot, record)));
             }
@@ -151,6 +154,35 @@ pub fn resolved(path: &Path) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn any_name_has_a_place_and_is_found_by_it() {
+        let scratch = tempfile::tempdir().unwrap();
+        let names = [
+            "iqn.2026-11.example:disk/1",
+            "Ünïcode disk",
+            "..",
+            "a/../b",
+            &"/ü".repeat(80),
+        ];
+        for (at, name) in names.iter().enumerate() {
+            let slot = Slot::claim(scratch.path(), name).unwrap();
+            let record = Record {
+                name: (*name).to_owned(),
+                dir: scratch.path().join(format!("mnt{at}")),
+                device: Device::Fuse { path: None },
+            };
+            slot.write(&record).unwrap();
+        }
+        // All of them are in the directory itself.
+        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), names.len());
+        for name in names {
+            let (slot, record) = Slot::find(scratch.path(), name).unwrap().unwrap();
+            assert_eq!(record.name, name);
+            slot.remove().unwrap();
+        }
+        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
+    }
 
     #[test]
     fn found_by_name_and_by_directory() {

@@ -110,6 +110,16 @@ impl Negotiation {
         whole.saturating_sub(self.input.len())
     }
 
+    /// At [`Step::Export`], whether the client goes on to transmission with that
+    /// export when it is available, and does not only ask about it.
+    #[must_use]
+    pub fn enters(&self) -> bool {
+        let State::AwaitExport { purpose, .. } = &self.state else {
+            return false;
+        };
+        matches!(purpose, Purpose::ExportName | Purpose::Go(_))
+    }
+
     /// Takes bytes from the client. Only called at [`Step::Receive`], it keeps no
     /// more than one option and one piece.
     pub fn receive(&mut self, bytes: &[u8]) {
@@ -231,6 +241,7 @@ impl Negotiation {
         let kind = match why {
             Unavailable::Unknown | Unavailable::NotReady(_) => rep::ERR_UNKNOWN,
             Unavailable::ShuttingDown => rep::ERR_SHUTDOWN,
+            Unavailable::Refused(_) => rep::ERR_POLICY,
         };
         self.refuse(option, kind, &why.to_string());
     }
@@ -288,6 +299,11 @@ impl Negotiation {
             return Err(Violation::TooMany);
         }
         self.input.drain(..OPTION_HEADER);
+        if option == opt::SET_META_CONTEXT {
+            // What was selected before is gone, "including when this command fails":
+            // whatever its data is, and although it may not even be looked at.
+            self.context = None;
+        }
         if size > MAX_OPTION {
             return Ok(self.skip(option, size));
         }
@@ -380,10 +396,6 @@ impl Negotiation {
         } else {
             MetaVerb::List
         };
-        if verb == MetaVerb::Set {
-            // What was selected before is gone even when this fails.
-            self.context = None;
-        }
         if !self.structured {
             return Err("structured replies must be negotiated first");
         }

@@ -90,6 +90,8 @@ pub mod rep {
     pub const META_CONTEXT: u32 = 4;
     /// Option unknown.
     pub const ERR_UNSUP: u32 = (1 << 31) + 1;
+    /// Not allowed, by the server's own rules.
+    pub const ERR_POLICY: u32 = (1 << 31) + 2;
     /// Option malformed.
     pub const ERR_INVALID: u32 = (1 << 31) + 3;
     /// Export not available.

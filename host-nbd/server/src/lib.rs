@@ -10,11 +10,17 @@
 pub mod address;
 pub mod client;
 pub mod exports;
+mod gate;
+mod keep_alive;
 mod listen;
 mod negotiate;
+mod options;
 pub mod server;
+mod tally;
 
 pub use address::Address;
 pub use client::{NbdClient, ResumeError};
 pub use exports::{Export, Exports};
-pub use server::{Server, ServerError, ServerOptions};
+pub use listen::set_access;
+pub use options::{Access, ServerOptions};
+pub use server::{Server, ServerError};

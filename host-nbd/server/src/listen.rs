@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::Mode;
 use rustix::io::Errno;
@@ -14,6 +15,8 @@ use rustix::net::{
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::address::Address;
+use crate::keep_alive;
+use crate::options::Access;
 use crate::server::ServerError;
 
 const BACKLOG: i32 = 128;
@@ -57,11 +60,11 @@ impl Listener {
     /// keep while it lasts.
     pub(crate) async fn bind(
         address: &Address,
-        mode: u32,
+        access: Access,
     ) -> Result<(Self, Address, Option<SocketFile>), ServerError> {
         match address {
             Address::Unix(path) => {
-                let (listener, file) = bind_unix(path, mode)?;
+                let (listener, file) = bind_unix(path, access)?;
                 Ok((Self::Unix(listener), address.clone(), Some(file)))
             }
             Address::Tcp { host, port } => {
@@ -100,8 +103,12 @@ impl Listener {
         }
     }
 
-    /// The next connection, and a name for it in logs.
-    pub(crate) async fn accept(&self) -> io::Result<(Stream, String)> {
+    /// The next connection, and a name for it in logs. A TCP peer is watched for
+    /// `keep_alive`.
+    pub(crate) async fn accept(
+        &self,
+        keep_alive: impl Fn() -> Option<Duration>,
+    ) -> io::Result<(Stream, String)> {
         match self {
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
@@ -113,6 +120,9 @@ impl Listener {
                 let (stream, peer) = listener.accept().await?;
                 // Negotiation is all short messages.
                 let _ = stream.set_nodelay(true);
+                if let Some(limit) = keep_alive() {
+                    keep_alive::watch(&stream, limit)?;
+                }
                 Ok((Stream::Tcp(stream), peer.to_string()))
             }
         }
@@ -129,28 +139,44 @@ impl Stream {
     }
 }
 
-fn bind_unix(path: &Path, mode: u32) -> Result<(UnixListener, SocketFile), ServerError> {
+fn bind_unix(path: &Path, access: Access) -> Result<(UnixListener, SocketFile), ServerError> {
     let address = Address::Unix(path.to_owned());
-    let bound = match open_unix(path, mode) {
+    let bound = match open_unix(path, access) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
             remove_stale(path, &address)?;
-            open_unix(path, mode)
+            open_unix(path, access)
         }
         bound => bound,
     };
     bound.map_err(|error| ServerError::new(&address, error))
 }
 
-fn open_unix(path: &Path, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
+fn open_unix(path: &Path, access: Access) -> io::Result<(UnixListener, SocketFile)> {
     let socket = unix_socket()?;
-    // Linux gives the file the mode of the socket, less the umask, so that there
-    // is no moment in which others could connect.
-    rustix::fs::fchmod(&socket, Mode::from_raw_mode(mode))?;
+    // Linux gives the file the mode of the socket, less the umask. Until it listens
+    // nobody can connect, whatever the file says.
+    rustix::fs::fchmod(&socket, Mode::from_raw_mode(access.mode & 0o700))?;
     bind(&socket, &SocketAddrUnix::new(path)?)?;
     let file = SocketFile::of(path)?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    set_access(path, access)?;
     listen(&socket, BACKLOG)?;
     Ok((UnixListener::from_std(socket.into())?, file))
+}
+
+/// Gives the file of a unix socket its group and mode. A group that is not given is
+/// that of the process.
+pub fn set_access(path: &Path, access: Access) -> io::Result<()> {
+    let group = access.group;
+    let own = || rustix::process::getegid().as_raw();
+    let wanted = group.unwrap_or_else(own);
+    // The group first: the mode is meant for that one.
+    if std::fs::symlink_metadata(path)?.gid() != wanted {
+        std::os::unix::fs::lchown(path, None, Some(wanted)).map_err(|error| {
+            let message = format!("its file cannot be given the group {wanted}: {error}");
+            io::Error::new(error.kind(), message)
+        })?;
+    }
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(access.mode & 0o777))
 }
 
 /// Removes the socket of a server that is gone. Anything else at `path` stays.
@@ -205,6 +231,14 @@ impl SocketFile {
             path: path.to_owned(),
             id: (meta.dev(), meta.ino()),
         })
+    }
+
+    /// Gives it another group and mode.
+    pub(crate) fn set_access(&self, access: Access) -> io::Result<()> {
+        if self.is_ours() {
+            set_access(&self.path, access)?;
+        }
+        Ok(())
     }
 
     /// Leaves the file to whoever has the socket from now on.

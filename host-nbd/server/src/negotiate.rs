@@ -3,13 +3,15 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use vcp_nbd_proto::{ExportInfo, ListEntry, Negotiation, Session, Step, Unavailable, Violation};
 
 use crate::exports::{self, Export, Exports};
+use crate::gate::Place;
+use crate::options::ServerOptions;
 
 /// Bytes received in one piece at most.
 const PIECE: usize = 4 << 10;
@@ -23,13 +25,22 @@ pub(crate) enum NegotiationError {
     Violation(#[from] Violation),
 }
 
-/// Negotiates; `None` when the client took its leave. An export gets `patience`
-/// to become ready.
+/// A client that is to be served, and its permit.
+pub(crate) struct Agreed {
+    pub(crate) session: Session,
+    pub(crate) export: Arc<dyn Export>,
+    pub(crate) permit: OwnedSemaphorePermit,
+}
+
+/// Negotiates; `None` when the client took its leave. `place` is told whose turn it
+/// is, and gives the permit; without one a client is refused by `crowded`.
 pub(crate) async fn negotiate(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     exports: &dyn Exports,
-    patience: Duration,
-) -> Result<Option<(Session, Arc<dyn Export>)>, NegotiationError> {
+    options: &ServerOptions,
+    place: &Place,
+    crowded: impl Fn(&Unavailable),
+) -> Result<Option<Agreed>, NegotiationError> {
     let mut negotiation = Negotiation::new();
     let mut chosen = None;
     let mut piece = [0; PIECE];
@@ -43,23 +54,44 @@ pub(crate) async fn negotiate(
                 let wants = negotiation.wants().min(PIECE);
                 match stream.read(&mut piece[..wants]).await? {
                     0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
-                    count => negotiation.receive(&piece[..count]),
+                    count => {
+                        place.spoke();
+                        negotiation.receive(&piece[..count]);
+                    }
                 }
             }
             Step::List => negotiation.list(list(exports)),
-            Step::Export(name) => match describe(exports, &name, patience).await {
-                Ok((info, export)) => {
-                    negotiation.export(Ok(&info));
-                    chosen = Some(export);
-                }
-                Err(why) => negotiation.export(Err(why)),
-            },
+            Step::Export(name) => {
+                place.exports_turn();
+                let described = describe(exports, &name, options).await;
+                place.clients_turn();
+                let answer = described.and_then(|(info, export)| {
+                    if negotiation.enters() {
+                        let permit = place.serve(options.max_connections);
+                        let permit = permit.ok_or_else(|| full(options)).inspect_err(&crowded)?;
+                        chosen = Some((export, permit));
+                    }
+                    Ok(info)
+                });
+                negotiation.export(answer.as_ref().map_err(Clone::clone));
+            }
             Step::Transmission(session) => {
-                return Ok(chosen.map(|export| (session, export)));
+                return Ok(chosen.map(|(export, permit)| Agreed {
+                    session,
+                    export,
+                    permit,
+                }));
             }
             Step::Aborted => return Ok(None),
         }
     }
+}
+
+fn full(options: &ServerOptions) -> Unavailable {
+    let limit = options.max_connections;
+    Unavailable::Refused(format!(
+        "too many connections (limit {limit}); try again later"
+    ))
 }
 
 fn list(exports: &dyn Exports) -> Vec<ListEntry> {
@@ -74,12 +106,14 @@ fn list(exports: &dyn Exports) -> Vec<ListEntry> {
 async fn describe(
     exports: &dyn Exports,
     name: &str,
-    patience: Duration,
+    options: &ServerOptions,
 ) -> Result<(ExportInfo, Arc<dyn Export>), Unavailable> {
     let (name, export) = exports::find(exports, name).ok_or(Unavailable::Unknown)?;
-    let geometry = timeout(patience, export.geometry()).await.map_err(|_| {
-        Unavailable::NotReady(format!("export {name:?} is not ready yet; try again later"))
-    })??;
+    let geometry = timeout(options.ready_limit, export.geometry())
+        .await
+        .map_err(|_| {
+            Unavailable::NotReady(format!("export {name:?} is not ready yet; try again later"))
+        })??;
     let info = ExportInfo::new(&name, &export.description(), &geometry, export.read_only())
         .map_err(|error| Unavailable::NotReady(error.to_string()))?;
     Ok((info, export))

@@ -9,16 +9,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
+use vcp_nbd_proto::Unavailable;
 
 use crate::address::Address;
 use crate::client::NbdClient;
 use crate::exports::Exports;
+use crate::gate::{Admission, Gate, Place};
 use crate::listen::{Listener, SocketFile, Stream, address_of};
-use crate::negotiate::{NegotiationError, negotiate};
+use crate::negotiate::{Agreed, NegotiationError, negotiate};
+use crate::options::ServerOptions;
+use crate::tally::Tally;
 
 /// Why a server cannot listen.
 #[derive(Debug, thiserror::Error)]
@@ -49,31 +53,6 @@ impl ServerError {
     }
 }
 
-/// A server's limits.
-#[derive(Debug, Clone)]
-pub struct ServerOptions {
-    /// Connections at a time, negotiating or transmitting. More are closed as
-    /// soon as they are accepted.
-    pub max_connections: usize,
-    /// Time for a client to negotiate, waiting for exports included.
-    pub negotiation_limit: Duration,
-    /// Time for an export to become ready when a client asks for it.
-    pub ready_limit: Duration,
-    /// Mode of a unix socket's file.
-    pub socket_mode: u32,
-}
-
-impl Default for ServerOptions {
-    fn default() -> Self {
-        Self {
-            max_connections: 128,
-            negotiation_limit: Duration::from_secs(30),
-            ready_limit: Duration::from_secs(20),
-            socket_mode: 0o600,
-        }
-    }
-}
-
 /// A listening server. Dropping it stops listening, drops connections that are
 /// still negotiating and removes its unix socket; connections that were handed
 /// over live on.
@@ -83,6 +62,7 @@ pub struct Server {
     listener: Arc<Listener>,
     acceptor: JoinHandle<()>,
     finishing: watch::Sender<bool>,
+    options: watch::Sender<Arc<ServerOptions>>,
     file: Option<SocketFile>,
 }
 
@@ -94,7 +74,7 @@ impl Server {
         exports: Arc<dyn Exports>,
         options: ServerOptions,
     ) -> Result<Self, ServerError> {
-        let (listener, address, file) = Listener::bind(address, options.socket_mode).await?;
+        let (listener, address, file) = Listener::bind(address, options.access).await?;
         Ok(Self::serving(listener, address, file, exports, options))
     }
 
@@ -118,15 +98,37 @@ impl Server {
     ) -> Self {
         let listener = Arc::new(listener);
         let (finishing, finish) = watch::channel(false);
-        let options = Arc::new(options);
-        let task = accept(Arc::clone(&listener), exports, options, finish);
+        let (options, current) = watch::channel(Arc::new(options));
+        let door = Door::new(exports, current);
+        let task = accept(Arc::clone(&listener), door, finish);
         Self {
             address,
             listener,
             acceptor: tokio::spawn(task),
             finishing,
+            options,
             file,
         }
+    }
+
+    /// From now on it is these options. Connections that are there stay; a negotiation
+    /// under way keeps its own times. The file of a unix socket gets its new group and
+    /// mode if it is this server's, and an error is about that.
+    pub fn change(&self, options: ServerOptions) -> Result<(), ServerError> {
+        let access = options.access;
+        let before = self.options.send_replace(Arc::new(options));
+        match &self.file {
+            Some(file) if before.access != access => file
+                .set_access(access)
+                .map_err(|error| ServerError::new(&self.address, error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the file of its unix socket is its own, to change and to remove.
+    #[must_use]
+    pub fn owns_file(&self) -> bool {
+        self.file.is_some()
     }
 
     /// Where the socket `socket` listens.
@@ -171,19 +173,65 @@ impl Drop for Server {
     }
 }
 
-/// Accepts until it is to finish. The negotiations under way end with it.
-async fn accept(
-    listener: Arc<Listener>,
+/// What all negotiations of a server share.
+struct Door {
     exports: Arc<dyn Exports>,
-    options: Arc<ServerOptions>,
-    mut finish: watch::Receiver<bool>,
-) {
-    let permits = Arc::new(Semaphore::new(options.max_connections));
+    options: watch::Receiver<Arc<ServerOptions>>,
+    gate: Arc<Gate>,
+    /// Clients that had to go for others.
+    shed: Arc<Tally>,
+    /// Clients that were not let in.
+    refused: Arc<Tally>,
+    /// Clients that negotiated and could not be served.
+    crowded: Arc<Tally>,
+    /// Clients that were dropped for what they sent, or did not.
+    dropped: Arc<Tally>,
+}
+
+impl Door {
+    fn new(exports: Arc<dyn Exports>, options: watch::Receiver<Arc<ServerOptions>>) -> Arc<Self> {
+        Arc::new(Self {
+            exports,
+            options,
+            gate: Gate::new(),
+            shed: Tally::new("had to go for a newcomer, as too many negotiate"),
+            refused: Tally::new("not let in, as too many negotiate"),
+            crowded: Tally::new("refused, as too many are connected"),
+            dropped: Tally::new("dropped during negotiation"),
+        })
+    }
+
+    fn options(&self) -> Arc<ServerOptions> {
+        Arc::clone(&self.options.borrow())
+    }
+
+    /// A place for a newcomer, unless all are taken by others that get on.
+    fn admit(&self, peer: &str) -> Option<Place> {
+        let limit = self.options().max_negotiations;
+        match self.gate.admit(limit, std::time::Instant::now()) {
+            Admission::Free(place) => Some(place),
+            Admission::Instead(place) => {
+                self.shed.note(|| {
+                    warn!(limit, "too many negotiate: one that got nowhere was closed");
+                });
+                Some(place)
+            }
+            Admission::Refused => {
+                self.refused
+                    .note(|| warn!(client = peer, limit, "not let in: too many negotiate"));
+                None
+            }
+        }
+    }
+}
+
+/// Accepts until it is to finish. The negotiations under way end with it.
+async fn accept(listener: Arc<Listener>, door: Arc<Door>, mut finish: watch::Receiver<bool>) {
     let mut negotiations = JoinSet::new();
     loop {
         while negotiations.try_join_next().is_some() {}
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = listener.accept(|| door.options().keep_alive) => accepted,
             _ = finish.wait_for(|finish| *finish) => break,
         };
         let (stream, peer) = match accepted {
@@ -195,51 +243,46 @@ async fn accept(
                 continue;
             }
         };
-        let Ok(permit) = permits.clone().try_acquire_owned() else {
-            warn!(
-                client = peer,
-                limit = options.max_connections,
-                "too many connections"
-            );
-            continue;
-        };
-        negotiations.spawn(serve(
-            stream,
-            peer,
-            exports.clone(),
-            options.clone(),
-            permit,
-        ));
+        if let Some(place) = door.admit(&peer) {
+            let number = place.number();
+            let task = negotiations.spawn(serve(stream, peer, Arc::clone(&door), place));
+            door.gate.held_by(number, task);
+        }
     }
     while negotiations.join_next().await.is_some() {}
 }
 
 /// Negotiates with one client and hands it over.
-async fn serve(
-    mut stream: Stream,
-    peer: String,
-    exports: Arc<dyn Exports>,
-    options: Arc<ServerOptions>,
-    permit: OwnedSemaphorePermit,
-) {
-    let patience = options.ready_limit;
+async fn serve(mut stream: Stream, peer: String, door: Arc<Door>, place: Place) {
+    let options = door.options();
+    let crowded = |why: &Unavailable| {
+        door.crowded.note(|| warn!(client = peer, "refused: {why}"));
+    };
     let negotiation = async {
+        let exports = &*door.exports;
         match &mut stream {
-            Stream::Unix(stream) => negotiate(stream, &*exports, patience).await,
-            Stream::Tcp(stream) => negotiate(stream, &*exports, patience).await,
+            Stream::Unix(stream) => negotiate(stream, exports, &options, &place, crowded).await,
+            Stream::Tcp(stream) => negotiate(stream, exports, &options, &place, crowded).await,
         }
     };
-    let (session, export) = match timeout(options.negotiation_limit, negotiation).await {
+    let dropped = |tell: &dyn Fn()| door.dropped.note(tell);
+    let agreed = match timeout(options.negotiation_limit, negotiation).await {
         Ok(Ok(Some(agreed))) => agreed,
         Ok(Ok(None)) => return debug!(client = peer, "left during negotiation"),
         Ok(Err(NegotiationError::Io(error))) => {
             return debug!(client = peer, %error, "lost during negotiation");
         }
         Ok(Err(NegotiationError::Violation(violation))) => {
-            return warn!(client = peer, %violation, "refused during negotiation");
+            return dropped(&|| warn!(client = peer, %violation, "refused during negotiation"));
         }
-        Err(_) => return warn!(client = peer, "took too long to negotiate"),
+        Err(_) => return dropped(&|| warn!(client = peer, "took too long to negotiate")),
     };
+    drop(place);
+    let Agreed {
+        session,
+        export,
+        permit,
+    } = agreed;
     let name = session.name().to_owned();
     let client = stream
         .into_fd()

@@ -2,6 +2,7 @@
 //! exports.
 
 mod prepare;
+mod servers;
 
 use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
@@ -13,10 +14,10 @@ use anyhow::{Context as _, Result, bail};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use vcp_config::{HostConfig, HostOptions, Name, NbdAddress};
+use vcp_config::{ExportName, HostConfig, HostOptions, Name, NbdAddress};
 use vcp_control::report;
 use vcp_core::{Cache, Engine, Limit, Settings, Vcp};
-use vcp_nbd::{Address, Server, ServerOptions};
+use vcp_nbd::{Address, Server};
 use vcp_queue::Parked;
 
 use crate::attach::{Attachments, Kept};
@@ -233,7 +234,10 @@ impl Host {
             .retain(|address, _| wanted.contains_key(address));
         let mut failed = Vec::new();
         for (address, served) in &self.servers {
-            let (_, table) = wanted.remove(address).unwrap_or_default();
+            let Some((at, table)) = wanted.remove(address) else {
+                continue;
+            };
+            failed.extend(self.change(&served.server, &at).err());
             served.exports.replace(table);
         }
         for (address, (at, table)) in wanted {
@@ -277,15 +281,36 @@ impl Host {
         table
     }
 
-    async fn listen(&mut self, at: &[NbdAddress], exports: &Arc<Exports>) -> Result<Server> {
-        let address = at.first().cloned().context("an address")?;
-        let address = match address {
+    /// Has a server that runs do as is configured now.
+    fn change(&self, server: &Server, at: &NbdAddress) -> Result<()> {
+        let options = servers::options(&self.config, at)?;
+        if !server.owns_file() {
+            self.give_access(server.address(), options.access)?;
+        }
+        Ok(server.change(options)?)
+    }
+
+    /// The file of a socket that an earlier process has made is as it is configured now;
+    /// that of a socket unit is as the unit says.
+    fn give_access(&self, address: &Address, access: vcp_nbd::Access) -> Result<()> {
+        match address {
+            Address::Unix(path) if !self.passed.is_of_unit(address) => {
+                vcp_nbd::set_access(path, access)
+                    .with_context(|| format!("the socket for {address}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn listen(&mut self, at: &NbdAddress, exports: &Arc<Exports>) -> Result<Server> {
+        let options = servers::options(&self.config, at)?;
+        let address = match at.clone() {
             NbdAddress::Unix(path) => Address::Unix(path),
             NbdAddress::Tcp { host, port } => Address::Tcp { host, port },
         };
         let exports: Arc<Exports> = Arc::clone(exports);
-        let options = ServerOptions::default();
         if let Some(socket) = self.passed.take(&address) {
+            self.give_access(&address, options.access)?;
             let server = Server::on(socket, exports, options);
             return server.with_context(|| format!("the socket for {address}"));
         }
@@ -479,12 +504,12 @@ impl Host {
             let before = before.get(name.as_str());
             let before = before.filter(|before| Arc::ptr_eq(&before.device.vcp, &device.vcp));
             let alone = self.alone(name, vcp, before.map(|before| before.config()).as_deref());
-            let export = |name: &Name| report::Export {
+            let export = |name: &ExportName| report::Export {
                 name: name.to_string(),
                 uris: uris(name.as_str()),
                 devices: Vec::new(),
             };
-            let limit = |name: &Name| {
+            let limit = |name: &ExportName| {
                 let limit = self.limits.get(name.as_str())?;
                 Some((name.to_string(), Arc::clone(limit)))
             };
@@ -525,13 +550,13 @@ impl Host {
 }
 
 /// What is to be served at each address.
-fn tables(config: &HostConfig, exports: &Table) -> BTreeMap<String, (Vec<NbdAddress>, Table)> {
-    let mut tables: BTreeMap<String, (Vec<NbdAddress>, Table)> = BTreeMap::new();
+fn tables(config: &HostConfig, exports: &Table) -> BTreeMap<String, (NbdAddress, Table)> {
+    let mut tables: BTreeMap<String, (NbdAddress, Table)> = BTreeMap::new();
     for (name, served) in exports {
         let addresses = config.exports.get(name.as_str()).map(|export| &export.nbd);
         for address in addresses.into_iter().flatten() {
-            let entry = tables.entry(address.to_string()).or_default();
-            entry.0 = vec![address.clone()];
+            let new = || (address.clone(), Table::new());
+            let entry = tables.entry(address.to_string()).or_insert_with(new);
             entry.1.insert(name.clone(), Arc::clone(served));
         }
     }

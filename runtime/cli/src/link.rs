@@ -9,6 +9,8 @@ use vcp_core::Reopen;
 use vcp_link::{Capture, LinkSpec, Offloading, Opener};
 use vcp_queue::Link;
 
+use crate::args::help;
+
 /// Near ends of in-memory wires, by name, put there by whoever holds the far ends.
 #[derive(Default)]
 pub(crate) struct Pipes(pub(crate) BTreeMap<String, Box<dyn Link>>);
@@ -22,9 +24,8 @@ pub(crate) fn open(net: &Net, pipes: &mut Pipes) -> Result<(Box<dyn Link>, Optio
             Some(link) => return Ok((captured(link, net)?, None)),
             None => bail!("net.link: pipe:{name} has no other end in this process"),
         },
-        other => {
-            bail!("net.link: {other}: this version has no such links; there are: tap, packet, pipe")
-        }
+        LinkKind::Host => bail!("net.link: host: it has no frames"),
+        LinkKind::Macvtap(_) => bail!("net.link: {}: {}", net.link, no_such_links()),
     };
     let mut spec = LinkSpec::new(kind);
     spec.offload = match net.offload {
@@ -41,6 +42,15 @@ pub(crate) fn open(net: &Net, pipes: &mut Pipes) -> Result<(Box<dyn Link>, Optio
     let (link, opener) = Opener::open(&spec).map_err(|error| anyhow!("{error}"))?;
     let reopen = move || opener.reopen().map_err(|error| error.to_string());
     Ok((link, Some(Arc::new(reopen))))
+}
+
+/// Why there is no such link.
+fn no_such_links() -> String {
+    let forms = LinkKind::FORMS.iter();
+    let opened = forms.filter(|form| help::opens(&form.kind()));
+    let known: Vec<_> = opened.map(|form| form.spec).collect();
+    let known = known.join(", ");
+    format!("this version has no such links; there are: {known}")
 }
 
 /// A link that is there already, with the capture that was asked for.

@@ -3,10 +3,11 @@
 
 use std::ops::RangeInclusive;
 
-use crate::address::IscsiUri;
-use crate::error::{Invalid, did_you_mean};
-use crate::model::{HostConfig, Module, Name, Vcp};
+use crate::address::{IscsiUri, NbdAddress};
+use crate::error::{Invalid, did_you_mean, quote};
+use crate::model::{Export, HostConfig, Module, Name, Vcp};
 use crate::settings::{ISCSI, LUN, PASSWORD, PORTAL, Setting, TARGET, USER};
+use crate::socket::SocketGroup;
 use crate::value::{ByteSize, Interval, Timeout};
 
 /// The most requests a VCP can be given to hold.
@@ -28,7 +29,7 @@ pub(crate) fn push<T>(list: &mut Vec<T>, item: T) -> Result<(), String> {
     Ok(())
 }
 
-/// What is wrong, under a key of a `[vcp.NAME]` table.
+/// What is wrong, under a key of a `[vcp.NAME]` or `[export.NAME]` table.
 #[derive(Debug)]
 pub(crate) struct Fault {
     pub(crate) key: &'static str,
@@ -115,6 +116,77 @@ pub(crate) fn replacement_timeout(timeout: Timeout) -> Result<Timeout, Invalid> 
         }
         _ => Ok(timeout),
     }
+}
+
+/// The least memory for requests that serves any client: one of the longest reads or
+/// writes, 32 MiB, and some small ones beside it.
+pub(crate) const LEAST_NBD_MEMORY: ByteSize = ByteSize::mib(33);
+
+/// `memory` of an export.
+pub(crate) fn export_memory(size: ByteSize) -> Result<ByteSize, Invalid> {
+    size_between(size, LEAST_NBD_MEMORY, ByteSize::mib(64 << 10))
+}
+
+/// A size in a range, both ends included.
+pub(crate) fn size_between(
+    size: ByteSize,
+    least: ByteSize,
+    most: ByteSize,
+) -> Result<ByteSize, Invalid> {
+    if (least..=most).contains(&size) {
+        return Ok(size);
+    }
+    let expected = format!("a size from {least} to {most}");
+    Err(Invalid::new(expected, &size.to_string()))
+}
+
+/// Whether the sockets of an export have files that others can reach. A key, and
+/// what is wrong with it.
+pub(crate) fn socket(export: &Export) -> Result<(), Fault> {
+    let key = match (&export.socket_mode, &export.socket_group) {
+        (Some(_), _) => "socket-mode",
+        (None, Some(_)) => "socket-group",
+        (None, None) => return Ok(()),
+    };
+    let unix = |address: &NbdAddress| matches!(address, NbdAddress::Unix(_));
+    if export.nbd.iter().any(unix) {
+        return Ok(());
+    }
+    let message = "needs a unix socket to be of, and none is given: nbd = \"unix:PATH\"".into();
+    Err(Fault { key, message })
+}
+
+/// Exports that share a unix socket say the same about its file.
+pub(crate) fn shared_socket(export: &Export, config: &HostConfig) -> Result<(), Fault> {
+    let unix = export
+        .nbd
+        .iter()
+        .filter(|at| matches!(at, NbdAddress::Unix(_)));
+    for address in unix {
+        let others = config.exports.iter();
+        for (name, other) in others.filter(|(_, other)| other.nbd.contains(address)) {
+            let agree = |key, own: Option<String>, its: Option<String>| {
+                let shown = |value: Option<String>| value.map_or("none".into(), |v| quote(&v));
+                (own == its).then_some(()).ok_or_else(|| Fault {
+                    key,
+                    message: format!(
+                        "\"{address}\" is shared with export {}, which has {}; one file has one",
+                        quote(name.as_str()),
+                        shown(its)
+                    ),
+                })
+            };
+            let text = |value: &Option<SocketGroup>| value.as_ref().map(ToString::to_string);
+            let mode = |export: &Export| Some(export.socket_mode.unwrap_or_default().to_string());
+            agree("socket-mode", mode(export), mode(other))?;
+            agree(
+                "socket-group",
+                text(&export.socket_group),
+                text(&other.socket_group),
+            )?;
+        }
+    }
+    Ok(())
 }
 
 /// What an NBD client shows; 4096 bytes is that protocol's limit for a string.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::budget::{Cpu, Limit};
 use crate::change::Change;
+use crate::export_name::ExportName;
 use crate::model::{HostConfig, Name, Vcp};
 
 /// How one configuration differs from the one before it.
@@ -17,7 +18,9 @@ pub struct Difference {
     /// VCPs that are in both and not the same.
     pub changed: Vec<VcpDifference>,
     /// Exports that are new, no more, or not the same; all of that can be done.
-    pub exports: Vec<Name>,
+    pub exports: Vec<ExportName>,
+    /// Other limits for the NBD servers; all of that can be done.
+    pub nbd: bool,
 }
 
 /// How one VCP differs.
@@ -41,7 +44,7 @@ impl Difference {
             .vcps
             .iter()
             .filter_map(|(name, vcp)| Some((name, vcp, new.vcps.get(name)?)));
-        let exports: BTreeSet<&Name> = old.exports.keys().chain(new.exports.keys()).collect();
+        let exports: BTreeSet<&ExportName> = old.exports.keys().chain(new.exports.keys()).collect();
         Self {
             added: new
                 .vcps
@@ -64,6 +67,7 @@ impl Difference {
                 .filter(|name| old.exports.get(*name) != new.exports.get(*name))
                 .cloned()
                 .collect(),
+            nbd: old.nbd != new.nbd,
         }
     }
 

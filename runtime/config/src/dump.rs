@@ -3,23 +3,24 @@
 //! The file reads back to an equal configuration, except for secrets: those that
 //! were given outright are left out, and a comment says how to give them.
 
+mod serving;
+
 use std::fmt::{Display, Write};
 
-use crate::attach::Attach;
-use crate::budget::{Cpu, Limit};
-use crate::model::{Export, HostConfig, Vcp};
+use crate::budget::Cpu;
+use crate::model::{HostConfig, Vcp};
 use crate::net::{Net, Offload};
-use crate::reclaim::HostOptions;
 use crate::recovery::{CrashReports, Reload, Restart, Watchdog};
 use crate::settings::{self, ISCSI, Setting, Settings};
 use crate::value::Pin;
+use serving::{export_table, host_table};
 
 impl HostConfig {
     /// The configuration file this stands for. Defaults are left out, and so is
     /// every secret: [`HostConfig::without_secrets`] is what the file says.
     pub fn to_toml(&self) -> String {
         let mut out = String::new();
-        host_table(&mut out, &self.host);
+        host_table(&mut out, &self.host, &self.nbd);
         for (name, vcp) in &self.vcps {
             vcp_table(&mut out, &key(name.as_str()), vcp);
         }
@@ -48,11 +49,19 @@ fn string(text: impl Display) -> String {
 /// `name` as a part of a TOML key.
 fn key(name: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if name.chars().all(bare) {
-        name.to_owned()
-    } else {
-        string(name)
+    if !name.is_empty() && name.chars().all(bare) {
+        return name.to_owned();
     }
+    // On one line, whatever is in it: what TOML has for several lines is no key.
+    let mut quoted = String::from("\"");
+    for c in name.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_control() => quoted += &format!("\\u{:04X}", u32::from(c)),
+            c => quoted.push(c),
+        }
+    }
+    quoted + "\""
 }
 
 /// One string, or a list of several.
@@ -87,19 +96,6 @@ fn separate(out: &mut String, header: &str) {
         out.push('\n');
     }
     writeln!(out, "[{header}]").expect("a String takes everything");
-}
-
-fn host_table(out: &mut String, host: &HostOptions) {
-    if *host == HostOptions::default() {
-        return;
-    }
-    separate(out, "host");
-    let flag = |flag: Option<bool>| flag.map(|flag| flag.to_string());
-    line(out, "memory-lock", flag(host.memory_lock));
-    line(out, "io-flusher", flag(host.io_flusher));
-    let score = host.oom_score_adjust.map(|score| score.to_string());
-    line(out, "oom-score-adjust", score);
-    line(out, "core-dumps", flag(host.core_dumps.then_some(true)));
 }
 
 fn vcp_table(out: &mut String, name: &str, vcp: &Vcp) {
@@ -302,54 +298,4 @@ fn files(vcp: &Vcp) -> Option<String> {
         })
         .collect();
     (!grants.is_empty()).then(|| format!("[{}]", grants.join(", ")))
-}
-
-fn export_table(out: &mut String, name: &str, export: &Export) {
-    separate(out, &format!("export.{}", key(name)));
-    let other = (export.vcp.as_str() != name).then(|| string(&export.vcp));
-    line(out, "vcp", other);
-    line(
-        out,
-        "nbd",
-        (!export.nbd.is_empty()).then(|| strings(&export.nbd)),
-    );
-    line(
-        out,
-        "read-only",
-        export.read_only.then(|| "true".to_owned()),
-    );
-    line(out, "description", export.description.as_ref().map(string));
-    line(out, "limit", limit(&export.limit));
-    line(out, "attach", export.attach.as_ref().map(attach));
-}
-
-/// Also without any key it says something.
-fn attach(attach: &Attach) -> String {
-    let default = Attach::default();
-    let keys = vec![
-        ("device", attach.device.map(string)),
-        (
-            "connections",
-            (attach.connections != default.connections).then(|| attach.connections.to_string()),
-        ),
-        ("timeout", attach.timeout.map(string)),
-        (
-            "dead-timeout",
-            (attach.dead_timeout != default.dead_timeout).then(|| string(attach.dead_timeout)),
-        ),
-        ("identifier", attach.identifier.as_ref().map(string)),
-    ];
-    inline(keys).unwrap_or_else(|| "{}".to_owned())
-}
-
-fn limit(limit: &Limit) -> Option<String> {
-    let default = Limit::default();
-    inline(vec![
-        ("iops", limit.iops.map(|iops| iops.to_string())),
-        ("bytes", limit.bytes.map(string)),
-        (
-            "burst",
-            (limit.burst != default.burst).then(|| string(limit.burst)),
-        ),
-    ])
 }

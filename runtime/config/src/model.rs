@@ -10,10 +10,13 @@ use crate::address::NbdAddress;
 use crate::attach::Attach;
 use crate::budget::{Cpu, Limit};
 use crate::error::Invalid;
+use crate::export_name::ExportName;
+use crate::nbd::NbdOptions;
 use crate::net::Net;
 use crate::reclaim::HostOptions;
 use crate::recovery::{CrashReports, Reload, Restart, Watchdog};
 use crate::settings::Settings;
+use crate::socket::{SocketGroup, SocketMode};
 use crate::value::{ByteSize, Interval, Timeout};
 
 /// All VCPs of a host and what they export.
@@ -21,10 +24,12 @@ use crate::value::{ByteSize, Interval, Timeout};
 pub struct HostConfig {
     /// `[host]`: the process itself.
     pub host: HostOptions,
+    /// `nbd` of `[host]`: its NBD servers.
+    pub nbd: NbdOptions,
     /// `[vcp.NAME]`.
     pub vcps: BTreeMap<Name, Vcp>,
     /// `[export.NAME]`; each names a VCP in `vcps`.
-    pub exports: BTreeMap<Name, Export>,
+    pub exports: BTreeMap<ExportName, Export>,
 }
 
 /// One VCP.
@@ -101,6 +106,13 @@ pub struct Export {
     pub description: Option<String>,
     /// `limit`: how much its clients may ask for, all together.
     pub limit: Limit,
+    /// `memory`: bytes that the requests of its clients may hold, all together; 33 MiB
+    /// to 64 GiB.
+    pub memory: ByteSize,
+    /// `socket-mode`: of the files of its unix sockets; needs one in `nbd`.
+    pub socket_mode: Option<SocketMode>,
+    /// `socket-group`: of the same; `None`: that of the process.
+    pub socket_group: Option<SocketGroup>,
     /// `attach`: its device in the kernel, attached for as long as the host runs.
     pub attach: Option<Attach>,
 }
@@ -114,12 +126,18 @@ impl Export {
             read_only: false,
             description: None,
             limit: Limit::default(),
+            memory: Self::DEFAULT_MEMORY,
+            socket_mode: None,
+            socket_group: None,
             attach: None,
         }
     }
+
+    /// What `memory` is when not given.
+    pub const DEFAULT_MEMORY: ByteSize = ByteSize::mib(64);
 }
 
-/// The name of a VCP or an export: 1 to 63 of `A-Z a-z 0-9 . _ -`, the first a
+/// The name of a VCP: 1 to 63 of `A-Z a-z 0-9 . _ -`, the first a
 /// letter or digit. Safe in file names, logs and metrics.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(String);

@@ -39,6 +39,12 @@ pub struct Shorthand {
     pub name: Option<String>,
     /// `--read-only`: of the export.
     pub read_only: bool,
+    /// `--export-memory`: of the export.
+    pub export_memory: Option<String>,
+    /// `--socket-mode`: of the export's unix sockets.
+    pub socket_mode: Option<String>,
+    /// `--socket-group`: of the same.
+    pub socket_group: Option<String>,
     /// `--host KEY=VALUE,…`: of the process, see [`HostOptions`].
     pub host: Option<String>,
 }
@@ -94,8 +100,7 @@ impl HostConfig {
         vcp.restart.spare = words.spare;
         vcp.files = files(&words.files).map_err(at("--files"))?;
         check::vcp(&mut vcp).map_err(|fault| place(&fault))?;
-        let mut export = Export::new(name.clone(), addresses(&words.nbd).map_err(at("--nbd"))?);
-        export.read_only = words.read_only;
+        let export = export(words, &name)?;
         let host = match &words.host {
             Some(words) => HostOptions::parse(words).map_err(at("--host"))?,
             None => HostOptions::default(),
@@ -103,9 +108,33 @@ impl HostConfig {
         Ok(Self {
             host,
             vcps: [(name.clone(), vcp)].into(),
-            exports: [(name, export)].into(),
+            exports: [(name.into(), export)].into(),
+            ..Self::default()
         })
     }
+}
+
+fn export(words: &Shorthand, vcp: &Name) -> Result<Export, ConfigError> {
+    let nbd = addresses(&words.nbd).map_err(at("--nbd"))?;
+    let mut export = Export::new(vcp.clone(), nbd);
+    export.read_only = words.read_only;
+    if let Some(memory) = &words.export_memory {
+        let size = memory.parse().and_then(check::export_memory);
+        export.memory = size.map_err(text).map_err(at("--export-memory"))?;
+    }
+    if let Some(mode) = &words.socket_mode {
+        let mode = mode.parse().map_err(text).map_err(at("--socket-mode"))?;
+        export.socket_mode = Some(mode);
+    }
+    if let Some(group) = &words.socket_group {
+        let group = group.parse().map_err(text).map_err(at("--socket-group"))?;
+        export.socket_group = Some(group);
+    }
+    check::socket(&export).map_err(|fault| {
+        let message = "needs a unix socket to be of, and none is given: --nbd unix:PATH";
+        at(&format!("--{}", fault.key))(message.to_owned())
+    })?;
+    Ok(export)
 }
 
 /// Which argument a fault of the parts together belongs to.

@@ -23,8 +23,40 @@ fn from_old(new: &str) -> Difference {
     Difference::between(&parse(OLD), &parse(new))
 }
 
-fn names(names: &[vcp_config::Name]) -> Vec<&str> {
-    names.iter().map(vcp_config::Name::as_str).collect()
+fn names<T: std::borrow::Borrow<str>>(names: &[T]) -> Vec<&str> {
+    names.iter().map(|name| name.borrow()).collect()
+}
+
+#[test]
+fn every_key_of_what_is_served_is_a_difference() {
+    for key in [
+        "memory = \"65MiB\"",
+        "socket-mode = \"0660\"",
+        "socket-group = \"disk\"",
+    ] {
+        let new = OLD.replace(
+            "nbd = \"unix:/a\"\n",
+            &format!("nbd = \"unix:/a\"\n{key}\n"),
+        );
+        let difference = from_old(&new);
+        assert_eq!(names(&difference.exports), ["a"], "{key}");
+        assert!(!difference.nbd);
+    }
+    for key in [
+        "connections = 1",
+        "negotiations = 1",
+        "handshake = \"1s\"",
+        "keep-alive = \"never\"",
+        "half-request = \"1s\"",
+        "memory = \"2GiB\"",
+    ] {
+        let difference = from_old(&format!("[host]\nnbd.{key}\n{OLD}"));
+        assert!(difference.nbd && !difference.is_empty(), "{key}");
+        assert!(difference.exports.is_empty());
+    }
+    let same = "nbd = { connections = 128, negotiations = 128, handshake = \"30s\", \
+                keep-alive = 120, half-request = \"30s\", memory = \"1GiB\" }";
+    assert!(from_old(&format!("[host]\n{same}\n{OLD}")).is_empty());
 }
 
 #[test]

@@ -133,6 +133,31 @@ fn any_vcp() -> impl Strategy<Value = String> {
     some_of(lines).prop_map(|lines| format!("module = \"./x.wasm\"\n{lines}"))
 }
 
+/// Names as clients have them: with what TOML, URIs or a shell would take for theirs.
+fn any_export_name() -> impl Strategy<Value = String> {
+    "[a-zÄ-ž日/:#?%&=.'\"\\\\~-]([a-zÄ-ž日/:#?%&=.'\"\\\\ ~-]{0,12}[a-zÄ-ž日/:#?%&=.'\"\\\\~-])?"
+        .prop_filter("a slash in front is refused", |name| !name.starts_with('/'))
+}
+
+/// The sockets of an export: those of different exports are different.
+fn any_sockets() -> impl Strategy<Value = String> {
+    let keys = "|\nsocket-mode = \"0?[0-7]{3}\"|\nsocket-group = \"([a-z]{1,9}|[0-9]{1,9})\"";
+    keys.prop_map(|keys| keys.to_owned())
+}
+
+fn any_nbd_options() -> impl Strategy<Value = String> {
+    let times = ("(never|2s|12h|77)", 100u32..=600_000, 100u32..=3_600_000);
+    (1u32..=65_536, 1u32..=65_536, times, 33u64..=1 << 20).prop_map(
+        |(connections, negotiations, (alive, handshake, half), memory)| {
+            format!(
+                "[host]\nnbd = {{ connections = {connections}, negotiations = {negotiations}, \
+                 handshake = \"{handshake}ms\", keep-alive = \"{alive}\", \
+                 half-request = \"{half}ms\", memory = \"{memory}MiB\" }}\n"
+            )
+        },
+    )
+}
+
 fn any_export() -> impl Strategy<Value = String> {
     some_of(vec![
         any_limit().boxed(),
@@ -140,6 +165,9 @@ fn any_export() -> impl Strategy<Value = String> {
         "nbd = \\[\"unix:/[a-z]{1,8}\", \"tcp:\\[::1\\]:[1-9]{1,4}\"\\]".boxed(),
         any::<bool>()
             .prop_map(|ro| format!("read-only = {ro}"))
+            .boxed(),
+        (33u64..=65536)
+            .prop_map(|mib| format!("memory = \"{mib}MiB\""))
             .boxed(),
         "[^\\pC]{0,20}"
             .prop_map(|text| format!("description = {}", quoted(&text)))
@@ -149,11 +177,19 @@ fn any_export() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn a_dump_reads_back(vcps in proptest::collection::vec((any_vcp(), any_export(), "[a-z.]{0,5}"), 1..4)) {
-        let mut text = String::new();
+    fn a_dump_reads_back(
+        vcps in proptest::collection::vec((any_vcp(), any_export(), "[a-z.]{0,5}"), 1..4),
+        exports in proptest::collection::btree_map(any_export_name(), any_sockets(), 0..4),
+        host in prop_oneof![Just(String::new()), any_nbd_options()],
+    ) {
+        let mut text = host;
         for (index, (vcp, export, name)) in vcps.iter().enumerate() {
             let name = format!("{index}{name}");
             text += &format!("[vcp.\"{name}\"]\n{vcp}[export.e{index}]\nvcp = \"{name}\"\n{export}");
+        }
+        for (index, (name, sockets)) in exports.iter().enumerate() {
+            let vcp = format!("0{}", vcps[0].2);
+            text += &format!("[export.{}]\nvcp = \"{vcp}\"\nnbd = \"unix:/{index}\"{sockets}\n", quoted(name));
         }
         let config = HostConfig::parse(Path::new("a.toml"), &text)
             .map_err(|e| TestCaseError::fail(format!("{e}\n{text}")))?;
@@ -174,6 +210,10 @@ proptest! {
             replacement_timeout: Some(share.to_string()),
             spare: read_only,
             read_only,
+            nbd: vec!["unix:/s".into()],
+            export_memory: Some("34MiB".into()),
+            socket_mode: Some("660".into()),
+            socket_group: Some(share.to_string()),
             ..Shorthand::default()
         }).unwrap();
         prop_assert_eq!(HostConfig::parse(Path::new("b.toml"), &config.to_toml()), Ok(config));

@@ -300,6 +300,37 @@ fn every_refusal_names_the_argument() {
         ),
         (
             Shorthand {
+                export_memory: Some("1MiB".into()),
+                ..ram()
+            },
+            "--export-memory: expected a size from 33MiB to 64GiB, found \"1MiB\"",
+        ),
+        (
+            Shorthand {
+                nbd: vec!["unix:/s".into()],
+                socket_mode: Some("rw".into()),
+                ..ram()
+            },
+            "--socket-mode: expected a mode in octal, such as \"0660\", found \"rw\"",
+        ),
+        (
+            Shorthand {
+                nbd: vec!["unix:/s".into()],
+                socket_group: Some("".into()),
+                ..ram()
+            },
+            "--socket-group: expected the name or the number of a group, such as \"disk\", found \"\"",
+        ),
+        (
+            Shorthand {
+                nbd: vec!["tcp:h:1".into()],
+                socket_group: Some("disk".into()),
+                ..ram()
+            },
+            "--socket-group: needs a unix socket to be of, and none is given: --nbd unix:PATH",
+        ),
+        (
+            Shorthand {
                 name: Some("/".into()),
                 ..ram()
             },

@@ -11,7 +11,9 @@ use crate::place;
 use crate::protocol::Request;
 use crate::report::{Host, Summary};
 
-/// A VCP as an operator names it: `NAME`, or `PID/NAME`.
+/// A VCP or an export as an operator names it: `NAME`, or `PID/NAME`. An export's name
+/// may have a slash of its own; what is before the first one is a process id only if it
+/// is a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
     /// Which host.
@@ -26,12 +28,13 @@ impl FromStr for Address {
     fn from_str(text: &str) -> Result<Self, String> {
         let (pid, name) = match text.split_once('/') {
             None => (None, text),
-            Some((pid, name)) => {
+            Some((pid, name)) if !pid.is_empty() && pid.bytes().all(|b| b.is_ascii_digit()) => {
                 let pid = pid.parse().map_err(|_| {
                     "expected NAME or PID/NAME, with the process id of a host".to_owned()
                 })?;
                 (Some(pid), name)
             }
+            Some(_) => (None, text),
         };
         if name.is_empty() {
             return Err("expected the name of a VCP".to_owned());
@@ -216,5 +219,33 @@ async fn ask(path: PathBuf) -> Result<Found, (PathBuf, ClientError)> {
     match answered.await {
         Ok((client, host)) => Ok(Found { path, host, client }),
         Err(error) => Err((path, error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slash_ends_a_process_id_or_is_of_the_name() {
+        for (text, pid, name) in [
+            ("disk0", None, "disk0"),
+            ("12/disk0", Some(12), "disk0"),
+            (
+                "iqn.2026-11.example:disk/1",
+                None,
+                "iqn.2026-11.example:disk/1",
+            ),
+            ("12/iqn.x:disk/1", Some(12), "iqn.x:disk/1"),
+            ("12/34/x", Some(12), "34/x"),
+            ("a b/ü", None, "a b/ü"),
+        ] {
+            let address: Address = text.parse().unwrap();
+            assert_eq!((address.pid, address.name.as_str()), (pid, name));
+            assert_eq!(address.to_string(), text);
+        }
+        for bad in ["", "12/", "99999999999/x"] {
+            assert!(bad.parse::<Address>().is_err(), "{bad}");
+        }
     }
 }

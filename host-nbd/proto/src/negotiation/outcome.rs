@@ -69,6 +69,9 @@ pub enum Unavailable {
     /// The server is going away.
     #[error("the server is shutting down")]
     ShuttingDown,
+    /// The server does not let this client have it now, and why.
+    #[error("{0}")]
+    Refused(String),
 }
 
 /// One export in a list.

@@ -1,5 +1,7 @@
 //! Dialogues with the negotiation, whole and in pieces.
 
+mod metadata;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -43,6 +45,7 @@ fn run<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<u8>, End, Vec<u8>
                 }]),
                 Ok(Step::Export(name)) => match &*name {
                     "" | "disk" => negotiation.export(Ok(&disk())),
+                    "full" => negotiation.export(Err(Unavailable::Refused("too many".into()))),
                     "busy" => negotiation.export(Err(Unavailable::NotReady("logging in".into()))),
                     _ => negotiation.export(Err(Unavailable::Unknown)),
                 },
@@ -266,6 +269,9 @@ fn info_stays_in_negotiation_and_errors_are_told() {
     }
     let (replies, _) = talk(&[option(opt::GO, &info_data("busy", &[]))]);
     assert_eq!(replies[0].2, b"logging in");
+    let (replies, _) = talk(&[option(opt::GO, &info_data("full", &[]))]);
+    assert_eq!(replies[0].1, rep::ERR_POLICY);
+    assert_eq!(replies[0].2, b"too many");
 }
 
 #[test]
@@ -281,64 +287,6 @@ fn list_and_abort() {
         ]
     );
     assert_eq!(end, End::Aborted);
-}
-
-/// Whether block status is served after these options and a `GO` to "disk".
-fn block_status(options: &[Vec<u8>]) -> bool {
-    let mut options = options.to_vec();
-    options.push(option(opt::GO, &info_data("disk", &[])));
-    let End::Session(session) = talk(&options).1 else {
-        panic!()
-    };
-    let status = Request {
-        flags: 0,
-        kind: cmd::BLOCK_STATUS,
-        cookie: 0,
-        offset: 0,
-        length: 512,
-    };
-    matches!(session.check(&status), Verdict::Allocated(_))
-}
-
-#[test]
-fn metadata_contexts() {
-    use rep::{ACK, ERR_INVALID, ERR_UNKNOWN, META_CONTEXT};
-    let structured = || option(opt::STRUCTURED_REPLY, b"");
-    let set = |name, queries: &[&str]| option(opt::SET_META_CONTEXT, &meta_data(name, queries));
-    let list = |name, queries: &[&str]| option(opt::LIST_META_CONTEXT, &meta_data(name, queries));
-    let base = || set("disk", &["base:allocation"]);
-
-    assert_eq!(kinds(&[base()]), [ERR_INVALID]);
-    assert_eq!(kinds(&[structured(), base()]), [ACK, META_CONTEXT, ACK]);
-    assert_eq!(
-        kinds(&[structured(), list("disk", &[])]),
-        [ACK, META_CONTEXT, ACK]
-    );
-    assert_eq!(kinds(&[structured(), set("disk", &["x:y"])]), [ACK, ACK]);
-    assert_eq!(
-        kinds(&[structured(), list("nope", &[])]),
-        [ACK, ERR_UNKNOWN]
-    );
-
-    assert!(block_status(&[structured(), base()]));
-    assert!(!block_status(&[structured()]));
-    assert!(!block_status(&[structured(), list("disk", &["base:"])]));
-    // Another export, a later empty selection, a later failed one.
-    assert!(!block_status(&[
-        structured(),
-        set("", &["base:allocation"])
-    ]));
-    assert!(!block_status(&[structured(), base(), set("disk", &[])]));
-    assert!(!block_status(&[
-        structured(),
-        base(),
-        option(opt::SET_META_CONTEXT, b"?")
-    ]));
-    assert!(!block_status(&[
-        structured(),
-        base(),
-        set("nope", &["base:allocation"])
-    ]));
 }
 
 #[test]
@@ -394,6 +342,22 @@ fn a_careful_caller_never_reads_into_transmission() {
     }
     assert_eq!(&stream[at..], b"transmission");
     assert!(negotiation.into_rest().is_empty());
+}
+
+#[test]
+fn the_caller_knows_who_is_about_to_enter() {
+    for (asked, enters) in [
+        (option(opt::GO, &info_data("disk", &[])), true),
+        (option(opt::EXPORT_NAME, b"disk"), true),
+        (option(opt::INFO, &info_data("disk", &[])), false),
+    ] {
+        let mut negotiation = Negotiation::new();
+        assert!(!negotiation.enters());
+        negotiation.receive(&[&FIXED[..], &asked].concat());
+        while negotiation.step().unwrap() == Step::Replied {}
+        assert_eq!(negotiation.step(), Ok(Step::Export("disk".into())));
+        assert_eq!(negotiation.enters(), enters);
+    }
 }
 
 #[test]

@@ -51,6 +51,51 @@ fn nbdinfo_describes_an_export() {
     }
 }
 
+/// Whatever an export is called, stock clients find it by the URI that is printed.
+#[test]
+fn any_name_is_found_by_its_uri() {
+    requires!("nbdinfo", "nbdcopy", "qemu-img");
+    const NAMES: [&str; 8] = [
+        "iqn.2026-11.example:disk/1",
+        "Ünïcode disk",
+        "日本語",
+        "a?b#c%d&e=f+g",
+        "a//b/",
+        "..",
+        "%2F",
+        "\"it's\" \\ $(x) [1] {2} <3> | ~ ^ `",
+    ];
+    let disk = |_| TestExport::new(Disk::new(1 << 20, 512));
+    let unix = Host::new(NAMES.map(|name| (name, disk(name))));
+    let tcp = vcp_nbd::Address::Tcp {
+        host: "127.0.0.1".into(),
+        port: 0,
+    };
+    let options = vcp_nbd::ServerOptions::default();
+    let tcp = Host::with(Some(tcp), options, NAMES.map(|name| (name, disk(name)))).unwrap();
+    for (at, name) in NAMES.into_iter().enumerate() {
+        for host in [&unix, &tcp] {
+            let uri = host.uri(name);
+            let info = nbdinfo(&["--json", &uri]);
+            assert_eq!(info["exports"][0]["export-name"], name, "{uri}");
+            // What libnbd says its URI is leads to it, too.
+            let its = info["exports"][0]["uri"].as_str().unwrap();
+            let info = nbdinfo(&["--json", its]);
+            assert_eq!(info["exports"][0]["export-name"], name, "{its}");
+            let info = run("qemu-img", &["info", "--output=json", &uri]);
+            let info: Value = serde_json::from_str(&info).unwrap();
+            assert_eq!(info["virtual-size"], 1 << 20, "{uri}");
+            let copy = host.file(&format!("copy{at}"));
+            run("nbdcopy", &[&uri, copy.to_str().unwrap()]);
+            assert_eq!(std::fs::metadata(copy).unwrap().len(), 1 << 20);
+        }
+    }
+    let listed = nbdinfo(&["--json", "--list", &unix.uri(NAMES[0])]);
+    let listed = listed["exports"].as_array().unwrap().iter();
+    let listed: Vec<_> = listed.map(|e| e["export-name"].as_str().unwrap()).collect();
+    assert!(NAMES.iter().all(|name| listed.contains(name)), "{listed:?}");
+}
+
 #[test]
 fn nbdinfo_lists_exports() {
     requires!("nbdinfo");

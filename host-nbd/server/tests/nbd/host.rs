@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use tokio::sync::oneshot;
+use tokio::sync::mpsc;
 use vcp_nbd::exports::GeometryFuture;
 use vcp_nbd::{Address, Export, Exports, Server, ServerError, ServerOptions};
 use vcp_nbd_proto::Unavailable;
@@ -93,13 +93,19 @@ impl Exports for TestExports {
     }
 }
 
+/// New options for a running server, and where to say what became of them.
+type Order = (
+    ServerOptions,
+    std::sync::mpsc::Sender<Result<(), ServerError>>,
+);
+
 /// A server on a unix socket in a directory of its own, or elsewhere, until
 /// dropped.
 pub(crate) struct Host {
     pub(crate) address: Address,
     pub(crate) directory: tempfile::TempDir,
     exports: Arc<TestExports>,
-    stop: Option<oneshot::Sender<()>>,
+    orders: Option<mpsc::UnboundedSender<Order>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -123,7 +129,7 @@ impl Host {
             .map(|(n, e)| (n.to_owned(), Arc::new(e)))
             .collect();
         let exports = Arc::new(TestExports(exports));
-        let (stop, stopped) = oneshot::channel();
+        let (orders, mut ordered) = mpsc::unbounded_channel::<Order>();
         let (bound, outcome) = std::sync::mpsc::channel();
         let served = exports.clone();
         let thread = std::thread::spawn(move || {
@@ -137,7 +143,9 @@ impl Host {
                     Err(error) => return bound.send(Err(error)).unwrap(),
                 };
                 bound.send(Ok(server.address().clone())).unwrap();
-                let _ = stopped.await;
+                while let Some((options, answer)) = ordered.recv().await {
+                    answer.send(server.change(options)).unwrap();
+                }
             });
         });
         let address = outcome.recv().unwrap()?;
@@ -145,9 +153,17 @@ impl Host {
             address,
             directory,
             exports,
-            stop: Some(stop),
+            orders: Some(orders),
             thread: Some(thread),
         })
+    }
+
+    /// Gives the running server other options.
+    pub(crate) fn change(&self, options: ServerOptions) -> Result<(), ServerError> {
+        let (answer, answered) = std::sync::mpsc::channel();
+        let orders = self.orders.as_ref().unwrap();
+        orders.send((options, answer)).unwrap();
+        answered.recv().unwrap()
     }
 
     pub(crate) fn uri(&self, name: &str) -> String {
@@ -166,7 +182,7 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        drop(self.stop.take());
+        drop(self.orders.take());
         let outcome = self.thread.take().unwrap().join();
         if !std::thread::panicking() {
             outcome.unwrap();

@@ -11,9 +11,12 @@
 //! | `describing` | nbdinfo, qemu-img info |
 //! | `io` | qemu-io: alignment, zeroes, discard |
 //! | `odd` | libnbd scripts that send what no decent client sends |
-//! | `listening` | addresses, limits, stale sockets |
+//! | `listening` | addresses, modes, stale sockets |
+//! | `crowds` | more clients than there is room for |
+//! | `vanishing` | peers that are gone without a word |
 
 mod copying;
+mod crowds;
 mod describing;
 mod disk;
 mod host;
@@ -22,3 +25,4 @@ mod listening;
 mod odd;
 mod processor;
 mod tool;
+mod vanishing;

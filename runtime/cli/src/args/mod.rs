@@ -1,6 +1,7 @@
 //! The command line.
 
 pub(crate) mod devices;
+pub(crate) mod help;
 mod run;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ pub(crate) use run::{RunArguments, ServiceArguments};
 /// Runs virtual channel processors: I/O subsystems in boxes of their own.
 #[derive(Parser)]
 #[command(name = "vcp", version, arg_required_else_help = true)]
+#[command(after_help = help::modules_and_links())]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -23,6 +25,7 @@ pub(crate) struct Arguments {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Run VCPs and serve their devices until told to stop
+    #[command(after_help = help::modules_and_link_options())]
     Run(Box<RunArguments>),
     /// Run what this machine is configured to, as a service
     Host(ServiceArguments),

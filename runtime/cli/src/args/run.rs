@@ -8,13 +8,13 @@ use vcp_config::Shorthand;
 /// `vcp run CONFIG.toml` or `vcp run MODULE [key=value…]`.
 #[derive(Args)]
 pub(crate) struct RunArguments {
-    /// A configuration file (*.toml), a built-in module (iscsi, ramdisk), or a component's file
+    /// A configuration file (*.toml), a built-in module, or a component's file
     #[arg(value_name = "CONFIG.toml|MODULE")]
     pub(crate) what: String,
     /// The module's settings, such as target=iscsi://10.77.0.1/iqn.2026-11.example:disk/1
     #[arg(value_name = "key=value")]
     pub(crate) settings: Vec<String>,
-    /// Its link: tap:NAME, packet:IFACE or pipe:NAME, and ,key=value options
+    /// Its link, and ,key=value options
     #[arg(long, value_name = "SPEC")]
     pub(crate) link: Option<String>,
     /// Serve the device here: unix:PATH or tcp:HOST:PORT (repeatable)
@@ -48,6 +48,15 @@ pub(crate) struct RunArguments {
     /// Refuse writes
     #[arg(long)]
     pub(crate) read_only: bool,
+    /// The most memory that requests of its clients may hold, such as 64MiB
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) export_memory: Option<String>,
+    /// Mode of its unix sockets, in octal: 0660
+    #[arg(long, value_name = "MODE")]
+    pub(crate) socket_mode: Option<String>,
+    /// Group of its unix sockets: a name or a number
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) socket_group: Option<String>,
     /// Of the process: memory-lock=yes, io-flusher=yes, oom-score-adjust=N, core-dumps=yes
     #[arg(long, value_name = "KEY=VALUE,…")]
     pub(crate) host: Option<String>,
@@ -90,6 +99,9 @@ impl RunArguments {
             ("--spare", self.spare),
             ("--name", self.name.is_some()),
             ("--read-only", self.read_only),
+            ("--export-memory", self.export_memory.is_some()),
+            ("--socket-mode", self.socket_mode.is_some()),
+            ("--socket-group", self.socket_group.is_some()),
             ("--host", self.host.is_some()),
         ];
         options
@@ -112,6 +124,9 @@ impl RunArguments {
             spare: self.spare,
             name: self.name.clone(),
             read_only: self.read_only,
+            export_memory: self.export_memory.clone(),
+            socket_mode: self.socket_mode.clone(),
+            socket_group: self.socket_group.clone(),
             host: self.host.clone(),
         }
     }

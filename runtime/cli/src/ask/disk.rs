@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use vcp_control::{Address, Request, report};
 
 use super::{complain_of, hosts};
-use crate::args::{HostArguments, TargetArguments, Usage};
+use crate::args::{HostArguments, TargetArguments};
 
 /// See the module.
 #[derive(Debug)]
@@ -20,7 +20,11 @@ pub(crate) struct Disk {
 impl Disk {
     /// Has the host attach it: the device.
     pub(crate) async fn attach(&self, host: &HostArguments, read_only: bool) -> Result<String> {
-        let name: Address = self.export.parse().map_err(Usage)?;
+        // The name itself, although it may look like PID/NAME.
+        let name = Address {
+            pid: None,
+            name: self.export.clone(),
+        };
         let mut found = hosts(host).await?.with_vcp_or_export(&name)?;
         let request = Request::Attach {
             name: self.export.clone(),

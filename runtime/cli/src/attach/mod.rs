@@ -87,7 +87,7 @@ impl Attachments {
 
     /// From now on it is these exports that can be attached. Devices stay.
     pub(crate) fn replace(&self, config: &HostConfig, exports: &Table) {
-        let attachable = |(name, export): (&vcp_config::Name, &vcp_config::Export)| {
+        let attachable = |(name, export): (&vcp_config::ExportName, &vcp_config::Export)| {
             let vcp = config.vcps.get(&export.vcp)?;
             let identifier = export.attach.as_ref().and_then(|a| a.identifier.clone());
             let attachable = Attachable {

@@ -26,7 +26,9 @@ pub(super) fn private_sockets(
     let directory = sockets.as_ref().context("a directory for sockets")?;
     for (name, export) in &mut config.exports {
         if export.nbd.is_empty() {
-            let socket = directory.path().join(format!("{name}.sock"));
+            let socket = directory
+                .path()
+                .join(vcp_mount::file_name(name.as_str()) + ".sock");
             export.nbd.push(NbdAddress::Unix(socket));
         }
     }

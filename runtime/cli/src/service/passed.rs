@@ -119,7 +119,9 @@ impl Sockets {
     /// Where the one of this name listens; it stays to be taken.
     pub(crate) fn named(&self, name: &str) -> Option<NbdAddress> {
         let mut all = self.waiting.iter().chain(&self.of_units);
-        let socket = all.find(|s| s.name == name)?;
+        // The manager takes no name with a colon, and a socket unit none with a slash.
+        let encoded = vcp_mount::file_name(name);
+        let socket = all.find(|s| s.name == name || s.name == encoded)?;
         Some(match &socket.address {
             Address::Unix(path) => NbdAddress::Unix(path.clone()),
             Address::Tcp { host, port } => NbdAddress::Tcp {
@@ -214,6 +216,14 @@ mod tests {
         assert!(sockets.is_of_unit(&address));
         assert!(sockets.take(&address).is_some(), "its export came back");
         assert!(sockets.kept().is_empty());
+    }
+
+    #[test]
+    fn a_unit_can_name_any_export() {
+        let address = Address::Unix("/run/vcp/d.sock".into());
+        let sockets = sockets(&[("iqn.x%3Adisk%2F1", address)]);
+        assert!(sockets.named("iqn.x:disk/1").is_some());
+        assert!(sockets.named("iqn.x:disk/2").is_none());
     }
 
     #[test]

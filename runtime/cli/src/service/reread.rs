@@ -1,7 +1,7 @@
 //! Doing what a configuration says that was read again: what is the same is left
 //! alone, and what can't be done leaves the old as it was.
 
-use vcp_config::{Difference, HostConfig, Module, Name, VcpDifference};
+use vcp_config::{Difference, ExportName, HostConfig, Module, Name, VcpDifference};
 use vcp_control::report::Reconfigured;
 
 use super::Service;
@@ -47,6 +47,10 @@ impl Service {
         outcome
             .failed
             .extend(failed.iter().map(|error| format!("{error:#}")));
+        if difference.nbd && failed.is_empty() {
+            let line = "[host]: nbd: as configured, for clients from now on";
+            outcome.done.push(line.to_owned());
+        }
         for name in &difference.exports {
             let stays = now.exports.contains_key(name) && !new.exports.contains_key(name);
             if stays || self.stays_attached(name, &now) {
@@ -85,7 +89,7 @@ impl Service {
 
     /// Whether nothing but how it is attached has changed of an export, which is said
     /// already.
-    fn stays_attached(&self, name: &Name, now: &HostConfig) -> bool {
+    fn stays_attached(&self, name: &ExportName, now: &HostConfig) -> bool {
         let (old, now) = (self.configured.exports.get(name), now.exports.get(name));
         let (Some(mut old), Some(now)) = (old.cloned(), now) else {
             return false;

@@ -1,11 +1,13 @@
 //! How a VCP reaches the network: the link, and what the VCP is on it. Written
 //! as a `net` table, or as `--link KIND[:NAME][,key=value…]`.
 
+mod forms;
 mod parts;
 mod reach;
 mod spec;
 mod subnet;
 
+pub use forms::{LinkForm, LinkOption};
 pub(crate) use parts::is_interface_name;
 pub use parts::{InterfaceAddress, LinkKind, Mac, Offload};
 pub use subnet::Subnet;

@@ -5,14 +5,25 @@ use crate::attach::Attach;
 use crate::budget::Limit;
 use crate::check;
 use crate::error::{ConfigError, Invalid};
+use crate::export_name::ExportName;
 use crate::model::{Export, HostConfig, Name};
 use crate::value::Timeout;
 
-const KEYS: [&str; 6] = ["vcp", "nbd", "read-only", "description", "limit", "attach"];
+const KEYS: [&str; 9] = [
+    "vcp",
+    "nbd",
+    "read-only",
+    "description",
+    "limit",
+    "memory",
+    "socket-mode",
+    "socket-group",
+    "attach",
+];
 
-/// `config` holds all VCPs of the file.
+/// `config` holds all VCPs of the file, and the exports before this one.
 pub(super) fn read(
-    name: &Name,
+    name: &ExportName,
     node: &Node<'_>,
     config: &HostConfig,
 ) -> Result<Export, ConfigError> {
@@ -20,7 +31,10 @@ pub(super) fn read(
     table.only(&KEYS)?;
     let vcp = match table.get("vcp") {
         Some(node) => node.parse()?,
-        None => name.clone(),
+        None => name.as_str().parse::<Name>().map_err(|_| {
+            let message = "missing; no VCP can have the name of this export, so say whose it is";
+            table.missing("vcp", message)
+        })?,
     };
     if !config.vcps.contains_key(&vcp) {
         let message = check::no_such_vcp(&vcp, config);
@@ -49,9 +63,23 @@ pub(super) fn read(
     if let Some(node) = table.get("limit") {
         export.limit = limit(node)?;
     }
+    if let Some(node) = table.get("memory") {
+        export.memory = check::export_memory(node.size()?).map_err(|e| node.error(e))?;
+    }
+    if let Some(node) = table.get("socket-mode") {
+        export.socket_mode = Some(node.parse()?);
+    }
+    if let Some(node) = table.get("socket-group") {
+        export.socket_group = Some(node.parse()?);
+    }
     if let Some(node) = table.get("attach") {
         export.attach = Some(attach(node)?);
     }
+    let checked = check::socket(&export).and_then(|()| check::shared_socket(&export, config));
+    checked.map_err(|fault| match table.get(fault.key) {
+        Some(node) => node.error(fault.message),
+        None => table.missing(fault.key, &fault.message),
+    })?;
     Ok(export)
 }
 

@@ -12,6 +12,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::error::{ConfigError, Place};
+use crate::export_name::ExportName;
 use crate::model::{HostConfig, Name};
 use table::{Node, Source, Table};
 
@@ -95,7 +96,7 @@ fn vcps(root: &Table<'_>, config: &mut HostConfig, names: &mut Names) -> Result<
     root.only(&["host", "vcp", "export"])?;
     if let Some(node) = root.get("host") {
         once(node, "host".to_owned(), names)?;
-        config.host = host::read(node)?;
+        (config.host, config.nbd) = host::read(node)?;
     }
     let Some(vcps) = root.get("vcp") else {
         return Ok(());
@@ -114,7 +115,7 @@ fn others(root: &Table<'_>, config: &mut HostConfig, names: &mut Names) -> Resul
         return Ok(());
     };
     for (name, node) in exports.table()?.entries() {
-        let name = name.parse::<Name>().map_err(|e| node.key_error(e))?;
+        let name = name.parse::<ExportName>().map_err(|e| node.key_error(e))?;
         once(node, format!("export.{name}"), names)?;
         let export = export::read(&name, node, config)?;
         config.exports.insert(name, export);

@@ -42,7 +42,19 @@ fn exports() {
     );
     check(
         with("[export.\"\"]\nvcp = \"ram\""),
-        "host.toml:3:9: export.\"\": expected a name of up to 63 letters, digits, \".\", \"_\" and \"-\" that starts with a letter or digit, found \"\"",
+        "host.toml:3:9: export.\"\": expected the name of an export: 1 to 255 bytes in one line, without space around it or \"/\" in front, found \"\"",
+    );
+    check(
+        with("[export.\" x\"]\nvcp = \"ram\""),
+        "host.toml:3:9: export.\" x\": expected the name of an export: 1 to 255 bytes in one line, without space around it or \"/\" in front, found \" x\"",
+    );
+    check(
+        with("[export.\"/dev/nbd0\"]\nvcp = \"ram\""),
+        "host.toml:3:9: export.\"/dev/nbd0\": expected the name of an export: 1 to 255 bytes in one line, without space around it or \"/\" in front, found \"/dev/nbd0\"",
+    );
+    check(
+        with("[export.\"iqn.x:ram/1\"]"),
+        "host.toml:3:9: export.\"iqn.x:ram/1\".vcp: missing; no VCP can have the name of this export, so say whose it is",
     );
 }
 
@@ -100,4 +112,79 @@ fn the_device_of_an_export() {
         with("[export.ram]\nattach.identifier = \"\""),
         "host.toml:4:21: export.ram.attach.identifier: expected one line of 1 to 256 bytes, found \"\"",
     );
+}
+
+#[test]
+fn the_memory_of_an_export() {
+    for (value, found) in [("\"32MiB\"", "32MiB"), ("\"65GiB\"", "65GiB"), ("1", "1")] {
+        check(
+            with(&format!("[export.ram]\nmemory = {value}")),
+            &format!(
+                "host.toml:4:10: export.ram.memory: expected a size from 33MiB to 64GiB, found \"{found}\""
+            ),
+        );
+    }
+    check(
+        with("[export.ram]\nmemory = true"),
+        "host.toml:4:10: export.ram.memory: expected a size such as \"64MiB\", \"1G\" or a number of bytes, found \"true\"",
+    );
+}
+
+#[test]
+fn the_sockets_of_an_export() {
+    check(
+        with("[export.ram]\nnbd = \"unix:/a\"\nsocket-mode = \"0668\""),
+        "host.toml:5:15: export.ram.socket-mode: expected a mode in octal, such as \"0660\", found \"0668\"",
+    );
+    check(
+        with("[export.ram]\nnbd = \"unix:/a\"\nsocket-mode = 660"),
+        "host.toml:5:15: export.ram.socket-mode: expected a string, found an integer",
+    );
+    check(
+        with("[export.ram]\nnbd = \"unix:/a\"\nsocket-group = \"a b\""),
+        "host.toml:5:16: export.ram.socket-group: expected the name or the number of a group, such as \"disk\", found \"a b\"",
+    );
+    for nbd in ["", "nbd = \"tcp:[::1]:1\"  "] {
+        check(
+            with(&format!("[export.ram]\nsocket-mode = \"0660\"\n{nbd}")),
+            "host.toml:4:15: export.ram.socket-mode: needs a unix socket to be of, and none is given: nbd = \"unix:PATH\"",
+        );
+    }
+    check(
+        with("[export.ram]\nsocket-group = \"disk\""),
+        "host.toml:4:16: export.ram.socket-group: needs a unix socket to be of, and none is given: nbd = \"unix:PATH\"",
+    );
+}
+
+#[test]
+fn exports_at_one_socket_agree() {
+    let two = |first: &str, second: &str| {
+        format!(
+            "[export.a]\nvcp = \"ram\"\nnbd = \"unix:/s\"\n{first}\n\
+             [export.b]\nvcp = \"ram\"\nnbd = [\"unix:/t\", \"unix:/s\"]\n{second}\n"
+        )
+    };
+    check(
+        with(&two("socket-mode = \"0660\"", "")),
+        "host.toml:7:9: export.b.socket-mode: \"unix:/s\" is shared with export \"a\", which has \"0660\"; one file has one",
+    );
+    check(
+        with(&two("", "socket-mode = \"0660\"")),
+        "host.toml:10:15: export.b.socket-mode: \"unix:/s\" is shared with export \"a\", which has \"0600\"; one file has one",
+    );
+    check(
+        with(&two("", "socket-group = \"disk\"")),
+        "host.toml:10:16: export.b.socket-group: \"unix:/s\" is shared with export \"a\", which has none; one file has one",
+    );
+    // However it is written, it is the same mode; other addresses are others.
+    for (first, second) in [
+        ("socket-mode = \"660\"", "socket-mode = \"0660\""),
+        ("", "socket-mode = \"0600\""),
+    ] {
+        let text = format!("[vcp.ram]\nmodule = \"ramdisk\"\n{}", two(first, second));
+        let read = vcp_config::HostConfig::parse(std::path::Path::new("x"), &text);
+        assert_eq!(read.map(|config| config.exports.len()), Ok(2));
+        let apart = text.replace(", \"unix:/s\"", "").replace("0660", "0606");
+        assert!(vcp_config::HostConfig::parse(std::path::Path::new("x"), &apart).is_ok());
+    }
 }

@@ -30,7 +30,7 @@ fn the_file_as_a_whole() {
 fn the_process() {
     check(
         error("[host]\nmemory-lok = true\n"),
-        "host.toml:2:1: host.memory-lok: unknown key (did you mean \"memory-lock\"?); expected one of: memory-lock, io-flusher, oom-score-adjust, core-dumps",
+        "host.toml:2:1: host.memory-lok: unknown key (did you mean \"memory-lock\"?); expected one of: memory-lock, io-flusher, oom-score-adjust, core-dumps, nbd",
     );
     check(
         error("[host]\nio-flusher = \"yes\"\n"),
@@ -43,6 +43,53 @@ fn the_process() {
     check(
         error("[host]\noom-score-adjust = true\n"),
         "host.toml:2:20: host.oom-score-adjust: expected a number from -1000 to 1000, found a boolean",
+    );
+}
+
+#[test]
+fn the_nbd_servers() {
+    check(
+        error("[host]\nnbd = true\n"),
+        "host.toml:2:7: host.nbd: expected a table such as { connections = 128, keep-alive = \"120s\" }, found a boolean",
+    );
+    check(
+        error("[host]\nnbd.connection = 1\n"),
+        "host.toml:2:5: host.nbd.connection: unknown key (did you mean \"connections\"?); expected one of: connections, negotiations, handshake, keep-alive, half-request, memory",
+    );
+    for key in ["connections", "negotiations"] {
+        for value in ["0", "65537"] {
+            check(
+                error(&format!("[host]\n nbd.{key} = {value}\n")),
+                &format!(
+                    "host.toml:2:{}: host.nbd.{key}: expected a number from 1 to 65536, found {value}",
+                    key.len() + 9
+                ),
+            );
+        }
+    }
+    check(
+        error("[host]\nnbd.handshake = \"11min\"\n"),
+        "host.toml:2:17: host.nbd.handshake: expected a time from 100ms to 10min, found \"11min\"",
+    );
+    check(
+        error("[host]\nnbd.handshake = \"never\"\n"),
+        "host.toml:2:17: host.nbd.handshake: expected a time with its unit, such as \"50ms\" or \"5s\", found \"never\"",
+    );
+    check(
+        error("[host]\nnbd.keep-alive = 1\n"),
+        "host.toml:2:18: host.nbd.keep-alive: expected a time from 2s to 12h, or \"never\", found \"1s\"",
+    );
+    check(
+        error("[host]\nnbd.keep-alive = \"off\"\n"),
+        "host.toml:2:18: host.nbd.keep-alive: expected a time such as \"120s\", a number of seconds, or \"never\", found \"off\"",
+    );
+    check(
+        error("[host]\nnbd.half-request = \"99ms\"\n"),
+        "host.toml:2:20: host.nbd.half-request: expected a time from 100ms to 1h, found \"99ms\"",
+    );
+    check(
+        error("[host]\nnbd.memory = \"1MiB\"\n"),
+        "host.toml:2:14: host.nbd.memory: expected a size from 33MiB to 1TiB, found \"1MiB\"",
     );
 }
 
@@ -94,7 +141,7 @@ fn unknown_keys() {
     );
     check(
         with("[export.ram]\nndb = \"unix:/x\""),
-        "host.toml:4:1: export.ram.ndb: unknown key (did you mean \"nbd\"?); expected one of: vcp, nbd, read-only, description, limit, attach",
+        "host.toml:4:1: export.ram.ndb: unknown key (did you mean \"nbd\"?); expected one of: vcp, nbd, read-only, description, limit, memory, socket-mode, socket-group, attach",
     );
 }
 

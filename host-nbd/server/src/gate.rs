@@ -1,0 +1,219 @@
+//! Who may negotiate, and who has to go when there are too many.
+//!
+//! A client that keeps the server waiting costs it nothing until others want in. A
+//! negotiation takes a few round trips, so whoever has made the server wait for
+//! longer than [`GRACE`] altogether is no longer in the middle of one. At the limit a
+//! newcomer takes the place of, in this order:
+//!
+//! 1. the newest of those that have sent nothing yet, for longer than that;
+//! 2. of those that have, the one that has made the server wait longest, for longer
+//!    than that: it sends byte by byte, or one option now and then, or it does not
+//!    take the answers;
+//! 3. the newest of those that have been waiting longer than that for an export that
+//!    is not ready. They do no wrong, but most of them wait in vain;
+//! 4. the oldest of those that have sent nothing yet.
+//!
+//! If there is none of these, all are in the middle of it, and the newcomer is closed.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::AbortHandle;
+
+/// What an honest client makes the server wait in a whole negotiation, at most.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Whose turn it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// The client's, since then: to send, or to take what was sent.
+    Client(Instant),
+    /// An export's, since then: to become ready.
+    Export(Instant),
+}
+
+/// One that negotiates.
+#[derive(Debug)]
+struct Entry {
+    /// It has sent something.
+    spoken: bool,
+    turn: Turn,
+    /// What it has made the server wait before this turn.
+    waited: Duration,
+    task: Option<AbortHandle>,
+}
+
+impl Entry {
+    /// How long it has made the server wait.
+    fn waited(&self, now: Instant) -> Duration {
+        match self.turn {
+            Turn::Client(since) => self.waited + now.saturating_duration_since(since),
+            Turn::Export(_) => self.waited,
+        }
+    }
+}
+
+/// Those that negotiate, by their numbers: the newest has the highest.
+#[derive(Debug, Default)]
+struct Entries {
+    table: BTreeMap<u64, Entry>,
+    next: u64,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    entries: Mutex<Entries>,
+    /// A permit for each connection that is served: as many as one likes, because the
+    /// limit may change while some are taken.
+    served: Arc<Semaphore>,
+}
+
+/// What became of a newcomer at the limit.
+#[derive(Debug)]
+pub(crate) enum Admission {
+    /// There was room.
+    Free(Place),
+    /// Another had to go.
+    Instead(Place),
+    /// Nobody had to go.
+    Refused,
+}
+
+impl Gate {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            entries: Mutex::default(),
+            served: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
+        })
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        // Nothing is left half done by a panic.
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets a newcomer in when there are less than `limit`, or in the place of another.
+    pub(crate) fn admit(self: &Arc<Self>, limit: usize, now: Instant) -> Admission {
+        let mut entries = self.entries();
+        let full = entries.table.len() >= limit;
+        if full {
+            let Some(number) = whom_to_shed(&entries.table, now) else {
+                return Admission::Refused;
+            };
+            if let Some(task) = entries.table.remove(&number).and_then(|entry| entry.task) {
+                task.abort();
+            }
+        }
+        let number = entries.next;
+        entries.next += 1;
+        let entry = Entry {
+            spoken: false,
+            turn: Turn::Client(now),
+            waited: Duration::ZERO,
+            task: None,
+        };
+        entries.table.insert(number, entry);
+        let gate = Arc::clone(self);
+        let place = Place { gate, number };
+        match full {
+            true => Admission::Instead(place),
+            false => Admission::Free(place),
+        }
+    }
+
+    /// Takes note of what to abort when the one of this number has to go.
+    pub(crate) fn held_by(&self, number: u64, task: AbortHandle) {
+        // One that is over already needs none.
+        if let Some(own) = self.entries().table.get_mut(&number) {
+            own.task = Some(task);
+        }
+    }
+
+    /// Counts one more that is served, unless `limit` are.
+    pub(crate) fn serve(&self, limit: usize) -> Option<OwnedSemaphorePermit> {
+        // Permits are taken under the lock only, so that two can't both be the last.
+        let _entries = self.entries();
+        let taken = Semaphore::MAX_PERMITS - self.served.available_permits();
+        if taken >= limit {
+            return None;
+        }
+        Arc::clone(&self.served).try_acquire_owned().ok()
+    }
+}
+
+/// By the rules of the module.
+fn whom_to_shed(entries: &BTreeMap<u64, Entry>, now: Instant) -> Option<u64> {
+    let old = |time: &Duration| *time >= GRACE;
+    let waited = |number: &u64| entries[number].waited(now);
+    let at_an_export = |entry: &Entry| match entry.turn {
+        Turn::Export(since) => now.saturating_duration_since(since),
+        Turn::Client(_) => Duration::ZERO,
+    };
+    let silent = || entries.iter().filter(|(_, e)| !e.spoken).map(|(n, _)| n);
+    let long_silent = silent().rfind(|n| old(&waited(n)));
+    let slow = || entries.keys().filter(|n| old(&waited(n)));
+    let slowest = || slow().max_by_key(|n| waited(n));
+    let at_exports = || entries.iter().filter(|(_, e)| old(&at_an_export(e)));
+    let last_at_one = || at_exports().min_by_key(|(_, e)| at_an_export(e));
+    long_silent
+        .or_else(slowest)
+        .or_else(|| last_at_one().map(|(n, _)| n))
+        .or_else(|| silent().next())
+        .copied()
+}
+
+/// A negotiation's place among those under way; it ends with the negotiation.
+#[derive(Debug)]
+pub(crate) struct Place {
+    gate: Arc<Gate>,
+    number: u64,
+}
+
+impl Place {
+    /// Names it for [`Gate::held_by`].
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// There is no entry of its own any more when it had to go.
+    fn with(&self, change: impl FnOnce(&mut Entry)) {
+        self.gate.entries().table.get_mut(&self.number).map(change);
+    }
+
+    /// The client has sent something.
+    pub(crate) fn spoke(&self) {
+        self.with(|own| own.spoken = true);
+    }
+
+    /// It is an export that the client waits for from now on.
+    pub(crate) fn exports_turn(&self) {
+        let now = Instant::now();
+        self.with(|own| {
+            own.waited = own.waited(now);
+            own.turn = Turn::Export(now);
+        });
+    }
+
+    /// It is the client's turn again.
+    pub(crate) fn clients_turn(&self) {
+        let now = Instant::now();
+        self.with(|own| own.turn = Turn::Client(now));
+    }
+
+    /// Counts the connection among those that are served, unless `limit` are.
+    pub(crate) fn serve(&self, limit: usize) -> Option<OwnedSemaphorePermit> {
+        self.gate.serve(limit)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.gate.entries().table.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests;
