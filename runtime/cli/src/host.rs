@@ -227,6 +227,8 @@ impl Host {
             Err(error) => return vec![error],
         };
         self.config = config;
+        let memory = self.config.nbd.memory.bytes() as usize;
+        self.engine.client_memory().set_most(memory);
         let exports = self.exports();
         self.attachments.replace(&self.config, &exports);
         let mut wanted = tables(&self.config, &exports);
@@ -262,14 +264,10 @@ impl Host {
             let Some(device) = self.devices.get(export.vcp.as_str()) else {
                 continue;
             };
-            let new = || {
-                Arc::new(Limit::of(
-                    name.as_str(),
-                    budget::rates(&export.limit),
-                    64 << 20,
-                ))
-            };
+            let new = || Arc::new(Limit::of(name.as_str(), budget::rates(&export.limit)));
             let limit = self.limits.entry(name.to_string()).or_insert_with(new);
+            limit.pool().set_most(export.memory.bytes() as usize);
+            limit.set_half_request(self.config.nbd.half_request.duration());
             let served = Export {
                 device: device.clone(),
                 read_only: export.read_only,

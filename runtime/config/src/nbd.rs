@@ -20,8 +20,8 @@ pub struct NbdOptions {
     /// `keep-alive`: how long a TCP peer may acknowledge nothing before it counts as
     /// gone, 2 s to 12 hours, or never.
     pub keep_alive: Timeout,
-    /// `half-request`: how long a client may take over one request that it has begun to
-    /// send, 100 ms to an hour.
+    /// `half-request`: how long a client may take to send the next 64 KiB of a request
+    /// that it has begun, or the rest of it; 100 ms to an hour.
     pub half_request: Interval,
     /// `memory`: bytes that the requests of all clients may hold, 33 MiB to 1 TiB.
     pub memory: ByteSize,

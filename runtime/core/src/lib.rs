@@ -55,8 +55,8 @@ pub use peers::Peers;
 pub use pool::{FREE, Pool};
 pub use report::{CrashReport, Entry, What};
 pub use settings::{
-    BEST_EFFORT, ClientSettings, CpuSettings, Network, ReloadSettings, Reopen, ReportSettings,
-    RestartSettings, Settings, WatchdogSettings,
+    BEST_EFFORT, CpuSettings, Network, ReloadSettings, Reopen, ReportSettings, RestartSettings,
+    Settings, WatchdogSettings,
 };
 pub use state::{DirectoryGrant, GrantError};
 pub use status::{BUCKETS, Histogram, ReloadState, State, Stats, Status};

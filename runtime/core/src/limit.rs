@@ -1,6 +1,7 @@
 //! How many requests and bytes a second an export may ask for, and how much memory its
 //! clients may hold.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -38,12 +39,17 @@ impl Default for Rates {
 pub struct Limit {
     name: String,
     pool: Pool,
+    /// In nanoseconds.
+    half_request: AtomicU64,
     state: Mutex<State>,
 }
 
 /// Bytes that the clients of an export may hold beyond what each of them may, unless
 /// it is said otherwise.
 const MEMORY: usize = 64 << 20;
+
+/// How long half a request may take unless it is said otherwise, in nanoseconds.
+pub(crate) const HALF_REQUEST: u64 = 30_000_000_000;
 
 #[derive(Debug)]
 struct State {
@@ -71,17 +77,18 @@ pub struct Totals {
 const SECOND: u64 = 1_000_000_000;
 
 impl Limit {
-    /// By these rates; of an export without a name, which may hold 64 MiB.
+    /// By these rates; of an export without a name.
     pub fn new(rates: Rates) -> Self {
-        Self::of("", rates, MEMORY)
+        Self::of("", rates)
     }
 
-    /// Of the export `name`: by these rates, and `memory` bytes for its clients
-    /// together.
-    pub fn of(name: &str, rates: Rates, memory: usize) -> Self {
+    /// Of the export `name`: by these rates. Its clients may hold 64 MiB together, and
+    /// take 30 s over a request, until that is set.
+    pub fn of(name: &str, rates: Rates) -> Self {
         Self {
             name: name.to_owned(),
-            pool: Pool::new(memory),
+            pool: Pool::new(MEMORY),
+            half_request: AtomicU64::new(HALF_REQUEST),
             state: Mutex::new(State {
                 rates,
                 requests: 0,
@@ -99,6 +106,17 @@ impl Limit {
     /// What its clients may hold, and do.
     pub fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    /// A client may take so long to send the next 64 KiB of a request that it has
+    /// begun, or the rest of it.
+    pub fn set_half_request(&self, time: Duration) {
+        let time = nanoseconds(time);
+        self.half_request.store(time, Ordering::Relaxed);
+    }
+
+    pub(crate) fn half_request(&self) -> u64 {
+        self.half_request.load(Ordering::Relaxed)
     }
 
     /// What it lets through.

@@ -38,8 +38,6 @@ pub struct Settings {
     pub reload: ReloadSettings,
     /// What is kept of its crashes.
     pub reports: ReportSettings,
-    /// What its clients may do.
-    pub clients: ClientSettings,
 }
 
 impl Settings {
@@ -58,7 +56,6 @@ impl Settings {
             restart: RestartSettings::default(),
             reload: ReloadSettings::default(),
             reports: ReportSettings::default(),
-            clients: ClientSettings::default(),
         }
     }
 
@@ -228,22 +225,6 @@ impl Default for ReportSettings {
         Self {
             keep: 16,
             core_dumps: false,
-        }
-    }
-}
-
-/// What clients may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClientSettings {
-    /// How long one may take to send the rest of a request that it began. `None`: for
-    /// ever.
-    pub half_request: Option<Duration>,
-}
-
-impl Default for ClientSettings {
-    fn default() -> Self {
-        Self {
-            half_request: Some(Duration::from_secs(30)),
         }
     }
 }

@@ -333,7 +333,6 @@ fn set_up(
         drain: nanoseconds(settings.reload.drain),
         progress: settings.watchdog.progress,
         client_memory: Arc::clone(engine.client_memory()),
-        half_request: settings.clients.half_request.map(nanoseconds),
         keep: settings.reports.keep,
         affinity: rustix::thread::sched_getaffinity(None).ok(),
         events,

@@ -98,8 +98,6 @@ pub(crate) struct Setup {
     pub(crate) drain: u64,
     /// What clients of all VCPs may hold.
     pub(crate) client_memory: Arc<Pool>,
-    /// How long half a request may take, in nanoseconds.
-    pub(crate) half_request: Option<u64>,
     /// How long requests may be held without an answer.
     pub(crate) progress: Option<Duration>,
     /// Crash reports to keep.
@@ -256,7 +254,7 @@ impl Channel {
             mailbox,
             poller,
             ready: Vec::new(),
-            clients: Clients::new(Arc::clone(&setup.client_memory), setup.half_request),
+            clients: Clients::new(Arc::clone(&setup.client_memory)),
             network,
             relink,
             streams,

@@ -2,8 +2,12 @@
 
 use vcp_queue::{Awaits, Client};
 
-use crate::limit::Attached;
+use crate::limit::{Attached, HALF_REQUEST};
 use crate::pool::{FREE, Pool};
+
+/// Bytes that have to move for it to count: less, and a peer could hold on to what it
+/// has with a byte now and then.
+const PIECE: u64 = 64 << 10;
 
 /// Requests that each client may have in the table although it is full.
 const FREE_REQUESTS: u64 = 32;
@@ -82,12 +86,19 @@ impl Account {
         self.taken = due;
     }
 
+    /// How long half a request may take, in nanoseconds.
+    pub(super) fn half_request(&self) -> u64 {
+        let export = self.export.as_ref();
+        export.map_or(HALF_REQUEST, |export| export.half_request())
+    }
+
     /// Notes what it awaits now, and whether anything came of it.
     pub(super) fn look(&mut self, client: &dyn Client, clock: impl FnOnce() -> u64) {
         let moved = client.moved();
+        let nothing = |before: u64| moved.saturating_sub(before) < PIECE;
         self.awaits = match (client.awaits(), self.awaits) {
             (None, _) => None,
-            (Some(awaits), Some(before)) if before.0 == awaits && before.2 == moved => Some(before),
+            (Some(awaits), Some(before)) if before.0 == awaits && nothing(before.2) => Some(before),
             (Some(awaits), _) => Some((awaits, clock(), moved)),
         };
     }

@@ -71,8 +71,6 @@ pub(super) struct Clients {
     turns: u64,
     /// What all clients of the process may hold.
     process: Arc<Pool>,
-    /// How long half a request may take, in nanoseconds.
-    rest_limit: Option<u64>,
     /// When those that hold memory were last looked at.
     looked: u64,
     /// Nothing is taken on any more: requests are answered so.
@@ -90,16 +88,14 @@ const READ: Interest = Interest {
 };
 
 impl Clients {
-    /// Nobody yet. `process` is what all clients of the process may hold together, and
-    /// half a request may take so many nanoseconds.
-    pub(super) fn new(process: Arc<Pool>, rest_limit: Option<u64>) -> Self {
+    /// Nobody yet. `process` is what all clients of the process may hold together.
+    pub(super) fn new(process: Arc<Pool>) -> Self {
         Self {
             slots: BTreeMap::new(),
             next: 0,
             waiting: 0,
             turns: 0,
             process,
-            rest_limit,
             looked: 0,
             refusing: false,
             limited_ns: 0,

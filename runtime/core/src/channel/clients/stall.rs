@@ -27,8 +27,8 @@ impl Clients {
                 // Not before it was looked at last.
                 (since + PATIENCE).max(self.looked + LOOK_AGAIN)
             });
-            let rest = self.rest_limit.filter(|_| awaits == Awaits::Rest);
-            let rest = rest.map(|limit| since.saturating_add(limit));
+            let rest = (awaits == Awaits::Rest).then_some(since);
+            let rest = rest.map(|since| since.saturating_add(slot.account.half_request()));
             [wanted, rest].into_iter().flatten().min()
         });
         awaiting.min()
@@ -51,7 +51,7 @@ impl Clients {
             };
             let waited = time.saturating_sub(since);
             let wanted = waited >= PATIENCE && slot.account.is_wanted(&self.process, time);
-            let rest = awaits == Awaits::Rest && self.rest_limit.is_some_and(|most| waited >= most);
+            let rest = awaits == Awaits::Rest && waited >= slot.account.half_request();
             let seconds = waited / 1_000_000_000;
             let what = match awaits {
                 Awaits::Rest => "it sent half a request and no more of it",
