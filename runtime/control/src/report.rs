@@ -182,6 +182,10 @@ pub struct Crash {
     pub module: String,
     /// Guest frames, innermost first; empty where no guest code was running.
     pub backtrace: Vec<String>,
+    /// What it complained of in its last call, oldest first: errors in its log, and what
+    /// it wrote to its standard error. Where it panicked, why.
+    #[serde(default)]
+    pub said: Vec<String>,
     /// How long it had run, in microseconds.
     pub ran_us: u64,
     /// Whether it had been ready.

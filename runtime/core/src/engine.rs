@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use wasmtime::component::Linker;
 use wasmtime::{Config, OptLevel};
 
 use crate::fuel::{QUANTUM, Rate};
@@ -9,6 +10,7 @@ use crate::guest::{Saboteur, calibrate};
 use crate::memory::Creator;
 use crate::processor::Processors;
 use crate::remember::Remembered;
+use crate::state::{self, State};
 
 /// Bytes of a fiber's stack: the Wasm stack and the host functions above it.
 const ASYNC_STACK: usize = 2 << 20;
@@ -18,6 +20,8 @@ const WASM_STACK: usize = 1 << 20;
 #[derive(Clone)]
 pub struct Engine {
     pub(crate) wasmtime: wasmtime::Engine,
+    /// What every component may import.
+    pub(crate) linker: Arc<Linker<State>>,
     pub(crate) saboteur: Saboteur,
     pub(crate) processors: Arc<Processors>,
     /// Fuel in a quantum of this machine, once that was measured.
@@ -48,8 +52,11 @@ impl Engine {
     fn of(config: Config) -> anyhow::Result<Self> {
         let wasmtime = wasmtime::Engine::new(&config)
             .map_err(|error| anyhow::anyhow!("setting up the WebAssembly engine: {error:#}"))?;
+        let linker = state::linker(&wasmtime)
+            .map_err(|error| anyhow::anyhow!("setting up what VCPs may import: {error:#}"))?;
         Ok(Self {
             wasmtime,
+            linker: Arc::new(linker),
             saboteur: Saboteur::default(),
             processors: Arc::default(),
             quantum: Arc::default(),
