@@ -1,6 +1,5 @@
 //! `vcp run`: starts what a configuration says and serves it until told to stop.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +13,7 @@ use crate::attach::{self, Kept};
 use crate::control;
 use crate::host::Host;
 use crate::link::Pipes;
+use crate::logging;
 use crate::watch::{self, Watched};
 
 /// How long the answers to requests may take that were made before the end.
@@ -22,7 +22,7 @@ pub(crate) const LAST_ANSWERS: Duration = Duration::from_secs(1);
 pub(crate) fn run(arguments: RunArguments) -> Result<ExitCode> {
     let config = configuration(&arguments)?;
     if arguments.dump_config {
-        print!("{}", config.to_toml());
+        crate::ask::print(&config.to_toml())?;
         return Ok(ExitCode::SUCCESS);
     }
     let watched = match arguments.watch {
@@ -91,7 +91,8 @@ async fn serve(
         let uris: Vec<_> = host.uris().collect();
         match &arguments.run {
             None => {
-                announce(&uris)?;
+                let lines: String = uris.iter().map(|uri| format!("{uri}\n")).collect();
+                logging::announce(&lines);
                 host.all_stopped().await;
                 Ok(ExitCode::SUCCESS)
             }
@@ -124,14 +125,6 @@ pub(crate) async fn metrics(address: &str, control: &Arc<control::Control>) -> R
         tracing::error!("metrics: {error}");
     });
     Ok(())
-}
-
-fn announce(uris: &[String]) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    for uri in uris {
-        writeln!(out, "{uri}").context("writing to stdout")?;
-    }
-    out.flush().context("writing to stdout")
 }
 
 /// Runs a shell command with `$uri` set to the first export, and `$uris` to all.

@@ -19,8 +19,21 @@ pub struct Host {
     pub version: String,
     /// Since it started.
     pub uptime_ms: u64,
+    /// What is missing from its log.
+    #[serde(default)]
+    pub log: Log,
     /// By name.
     pub vcps: Vec<Summary>,
+}
+
+/// What is missing from a host's log, since it started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Log {
+    /// Lines lost, as nobody read them in time.
+    pub lost: u64,
+    /// Messages left out, as there were too many of their kind.
+    pub left_out: u64,
 }
 
 /// One VCP in one line.
