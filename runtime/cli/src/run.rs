@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use vcp_config::HostConfig;
 
 use crate::args::{RunArguments, Usage};
@@ -71,6 +71,7 @@ async fn serve(
     // From here on a signal is a request to stop, whatever is under way.
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    let mut hangup = Hangup::new()?;
     let name = attach::host_name(arguments.file().as_deref(), config);
     let host = Host::start(config, &mut Pipes::default(), &name).await?;
     let socket = control::open(arguments.control.as_deref(), host.control())?;
@@ -103,6 +104,7 @@ async fn serve(
         outcome = serving => outcome,
         _ = terminate.recv() => Ok(ExitCode::SUCCESS),
         _ = interrupt.recv() => Ok(ExitCode::SUCCESS),
+        () = hangup.comes() => Ok(ExitCode::SUCCESS),
     };
     host.stop().await;
     if let Some(socket) = socket {
@@ -110,6 +112,34 @@ async fn serve(
         socket.finish(LAST_ANSWERS).await;
     }
     outcome
+}
+
+/// The end of the terminal, unless this process was told not to mind (nohup(1)).
+struct Hangup(Option<Signal>);
+
+impl Hangup {
+    fn new() -> Result<Self> {
+        if hangups_are_ignored() {
+            return Ok(Self(None));
+        }
+        let hangup = signal(SignalKind::hangup()).context("listening for SIGHUP")?;
+        Ok(Self(Some(hangup)))
+    }
+
+    async fn comes(&mut self) {
+        match &mut self.0 {
+            Some(hangup) => _ = hangup.recv().await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// As proc(5) has it: the first bit of a mask in hexadecimal digits is SIGHUP's.
+fn hangups_are_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 != 0)
 }
 
 /// Serves metrics until the host ends.
