@@ -27,7 +27,7 @@ const VARIABLE: &str = "VCP_LOG";
 
 /// How long the end of the process may take for what is still to be written.
 const LAST_WORDS: Duration = Duration::from_millis(500);
-/// The same after a panic, where the process may go on.
+/// The same after a panic.
 const AFTER_PANIC: Duration = Duration::from_millis(100);
 
 static STDERR: LazyLock<Output> = LazyLock::new(Output::new);
@@ -62,7 +62,10 @@ pub(crate) fn start(default: &str) {
         if trace.status() == std::backtrace::BacktraceStatus::Captured {
             STDERR.say(format!("{trace}\n").into_bytes());
         }
-        STDERR.finish(AFTER_PANIC);
+        // The process ends with this thread only; the others are not to wait.
+        if name == "main" {
+            STDERR.finish(AFTER_PANIC);
+        }
     }));
     if let Some(why) = wrong {
         tracing::warn!("{VARIABLE}: {}; it is \"{default}\" instead", Shown(&why));
