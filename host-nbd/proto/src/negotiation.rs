@@ -233,7 +233,8 @@ impl Negotiation {
     fn unavailable(&mut self, option: u32, name: String, purpose: Purpose, why: &Unavailable) {
         if matches!(purpose, Purpose::ExportName) {
             self.state = State::Failed(Violation::Export {
-                name,
+                // A name may have 4096 bytes, and who reads this wants the reason too.
+                name: name.chars().take(64).collect(),
                 reason: why.to_string(),
             });
             return;

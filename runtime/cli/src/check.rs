@@ -6,6 +6,7 @@ use anyhow::Result;
 use vcp_core::{Cache, Engine, World};
 
 use crate::args::CheckArguments;
+use crate::ask::print;
 use crate::module;
 
 pub(crate) fn run(arguments: &CheckArguments) -> Result<ExitCode> {
@@ -14,22 +15,22 @@ pub(crate) fn run(arguments: &CheckArguments) -> Result<ExitCode> {
         .parse()
         .map_err(|error: vcp_config::Invalid| crate::args::Usage(error.to_string()))?;
     let engine = Engine::new(true)?;
-    let module = module::load(&engine, &Cache::disabled(), &named)?;
+    // What it takes to say so is what a host does first, and finds done.
+    let module = module::load(&engine, &Cache::of_user(), &named)?;
     let world = match module.world() {
         World::Device => "device",
         World::Processor => "processor",
     };
     if arguments.json {
         let (name, imports) = (module.name(), module.imports());
-        println!(
-            "{}",
-            serde_json::json!({ "module": name, "world": world, "imports": imports })
-        );
+        let said = serde_json::json!({ "module": name, "world": world, "imports": imports });
+        print(&format!("{said}\n"))?;
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{}: a VCP of the world {world}", module.name());
+    let mut text = format!("{}: a VCP of the world {world}\n", module.name());
     for import in module.imports() {
-        println!("imports {import}");
+        text += &format!("imports {import}\n");
     }
+    print(&text)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -13,6 +13,7 @@ use vcp_config::{
 use vcp_core::{Cache, Engine, Event, Settings, Vcp};
 
 use crate::args::{DiscoverArguments, Usage};
+use crate::ask::print;
 use crate::link::Pipes;
 use crate::sources::System;
 use crate::{host, module};
@@ -30,9 +31,10 @@ pub(crate) fn run(arguments: &DiscoverArguments) -> Result<ExitCode> {
     let lines = crate::run::runtime()?.block_on(ask(&uri, net))?;
     if arguments.json {
         let targets: Vec<_> = lines.iter().map(|line| json(line)).collect();
-        println!("{}", serde_json::Value::Array(targets));
+        print(&format!("{}\n", serde_json::Value::Array(targets)))?;
     } else {
-        lines.iter().for_each(|line| println!("{line}"));
+        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        print(&text)?;
     }
     Ok(ExitCode::SUCCESS)
 }

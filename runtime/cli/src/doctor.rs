@@ -8,11 +8,16 @@ use vcp_attach::Driver;
 use vcp_topology::Topology;
 use vcp_topology::doctor::{Capabilities, report};
 
+use crate::ask::print;
+
 /// Looks, and says what it saw. Nothing is changed.
 pub(crate) fn run() -> Result<ExitCode> {
     let topology = Topology::of_this_machine().context("the machine's CPUs")?;
-    print!("{}", report(&topology, &Capabilities::probe(&topology)));
-    println!("\nBlock devices\n  /dev/nbdX       {}", nbd());
+    let cpus = report(&topology, &Capabilities::probe(&topology));
+    print(&format!(
+        "{cpus}\nBlock devices\n  /dev/nbdX       {}\n",
+        nbd()
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 

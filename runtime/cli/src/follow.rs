@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, watch};
 use vcp_core::{Event, Next, Vcp};
 
 use crate::exports::State;
+use crate::logging::Shown;
 
 /// How long what could not start is left alone before it is tried again, at first and
 /// at most.
@@ -31,8 +32,10 @@ pub(crate) async fn follow(
                 has_served = true;
                 state.send_replace(State::Ready(geometry));
             }
-            Event::Suspended(why) => tracing::warn!(vcp = name, "waiting: {why}"),
-            Event::LowSpace(what) => tracing::warn!(vcp = name, "its space runs out: {what}"),
+            Event::Suspended(why) => tracing::warn!(vcp = name, "waiting: {}", Shown(&why)),
+            Event::LowSpace(what) => {
+                tracing::warn!(vcp = name, "its space runs out: {}", Shown(&what));
+            }
             Event::Fault {
                 fault,
                 generation,
@@ -49,33 +52,39 @@ pub(crate) async fn follow(
                 if first {
                     tracing::debug!(vcp = name, generation, ?fault, "fault");
                 } else {
-                    tracing::warn!(vcp = name, generation, "{fault}{then}");
+                    let fault = fault.to_string();
+                    tracing::warn!(vcp = name, generation, "{}{then}", Shown(&fault));
                 }
             }
             Event::Expired {
                 failed,
                 refusing,
                 why,
-            } => tracing::error!(vcp = name, "{}", expired(failed, refusing, &why)),
+            } => tracing::error!(
+                vcp = name,
+                "{}",
+                expired(failed, refusing, &Shown(&why).to_string())
+            ),
             Event::Reloaded(reloaded) => {
                 let (generation, pause) = (reloaded.generation, reloaded.pause);
                 tracing::info!(vcp = name, generation, ?pause, "reloaded");
             }
-            Event::RolledBack(why) => tracing::warn!(vcp = name, "rolled back: {why}"),
+            Event::RolledBack(why) => tracing::warn!(vcp = name, "rolled back: {}", Shown(&why)),
             Event::Failed(why) => {
                 if let Some(vcp) = tried_again.as_ref().filter(|_| !has_served) {
                     tracing::error!(
                         vcp = name,
-                        "can't start: {why}; trying again in {delay:.0?}"
+                        "can't start: {}; trying again in {delay:.0?}",
+                        Shown(&why)
                     );
                     tokio::spawn(try_again(vcp.clone(), state.subscribe(), delay));
                     delay = (delay * 2).min(MOST);
                 } else if *state.borrow() != State::Starting {
-                    tracing::error!(vcp = name, "failed: {why}");
+                    tracing::error!(vcp = name, "failed: {}", Shown(&why));
                 }
                 state.send_replace(State::Failed(why));
             }
-            Event::Found(what) => tracing::info!(vcp = name, "{what}"),
+            Event::Found(what) => tracing::info!(vcp = name, "{}", Shown(&what)),
             Event::Stopped => {
                 state.send_replace(State::Stopped);
                 break;

@@ -83,6 +83,7 @@ impl Host {
     ) -> Result<Self> {
         // Before there is a thread that would not inherit it.
         let precautions = Precautions::at_start(options)?;
+        crate::logging::begin();
         let engine = Engine::new(true)?;
         let cache = Cache::of_user();
         let attachments = Attachments::new(name);

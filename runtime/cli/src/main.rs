@@ -37,7 +37,13 @@ use args::Command;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let arguments = match args::parse() {
+    let code = obey();
+    logging::finish();
+    code
+}
+
+fn obey() -> ExitCode {
+    let arguments = match args::parse(logging::complain) {
         Ok(arguments) => arguments,
         Err(code) => return code,
     };
@@ -51,6 +57,13 @@ fn main() -> ExitCode {
         _ => "warn",
     });
     conceal::passwords();
+    // A host does it when it has become what its threads are to be.
+    if !matches!(
+        arguments.command,
+        Command::Run(_) | Command::Host(_) | Command::Demo(_)
+    ) {
+        logging::begin();
+    }
     let result = match arguments.command {
         Command::Run(arguments) => run::run(*arguments),
         Command::Host(arguments) => service::run(&arguments),
@@ -79,7 +92,7 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             let usage = error.is::<args::Usage>();
-            args::complain(&format!("{error:#}"));
+            logging::complain(&format!("{error:#}"));
             ExitCode::from(if usage { USAGE } else { 1 })
         }
     }

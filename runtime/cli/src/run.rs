@@ -1,12 +1,11 @@
 //! `vcp run`: starts what a configuration says and serves it until told to stop.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use vcp_config::HostConfig;
 
 use crate::args::{RunArguments, Usage};
@@ -14,6 +13,7 @@ use crate::attach::{self, Kept};
 use crate::control;
 use crate::host::Host;
 use crate::link::Pipes;
+use crate::logging;
 use crate::watch::{self, Watched};
 
 /// How long the answers to requests may take that were made before the end.
@@ -22,7 +22,7 @@ pub(crate) const LAST_ANSWERS: Duration = Duration::from_secs(1);
 pub(crate) fn run(arguments: RunArguments) -> Result<ExitCode> {
     let config = configuration(&arguments)?;
     if arguments.dump_config {
-        print!("{}", config.to_toml());
+        crate::ask::print(&config.to_toml())?;
         return Ok(ExitCode::SUCCESS);
     }
     let watched = match arguments.watch {
@@ -71,6 +71,7 @@ async fn serve(
     // From here on a signal is a request to stop, whatever is under way.
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
+    let mut hangup = Hangup::new()?;
     let name = attach::host_name(arguments.file().as_deref(), config);
     let host = Host::start(config, &mut Pipes::default(), &name).await?;
     let socket = control::open(arguments.control.as_deref(), host.control())?;
@@ -91,7 +92,8 @@ async fn serve(
         let uris: Vec<_> = host.uris().collect();
         match &arguments.run {
             None => {
-                announce(&uris)?;
+                let lines: String = uris.iter().map(|uri| format!("{uri}\n")).collect();
+                logging::announce(&lines);
                 host.all_stopped().await;
                 Ok(ExitCode::SUCCESS)
             }
@@ -102,6 +104,7 @@ async fn serve(
         outcome = serving => outcome,
         _ = terminate.recv() => Ok(ExitCode::SUCCESS),
         _ = interrupt.recv() => Ok(ExitCode::SUCCESS),
+        () = hangup.comes() => Ok(ExitCode::SUCCESS),
     };
     host.stop().await;
     if let Some(socket) = socket {
@@ -109,6 +112,34 @@ async fn serve(
         socket.finish(LAST_ANSWERS).await;
     }
     outcome
+}
+
+/// The end of the terminal, unless this process was told not to mind (nohup(1)).
+struct Hangup(Option<Signal>);
+
+impl Hangup {
+    fn new() -> Result<Self> {
+        if hangups_are_ignored() {
+            return Ok(Self(None));
+        }
+        let hangup = signal(SignalKind::hangup()).context("listening for SIGHUP")?;
+        Ok(Self(Some(hangup)))
+    }
+
+    async fn comes(&mut self) {
+        match &mut self.0 {
+            Some(hangup) => _ = hangup.recv().await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// As proc(5) has it: the first bit of a mask in hexadecimal digits is SIGHUP's.
+fn hangups_are_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 != 0)
 }
 
 /// Serves metrics until the host ends.
@@ -124,14 +155,6 @@ pub(crate) async fn metrics(address: &str, control: &Arc<control::Control>) -> R
         tracing::error!("metrics: {error}");
     });
     Ok(())
-}
-
-fn announce(uris: &[String]) -> Result<()> {
-    let mut out = std::io::stdout().lock();
-    for uri in uris {
-        writeln!(out, "{uri}").context("writing to stdout")?;
-    }
-    out.flush().context("writing to stdout")
 }
 
 /// Runs a shell command with `$uri` set to the first export, and `$uris` to all.

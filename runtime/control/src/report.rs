@@ -19,8 +19,21 @@ pub struct Host {
     pub version: String,
     /// Since it started.
     pub uptime_ms: u64,
+    /// What is missing from its log.
+    #[serde(default)]
+    pub log: Log,
     /// By name.
     pub vcps: Vec<Summary>,
+}
+
+/// What is missing from a host's log, since it started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Log {
+    /// Lines lost, as nobody read them in time.
+    pub lost: u64,
+    /// Messages left out, as there were too many of their kind.
+    pub left_out: u64,
 }
 
 /// One VCP in one line.
@@ -235,6 +248,10 @@ pub struct Crash {
     pub module: String,
     /// Guest frames, innermost first; empty where no guest code was running.
     pub backtrace: Vec<String>,
+    /// What it complained of in its last call, oldest first: errors in its log, and what
+    /// it wrote to its standard error. Where it panicked, why.
+    #[serde(default)]
+    pub said: Vec<String>,
     /// How long it had run, in microseconds.
     pub ran_us: u64,
     /// Whether it had been ready.

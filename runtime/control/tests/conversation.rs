@@ -44,6 +44,7 @@ impl Fake {
             }],
         };
         Host {
+            log: Default::default(),
             pid: self.pid,
             version: "0".into(),
             uptime_ms: 0,

@@ -33,8 +33,7 @@ impl Alone {
         network: Option<Network>,
     ) -> Result<Self, Fault> {
         let plan = plan(engine, &mut settings, network, Arc::new(engine.rate()));
-        let plan = plan.map_err(|error| Fault::Instantiate(error.to_string()))?;
-        let blueprint = Blueprint::new(Arc::new(plan), settings.module)?;
+        let blueprint = Blueprint::new(Arc::new(plan), settings.module);
         let alarm = Alarm::new(None);
         let guest = drive(blueprint.build(1, now()), &alarm);
         let guest = guest.map_err(|death| death.fault)?;

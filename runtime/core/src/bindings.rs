@@ -27,10 +27,12 @@ mod generated {
     }
 }
 
-pub(crate) use generated::device::Device as DeviceWorld;
 pub(crate) use generated::device::exports::vcp::block::device;
-pub(crate) use generated::processor::Processor as ProcessorWorld;
+pub(crate) use generated::device::{Device as DeviceWorld, DevicePre as DeviceWorldPre};
 pub(crate) use generated::processor::exports::vcp::net::processor;
 pub(crate) use generated::processor::vcp::block::types as block;
 pub(crate) use generated::processor::vcp::io::{control, log, types};
 pub(crate) use generated::processor::vcp::net::{frames, streams};
+pub(crate) use generated::processor::{
+    Processor as ProcessorWorld, ProcessorPre as ProcessorWorldPre,
+};

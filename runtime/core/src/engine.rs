@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use wasmtime::component::Linker;
 use wasmtime::{Config, OptLevel};
 
 use crate::fuel::{QUANTUM, Rate};
@@ -10,6 +11,7 @@ use crate::memory::Creator;
 use crate::pool::Pool;
 use crate::processor::Processors;
 use crate::remember::Remembered;
+use crate::state::{self, State};
 
 /// Bytes of a fiber's stack: the Wasm stack and the host functions above it.
 const ASYNC_STACK: usize = 2 << 20;
@@ -22,6 +24,8 @@ const CLIENT_MEMORY: usize = 1 << 30;
 #[derive(Clone)]
 pub struct Engine {
     pub(crate) wasmtime: wasmtime::Engine,
+    /// What every component may import.
+    pub(crate) linker: Arc<Linker<State>>,
     pub(crate) saboteur: Saboteur,
     pub(crate) processors: Arc<Processors>,
     client_memory: Arc<Pool>,
@@ -53,8 +57,11 @@ impl Engine {
     fn of(config: Config) -> anyhow::Result<Self> {
         let wasmtime = wasmtime::Engine::new(&config)
             .map_err(|error| anyhow::anyhow!("setting up the WebAssembly engine: {error:#}"))?;
+        let linker = state::linker(&wasmtime)
+            .map_err(|error| anyhow::anyhow!("setting up what VCPs may import: {error:#}"))?;
         Ok(Self {
             wasmtime,
+            linker: Arc::new(linker),
             saboteur: Saboteur::default(),
             processors: Arc::default(),
             client_memory: Arc::new(Pool::new(CLIENT_MEMORY)),

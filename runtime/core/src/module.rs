@@ -1,12 +1,15 @@
-//! A loaded module: compiled, and checked against the worlds.
+//! A loaded module: compiled, checked against the worlds, and linked to what a VCP may
+//! import. What can't be run is refused here, whoever asks: nothing of it has run yet.
 
 use std::path::PathBuf;
 
-use wasmtime::component::Component;
+use wasmtime::component::{Component, InstancePre};
 
 use crate::cache::Cache;
 use crate::engine::Engine;
+use crate::logging::line;
 use crate::native::{Make, NativeVcp};
+use crate::state::State;
 use crate::world::World;
 
 /// A component that can be run as a VCP.
@@ -20,7 +23,8 @@ pub struct Module {
 /// What its instances run.
 #[derive(Clone)]
 pub(crate) enum Code {
-    Component(Component),
+    /// With what it imports, as every instance of it is made.
+    Component(InstancePre<State>),
     /// Compiled into this binary.
     Native(Make),
 }
@@ -70,14 +74,14 @@ impl Module {
         let component = cache.compile(engine, bytes).map_err(|error| {
             not_a_component(format!("not a valid component: {}", error.root_cause()))
         })?;
-        let world = World::of(&component, engine).map_err(|why| ModuleError::World {
+        let fitted = fit(engine, &component).map_err(|why| ModuleError::World {
             name: name.to_owned(),
-            why,
+            why: line(&why),
         })?;
         Ok(Self {
             name: name.to_owned(),
-            code: Code::Component(component),
-            world,
+            world: fitted.0,
+            code: Code::Component(fitted.1),
         })
     }
 
@@ -122,11 +126,11 @@ impl Module {
     /// The interfaces it imports: all that it can reach of the host. One that is
     /// compiled in has none, and reaches everything.
     pub fn imports(&self) -> Vec<String> {
-        let Code::Component(component) = &self.code else {
+        let Code::Component(linked) = &self.code else {
             return Vec::new();
         };
-        let engine = component.engine();
-        let ty = component.component_type();
+        let engine = linked.engine();
+        let ty = linked.component().component_type();
         ty.imports(engine)
             .map(|(name, _)| name.to_owned())
             .collect()
@@ -135,6 +139,29 @@ impl Module {
     /// For messages: a path, or the name of a built-in module.
     pub fn name(&self) -> &str {
         &self.name
+    }
+}
+
+/// The world of a component, and the component with its imports. The error is one
+/// clause that says what does not fit.
+fn fit(engine: &Engine, component: &Component) -> Result<(World, InstancePre<State>), String> {
+    let world = World::of(component, engine)?;
+    one_memory(component)?;
+    let linked = engine.linker.instantiate_pre(component);
+    let linked = linked.map_err(|error| format!("can't be linked: {error:#}"))?;
+    world.is_whole(&linked)?;
+    Ok((world, linked))
+}
+
+/// A VCP has one linear memory, in which its spans are.
+fn one_memory(component: &Component) -> Result<(), String> {
+    let needs = component.resources_required();
+    match needs.map(|needs| needs.num_memories) {
+        Some(1) => Ok(()),
+        Some(0) => Err("has no linear memory, a VCP has one".to_owned()),
+        Some(more) => Err(format!("has {more} linear memories, a VCP has one")),
+        // Only of one that is given code when it is instantiated.
+        None => Err("imports code, and a VCP is whole".to_owned()),
     }
 }
 

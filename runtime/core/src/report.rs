@@ -23,6 +23,9 @@ pub struct CrashReport {
     pub injected: bool,
     /// Guest frames, innermost first, one a line; empty if it died between calls.
     pub backtrace: String,
+    /// What it complained of in its last call, one line each, the oldest first: error
+    /// messages of its log, and what it wrote to its standard error. A panic is there.
+    pub said: Vec<String>,
     /// How long it had run.
     pub ran: Duration,
     /// Whether it had been ready.

@@ -12,9 +12,9 @@ use wasmtime::{ResourceLimiter, StoreLimits, StoreLimitsBuilder, Trap};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 
 use crate::bindings::{block, control, frames, log, streams, types};
-use crate::engine::Engine;
 use crate::guest::Boundary;
-use crate::logging::Logger;
+use crate::logging::{Log, Stream};
+use crate::output::Output;
 
 /// A directory of the host that a VCP may use.
 ///
@@ -56,7 +56,7 @@ pub(crate) struct State {
     wasi: WasiCtx,
     resources: ResourceTable,
     limits: Limiter,
-    logger: Logger,
+    log: Log,
     boundary: Arc<Boundary>,
     /// Fuel that host functions may still use in this call.
     fuel: u64,
@@ -80,7 +80,7 @@ impl State {
     pub(crate) fn new(
         grants: &[DirectoryGrant],
         memory: usize,
-        logger: Logger,
+        log: Log,
         boundary: Arc<Boundary>,
     ) -> wasmtime::Result<Self> {
         let mut wasi = WasiCtx::builder();
@@ -90,6 +90,11 @@ impl State {
         // Not even sockets that can't be connected: each is a descriptor.
         wasi.allow_tcp(false).allow_udp(false);
         wasi.max_random_size(MAX_RANDOM);
+        let output = |stream| Output {
+            log: log.clone(),
+            stream,
+        };
+        wasi.stdout(output(Stream::Out)).stderr(output(Stream::Err));
         for grant in grants {
             let permissions = if grant.read_only {
                 FsPerms::ReadOnly
@@ -109,7 +114,7 @@ impl State {
                 memory,
                 refused: None,
             },
-            logger,
+            log,
             boundary,
             fuel: 0,
         })
@@ -139,6 +144,11 @@ impl State {
     pub(crate) fn set_memory(&mut self, bytes: usize) {
         self.limits.memory = bytes;
         self.limits.limits = limits_of(bytes);
+    }
+
+    /// What it logs.
+    pub(crate) fn log(&self) -> &Log {
+        &self.log
     }
 
     /// The size of linear memory that it was last refused, in bytes.
@@ -206,8 +216,8 @@ impl ResourceLimiter for Limiter {
 }
 
 /// Everything a component of any world may import.
-pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
-    let mut linker = Linker::new(&engine.wasmtime);
+pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
+    let mut linker = Linker::new(engine);
     log::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     Ok(linker)
@@ -226,7 +236,7 @@ impl log::Host for State {
     fn write(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
         self.boundary.cross()?;
         self.charge(MESSAGE_FUEL + BYTE_FUEL * message.len() as u64)?;
-        self.logger.write(level, &message);
+        self.log.write(level, &message);
         self.boundary.cross()?;
         Ok(())
     }
@@ -245,7 +255,7 @@ mod tests {
     #[test]
     fn tables_and_handles_have_limits() {
         let mut state =
-            State::new(&[], 1 << 20, Logger::new("test".into(), 1), Arc::default()).unwrap();
+            State::new(&[], 1 << 20, Log::new("test".into(), 1), Arc::default()).unwrap();
         let limits = state.limits();
         assert!(limits.memory_growing(0, 1 << 20, None).unwrap());
         assert!(!limits.memory_growing(0, (1 << 20) + 1, None).unwrap());
@@ -264,7 +274,7 @@ mod tests {
     #[test]
     fn host_functions_are_paid_for() {
         let mut state =
-            State::new(&[], 1 << 20, Logger::new("test".into(), 1), Arc::default()).unwrap();
+            State::new(&[], 1 << 20, Log::new("test".into(), 1), Arc::default()).unwrap();
         state.refuel(2000);
         state.charge(1500).unwrap();
         assert!(state.charge(501).is_err());

@@ -16,7 +16,6 @@ use crate::engine::Engine;
 use crate::event::{
     Event, InjectError, ReloadError, Reloaded, RescanError, Rescanned, RestartError,
 };
-use crate::fault::Fault;
 use crate::fuel::Rate;
 use crate::guest::{Allowance, Blueprint, Injection, Limits, Plan};
 use crate::limit::Limit;
@@ -24,7 +23,6 @@ use crate::module::Module;
 use crate::processor::{Berth, Passenger};
 use crate::report::CrashReport;
 use crate::settings::{Network, Settings, nanoseconds};
-use crate::state;
 use crate::status::{Shared, Stats, Status};
 
 /// The most requests that a VCP is given at a time.
@@ -41,9 +39,6 @@ pub enum StartError {
         /// Why not.
         error: std::io::Error,
     },
-    /// The host functions could not be linked.
-    #[error("linking the host's functions: {0}")]
-    Link(String),
     /// Its share is more than its channel processor has left.
     #[error(transparent)]
     Refused(#[from] Refused),
@@ -76,7 +71,7 @@ impl Vcp {
         let (place, budget) = (settings.cpu.place(&name), settings.cpu.budget);
         let rate = Arc::new(engine.rate());
         let (done, over) = channel();
-        let setup = set_up(engine, settings, events.clone(), Arc::clone(&rate), done)?;
+        let setup = set_up(engine, settings, events.clone(), Arc::clone(&rate), done);
         let (commands, mailbox) = channel();
         let own = commands.clone();
         let berth = engine.processors.find(&place);
@@ -259,11 +254,10 @@ pub(crate) fn plan(
     settings: &mut Settings,
     network: Option<processor::Network>,
     rate: Arc<Rate>,
-) -> Result<Plan, StartError> {
-    let linker = state::linker(engine).map_err(|e| StartError::Link(format!("{e:#}")))?;
-    Ok(Plan {
+) -> Plan {
+    Plan {
         name: settings.name.as_str().into(),
-        linker,
+        engine: engine.wasmtime.clone(),
         config: std::mem::take(&mut settings.config),
         allowance: Allowance {
             memory: settings.memory.into(),
@@ -280,7 +274,7 @@ pub(crate) fn plan(
         saboteur: Arc::clone(&engine.saboteur),
         boundary: Arc::default(),
         rate,
-    })
+    }
 }
 
 /// Requests that it is given at a time.
@@ -295,7 +289,7 @@ fn set_up(
     events: UnboundedSender<Event>,
     rate: Arc<Rate>,
     done: Sender<Infallible>,
-) -> Result<Setup, StartError> {
+) -> Setup {
     let (link, peers, network) = match settings.network.take() {
         Some(Network::Frames {
             link,
@@ -315,11 +309,10 @@ fn set_up(
         Some(Network::Streams { peers }) => (None, Some(peers), Some(processor::Network::Streams)),
         None => (None, None, None),
     };
-    let plan = Arc::new(plan(engine, &mut settings, network, rate)?);
+    let plan = Arc::new(plan(engine, &mut settings, network, rate));
     let (policy, depth) = (settings.policy(), depth(&settings));
     let blueprint = Blueprint::new(Arc::clone(&plan), settings.module);
-    let blueprint = blueprint.map_err(|fault: Fault| StartError::Link(fault.to_string()))?;
-    Ok(Setup {
+    Setup {
         plan,
         blueprint,
         limits: vcp_queue::Limits {
@@ -339,5 +332,5 @@ fn set_up(
         spin: nanoseconds(settings.cpu.poll),
         gather: nanoseconds(settings.cpu.coalesce),
         done,
-    })
+    }
 }

@@ -1,9 +1,11 @@
 //! Which world a component was made for, and what is wrong if it is none.
 
-use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, InstancePre};
 
+use crate::bindings::{DeviceWorldPre, ProcessorWorldPre};
 use crate::engine::Engine;
+use crate::state::State;
 
 /// The worlds of `wit/worlds.wit`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +64,18 @@ impl World {
             check_import(name, matches!(item.ty, ComponentItem::ComponentInstance(_)))?;
         }
         Ok(world)
+    }
+
+    /// Whether a component of this world exports all of it, each function with the
+    /// types that it has in `wit/`.
+    ///
+    /// The error is one clause that names what is missing or different.
+    pub(crate) fn is_whole(self, linked: &InstancePre<State>) -> Result<(), String> {
+        let whole = match self {
+            Self::Device => DeviceWorldPre::new(linked.clone()).map(drop),
+            Self::Processor => ProcessorWorldPre::new(linked.clone()).map(drop),
+        };
+        whole.map_err(|error| format!("is not whole: {error:#}"))
     }
 }
 

@@ -24,4 +24,6 @@ pub mod top;
 pub use histogram::Histogram;
 pub use history::{Bandwidth, History, Rates};
 pub use prometheus::prometheus;
-pub use snapshot::{Budget, Counters, Export, Limit, Process, Processor, Snapshot, Stalls, Vcp};
+pub use snapshot::{
+    Budget, Counters, Export, Limit, Log, Process, Processor, Snapshot, Stalls, Vcp,
+};

@@ -23,6 +23,8 @@ pub struct Snapshot {
     pub monotonic_ns: u64,
     /// The host's process as a whole.
     pub process: Process,
+    /// What is missing from its log.
+    pub log: Log,
     /// By name.
     pub vcps: Vec<Vcp>,
     /// By name.
@@ -41,6 +43,16 @@ pub struct Process {
     pub open_fds: u64,
     /// Threads.
     pub threads: u64,
+}
+
+/// What is missing from a host's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Log {
+    /// Lines lost, as nobody read them in time.
+    pub lost: u64,
+    /// Messages left out, as there were too many of their kind.
+    pub left_out: u64,
 }
 
 /// One VCP.

@@ -50,7 +50,7 @@ pub enum Violation {
     /// `EXPORT_NAME` cannot fail but by closing the connection.
     #[error("export {name:?} is not available: {reason}")]
     Export {
-        /// As the client sent it.
+        /// As the client sent it, its first 64 characters.
         name: String,
         /// Why.
         reason: String,

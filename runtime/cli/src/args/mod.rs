@@ -290,14 +290,8 @@ impl std::fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
-/// Prints an error the one way errors are printed.
-pub(crate) fn complain(message: &str) {
-    let line = message.replace('\n', " ");
-    eprintln!("vcp: {line}");
-}
-
-/// Parses the command line; help and usage errors end here.
-pub(crate) fn parse() -> Result<Arguments, ExitCode> {
+/// Parses the command line; help ends here, and an error is told by `complain`.
+pub(crate) fn parse(complain: impl FnOnce(&str)) -> Result<Arguments, ExitCode> {
     Arguments::try_parse().map_err(|error| {
         if matches!(
             error.kind(),

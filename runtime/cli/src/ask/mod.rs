@@ -113,7 +113,7 @@ fn reload_all(arguments: &ReloadArguments) -> Result<ExitCode> {
             let lines: String = done.map(|line| plain(line) + "\n").collect();
             print(&lines)?;
             for line in &outcome.failed {
-                crate::args::complain(&plain(line));
+                crate::logging::complain(&plain(line));
             }
         }
         Ok(ExitCode::from(u8::from(!outcome.failed.is_empty())))
@@ -256,7 +256,7 @@ async fn find(target: &TargetArguments) -> Result<Client> {
 fn complain_of(silent: &[(PathBuf, vcp_control::ClientError)]) {
     for (path, error) in silent {
         let line = format!("control socket {}: {error}", path.display());
-        crate::args::complain(&plain(&line));
+        crate::logging::complain(&plain(&line));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use vcp_config::ByteSize;
-use vcp_control::report::{Crash, Entry, Inspection, Reload};
+use vcp_control::report::{Crash, CrashLine, Entry, Inspection, Reload};
 
 use super::plain;
 use super::table::{described, length, time, whole};
@@ -108,10 +108,7 @@ pub(super) fn of_crash(crash: &Crash) -> String {
     let mut lines = Lines::default();
     lines.add("crash", crash.line.number.to_string());
     lines.add("time", time(crash.line.unix_ms));
-    lines.add(
-        "fault",
-        format!("{}: {}", crash.line.kind, described(&crash.line)),
-    );
+    lines.add("fault", with_kind(&crash.line));
     lines.add("module", &crash.module);
     lines.add("generation", crash.line.generation.to_string());
     let never = if crash.ready { "" } else { ", never ready" };
@@ -127,9 +124,20 @@ pub(super) fn of_crash(crash: &Crash) -> String {
             format!("{length} bytes; --core FILE writes it"),
         );
     }
+    lines.block("last words", crash.said.iter().cloned());
     lines.block("backtrace", crash.backtrace.iter().cloned());
     lines.block("last queue entries", crash.entries.iter().map(entry));
     lines.0
+}
+
+/// What ended an instance, with its kind, which some faults begin with themselves.
+fn with_kind(crash: &CrashLine) -> String {
+    let described = described(crash);
+    let rest = described.strip_prefix(crash.kind.as_str());
+    match rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', ' '])) {
+        true => described,
+        false => format!("{}: {described}", crash.kind),
+    }
 }
 
 fn entry(entry: &Entry) -> String {
@@ -164,4 +172,38 @@ pub(super) fn of_reload(reload: &Reload) -> String {
         reload.generation,
         std::time::Duration::from_micros(reload.pause_us).as_secs_f64() * 1e3
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_said_once() {
+        let said = |kind: &str, fault: &str, injected| {
+            with_kind(&CrashLine {
+                number: 1,
+                unix_ms: 0,
+                generation: 1,
+                kind: kind.to_owned(),
+                fault: fault.to_owned(),
+                injected,
+            })
+        };
+        assert_eq!(
+            said("trap", "trap: unreachable", false),
+            "trap: unreachable"
+        );
+        assert_eq!(
+            said("trap", "trap: unreachable", true),
+            "trap: unreachable (injected)"
+        );
+        assert_eq!(said("injected", "injected", true), "injected");
+        assert_eq!(said("stack", "stack overflow", false), "stack overflow");
+        assert_eq!(said("init", "initial", false), "init: initial");
+        assert_eq!(
+            said("fuel", "one call used all", false),
+            "fuel: one call used all"
+        );
+    }
 }

@@ -184,7 +184,9 @@ impl Control {
     }
 
     fn ps(&self) -> report::Host {
+        let (lost, left_out) = crate::logging::missing();
         report::Host {
+            log: report::Log { lost, left_out },
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_ms: tell::millis(self.started.elapsed()),

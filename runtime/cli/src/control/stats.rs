@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use vcp_meter::{
-    Budget, Counters, Export, Histogram, Limit, Process, Processor, Snapshot, Stalls, Vcp,
+    Budget, Counters, Export, Histogram, Limit, Log, Process, Processor, Snapshot, Stalls, Vcp,
 };
 
 use super::{Control, Controlled, Vcps, tell};
@@ -21,6 +21,7 @@ impl Control {
             unix_ms: tell::millis(since.unwrap_or_default()),
             monotonic_ns: tell::nanos(self.started.elapsed()),
             process: Process::read(),
+            log: log(),
             exports: vcps
                 .clone()
                 .flat_map(|(name, vcp)| exports(name, vcp))
@@ -117,6 +118,11 @@ fn exports(vcp: &str, controlled: &Controlled) -> Vec<Export> {
         }
     });
     told.collect()
+}
+
+fn log() -> Log {
+    let (lost, left_out) = crate::logging::missing();
+    Log { lost, left_out }
 }
 
 fn histogram(sizes: &vcp_core::Histogram) -> Histogram {

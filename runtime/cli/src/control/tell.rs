@@ -118,6 +118,7 @@ pub(super) fn crash(report: &CrashReport) -> Crash {
         line: line(report),
         module: report.module.clone(),
         backtrace: report.backtrace.lines().map(str::to_owned).collect(),
+        said: report.said.clone(),
         ran_us: micros(report.ran),
         ready: report.ready,
         fuel: report.fuel,

@@ -24,6 +24,7 @@ use vcp_target::lun::{LogicalUnit, Node, UnitOptions};
 use vcp_target::serve::{LinkOptions, LinkServer, serve_link};
 
 use crate::args::DemoArguments;
+use crate::ask::print;
 use crate::host::Host;
 use crate::link::Pipes;
 use client::Client;
@@ -48,11 +49,12 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<ExitCode> {
     let outcome = crate::run::runtime()?.block_on(demonstrate(size, arguments));
     match outcome {
         Ok(()) => {
-            println!("PASS");
+            print("PASS\n")?;
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
-            println!("FAIL");
+            // Why it failed is to be told all the same.
+            let _ = print("FAIL\n");
             Err(error)
         }
     }
@@ -62,7 +64,9 @@ async fn demonstrate(size: u64, arguments: &DemoArguments) -> Result<()> {
     let (near, far) = vcp_link::pipe(properties(), vcp_link::random_mac())
         .context("making the in-memory wire")?;
     let _target = target(far, size)?;
-    println!("target   {TARGET_NAME} at {TARGET_ADDRESS}, LUN 0, in memory");
+    print(&format!(
+        "target   {TARGET_NAME} at {TARGET_ADDRESS}, LUN 0, in memory\n"
+    ))?;
 
     let directory = tempfile::tempdir().context("making a directory for the socket")?;
     let socket = directory.path().join("demo.sock");
@@ -72,11 +76,11 @@ async fn demonstrate(size: u64, arguments: &DemoArguments) -> Result<()> {
     let host = Host::start(&configuration(&socket, arguments)?, &mut pipes, "demo").await?;
     host.ready().await?;
     let device = host.device(EXPORT).context("the demo's VCP is missing")?;
-    println!(
-        "VCP      {EXPORT}: module iscsi, logged in and ready after {:.0} ms",
-        began.elapsed().as_secs_f64() * 1e3
-    );
-    println!("export   {}", host.uris().next().unwrap_or_default());
+    print(&format!(
+        "VCP      {EXPORT}: module iscsi, logged in and ready after {:.0} ms\nexport   {}\n",
+        began.elapsed().as_secs_f64() * 1e3,
+        host.uris().next().unwrap_or_default()
+    ))?;
 
     let vcp = Arc::clone(&device.vcp);
     let crashes = arguments.crashes;
@@ -135,10 +139,10 @@ fn exercise(socket: &Path, vcp: &Vcp, size: u64, crashes: u32) -> Result<()> {
         "the disk has {} bytes instead of {size}",
         client.size
     );
-    println!(
-        "disk     {}, by an NBD client with {DEPTH} requests in flight",
+    print(&format!(
+        "disk     {}, by an NBD client with {DEPTH} requests in flight\n",
         vcp_config::ByteSize(size)
-    );
+    ))?;
     let mut crashes = Crashes {
         vcp,
         left: crashes,
@@ -151,10 +155,10 @@ fn exercise(socket: &Path, vcp: &Vcp, size: u64, crashes: u32) -> Result<()> {
     pass(&mut client, "verify", size, &mut crashes)?;
     client.disconnect()?;
     let stats = vcp.stats();
-    println!(
-        "crashes  {} of the VCP under load, every request answered; generation {} at the end",
+    print(&format!(
+        "crashes  {} of the VCP under load, every request answered; generation {} at the end\n",
         stats.faults, stats.generation
-    );
+    ))?;
     ensure!(crashes.left == 0, "{} crashes were left over", crashes.left);
     Ok(())
 }
@@ -213,8 +217,7 @@ fn pass(
         crashes.advance(CHUNK as u64);
         progress.at(done);
     }
-    progress.done();
-    Ok(())
+    progress.done()
 }
 
 /// What belongs at `offset`: every 8 bytes differ from all others.

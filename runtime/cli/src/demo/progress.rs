@@ -1,10 +1,13 @@
 //! One line of progress: redrawn on a terminal, printed once at the end of a
 //! pass elsewhere.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::time::{Duration, Instant};
 
+use anyhow::Result;
 use vcp_config::ByteSize;
+
+use crate::ask::print;
 
 const WIDTH: u64 = 30;
 const REDRAW: Duration = Duration::from_millis(100);
@@ -33,15 +36,14 @@ impl Progress {
         let due = self.drawn.is_none_or(|drawn| drawn.elapsed() >= REDRAW);
         if self.terminal && due {
             self.drawn = Some(Instant::now());
-            print!("\r{}", self.line(done));
             // A terminal that is gone shows nothing either way.
-            let _ = std::io::stdout().flush();
+            let _ = print(&format!("\r{}", self.line(done)));
         }
     }
 
-    pub(super) fn done(self) {
+    pub(super) fn done(self) -> Result<()> {
         let start = if self.terminal { "\r" } else { "" };
-        println!("{start}{}", self.line(self.total));
+        print(&format!("{start}{}\n", self.line(self.total)))
     }
 
     fn line(&self, done: u64) -> String {

@@ -63,7 +63,7 @@ pub(crate) fn run(arguments: &ServiceArguments) -> Result<ExitCode> {
     let (file, drop_ins) = arguments.files();
     let config = HostConfig::read_all(&file, &drop_ins)?;
     if arguments.dump_config {
-        print!("{}", config.to_toml());
+        crate::ask::print(&config.to_toml())?;
         return Ok(ExitCode::SUCCESS);
     }
     // Before anything else is opened.

@@ -277,6 +277,7 @@ impl Channel {
             injected: self.injected || fault == Fault::Injected,
             fault,
             backtrace: autopsy.backtrace,
+            said: autopsy.said,
             ran: Duration::from_nanos(at.saturating_sub(started)),
             ready: matches!(self.supervisor.phase(), Phase::Ready | Phase::Suspended),
             fuel: autopsy.fuel,

@@ -8,6 +8,7 @@ use super::{Channel, Command};
 use crate::clock::now;
 use crate::fault::Fault;
 use crate::guest::{Blueprint, Death, Guest};
+use crate::logging::quoted;
 use crate::processor::pace::block_on;
 
 /// What an instance is made for.
@@ -145,7 +146,7 @@ impl Channel {
             }
             Err(death) => {
                 let vcp = &*self.setup.plan.name;
-                tracing::warn!(vcp, "no spare: {}", death.fault);
+                tracing::warn!(vcp, "no spare: {}", quoted(&death.fault.to_string()));
             }
         }
     }

@@ -14,6 +14,7 @@ use super::relink::Waiting;
 use crate::clock::now;
 use crate::event::{Event, ReloadError, Reloaded};
 use crate::guest::{Blueprint, Guest};
+use crate::logging::quoted;
 use crate::module::Module;
 use crate::status::ReloadState;
 
@@ -70,13 +71,7 @@ impl Channel {
         if self.link_is_gone() {
             return self.want_link(Waiting::Reload { module, answer });
         }
-        let blueprint = match Blueprint::new(self.setup.plan.clone(), module) {
-            Ok(blueprint) => blueprint,
-            Err(fault) => {
-                let _ = answer.send(Err(ReloadError::NotStarted(fault)));
-                return;
-            }
-        };
+        let blueprint = Blueprint::new(self.setup.plan.clone(), module);
         self.forget_spare();
         self.reload = Some(Reload {
             blueprint: blueprint.clone(),
@@ -198,7 +193,7 @@ impl Channel {
         let successor = match restored {
             Some(Err(why)) => {
                 let vcp = &*self.setup.plan.name;
-                tracing::warn!(vcp, "the state was not taken over: {why}");
+                tracing::warn!(vcp, "the state was not taken over: {}", quoted(&why));
                 blueprint.build(next, time).await
             }
             // Another instance was started meanwhile, and has its number; or it became

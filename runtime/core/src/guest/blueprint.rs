@@ -4,14 +4,14 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use wasmtime::component::{Instance, InstancePre, Linker};
+use wasmtime::component::{Instance, InstancePre};
 use wasmtime::{Store, Trap};
 
-use super::{Boundary, Death, Ended, Exports, Guest, Limits, NOTHING, Saboteur};
+use super::{Autopsy, Boundary, Death, Ended, Exports, Guest, Limits, NOTHING, Saboteur};
 use crate::bindings::{DeviceWorld, ProcessorWorld, control, processor};
 use crate::fault::{self, Fault};
 use crate::fuel::Rate;
-use crate::logging::{Logger, clean};
+use crate::logging::{Log, clean};
 use crate::memory::{self, GuestMemory};
 use crate::module::{Code, Module};
 use crate::native::Make;
@@ -27,7 +27,7 @@ const ASIDE: Duration = Duration::from_secs(60);
 /// What all instances of a VCP have in common.
 pub(crate) struct Plan {
     pub(crate) name: Arc<str>,
-    pub(crate) linker: Linker<State>,
+    pub(crate) engine: wasmtime::Engine,
     pub(crate) config: Vec<(String, String)>,
     pub(crate) allowance: Allowance,
     pub(crate) limits: Limits,
@@ -87,31 +87,11 @@ pub(crate) struct Allowance {
 pub(crate) struct Blueprint {
     plan: Arc<Plan>,
     pub(crate) module: Module,
-    linked: Linked,
-}
-
-#[derive(Clone)]
-enum Linked {
-    /// A component, its imports resolved once.
-    Component(InstancePre<State>),
-    Native(Make),
 }
 
 impl Blueprint {
-    pub(crate) fn new(plan: Arc<Plan>, module: Module) -> Result<Self, Fault> {
-        let linked = match &module.code {
-            Code::Component(component) => {
-                let linked = plan.linker.instantiate_pre(component);
-                let linked = linked.map_err(|e| Fault::Instantiate(clean(&format!("{e:#}"))))?;
-                Linked::Component(linked)
-            }
-            Code::Native(make) => Linked::Native(make.clone()),
-        };
-        Ok(Self {
-            plan,
-            module,
-            linked,
-        })
+    pub(crate) fn new(plan: Arc<Plan>, module: Module) -> Self {
+        Self { plan, module }
     }
 
     /// Makes an instance beside one that serves, when nothing else wants to run:
@@ -169,6 +149,7 @@ impl Blueprint {
             rate: Arc::clone(&plan.rate),
             quantum,
             backtrace: String::new(),
+            said: Vec::new(),
             core: None,
             lost: false,
         };
@@ -185,16 +166,12 @@ impl Blueprint {
     }
 
     /// Makes what is called, and the memory that goes with it.
-    async fn instantiate(&self, store: &mut Store<State>, limits: Limits) -> Result<Made, Fault> {
-        let linked = match &self.linked {
-            Linked::Component(linked) => linked,
-            Linked::Native(make) => return Ok(Made::native(make)),
+    async fn instantiate(&self, store: &mut Store<State>, limits: Limits) -> Result<Made, Death> {
+        let linked = match &self.module.code {
+            Code::Component(linked) => linked,
+            Code::Native(make) => return Ok(Made::native(make)),
         };
-        let instantiate = linked.instantiate_async(&mut *store);
-        let (instance, memories) = memory::collect(within(instantiate, limits.time)).await;
-        let instance = instance
-            .map_err(|_late| too_late(limits.time))?
-            .map_err(|error| failed(&error, limits.fuel))?;
+        let (instance, memories) = instantiate(linked, store, limits).await?;
         Ok(Made {
             exports: self.exports(store, instance)?,
             memory: Some(only(memories)?),
@@ -218,12 +195,12 @@ impl Blueprint {
 
     fn store(&self, generation: u32) -> Result<Store<State>, Fault> {
         let plan = &*self.plan;
-        let logger = Logger::new(Arc::clone(&plan.name), generation);
+        let log = Log::new(Arc::clone(&plan.name), generation);
         let boundary = Arc::clone(&plan.boundary);
         let memory = plan.allowance.memory.load(Ordering::Relaxed);
-        let state = State::new(&plan.grants, memory, logger, boundary)
+        let state = State::new(&plan.grants, memory, log, boundary)
             .map_err(|e| Fault::Instantiate(format!("{e:#}")))?;
-        let mut store = Store::new(plan.linker.engine(), state);
+        let mut store = Store::new(&plan.engine, state);
         store.limiter(State::limits);
         store.set_hostcall_fuel(MAX_BATCH);
         store.data_mut().refuel(plan.limits.fuel);
@@ -273,8 +250,29 @@ impl Guest {
     }
 }
 
-fn too_late(limit: Duration) -> Fault {
-    Fault::Watchdog { limit }
+/// An instance of a component, and the memories that it came with. Code of its own runs
+/// in this already, and what it died of is found out as of a call.
+async fn instantiate(
+    linked: &InstancePre<State>,
+    store: &mut Store<State>,
+    limits: Limits,
+) -> Result<(Instance, Vec<GuestMemory>), Death> {
+    let instantiate = linked.instantiate_async(&mut *store);
+    let (instance, memories) = memory::collect(within(instantiate, limits.time)).await;
+    let (fault, backtrace) = match instance {
+        Ok(Ok(instance)) => return Ok((instance, memories)),
+        Ok(Err(error)) => (failed(&error, limits.fuel), fault::backtrace(&error)),
+        Err(_late) => (Fault::Watchdog { limit: limits.time }, String::new()),
+    };
+    let left = store.get_fuel().unwrap_or(limits.fuel);
+    let autopsy = Autopsy {
+        backtrace,
+        said: store.data().log().last_words(),
+        fuel: limits.fuel.saturating_sub(left),
+        memory: memories.iter().map(GuestMemory::size).sum(),
+        core: None,
+    };
+    Err(Death { fault, autopsy })
 }
 
 /// Why an instance was not made: code of its own ran, or it could not be.
@@ -298,5 +296,54 @@ fn only(mut memories: Vec<GuestMemory>) -> Result<GuestMemory, Fault> {
             "has {} linear memories, a VCP has one",
             more + 1
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Engine;
+    use crate::processor::pace::block_on;
+    use wasmtime::component::Component;
+
+    /// A component with one core module, whose start function traps.
+    #[rustfmt::skip]
+    const TRAPS_AT_START: &[u8] = &[
+        // A component, and in it a core module of 28 bytes:
+        0, b'a', b's', b'm', 0x0d, 0, 1, 0, 1, 28, 0, b'a', b's', b'm', 1, 0, 0, 0,
+        // the type of a function, the function, the start,
+        1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0, 8, 1, 0,
+        // and its code: unreachable, end.
+        10, 5, 1, 3, 0, 0x00, 0x0b,
+        // An instance of it.
+        2, 4, 1, 0, 0, 0,
+    ];
+
+    #[test]
+    fn a_trap_at_the_start_is_found_out_about() {
+        let engine = Engine::new(true).unwrap();
+        let component = Component::from_binary(&engine.wasmtime, TRAPS_AT_START).unwrap();
+        let linked = engine.linker.instantiate_pre(&component).unwrap();
+        let log = Log::new("test".into(), 1);
+        log.stream(crate::logging::Stream::Err, b"what for");
+        let state = State::new(&[], 1 << 20, log, Arc::default()).unwrap();
+        let mut store = Store::new(&engine.wasmtime, state);
+        store.set_fuel(1000).unwrap();
+        let limits = Limits {
+            fuel: 1000,
+            time: Duration::from_secs(10),
+            core_dumps: false,
+        };
+        let made = block_on(instantiate(&linked, &mut store, limits));
+        let Err(Death { fault, autopsy }) = made else {
+            panic!("it was made");
+        };
+        assert_eq!(fault.kind(), "trap");
+        assert!(
+            autopsy.backtrace.contains("<wasm function 0>"),
+            "{autopsy:?}"
+        );
+        assert_eq!(autopsy.said, ["what for"]);
+        assert!(autopsy.fuel > 0);
     }
 }

@@ -16,6 +16,8 @@ pub(crate) struct Autopsy {
     pub(crate) memory: usize,
     /// In the Wasm core dump format, if that was asked for.
     pub(crate) core: Option<Vec<u8>>,
+    /// What it complained of in its last call, one line each, the oldest first.
+    pub(crate) said: Vec<String>,
 }
 
 /// A fault of an instance that never came to be.
@@ -36,6 +38,7 @@ impl Guest {
     /// Sorts an error of a call, and keeps what only it knows.
     pub(super) fn died(&mut self, error: &wasmtime::Error) -> Fault {
         self.backtrace = fault::backtrace(error);
+        self.said = self.store.data().log().last_words();
         if self.limits.core_dumps
             && let Some(dump) = error.downcast_ref::<WasmCoreDump>()
         {
@@ -84,17 +87,21 @@ impl Guest {
     /// Everything there is to find out, before the instance is dropped.
     pub(crate) async fn autopsy(&mut self) -> Autopsy {
         let backtrace = std::mem::take(&mut self.backtrace);
+        let said = match self.said.is_empty() {
+            // It did not trap, and may have said why it failed.
+            true => self.store.data().log().last_words(),
+            false => std::mem::take(&mut self.said),
+        };
         if self.limits.core_dumps && self.core.is_none() && !self.lost && !self.is_native() {
             // One that did not trap has left no dump: a trap beside it gives one.
-            let before = std::mem::take(&mut self.backtrace);
             let _ = self.sabotage(Injection::Trap).await;
-            self.backtrace = before;
         }
         Autopsy {
             backtrace,
             fuel: self.fuel,
             memory: self.memory_size(),
             core: self.core.take(),
+            said,
         }
     }
 }

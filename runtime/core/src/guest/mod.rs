@@ -84,6 +84,7 @@ pub(crate) struct Guest {
     quantum: u64,
     /// What is left of a call that failed.
     backtrace: String,
+    said: Vec<String>,
     core: Option<Vec<u8>>,
     /// A call was given up in the middle: the store can't be entered again.
     lost: bool,
@@ -138,6 +139,7 @@ impl Guest {
     /// The beginning of a call.
     fn enter(&mut self) -> Result<(), Fault> {
         self.boundary.cross()?;
+        self.store.data().log().begin();
         self.refuel();
         Ok(())
     }

@@ -62,6 +62,21 @@ fn strike(expected: Check) -> impl Fn(&str) {
     }
 }
 
+/// A guest without `std` says why by its log, and that is in its crash report, too.
+fn dies_saying_why(fault: &str) {
+    let mut scenario = Scenario::device(fault, "1..1");
+    scenario.expect_ready();
+    scenario.strike();
+    assert!(unreachable(&scenario.expect_fault(1)));
+    let reports = scenario.vcp.reports();
+    let said = &reports.last().expect("a report").said;
+    assert!(said[0].starts_with("panicked at "), "{said:?}");
+    assert_eq!(said[1], "as you wish", "{said:?}");
+    scenario.expect_ready();
+    scenario.expect_answers();
+    scenario.finish_served();
+}
+
 /// What it does is odd, or a waste, but no fault.
 fn tolerated(expected: fn(&Event) -> bool) -> impl Fn(&str) {
     move |fault| {
@@ -264,7 +279,7 @@ cases! { vcp_test_guests::faults::device::FAULTS,
     log_huge => unheard;
     log_endless => strike(fuel);
     log_control => unheard;
-    panic => strike(unreachable);
+    panic => dies_saying_why;
     endless => strike(fuel);
     shadow_stack => strike(|f| *f == Fault::Stack { shadow: true });
     call_stack => strike(|f| *f == Fault::Stack { shadow: false });

@@ -58,9 +58,42 @@ fn gets(nothing: &'static str) -> impl Fn(&str) {
     }
 }
 
+/// What it wrote is for its log, and it lives on; `speech.rs` reads that log.
+fn goes_on(fault: &str) {
+    let settings = settings(&WASI, &[("fault", fault)]);
+    with_timers(move || {
+        let mut scenario = Scenario::start(settings);
+        scenario.expect_ready();
+        scenario.strike();
+        scenario.expect_answers();
+        scenario.end();
+    });
+}
+
+/// What it panicked of is in its crash report.
+fn dies_saying_why(fault: &str) {
+    let settings = settings(&WASI, &[("fault", fault)]);
+    with_timers(move || {
+        let mut scenario = Scenario::start(settings);
+        scenario.expect_ready();
+        scenario.strike();
+        assert_eq!(scenario.expect_fault(1).kind(), "trap");
+        let reports = scenario.vcp.reports();
+        let said = &reports.last().unwrap().said;
+        assert_eq!(said[0], "just before", "{said:?}");
+        let panicked = said.iter().position(|line| line.contains("panicked at"));
+        let why = said.get(panicked.unwrap() + 1).unwrap();
+        assert_eq!(why, "no such thing as panic-std", "{said:?}");
+        scenario.expect_ready();
+        scenario.end();
+    });
+}
+
 cases! { vcp_test_guests::faults::wasi::FAULTS,
     sleep => given_up_waiting;
     sockets => gets("0 false false");
     stdout => gets("true false");
     environment => gets("0 0");
+    speech => goes_on;
+    panic_std => dies_saying_why;
 }

@@ -257,6 +257,18 @@ fn host(text: &mut Text, snapshot: &Snapshot) {
             Kind::Gauge,
             Value::Count(process.threads),
         ),
+        (
+            "vcp_log_lost_total",
+            "Lines of the host's log lost, as nobody read them in time.",
+            Kind::Counter,
+            Value::Count(snapshot.log.lost),
+        ),
+        (
+            "vcp_log_left_out_total",
+            "Messages left out of the host's log, as there were too many of their kind.",
+            Kind::Counter,
+            Value::Count(snapshot.log.left_out),
+        ),
     ] {
         text.family(name, help, kind);
         text.sample(name, &[], value);

@@ -5,6 +5,7 @@
 //! is the loop around them and the only part that touches the terminal.
 
 mod draw;
+mod keyboard;
 mod rows;
 mod screen;
 

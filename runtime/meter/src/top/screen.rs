@@ -8,12 +8,12 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use ratatui::DefaultTerminal;
-use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
 use signal_hook::SigId;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGWINCH};
 
 use crate::history::History;
 use crate::snapshot::Snapshot;
+use crate::top::keyboard::{Happened, Key, Keyboard};
 use crate::top::{View, draw, plain};
 
 /// Between two figures.
@@ -45,7 +45,8 @@ pub enum TopError<E> {
 /// Shows what `fetch` gives until the operator has seen enough. Blocks its thread.
 ///
 /// A screen takes SIGTERM, SIGHUP and SIGINT as an operator who has seen enough,
-/// and they stay without their usual effect afterwards: the process is to end then.
+/// and they stay without their usual effect afterwards: the process is to end then. A
+/// terminal that goes away is no error.
 pub fn run<E>(
     fetch: impl FnMut() -> Result<Snapshot, E>,
     options: Options,
@@ -58,7 +59,10 @@ pub fn run<E>(
         };
     }
     let mut screen = Screen::open()?;
-    screen.show(fetch, options.view)
+    match screen.show(fetch, options.view) {
+        Err(TopError::Terminal(_)) if screen.keyboard.is_gone() => Ok(()),
+        ended => ended,
+    }
 }
 
 /// A table each `pause`, or only the first.
@@ -85,6 +89,7 @@ fn lines<E>(
 /// A terminal in raw mode on its other screen; dropped, it is as before.
 struct Screen {
     terminal: DefaultTerminal,
+    keyboard: Keyboard,
     ending: Ending,
 }
 
@@ -92,7 +97,8 @@ impl Drop for Screen {
     fn drop(&mut self) {
         // At a panic it was done already, before the message was written.
         if !std::thread::panicking() {
-            ratatui::restore();
+            // One that is gone needs it no more.
+            let _ = ratatui::try_restore();
         }
     }
 }
@@ -114,6 +120,9 @@ impl Ending {
             let id = signal_hook::flag::register(signal, Arc::clone(&ending.asked))?;
             ending.signals.push(id);
         }
+        // Another size of the terminal ends a wait for keys, and means nothing else.
+        let resized = signal_hook::flag::register(SIGWINCH, Arc::default())?;
+        ending.signals.push(resized);
         Ok(ending)
     }
 
@@ -133,11 +142,16 @@ impl Drop for Ending {
 impl Screen {
     fn open() -> io::Result<Self> {
         let ending = Ending::new()?;
+        let keyboard = Keyboard::open()?;
         let terminal = ratatui::try_init().inspect_err(|_| {
             // It may be half done.
             let _ = ratatui::try_restore();
         })?;
-        Ok(Self { terminal, ending })
+        Ok(Self {
+            terminal,
+            keyboard,
+            ending,
+        })
     }
 
     fn show<E>(
@@ -155,12 +169,18 @@ impl Screen {
                     return Ok(());
                 }
                 let left = due.saturating_duration_since(Instant::now());
-                if left.is_zero() || !event::poll(left)? {
+                if left.is_zero() {
                     break;
                 }
                 // Anything else that happens, such as a new size, is drawn anew.
-                if press(&event::read()?, &mut view) {
-                    return Ok(());
+                match self.keyboard.wait(left)? {
+                    Happened::Nothing => {}
+                    Happened::Gone => return Ok(()),
+                    Happened::Keys(keys) => {
+                        if keys.into_iter().any(|key| press(key, &mut view)) {
+                            return Ok(());
+                        }
+                    }
                 }
             }
         }
@@ -168,19 +188,12 @@ impl Screen {
 }
 
 /// Whether that was enough.
-fn press(event: &Event, view: &mut View) -> bool {
-    let Event::Key(key) = event else {
-        return false;
-    };
-    if key.kind == KeyEventKind::Release {
-        return false;
-    }
-    match key.code {
-        KeyCode::Char('c') if key.modifiers.contains(KeyModifiers::CONTROL) => return true,
-        KeyCode::Char('q') | KeyCode::Esc => return true,
-        KeyCode::Char('s') => view.sort = view.sort.next(),
-        KeyCode::Char('g') => view.graph_cpu = !view.graph_cpu,
-        _ => {}
+fn press(key: Key, view: &mut View) -> bool {
+    match key {
+        Key::Interrupt | Key::Escape | Key::Letter('q') => return true,
+        Key::Letter('s') => view.sort = view.sort.next(),
+        Key::Letter('g') => view.graph_cpu = !view.graph_cpu,
+        Key::Letter(_) => {}
     }
     false
 }
@@ -189,32 +202,22 @@ fn press(event: &Event, view: &mut View) -> bool {
 mod tests {
     use super::*;
     use crate::top::Sort;
-    use ratatui::crossterm::event::KeyEvent;
-
-    fn key(code: KeyCode, modifiers: KeyModifiers) -> Event {
-        Event::Key(KeyEvent::new(code, modifiers))
-    }
 
     #[test]
     fn keys_do_what_they_say() {
         let mut view = View::default();
-        let none = KeyModifiers::NONE;
-        assert!(press(&key(KeyCode::Char('q'), none), &mut view));
-        assert!(press(&key(KeyCode::Esc, none), &mut view));
-        assert!(press(
-            &key(KeyCode::Char('c'), KeyModifiers::CONTROL),
-            &mut view
-        ));
-        assert!(!press(&key(KeyCode::Char('c'), none), &mut view));
-        assert!(!press(&Event::Resize(1, 1), &mut view));
+        assert!(press(Key::Letter('q'), &mut view));
+        assert!(press(Key::Escape, &mut view));
+        assert!(press(Key::Interrupt, &mut view));
+        assert!(!press(Key::Letter('c'), &mut view));
         let mut seen = Vec::new();
         for _ in 0..6 {
-            assert!(!press(&key(KeyCode::Char('s'), none), &mut view));
+            assert!(!press(Key::Letter('s'), &mut view));
             assert!(!seen.contains(&view.sort), "{seen:?}");
             seen.push(view.sort);
         }
         assert_eq!(view.sort, Sort::default());
-        assert!(!press(&key(KeyCode::Char('g'), none), &mut view));
+        assert!(!press(Key::Letter('g'), &mut view));
         assert!(view.graph_cpu);
     }
 

@@ -1,7 +1,7 @@
 //! A host with figures that are all different.
 
 use vcp_meter::{
-    Budget, Counters, Export, Histogram, Limit, Process, Processor, Snapshot, Stalls, Vcp,
+    Budget, Counters, Export, Histogram, Limit, Log, Process, Processor, Snapshot, Stalls, Vcp,
 };
 
 /// After this many seconds of a steady load.
@@ -16,6 +16,10 @@ pub(crate) fn snapshot(seconds: u64) -> Snapshot {
             cpu_ns: seconds * 452_000_000,
             open_fds: 34,
             threads: 9,
+        },
+        log: Log {
+            lost: 12,
+            left_out: seconds,
         },
         vcps: vec![
             vcp("disk0", "ready", seconds),

@@ -110,6 +110,22 @@ impl Misbehave {
                 let arguments = std::env::args().count();
                 self.found.push(format!("{variables} {arguments}"));
             }
+            "speech" => {
+                println!("a line of output");
+                print!("a line in ");
+                println!("two pieces, \x1b[31mred");
+                eprintln!("a line of error");
+                for n in 0..2000 {
+                    println!("flood {n}");
+                }
+                // No end of a line comes any more.
+                print!("the beginning of a line");
+                std::io::stdout().flush().unwrap_or_default();
+            }
+            "panic-std" => {
+                eprintln!("just before");
+                panic!("no such thing as {}", self.fault);
+            }
             _ => {}
         }
     }

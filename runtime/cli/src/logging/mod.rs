@@ -1,0 +1,184 @@
+//! Logs: to stderr, at the level that `VCP_LOG` says.
+//!
+//! Nothing waits for who reads them. Every line, and every other word to stderr, goes
+//! through a queue to a thread that writes ([`output`]); what others can bring about at
+//! will is limited ([`limit`]), and what they said is shortened ([`text`], [`format`]).
+
+mod filter;
+mod format;
+mod limit;
+mod output;
+mod text;
+mod who;
+
+use std::io::{self, IsTerminal as _};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant, SystemTime};
+
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::prelude::*;
+
+use limit::Limiter;
+use output::{Notices, Output};
+pub(crate) use text::Shown;
+
+/// The environment variable, in the syntax of `tracing-subscriber`'s filters.
+const VARIABLE: &str = "VCP_LOG";
+
+/// How long the end of the process may take for what is still to be written.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+/// The same after a panic.
+const AFTER_PANIC: Duration = Duration::from_millis(100);
+
+static STDERR: LazyLock<Output> = LazyLock::new(Output::new);
+static STDOUT: LazyLock<Output> = LazyLock::new(Output::new);
+static LIMITER: LazyLock<Limiter> = LazyLock::new(Limiter::default);
+
+/// Starts logging, at `default` unless the environment says otherwise. Nothing is
+/// written before [`begin`].
+pub(crate) fn start(default: &str) {
+    let asked = std::env::var(VARIABLE).ok();
+    let asked = asked.filter(|asked| !asked.is_empty());
+    let (filter, wrong) = match asked.map(|asked| filter::of(&asked)) {
+        Some(Ok(filter)) => (filter, None),
+        Some(Err(why)) => (default_filter(default), Some(why)),
+        None => (default_filter(default), None),
+    };
+    let writing = tracing_subscriber::fmt::layer()
+        .fmt_fields(format::Fields)
+        .with_writer(Lines)
+        .with_ansi(io::stderr().is_terminal());
+    let limiter: &'static Limiter = &LIMITER;
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(writing)
+        .with(limiter)
+        .init();
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or("without a name").to_owned();
+        complain(&format!("thread {name}: {panic}"));
+        let trace = std::backtrace::Backtrace::capture();
+        if trace.status() == std::backtrace::BacktraceStatus::Captured {
+            STDERR.say(format!("{trace}\n").into_bytes());
+        }
+        // The process ends with this thread only; the others are not to wait.
+        if name == "main" {
+            STDERR.finish(AFTER_PANIC);
+        }
+    }));
+    if let Some(why) = wrong {
+        tracing::warn!("{VARIABLE}: {}; it is \"{default}\" instead", Shown(&why));
+    }
+}
+
+fn default_filter(default: &str) -> tracing_subscriber::EnvFilter {
+    tracing_subscriber::EnvFilter::new(default)
+}
+
+/// Starts the thread that writes to stderr: on a thread whose CPUs, priority and the
+/// like it may have, too, and when these are settled.
+pub(crate) fn begin() {
+    STDERR.start(rustix::stdio::stderr(), Owed);
+}
+
+/// Tells of an error the one way errors are told: in one line on stderr.
+pub(crate) fn complain(message: &str) {
+    let line = message.trim_end().replace('\n', " ");
+    STDERR.say(format!("vcp: {line}\n").into_bytes());
+}
+
+/// Has `text` written to stdout, by a process that serves and waits for nobody.
+pub(crate) fn announce(text: &str) {
+    STDOUT.start(rustix::stdio::stdout(), Unheard);
+    STDOUT.say(text.as_bytes().to_vec());
+}
+
+/// Writes what is still to be written, within a short time.
+pub(crate) fn finish() {
+    begin();
+    STDOUT.finish(LAST_WORDS);
+    STDERR.finish(LAST_WORDS);
+}
+
+/// What of the log was not written: lines lost, as nobody read them, and messages
+/// left out, as there were too many of their kind.
+pub(crate) fn missing() -> (u64, u64) {
+    (STDERR.lost(), LIMITER.left_out())
+}
+
+/// Something is owed.
+fn nudge() {
+    STDERR.nudge();
+}
+
+/// What `tracing-subscriber` writes to: each message is one write, and a line.
+#[derive(Debug, Clone, Copy)]
+struct Lines;
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        STDERR.say(bytes.to_vec());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        *self
+    }
+}
+
+/// What the log says of itself.
+struct Owed;
+
+impl Notices for Owed {
+    fn due(&mut self, last: bool) -> Vec<String> {
+        let due = LIMITER.due(Instant::now(), last).into_iter();
+        due.map(|left_out| {
+            let (level, target) = (left_out.metadata.level(), left_out.metadata.target());
+            line(level.as_str(), target, &left_out.message)
+        })
+        .collect()
+    }
+
+    fn owes(&self) -> bool {
+        LIMITER.owes()
+    }
+
+    fn lost(&self, count: u64) -> String {
+        let message =
+            format!("{count} lines of the log were lost: they could not be written in time");
+        line("WARN", "vcp::log", &message)
+    }
+}
+
+/// As a message of the log is written.
+fn line(level: &str, target: &str, message: &str) -> String {
+    let time = humantime::format_rfc3339_micros(SystemTime::now());
+    format!("{time} {level:>5} {target}: {message}\n")
+}
+
+/// Of stdout nothing is said there.
+struct Unheard;
+
+impl Notices for Unheard {
+    fn due(&mut self, _: bool) -> Vec<String> {
+        Vec::new()
+    }
+
+    fn owes(&self) -> bool {
+        false
+    }
+
+    fn lost(&self, _: u64) -> String {
+        tracing::warn!("stdout: what this host serves could not be written there");
+        String::new()
+    }
+}
