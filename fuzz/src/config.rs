@@ -10,9 +10,9 @@ use std::path::Path;
 use std::str::FromStr;
 
 use vcp_config::{
-    Backoff, ByteSize, Cgroup, Change, CpuSet, DirectoryGrant, DiscoveryUri, Fifo, HostConfig,
-    InterfaceAddress, Interval, IscsiUri, LinkKind, Mac, Module, Name, NbdAddress, Net, Offload,
-    Percent, Pin, Portal, RestartPolicy, Shorthand, Slack,
+    Backoff, ByteSize, Cgroup, Change, CpuSet, DirectoryGrant, DiscoveryUri, ExportName, Fifo,
+    HostConfig, InterfaceAddress, Interval, IscsiUri, LinkKind, Mac, Module, Name, NbdAddress, Net,
+    Offload, Percent, Pin, Portal, RestartPolicy, Shorthand, Slack, SocketGroup, SocketMode,
 };
 
 /// Runs one input.
@@ -112,6 +112,7 @@ fn values(text: &str) {
     value::<Cgroup>(text);
     value::<Change>(text);
     value::<CpuSet>(text);
+    value::<ExportName>(text);
     value::<Fifo>(text);
     value::<InterfaceAddress>(text);
     value::<Interval>(text);
@@ -125,6 +126,8 @@ fn values(text: &str) {
     value::<Portal>(text);
     value::<RestartPolicy>(text);
     value::<Slack>(text);
+    value::<SocketGroup>(text);
+    value::<SocketMode>(text);
     if let Err(error) = text.parse::<DirectoryGrant>() {
         one_line(&error);
     }

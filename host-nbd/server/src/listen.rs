@@ -163,14 +163,13 @@ fn open_unix(path: &Path, access: Access) -> io::Result<(UnixListener, SocketFil
     Ok((UnixListener::from_std(socket.into())?, file))
 }
 
-/// Gives the file of a unix socket its group and mode. A group that is not given is
-/// that of the process.
+/// Gives the file of a unix socket its group and mode. Without a group the file keeps
+/// the one that it was made with.
 pub fn set_access(path: &Path, access: Access) -> io::Result<()> {
-    let group = access.group;
-    let own = || rustix::process::getegid().as_raw();
-    let wanted = group.unwrap_or_else(own);
     // The group first: the mode is meant for that one.
-    if std::fs::symlink_metadata(path)?.gid() != wanted {
+    if let Some(wanted) = access.group
+        && std::fs::symlink_metadata(path)?.gid() != wanted
+    {
         std::os::unix::fs::lchown(path, None, Some(wanted)).map_err(|error| {
             let message = format!("its file cannot be given the group {wanted}: {error}");
             io::Error::new(error.kind(), message)

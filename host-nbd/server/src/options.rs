@@ -41,7 +41,8 @@ impl Default for ServerOptions {
 pub struct Access {
     /// Mode of the file, permission bits only. Who may write may connect.
     pub mode: u32,
-    /// Group of the file, as a number; `None`: that of the process.
+    /// Group of the file, as a number; `None`: that of the process, or of a directory
+    /// that hands its own down.
     pub group: Option<u32>,
 }
 

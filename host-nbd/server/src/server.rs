@@ -115,8 +115,11 @@ impl Server {
     /// under way keeps its own times. The file of a unix socket gets its new group and
     /// mode if it is this server's, and an error is about that.
     pub fn change(&self, options: ServerOptions) -> Result<(), ServerError> {
-        let access = options.access;
+        let mut access = options.access;
         let before = self.options.send_replace(Arc::new(options));
+        if before.access.group.is_some() && access.group.is_none() {
+            access.group = Some(rustix::process::getegid().as_raw());
+        }
         match &self.file {
             Some(file) if before.access != access => file
                 .set_access(access)

@@ -151,10 +151,12 @@ fn nobody_in_the_middle_of_it_goes_for_a_newcomer() {
     let host = host(8, 2);
     let mut busy: Vec<_> = (0..2).map(|_| negotiating(&host)).collect();
     for stream in &mut busy {
-        stream.write_all(b"\0\0\0\x03").unwrap();
+        stream
+            .write_all(b"\0\0\0\x03IHAVEOPT\0\0\0\x63\0\0\0\0")
+            .unwrap();
+        // An answer to an option that there is not: the server has heard of it.
+        stream.read_exact(&mut [0; 20 + 14]).unwrap();
     }
-    // They have spoken by now, and not for long.
-    std::thread::sleep(Duration::from_millis(200));
     assert!(closed(connect(&host)));
     for stream in &mut busy {
         stream.write_all(&ENTER[4..]).unwrap();
