@@ -11,7 +11,10 @@
 //!    take the answers;
 //! 3. the newest of those that have been waiting longer than that for an export that
 //!    is not ready. They do no wrong, but most of them wait in vain;
-//! 4. the oldest of those that have sent nothing yet.
+//! 4. the oldest of those that have sent nothing yet;
+//! 5. of the others the one that has made the server wait longest, if that is more than
+//!    [`MOMENT`]: or many that say a little and are gone within the second, and come
+//!    again, would keep everybody out.
 //!
 //! If there is none of these, all are in the middle of it, and the newcomer is closed.
 
@@ -24,6 +27,9 @@ use tokio::task::AbortHandle;
 
 /// What an honest client makes the server wait in a whole negotiation, at most.
 const GRACE: Duration = Duration::from_secs(1);
+
+/// What hardly any client makes the server wait that has something to say.
+const MOMENT: Duration = Duration::from_millis(50);
 
 /// Whose turn it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,14 +160,15 @@ fn whom_to_shed(entries: &BTreeMap<u64, Entry>, now: Instant) -> Option<u64> {
     };
     let silent = || entries.iter().filter(|(_, e)| !e.spoken).map(|(n, _)| n);
     let long_silent = silent().rfind(|n| old(&waited(n)));
-    let slow = || entries.keys().filter(|n| old(&waited(n)));
-    let slowest = || slow().max_by_key(|n| waited(n));
+    let longest = || entries.keys().max_by_key(|n| waited(n));
+    let slowest = || longest().filter(|n| old(&waited(n)));
     let at_exports = || entries.iter().filter(|(_, e)| old(&at_an_export(e)));
     let last_at_one = || at_exports().min_by_key(|(_, e)| at_an_export(e));
     long_silent
         .or_else(slowest)
         .or_else(|| last_at_one().map(|(n, _)| n))
         .or_else(|| silent().next())
+        .or_else(|| longest().filter(|n| waited(n) > MOMENT))
         .copied()
 }
 

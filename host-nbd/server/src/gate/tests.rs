@@ -73,10 +73,19 @@ fn without_a_long_silent_one_it_is_the_oldest_that_is_silent() {
 fn nobody_goes_who_is_in_the_middle_of_it() {
     let scene = Scene::new(&[0, 100, 200]);
     let now = scene.at(900);
-    scene.spoken(0, Turn::Client(now), 300);
-    scene.spoken(1, Turn::Export(now), 300);
+    scene.spoken(0, Turn::Client(now), 30);
+    scene.spoken(1, Turn::Export(now), 40);
     scene.spoken(2, Turn::Client(now), 0);
     assert_eq!(scene.shed(900), None);
+}
+
+#[test]
+fn who_says_a_little_and_no_more_goes_when_there_is_nobody_worse() {
+    let scene = Scene::new(&[0, 100, 200]);
+    scene.spoken(0, Turn::Client(scene.at(850)), 0);
+    scene.spoken(1, Turn::Client(scene.at(600)), 0);
+    scene.spoken(2, Turn::Export(scene.at(300)), 0);
+    assert_eq!(scene.shed(900), Some(1));
 }
 
 #[test]
