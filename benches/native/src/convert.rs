@@ -117,6 +117,7 @@ pub(crate) fn completion(completion: &block::Completion) -> abi::Completion {
             Status::NotPermitted => 4,
             Status::NotSupported => 5,
             Status::ShuttingDown => 6,
+            Status::NoMemory => 7,
         },
     }
 }

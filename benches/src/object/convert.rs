@@ -159,7 +159,8 @@ fn completion(completion: &abi::Completion) -> Completion {
             3 => Status::NoSpace,
             4 => Status::NotPermitted,
             5 => Status::NotSupported,
-            _ => Status::ShuttingDown,
+            6 => Status::ShuttingDown,
+            _ => Status::NoMemory,
         },
         data: span(completion.data),
     }

@@ -21,6 +21,15 @@ impl Operation {
     pub fn changes(self) -> bool {
         matches!(self, Self::Write | Self::Discard | Self::WriteZeroes)
     }
+
+    /// How it ends when its range reaches beyond the end of the device: what wants
+    /// room there finds none, all else makes no sense.
+    pub fn beyond_the_end(self) -> Status {
+        match self {
+            Self::Write | Self::WriteZeroes => Status::NoSpace,
+            _ => Status::Invalid,
+        }
+    }
 }
 
 /// What else a request asks for.
@@ -49,6 +58,8 @@ pub enum Status {
     NotSupported,
     /// The device is going away (ESHUTDOWN).
     ShuttingDown,
+    /// No memory for the request (ENOMEM).
+    NoMemory,
 }
 
 /// What a device is. Sizes in bytes.

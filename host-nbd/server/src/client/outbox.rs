@@ -214,6 +214,7 @@ fn describe(status: Status) -> &'static str {
         Status::NotPermitted => "the device is write-protected",
         Status::NotSupported => "the device cannot do this",
         Status::ShuttingDown => "the device is going away",
+        Status::NoMemory => "the device has no memory for the request",
     }
 }
 

@@ -59,5 +59,6 @@ pub(super) fn status_of(status: block::Status) -> Status {
         block::Status::NotPermitted => Status::NotPermitted,
         block::Status::NotSupported => Status::NotSupported,
         block::Status::ShuttingDown => Status::ShuttingDown,
+        block::Status::NoMemory => Status::NoMemory,
     }
 }

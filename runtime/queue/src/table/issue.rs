@@ -37,7 +37,7 @@ impl Table {
             // begun then, the rest goes where the beginning went.)
             let end = request.offset.saturating_add(u64::from(request.length));
             if end > size && request.outstanding == 0 {
-                request.status = Status::Invalid;
+                request.status = request.operation.beyond_the_end();
                 self.waiting.pop_front();
                 let finished = self.finish(slot, false);
                 self.done.extend(finished);

@@ -68,7 +68,7 @@ impl Misbehave {
     }
 }
 
-const STATUSES: [Status; 7] = [
+const STATUSES: [Status; 8] = [
     Status::Ok,
     Status::IoError,
     Status::Invalid,
@@ -76,6 +76,7 @@ const STATUSES: [Status; 7] = [
     Status::NotPermitted,
     Status::NotSupported,
     Status::ShuttingDown,
+    Status::NoMemory,
 ];
 
 fn spoil(requests: &[Request], answers: &mut [Completion], how: impl Fn(&mut Span)) {
