@@ -44,6 +44,7 @@ fn export(options: u8) -> ExportInfo {
         max_transfer: 1 << 18,
         max_discard: if options & 4 != 0 { 0 } else { 1 << 18 },
         max_write_zeroes: 1 << 18,
+        extents: true,
         read_only: false,
         write_cache: true,
         identity: String::new(),

@@ -27,7 +27,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use tokio::sync::OwnedSemaphorePermit;
-use vcp_nbd_proto::wire::{MAX_PAYLOAD, cmd};
+use vcp_nbd_proto::wire::{MAX_PAYLOAD, cmd, cmd_flag};
 use vcp_nbd_proto::{Refusal, Request, Session, Verdict, reply};
 use vcp_queue::{
     Answer, Client, ClientError, ClientRequest, Flushed, Modifiers, Operation, Parked, Status,
@@ -195,9 +195,11 @@ impl NbdClient {
         let verdict = self.session.check(request);
         let mut due = outbox::OVERHEAD;
         if let Verdict::Queue(operation, _) = verdict {
-            if operation == Operation::Read {
-                due += request.length as usize;
-            }
+            due += match operation {
+                Operation::Read => request.length as usize,
+                Operation::Extents => reply::MAX_EXTENTS,
+                _ => 0,
+            };
             if !queue.has_room(request.payload() as usize) {
                 return false;
             }
@@ -252,6 +254,7 @@ impl NbdClient {
             operation,
             offset,
             length,
+            one: request.flags & cmd_flag::REQ_ONE != 0,
             due,
         });
         let payload = request.payload();

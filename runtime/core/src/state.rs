@@ -11,10 +11,11 @@ use wasmtime::component::{HasSelf, Linker, ResourceTable};
 use wasmtime::{ResourceLimiter, StoreLimits, StoreLimitsBuilder, Trap};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 
-use crate::bindings::{block, control, frames, log, streams, types};
+use crate::bindings::{block, control, files, frames, log, streams, types};
 use crate::engine::Engine;
 use crate::guest::Boundary;
 use crate::logging::Logger;
+use crate::memory::GuestMemory;
 
 /// A directory of the host that a VCP may use.
 ///
@@ -49,11 +50,27 @@ impl DirectoryGrant {
             read_only,
         })
     }
+
+    pub(crate) fn directory(&self) -> &Dir {
+        &self.directory
+    }
+
+    /// Where the VCP sees it.
+    pub(crate) fn guest(&self) -> &str {
+        &self.guest
+    }
+
+    pub(crate) fn read_only(&self) -> bool {
+        self.read_only
+    }
 }
 
 /// The data of a VCP's store.
 pub(crate) struct State {
     wasi: WasiCtx,
+    grants: Vec<DirectoryGrant>,
+    /// The instance's linear memory, from when there is one.
+    memory: Option<GuestMemory>,
     resources: ResourceTable,
     limits: Limiter,
     logger: Logger,
@@ -103,6 +120,8 @@ impl State {
         resources.set_max_capacity(MAX_HANDLES);
         Ok(Self {
             wasi: wasi.build(),
+            grants: grants.to_vec(),
+            memory: None,
             resources,
             limits: Limiter {
                 limits: limits_of(memory),
@@ -124,6 +143,36 @@ impl State {
     fn charge(&mut self, fuel: u64) -> wasmtime::Result<()> {
         self.fuel = self.fuel.checked_sub(fuel).ok_or(Trap::OutOfFuel)?;
         Ok(())
+    }
+
+    /// A host function begins, at this price in fuel.
+    pub(crate) fn call(&mut self, fuel: u64) -> wasmtime::Result<()> {
+        self.boundary.cross()?;
+        self.charge(fuel)
+    }
+
+    /// It ends with this.
+    pub(crate) fn back<T>(&self, value: T) -> wasmtime::Result<T> {
+        self.boundary.cross()?;
+        Ok(value)
+    }
+
+    pub(crate) fn grants(&self) -> &[DirectoryGrant] {
+        &self.grants
+    }
+
+    pub(crate) fn resources(&mut self) -> &mut ResourceTable {
+        &mut self.resources
+    }
+
+    /// Host functions reach the guest's bytes from now on.
+    pub(crate) fn set_linear_memory(&mut self, memory: GuestMemory) {
+        self.memory = Some(memory);
+    }
+
+    /// The guest's bytes while it waits for a host function, `None` before it has any.
+    pub(crate) fn linear_memory(&mut self) -> Option<&mut GuestMemory> {
+        self.memory.as_mut()
     }
 
     pub(crate) fn limits(&mut self) -> &mut dyn ResourceLimiter {
@@ -209,6 +258,7 @@ impl ResourceLimiter for Limiter {
 pub(crate) fn linker(engine: &Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(&engine.wasmtime);
     log::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    files::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     Ok(linker)
 }
@@ -224,11 +274,9 @@ impl WasiView for State {
 
 impl log::Host for State {
     fn write(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
-        self.boundary.cross()?;
-        self.charge(MESSAGE_FUEL + BYTE_FUEL * message.len() as u64)?;
+        self.call(MESSAGE_FUEL + BYTE_FUEL * message.len() as u64)?;
         self.logger.write(level, &message);
-        self.boundary.cross()?;
-        Ok(())
+        self.back(())
     }
 }
 

@@ -54,6 +54,7 @@ fn session(structured: bool, read_only: bool) -> Session {
         max_transfer: 1 << 20,
         max_discard: 1 << 20,
         max_write_zeroes: 1 << 20,
+        extents: true,
         read_only,
         write_cache: true,
         identity: String::new(),

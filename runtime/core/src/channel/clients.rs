@@ -329,7 +329,11 @@ impl Submit for Queue<'_> {
 
     fn submit(&mut self, request: ClientRequest) {
         if let Some(limit) = self.limit {
-            limit.charge(u64::from(request.length), now());
+            let bytes = match request.operation {
+                Operation::Extents => 0,
+                _ => request.length,
+            };
+            limit.charge(u64::from(bytes), now());
         }
         match request.operation {
             Operation::Read => self.read += u64::from(request.length),

@@ -42,6 +42,7 @@ pub(super) fn request_of(entry: &vcp_queue::Entry) -> block::Request {
             Op::Flush => block::Operation::Flush,
             Op::Discard => block::Operation::Discard,
             Op::WriteZeroes => block::Operation::WriteZeroes,
+            Op::Extents => block::Operation::Extents,
         },
         modifiers,
         offset: entry.offset,

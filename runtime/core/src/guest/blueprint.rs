@@ -195,9 +195,11 @@ impl Blueprint {
         let instance = instance
             .map_err(|_late| too_late(limits.time))?
             .map_err(|error| failed(&error, limits.fuel))?;
+        let memory = only(memories)?;
+        store.data_mut().set_linear_memory(memory.within());
         Ok(Made {
             exports: self.exports(store, instance)?,
-            memory: Some(only(memories)?),
+            memory: Some(memory),
             instance: Some(instance),
         })
     }

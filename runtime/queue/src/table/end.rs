@@ -2,7 +2,7 @@
 
 use super::request::Request;
 use super::{ClientId, Finished, Table};
-use crate::block::{Operation, Status};
+use crate::block::Status;
 use crate::client::ClientRequest;
 
 impl Table {
@@ -26,11 +26,7 @@ impl Table {
         self.line_up();
         let requests = &self.requests;
         let held = |r: &Request| {
-            if r.operation == Operation::Read {
-                0
-            } else {
-                r.bytes.len()
-            }
+            if r.operation.asks() { 0 } else { r.bytes.len() }
         };
         self.payload = requests.iter().map(|(_, r)| held(r)).sum();
     }
@@ -57,7 +53,7 @@ impl Table {
         });
         for slot in dropped {
             let request = self.remove(slot);
-            if request.operation != Operation::Read {
+            if !request.operation.asks() {
                 self.payload -= request.bytes.len();
             }
         }
@@ -108,10 +104,10 @@ impl Table {
 
 /// A request as its client submitted it.
 fn resubmission(request: Request) -> (ClientId, ClientRequest) {
-    // Of a read the table holds what has come so far.
-    let payload = match request.operation {
-        Operation::Read => Vec::new(),
-        _ => request.bytes,
+    // Of what is answered with bytes the table holds what has come so far.
+    let payload = match request.operation.asks() {
+        true => Vec::new(),
+        false => request.bytes,
     };
     let again = ClientRequest {
         cookie: request.cookie,

@@ -3,7 +3,8 @@
 use super::request::Piece;
 use super::{Entry, Finished, Source, Table};
 use crate::area::Area;
-use crate::block::{Modifiers, Operation, Status};
+use crate::block::{Modifiers, Operation};
+use crate::extent;
 use crate::plan::{Kind, Step};
 
 impl Table {
@@ -110,11 +111,10 @@ impl Table {
             Kind::Write => Operation::Write,
             Kind::Plain => request.operation,
         };
-        let needs_room = matches!(operation, Operation::Read | Operation::Write);
-        let loan = if needs_room {
-            Some(area.take(length)?)
-        } else {
-            None
+        let loan = match operation {
+            Operation::Read | Operation::Write => Some(area.take(length)?),
+            Operation::Extents => Some(area.take(extent::ROOM)?),
+            _ => None,
         };
 
         request.issued = (offset + u64::from(length) - step.offset) as u32;
@@ -139,7 +139,7 @@ impl Table {
             modify,
         });
         let request = &self.requests[slot];
-        let modifiers = if operation == Operation::Read {
+        let modifiers = if operation.asks() {
             Modifiers::default()
         } else {
             request.modifiers
