@@ -235,33 +235,6 @@ print(told(h.pwrite, b'x' * (512 << 10), 0), told(h.flush))
 }
 
 #[test]
-fn a_used_up_quota_is_no_space() {
-    requires!(Root, "nbdsh");
-    let user = User::new();
-    let dir = directory(&user, "small");
-    let options = "size=8m,usrquota,usrquota_block_hardlimit=512k";
-    // Not every kernel has quotas in memory; nor do they bind root in all.
-    let path = dir.display().to_string();
-    let mount = ["-t", "tmpfs", "-o", options, "vcp-test", &path];
-    let mounted = std::process::Command::new("mount").args(mount).output();
-    if !mounted.is_ok_and(|output| output.status.success()) {
-        println!("skipped: no quotas in memory");
-        return;
-    }
-    let probe = File::create(dir.join("probe")).expect("making a file");
-    if probe.write_all_at(&noise(1 << 20), 0).is_ok() {
-        println!("skipped: quotas don't bind this user");
-        return;
-    }
-    probe.set_len(0).expect("emptying a file");
-    let host = serve(&user, &dir, ", size = \"8MiB\"");
-    let script = format!("{ERRORS}print(told(h.pwrite, b'x' * (1 << 20), 0))");
-    let said = Clients::new(user.dir()).script(&host.uri(), &script);
-    assert_eq!(said, "28\n");
-    host.shut_down();
-}
-
-#[test]
 fn a_file_that_may_not_be_longer_is_no_space() {
     requires!("nbdsh", "prlimit");
     let user = User::new();

@@ -1,6 +1,7 @@
 //! Dialogues with the negotiation, whole and in pieces.
 
 use proptest::prelude::*;
+use vcp_queue::Operation;
 
 use super::*;
 use crate::export::tests::geometry;

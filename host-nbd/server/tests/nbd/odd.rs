@@ -277,7 +277,7 @@ h.set_full_info(True)
 h.opt_go()
 assert h.get_canonical_export_name() == 'disk'
 assert not h.is_read_only()
-assert h.get_block_size(nbd.SIZE_MINIMUM) == 512
+assert h.get_block_size(nbd.SIZE_MINIMUM) == 1
 h.shutdown()
 
 h = nbd.NBD()
