@@ -135,10 +135,10 @@ impl Disk {
                 length,
                 ..
             } = request;
-            let what = describe(*status);
+            let (operation, what) = (name(*operation), describe(*status));
             log!(
                 Warn,
-                "{}: {operation:?} of {length} bytes at {offset}: {what}",
+                "{}: {operation} of {length} bytes at {offset}: {what}",
                 self.name
             );
         })
@@ -202,6 +202,17 @@ impl Disk {
             Err(Status::NotSupported) => self.file.zero(offset, length),
             done => done,
         }
+    }
+}
+
+fn name(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Read => "read",
+        Operation::Write => "write",
+        Operation::Flush => "flush",
+        Operation::Discard => "discard",
+        Operation::WriteZeroes => "write-zeroes",
+        Operation::Extents => "extents",
     }
 }
 

@@ -21,6 +21,8 @@ pub(super) enum OpenError {
     Create,
     #[error("is not a regular file")]
     NotAFile,
+    #[error("is one more than may be open at a time")]
+    TooMany,
     #[error(transparent)]
     Io(#[from] io::Error),
 }

@@ -93,13 +93,15 @@ impl HostFile for State {
         access: Access,
     ) -> wasmtime::Result<Result<Resource<OpenFile>, String>> {
         self.call(CALL_FUEL)?;
-        let opened = match access::open(self.grants(), &path, access) {
-            Ok((file, writable)) => Ok(self.resources().push(OpenFile {
+        let opened = access::open(self.grants(), &path, access).and_then(|(file, writable)| {
+            let file = OpenFile {
                 file: Arc::new(file),
                 writable,
-            })?),
-            Err(error) => Err(error.to_string()),
-        };
+            };
+            let pushed = self.resources().push(file);
+            pushed.map_err(|_| access::OpenError::TooMany)
+        });
+        let opened = opened.map_err(|error| error.to_string());
         self.back(opened)
     }
 

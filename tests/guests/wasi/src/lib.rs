@@ -4,6 +4,8 @@
 #[path = "../../src/faults/wasi.rs"]
 pub mod faults;
 
+mod files;
+
 use std::io::Write as _;
 use std::time::Duration;
 
@@ -109,6 +111,10 @@ impl Misbehave {
                 let variables = std::env::vars().count();
                 let arguments = std::env::args().count();
                 self.found.push(format!("{variables} {arguments}"));
+            }
+            fault if fault.starts_with("file-") => {
+                let found = files::act(fault);
+                self.found.push(found);
             }
             _ => {}
         }
