@@ -175,3 +175,50 @@ const NOTHING: Span = Span {
     address: 0,
     length: 0,
 };
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use vcp_sdk::block::Modifiers;
+
+    use super::*;
+
+    fn told(disk: &mut Disk, offset: u64, length: u32, room: u32) -> Vec<[u32; 2]> {
+        let mut data = Arena::new(room, 0);
+        let request = Request {
+            tag: 1,
+            operation: Operation::Extents,
+            modifiers: Modifiers::empty(),
+            offset,
+            length,
+            data: data.span(),
+        };
+        let answer = disk.execute(&request, &mut data).unwrap();
+        let words = |bytes: &[u8]| {
+            [0, 4].map(|at| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()))
+        };
+        let bytes = data.get(answer).unwrap();
+        bytes.chunks_exact(Extent::SIZE).map(words).collect()
+    }
+
+    #[test]
+    fn pages_of_zeroes_are_told() {
+        let mut disk = Disk::new(64 << 10).unwrap();
+        assert_eq!(told(&mut disk, 0, 64 << 10, 4096), [[64 << 10, 2]]);
+        disk.bytes_mut()[10_000] = 1;
+        disk.bytes_mut()[13_000] = 1;
+        let all = [[8192, 2], [8192, 0], [49_152, 2]];
+        assert_eq!(told(&mut disk, 0, 64 << 10, 4096), all);
+        assert_eq!(told(&mut disk, 0, 64 << 10, 16), all[..2]);
+        assert_eq!(told(&mut disk, 512, 512, 4096), [[512, 2]]);
+        // Pages count from where the question begins.
+        assert_eq!(told(&mut disk, 9728, 1024, 4096), [[1024, 0]]);
+    }
+
+    #[test]
+    fn only_so_much_is_looked_at() {
+        let mut disk = Disk::new(16 << 20).unwrap();
+        assert_eq!(told(&mut disk, 512, 8 << 20, 4096), [[4 << 20, 2]]);
+    }
+}
