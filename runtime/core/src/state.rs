@@ -1,5 +1,5 @@
-//! What stands behind a VCP's imports: its log, and of WASI only what was
-//! granted.
+//! What stands behind a VCP's imports: its log, and of files and WASI only what was
+//! granted. (What files do is in `file`.)
 
 use std::os::fd::AsRawFd as _;
 use std::path::PathBuf;
