@@ -12,6 +12,7 @@ extern crate alloc;
 
 mod backing;
 mod disk;
+mod options;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -22,7 +23,8 @@ use vcp_sdk::device::Effects;
 use vcp_sdk::types::{Instant, Span};
 use vcp_sdk::{Arena, Device};
 
-use disk::{Disk, Options};
+use disk::Disk;
+use options::Options;
 
 /// Room for the data of requests: 8 of the longest.
 const DATA_AREA: u32 = 8 * disk::MAX_TRANSFER;
