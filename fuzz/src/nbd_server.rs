@@ -15,7 +15,7 @@ use vcp_nbd_proto::{
     Errno, ExportInfo, ListEntry, Negotiation, Request, Session, Step, Style, Unavailable, Verdict,
     reply,
 };
-use vcp_queue::{Geometry, Operation};
+use vcp_queue::{Extent, Geometry, Operation};
 
 use crate::script::{Script, pieces};
 
@@ -44,6 +44,7 @@ fn export(options: u8) -> ExportInfo {
         max_transfer: 1 << 18,
         max_discard: if options & 4 != 0 { 0 } else { 1 << 18 },
         max_write_zeroes: 1 << 18,
+        extents: options & 2 != 0,
         read_only: false,
         write_cache: true,
         identity: String::new(),
@@ -175,7 +176,7 @@ fn transmit(session: &Session, mut bytes: &[u8], export: &ExportInfo, read_only:
             let moves = matches!(operation, Operation::Read | Operation::Write);
             assert!(!moves || request.length <= MAX_PAYLOAD);
             assert_eq!(request.length == 0, operation == Operation::Flush);
-            let changes = !matches!(operation, Operation::Read | Operation::Flush);
+            let changes = operation.changes();
             assert!(
                 !(read_only && changes),
                 "{operation:?} on a read-only export"
@@ -205,6 +206,15 @@ fn answer(style: Style, request: &Request, verdict: Verdict) {
                 request.offset,
                 request.length,
             );
+        }
+        Verdict::Queue(Operation::Extents, _) => {
+            let all = Extent {
+                length: request.length,
+                hole: true,
+                zero: true,
+            };
+            let one = request.flags & wire::cmd_flag::REQ_ONE != 0;
+            reply::extents(&mut out, request.cookie, [all].into_iter(), one);
         }
         Verdict::Queue(..) | Verdict::Nothing => reply::done(&mut out, request.cookie),
         Verdict::Allocated(length) => reply::allocated(&mut out, request.cookie, length),

@@ -2,10 +2,7 @@
 
 fn main() {
     vcp_guest_build::components(
-        &[
-            &["vcp-module-iscsi", "vcp-module-ramdisk"],
-            &["vcp-module-file"],
-        ],
+        &[&["vcp-module-iscsi", "vcp-module-ramdisk", "vcp-module-file"]],
         &["vcp-modules"],
     );
 }

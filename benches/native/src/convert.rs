@@ -84,7 +84,8 @@ fn request(request: &abi::Request) -> block::Request {
             1 => Operation::Write,
             2 => Operation::Flush,
             3 => Operation::Discard,
-            _ => Operation::WriteZeroes,
+            4 => Operation::WriteZeroes,
+            _ => Operation::Extents,
         },
         modifiers,
         offset: request.offset,
@@ -117,6 +118,7 @@ pub(crate) fn completion(completion: &block::Completion) -> abi::Completion {
             Status::NotPermitted => 4,
             Status::NotSupported => 5,
             Status::ShuttingDown => 6,
+            Status::NoMemory => 7,
         },
     }
 }
@@ -171,6 +173,8 @@ fn geometry_of(geometry: &block::Geometry) -> abi::Geometry {
         max_transfer,
         max_discard,
         max_write_zeroes,
+        // The only one is the initiator, which does not tell.
+        extents: _,
         read_only,
         write_cache,
         // A line of its own.

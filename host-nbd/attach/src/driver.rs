@@ -21,6 +21,16 @@ use crate::wires::Wires;
 /// that merely takes long is a line in the kernel's log.
 const RESEND: u64 = 5_000;
 
+/// The kernel's block devices are made of whole ones of these, in bytes.
+pub const SECTOR: u32 = 512;
+
+/// How much of a disk of `size` bytes a block device has: what is less than a sector at
+/// its end is out of the kernel's reach.
+#[must_use]
+pub fn whole_sectors(size: u64) -> u64 {
+    size - size % u64::from(SECTOR)
+}
+
 /// The kernel's driver, there and willing to talk.
 #[derive(Debug)]
 pub struct Driver {
@@ -33,7 +43,7 @@ pub struct Driver {
 pub struct Connect {
     /// Which; `None`: the next that is free, and a new one if none is.
     pub device: Option<DeviceName>,
-    /// Bytes.
+    /// Bytes; the device has the whole sectors of them.
     pub size: u64,
     /// Bytes; a power of two.
     pub block_size: u32,
@@ -142,7 +152,7 @@ impl Driver {
             Attribute::BackendIdentifier(wanted.identifier.clone()),
             Attribute::Sockets(wires.far().map(SocketItem).collect()),
         ];
-        attributes.extend(wanted.size.map(Attribute::SizeBytes));
+        attributes.extend(wanted.size.map(whole_sectors).map(Attribute::SizeBytes));
         let request = NbdMessage::request(Command::Reconfigure, attributes);
         if let Err(error) = self.netlink.nbd(request)? {
             return Err(match self.sysfs.get(device) {
@@ -234,9 +244,9 @@ fn attributes(wanted: &Connect, wires: &Wires) -> Vec<Attribute> {
         .into_iter()
         .collect();
     attributes.extend([
-        Attribute::SizeBytes(wanted.size),
+        Attribute::SizeBytes(whole_sectors(wanted.size)),
         // The kernel has no smaller blocks; it asks for whole ones of these.
-        Attribute::BlockSizeBytes(u64::from(wanted.block_size.max(512))),
+        Attribute::BlockSizeBytes(u64::from(wanted.block_size.max(SECTOR))),
         Attribute::ServerFlags(u64::from(wanted.flags)),
         Attribute::Timeout(wanted.timeout.map_or(0, |time| time.as_secs())),
         Attribute::DeadConnTimeout(wanted.dead_timeout.as_secs()),
@@ -265,7 +275,7 @@ mod tests {
     fn what_is_wanted_is_what_is_asked_for() {
         let wanted = Connect {
             device: None,
-            size: 1 << 30,
+            size: (1 << 30) + 511,
             block_size: 1,
             flags: 0x16d,
             connections: 2,

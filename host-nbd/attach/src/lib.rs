@@ -27,7 +27,7 @@ pub mod usage;
 mod wires;
 
 pub use claim::Claim;
-pub use driver::{Connect, Driver, Reconnect};
+pub use driver::{Connect, Driver, Reconnect, SECTOR, whole_sectors};
 pub use error::AttachError;
 pub use identifier::Identifier;
 pub use lock::{Lock, LockError};

@@ -11,6 +11,8 @@ pub enum Errno {
     Perm = 1,
     /// Input/output error.
     Io = 5,
+    /// Cannot allocate memory.
+    NoMemory = 12,
     /// Invalid argument.
     Invalid = 22,
     /// No space left, or a write beyond the end.
@@ -41,6 +43,7 @@ impl Errno {
             Status::NoSpace => Some(Self::NoSpace),
             Status::NotPermitted => Some(Self::Perm),
             Status::ShuttingDown => Some(Self::Shutdown),
+            Status::NoMemory => Some(Self::NoMemory),
         }
     }
 }
@@ -59,6 +62,7 @@ mod tests {
             (Status::NotPermitted, Some(1)),
             (Status::NotSupported, Some(22)),
             (Status::ShuttingDown, Some(108)),
+            (Status::NoMemory, Some(12)),
         ];
         for (status, number) in table {
             assert_eq!(

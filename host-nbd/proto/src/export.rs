@@ -36,7 +36,8 @@ pub struct ExportInfo {
     pub(crate) size: u64,
     pub(crate) read_only: bool,
     pub(crate) trim: bool,
-    pub(crate) minimum: u32,
+    pub(crate) extents: bool,
+    pub(crate) block_size: u32,
     pub(crate) preferred: u32,
     pub(crate) identity: String,
 }
@@ -75,7 +76,8 @@ impl ExportInfo {
             size,
             read_only,
             trim: !read_only && geometry.max_discard > 0,
-            minimum: block_size,
+            extents: geometry.extents,
+            block_size,
             preferred: preferred(block_size, geometry.preferred_block_size),
             identity: geometry.identity.clone(),
         })
@@ -99,16 +101,19 @@ impl ExportInfo {
         self.read_only
     }
 
-    /// Minimum, preferred and maximum payload size, in bytes ("Size
-    /// constraints"). A client that did not ask for them is told a minimum of 1,
-    /// because it is served any alignment.
+    /// The device's own blocks, in bytes. They bind no client that negotiates; the
+    /// kernel's, which does not, is told them.
     #[must_use]
-    pub fn block_sizes(&self, asked: bool) -> [u32; 3] {
-        [
-            if asked { self.minimum } else { 1 },
-            self.preferred,
-            MAX_PAYLOAD,
-        ]
+    pub fn block_size(&self) -> u32 {
+        self.block_size
+    }
+
+    /// Minimum, preferred and maximum payload size, in bytes ("Size constraints"). The
+    /// minimum is 1 whatever the device's blocks are: the queue reads, changes and
+    /// writes those that are covered in part.
+    #[must_use]
+    pub fn block_sizes(&self) -> [u32; 3] {
+        [1, self.preferred, MAX_PAYLOAD]
     }
 
     /// The transmission flags for a client that negotiated structured replies or
@@ -157,6 +162,7 @@ pub(crate) mod tests {
             max_transfer: 1 << 20,
             max_discard: 1 << 20,
             max_write_zeroes: 1 << 20,
+            extents: true,
             read_only: false,
             write_cache: true,
             identity: String::new(),

@@ -203,13 +203,12 @@ impl Negotiation {
                 if !self.no_zeroes {
                     self.output.extend_from_slice(&[0; 124]);
                 }
-                self.state = State::Finished(self.agree(export, &name, 1));
+                self.state = State::Finished(self.agree(export, &name));
             }
             Purpose::Info(wanted) | Purpose::Go(wanted) => {
                 option_reply::export(&mut self.output, option, export, wanted, self.structured);
                 if matches!(purpose, Purpose::Go(_)) {
-                    let [minimum, ..] = export.block_sizes(wanted.block_size);
-                    self.state = State::Finished(self.agree(export, &name, minimum));
+                    self.state = State::Finished(self.agree(export, &name));
                 }
             }
             Purpose::Meta { verb, matched } => {
@@ -247,14 +246,14 @@ impl Negotiation {
         self.refuse(option, kind, &why.to_string());
     }
 
-    fn agree(&self, export: &ExportInfo, name: &str, minimum: u32) -> Session {
+    fn agree(&self, export: &ExportInfo, name: &str) -> Session {
         let style = if self.structured {
             Style::Structured
         } else {
             Style::Simple
         };
         let allocation = self.structured && self.context.as_deref() == Some(name);
-        Session::new(export, minimum, style, allocation)
+        Session::new(export, style, allocation)
     }
 
     fn client_flags(&mut self) -> Result<Step, Violation> {

@@ -64,7 +64,6 @@ pub(crate) fn export_name(bytes: &[u8]) -> Result<String, Malformed> {
 pub(crate) struct Wanted {
     pub(crate) name: bool,
     pub(crate) description: bool,
-    pub(crate) block_size: bool,
 }
 
 /// Data of `INFO` and `GO`.
@@ -77,7 +76,6 @@ pub(crate) fn info(data: &[u8]) -> Result<(String, Wanted), Malformed> {
         match reader.u16()? {
             info::NAME => wanted.name = true,
             info::DESCRIPTION => wanted.description = true,
-            info::BLOCK_SIZE => wanted.block_size = true,
             _ => {}
         }
     }
@@ -130,7 +128,6 @@ mod tests {
             Wanted {
                 name: true,
                 description: false,
-                block_size: true
             }
         );
         for cut in 0..data.len() {

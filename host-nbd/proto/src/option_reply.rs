@@ -59,7 +59,7 @@ pub(crate) fn export(
         reply(out, option, rep::INFO, &[&kind.to_be_bytes(), a, b, c]);
     };
     item(info::EXPORT, [&export.size.to_be_bytes(), &flags, &[]]);
-    let [minimum, preferred, maximum] = export.block_sizes(wanted.block_size).map(u32::to_be_bytes);
+    let [minimum, preferred, maximum] = export.block_sizes().map(u32::to_be_bytes);
     item(info::BLOCK_SIZE, [&minimum, &preferred, &maximum]);
     if wanted.name {
         item(info::NAME, [export.name.as_bytes(), &[], &[]]);

@@ -3,10 +3,11 @@
 //! a read is not copied, the caller sends it right after the header made here.
 
 use serde::{Deserialize, Serialize};
+use vcp_queue::{EXTENT, Extent, MOST_EXTENTS};
 
 use crate::errno::Errno;
 use crate::wire::{
-    BASE_ALLOCATION_ID, MAX_STRING, SIMPLE_REPLY_MAGIC, STRUCTURED_REPLY_MAGIC, chunk,
+    BASE_ALLOCATION_ID, MAX_STRING, SIMPLE_REPLY_MAGIC, STRUCTURED_REPLY_MAGIC, chunk, state,
 };
 
 /// Which replies a session uses.
@@ -67,6 +68,31 @@ pub fn allocated(out: &mut Vec<u8>, cookie: u64, length: u32) {
     out.extend_from_slice(&length.to_be_bytes());
     out.extend_from_slice(&0_u32.to_be_bytes());
 }
+
+/// The status of `base:allocation`, as the device told it: at least one extent. A client
+/// that wants `one` is told no more.
+///
+/// `extents` are at most [`MOST_EXTENTS`](vcp_queue::MOST_EXTENTS).
+pub fn extents(
+    out: &mut Vec<u8>,
+    cookie: u64,
+    extents: impl Iterator<Item = Extent> + Clone,
+    one: bool,
+) {
+    let extents = extents.take(if one { 1 } else { MOST_EXTENTS });
+    let count = extents.clone().count() as u32;
+    final_chunk(out, chunk::BLOCK_STATUS, cookie, 4 + 8 * count);
+    out.extend_from_slice(&BASE_ALLOCATION_ID.to_be_bytes());
+    for Extent { length, hole, zero } in extents {
+        let hole = if hole { state::HOLE } else { 0 };
+        let zero = if zero { state::ZERO } else { 0 };
+        out.extend_from_slice(&length.to_be_bytes());
+        out.extend_from_slice(&(hole | zero).to_be_bytes());
+    }
+}
+
+/// The longest reply with extents, in bytes.
+pub const MAX_EXTENTS: usize = CHUNK_HEADER + 4 + EXTENT * MOST_EXTENTS;
 
 fn simple(out: &mut Vec<u8>, cookie: u64, error: u32) {
     out.extend_from_slice(&SIMPLE_REPLY_MAGIC.to_be_bytes());
@@ -139,6 +165,31 @@ mod tests {
             [&head([0, 5], 12)[..], &[0, 0, 0, 1, 0, 0, 3, 4, 0, 0, 0, 0]].concat(),
         );
         assert_eq!(encode(|o| allocated(o, COOKIE, 1)).len(), MAX_OVERHEAD);
+    }
+
+    #[test]
+    fn extents_are_told_by_their_flags() {
+        let extent = |length, hole, zero| Extent { length, hole, zero };
+        let all = [
+            extent(0x0102, false, false),
+            extent(3, true, true),
+            extent(4, false, true),
+            extent(5, true, false),
+        ];
+        let told = encode(|o| extents(o, COOKIE, all.into_iter(), false));
+        let head = [0x66, 0x8e, 0x33, 0xef, 0, 1, 0, 5];
+        let body = [
+            [0, 0, 0, 1, 0, 0, 1, 2, 0, 0, 0, 0],
+            [0, 0, 0, 3, 0, 0, 0, 3, 0, 0, 0, 4],
+            [0, 0, 0, 2, 0, 0, 0, 5, 0, 0, 0, 1],
+        ];
+        let want = [&head[..], &cookie(), &[0, 0, 0, 36], body.as_flattened()].concat();
+        assert_eq!(told, want);
+        let one = encode(|o| extents(o, COOKIE, all.into_iter(), true));
+        assert_eq!(one.len(), CHUNK_HEADER + 12);
+        let most = std::iter::repeat_n(all[0], MOST_EXTENTS + 1);
+        let most = encode(|o| extents(o, COOKIE, most, false));
+        assert_eq!(most.len(), MAX_EXTENTS);
     }
 
     #[test]

@@ -21,10 +21,10 @@ pub struct Session {
     size: u64,
     read_only: bool,
     trim: bool,
-    /// Alignment the client has to keep: 1 unless it was told another.
-    minimum: u32,
     style: Style,
     allocation: bool,
+    /// The device says what is allocated.
+    extents: bool,
 }
 
 /// A session as it was written down, not looked at yet.
@@ -35,9 +35,9 @@ struct Terms {
     size: u64,
     read_only: bool,
     trim: bool,
-    minimum: u32,
     style: Style,
     allocation: bool,
+    extents: bool,
 }
 
 impl TryFrom<Terms> for Session {
@@ -50,11 +50,11 @@ impl TryFrom<Terms> for Session {
             size,
             read_only,
             trim,
-            minimum,
             style,
             allocation,
+            extents,
         } = terms;
-        if !minimum.is_power_of_two() || minimum > 1 << 16 || size > i64::MAX as u64 {
+        if size > i64::MAX as u64 {
             return Err("no terms that a client could have been told");
         }
         Ok(Self {
@@ -63,9 +63,9 @@ impl TryFrom<Terms> for Session {
             size,
             read_only,
             trim,
-            minimum,
             style,
             allocation,
+            extents,
         })
     }
 }
@@ -103,28 +103,26 @@ impl Refusal {
 }
 
 impl Session {
-    /// The terms for `export`. `minimum` is the alignment that the client asked
-    /// for and was told, or 1; `allocation` says that it selected
+    /// The terms for `export`. `allocation` says that the client selected
     /// `base:allocation`, which it can only with structured replies.
-    pub(crate) fn new(export: &ExportInfo, minimum: u32, style: Style, allocation: bool) -> Self {
+    pub(crate) fn new(export: &ExportInfo, style: Style, allocation: bool) -> Self {
         Self {
             name: export.name.clone(),
             identity: export.identity.clone(),
             size: export.size,
             read_only: export.read_only,
             trim: export.trim,
-            minimum,
             style,
             allocation,
+            extents: export.extents,
         }
     }
 
     /// The terms for the kernel's own client, which is told them by other ways than
-    /// negotiation: it keeps to the export's block size, and takes simple replies
-    /// only.
+    /// negotiation, and takes simple replies only.
     #[must_use]
     pub fn unnegotiated(export: &ExportInfo) -> Self {
-        Self::new(export, export.minimum, Style::Simple, false)
+        Self::new(export, Style::Simple, false)
     }
 
     /// The export's canonical name.
@@ -198,6 +196,7 @@ impl Session {
                 modifiers(operation, request.flags),
             )),
             None if request.length == 0 => invalid("status of no bytes"),
+            None if self.extents => Ok(Verdict::Queue(Operation::Extents, Modifiers::default())),
             None => Ok(Verdict::Allocated(self.extent(request))),
         }
     }
@@ -243,21 +242,13 @@ impl Session {
                 _ => {}
             }
         }
-        let mask = u64::from(self.minimum) - 1;
-        if (offset | u64::from(length)) & mask != 0 {
-            return Err(Refusal::new(
-                Errno::Invalid,
-                "not aligned to the minimum block size",
-            ));
-        }
         if offset
             .checked_add(u64::from(length))
             .is_none_or(|end| end > self.size)
         {
-            let errno = match operation {
-                Some(Operation::Write | Operation::WriteZeroes) => Errno::NoSpace,
-                _ => Errno::Invalid,
-            };
+            let status = operation.map(Operation::beyond_the_end);
+            let errno = status.and_then(Errno::from_status);
+            let errno = errno.unwrap_or(Errno::Invalid);
             return Err(Refusal::new(errno, "beyond the end of the export"));
         }
         Ok(())
@@ -298,9 +289,9 @@ mod tests {
         no_unmap: false,
     };
 
-    fn session(style: Style, minimum: u32, read_only: bool) -> Session {
+    fn session(style: Style, read_only: bool) -> Session {
         let export = ExportInfo::new("a", "", &geometry(), read_only).unwrap();
-        Session::new(&export, minimum, style, style == Style::Structured)
+        Session::new(&export, style, style == Style::Structured)
     }
 
     fn ask(session: &Session, kind: u16, flags: u16, offset: u64, length: u32) -> Verdict {
@@ -322,7 +313,7 @@ mod tests {
 
     #[test]
     fn commands_become_operations() {
-        let s = session(Style::Structured, 512, false);
+        let s = session(Style::Structured, false);
         for (kind, flags, operation, fua, no_unmap) in [
             (cmd::READ, 0, Operation::Read, false, false),
             (
@@ -349,8 +340,8 @@ mod tests {
 
     #[test]
     fn flags_that_were_not_offered_are_invalid() {
-        let structured = session(Style::Structured, 1, false);
-        let simple = session(Style::Simple, 1, false);
+        let structured = session(Style::Structured, false);
+        let simple = session(Style::Simple, false);
         for kind in 0..=9 {
             for bit in 1..16 {
                 let offered = matches!((kind, bit), (0, 2) | (6, 1) | (7, 3)) || kind == cmd::DISC;
@@ -374,19 +365,18 @@ mod tests {
 
     #[test]
     fn errors_are_those_of_the_document() {
-        let s = session(Style::Structured, 512, false);
-        let simple = session(Style::Simple, 1, false);
-        let ro = session(Style::Structured, 512, true);
+        let s = session(Style::Structured, false);
+        let simple = session(Style::Simple, false);
+        let ro = session(Style::Structured, true);
         for (session, kind, offset, length, errno) in [
             (&s, cmd::READ, SIZE, 512, Errno::Invalid),
             (&s, cmd::READ, u64::MAX - 511, 512, Errno::Invalid),
-            (&s, cmd::READ, 1, 512, Errno::Invalid),
-            (&s, cmd::READ, 0, 511, Errno::Invalid),
+            (&s, cmd::READ, SIZE - 1, 2, Errno::Invalid),
             (&s, cmd::READ, 0, MAX_PAYLOAD + 512, Errno::Overflow),
             (&simple, cmd::READ, 0, MAX_PAYLOAD + 1, Errno::Invalid),
             (&s, cmd::WRITE, SIZE - 512, 1024, Errno::NoSpace),
             (&s, cmd::WRITE, 0, MAX_PAYLOAD + 512, Errno::Invalid),
-            (&s, cmd::WRITE, 512, 1, Errno::Invalid),
+            (&s, cmd::WRITE, SIZE - 1, 2, Errno::NoSpace),
             (&s, cmd::WRITE_ZEROES, SIZE - 512, 1024, Errno::NoSpace),
             (&s, cmd::TRIM, SIZE - 512, 1024, Errno::Invalid),
             (&s, cmd::BLOCK_STATUS, SIZE - 512, 1024, Errno::Invalid),
@@ -410,7 +400,7 @@ mod tests {
             ..geometry()
         };
         let export = ExportInfo::new("a", "", &bare, false).unwrap();
-        let bare = Session::new(&export, 1, Style::Simple, false);
+        let bare = Session::new(&export, Style::Simple, false);
         assert_eq!(
             refused(ask(&bare, cmd::TRIM, 0, 0, 512)),
             Some(Errno::Invalid)
@@ -419,7 +409,7 @@ mod tests {
 
     #[test]
     fn the_edges_are_inside() {
-        let s = session(Style::Simple, 1, false);
+        let s = session(Style::Simple, false);
         for (kind, offset, length) in [
             (cmd::READ, 0, MAX_PAYLOAD),
             (cmd::READ, SIZE - 1, 1),
@@ -439,8 +429,26 @@ mod tests {
     }
 
     #[test]
-    fn allocation_is_one_extent() {
-        let s = session(Style::Structured, 512, false);
+    fn a_device_that_can_tell_is_asked_what_is_allocated() {
+        let s = session(Style::Structured, false);
+        for flags in [0, cmd_flag::REQ_ONE] {
+            let asked = Verdict::Queue(Operation::Extents, PLAIN);
+            assert_eq!(ask(&s, cmd::BLOCK_STATUS, flags, 7, 1024), asked);
+        }
+    }
+
+    #[test]
+    fn otherwise_allocation_is_one_extent() {
+        let silent = |size| {
+            let silent = Geometry {
+                extents: false,
+                size,
+                ..geometry()
+            };
+            let export = ExportInfo::new("a", "", &silent, false).unwrap();
+            Session::new(&export, Style::Structured, true)
+        };
+        let s = silent(SIZE);
         let one = cmd_flag::REQ_ONE;
         assert_eq!(
             ask(&s, cmd::BLOCK_STATUS, one, 512, 1024),
@@ -450,12 +458,7 @@ mod tests {
             ask(&s, cmd::BLOCK_STATUS, 0, 512, 1024),
             Verdict::Allocated((1 << 30) - 512)
         );
-        let large = Geometry {
-            size: 3 << 40,
-            ..geometry()
-        };
-        let export = ExportInfo::new("a", "", &large, false).unwrap();
-        let large = Session::new(&export, 512, Style::Structured, true);
+        let large = silent(3 << 40);
         assert_eq!(
             ask(&large, cmd::BLOCK_STATUS, 0, 0, 512),
             Verdict::Allocated(0xffff_0000)

@@ -158,6 +158,14 @@ pub mod chunk {
     pub const ERROR: u16 = (1 << 15) + 1;
 }
 
+/// Flags of an extent of `base:allocation`.
+pub mod state {
+    /// Nothing is allocated.
+    pub const HOLE: u32 = 1 << 0;
+    /// Reads as zeroes.
+    pub const ZERO: u32 = 1 << 1;
+}
+
 /// The one metadata context this server knows.
 pub const BASE_ALLOCATION: &str = "base:allocation";
 /// Its identifier in replies; the choice is the server's.

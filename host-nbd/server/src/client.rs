@@ -27,7 +27,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use tokio::sync::OwnedSemaphorePermit;
-use vcp_nbd_proto::wire::{MAX_PAYLOAD, cmd};
+use vcp_nbd_proto::wire::{MAX_PAYLOAD, cmd, cmd_flag};
 use vcp_nbd_proto::{Refusal, Request, Session, Verdict, reply};
 use vcp_queue::{
     Answer, Awaits, Client, ClientError, ClientRequest, Flushed, Modifiers, Operation, Parked,
@@ -203,9 +203,11 @@ impl NbdClient {
         let mut cost = outbox::OVERHEAD;
         if let Verdict::Queue(operation, _) = verdict {
             cost += request.payload() as usize;
-            if operation == Operation::Read {
-                cost += request.length as usize;
-            }
+            cost += match operation {
+                Operation::Read => request.length as usize,
+                Operation::Extents => reply::MAX_EXTENTS,
+                _ => 0,
+            };
         }
         let held = self.held();
         if held > 0 && held + cost > MAX_HELD || self.flight.len() >= MAX_FLIGHT {
@@ -260,6 +262,7 @@ impl NbdClient {
             operation,
             offset,
             length,
+            one: request.flags & cmd_flag::REQ_ONE != 0,
             cost,
         });
         let payload = request.payload();

@@ -69,6 +69,10 @@ async fn serve(
     watched: Vec<(String, Option<Watched>)>,
 ) -> Result<ExitCode> {
     // From here on a signal is a request to stop, whatever is under way.
+    // A write beyond the longest file that this process may have is to fail, and not to
+    // end the process: what takes the signal stays for good.
+    let longest = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+    drop(signal(longest).context("taking SIGXFSZ")?);
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
     let mut hangup = Hangup::new()?;

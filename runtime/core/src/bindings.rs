@@ -25,10 +25,24 @@ mod generated {
             },
         });
     }
+
+    pub(crate) mod files {
+        wasmtime::component::bindgen!({
+            path: "../../wit",
+            world: "vcp:worlds/files",
+            imports: { default: trappable },
+            with: {
+                "vcp:io/types@0.1.0": super::processor::vcp::io::types,
+                "vcp:block/types@0.1.0": super::processor::vcp::block::types,
+                "vcp:file/files@0.1.0.file": crate::file::OpenFile,
+            },
+        });
+    }
 }
 
 pub(crate) use generated::device::exports::vcp::block::device;
 pub(crate) use generated::device::{Device as DeviceWorld, DevicePre as DeviceWorldPre};
+pub(crate) use generated::files::vcp::file::files;
 pub(crate) use generated::processor::exports::vcp::net::processor;
 pub(crate) use generated::processor::vcp::block::types as block;
 pub(crate) use generated::processor::vcp::io::{control, log, types};

@@ -21,6 +21,7 @@ mod clock;
 mod engine;
 mod event;
 mod fault;
+mod file;
 mod fuel;
 mod guest;
 mod journal;

@@ -161,9 +161,11 @@ unsafe impl LinearMemory for Memory {
 
 /// The host's view of one guest's memory.
 ///
-/// Holding one keeps the address space, not the instance. The borrows that its
-/// methods return end before the guest runs again, because running a guest needs
-/// `&mut` to the owner of both.
+/// Holding one keeps the address space, not the instance. There are two of an instance:
+/// one beside its store, for between calls, and one in its store, for host functions. The
+/// borrows that their methods return end before the guest runs again, and never meet:
+/// running a guest needs `&mut` to the owner of the store and the first, and a host
+/// function, during which the guest stands still, has `&mut` to what is in the store.
 pub(crate) struct GuestMemory {
     mapping: Arc<Mapping>,
 }
@@ -173,6 +175,13 @@ pub(crate) struct GuestMemory {
 pub(crate) struct OutOfBounds;
 
 impl GuestMemory {
+    /// The other one of the same memory, for its store.
+    pub(crate) fn within(&self) -> Self {
+        Self {
+            mapping: Arc::clone(&self.mapping),
+        }
+    }
+
     /// Bytes of the memory now.
     pub(crate) fn size(&self) -> usize {
         self.mapping.size.load(Ordering::Acquire)

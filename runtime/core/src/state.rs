@@ -1,5 +1,5 @@
-//! What stands behind a VCP's imports: its log, and of WASI only what was
-//! granted.
+//! What stands behind a VCP's imports: its log, and of files and WASI only what was
+//! granted. (What files do is in `file`.)
 
 use std::os::fd::AsRawFd as _;
 use std::path::PathBuf;
@@ -11,9 +11,10 @@ use wasmtime::component::{HasSelf, Linker, ResourceTable};
 use wasmtime::{ResourceLimiter, StoreLimits, StoreLimitsBuilder, Trap};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 
-use crate::bindings::{block, control, frames, log, streams, types};
+use crate::bindings::{block, control, files, frames, log, streams, types};
 use crate::guest::Boundary;
 use crate::logging::{Log, Stream};
+use crate::memory::GuestMemory;
 use crate::output::Output;
 
 /// A directory of the host that a VCP may use.
@@ -49,11 +50,27 @@ impl DirectoryGrant {
             read_only,
         })
     }
+
+    pub(crate) fn directory(&self) -> &Dir {
+        &self.directory
+    }
+
+    /// Where the VCP sees it.
+    pub(crate) fn guest(&self) -> &str {
+        &self.guest
+    }
+
+    pub(crate) fn read_only(&self) -> bool {
+        self.read_only
+    }
 }
 
 /// The data of a VCP's store.
 pub(crate) struct State {
     wasi: WasiCtx,
+    grants: Vec<DirectoryGrant>,
+    /// The instance's linear memory, from when there is one.
+    memory: Option<GuestMemory>,
     resources: ResourceTable,
     limits: Limiter,
     log: Log,
@@ -108,6 +125,8 @@ impl State {
         resources.set_max_capacity(MAX_HANDLES);
         Ok(Self {
             wasi: wasi.build(),
+            grants: grants.to_vec(),
+            memory: None,
             resources,
             limits: Limiter {
                 limits: limits_of(memory),
@@ -129,6 +148,36 @@ impl State {
     fn charge(&mut self, fuel: u64) -> wasmtime::Result<()> {
         self.fuel = self.fuel.checked_sub(fuel).ok_or(Trap::OutOfFuel)?;
         Ok(())
+    }
+
+    /// A host function begins, at this price in fuel.
+    pub(crate) fn call(&mut self, fuel: u64) -> wasmtime::Result<()> {
+        self.boundary.cross()?;
+        self.charge(fuel)
+    }
+
+    /// It ends with this.
+    pub(crate) fn back<T>(&self, value: T) -> wasmtime::Result<T> {
+        self.boundary.cross()?;
+        Ok(value)
+    }
+
+    pub(crate) fn grants(&self) -> &[DirectoryGrant] {
+        &self.grants
+    }
+
+    pub(crate) fn resources(&mut self) -> &mut ResourceTable {
+        &mut self.resources
+    }
+
+    /// Host functions reach the guest's bytes from now on.
+    pub(crate) fn set_linear_memory(&mut self, memory: GuestMemory) {
+        self.memory = Some(memory);
+    }
+
+    /// The guest's bytes while it waits for a host function, `None` before it has any.
+    pub(crate) fn linear_memory(&mut self) -> Option<&mut GuestMemory> {
+        self.memory.as_mut()
     }
 
     pub(crate) fn limits(&mut self) -> &mut dyn ResourceLimiter {
@@ -219,6 +268,7 @@ impl ResourceLimiter for Limiter {
 pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     log::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    files::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     Ok(linker)
 }
@@ -234,11 +284,9 @@ impl WasiView for State {
 
 impl log::Host for State {
     fn write(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
-        self.boundary.cross()?;
-        self.charge(MESSAGE_FUEL + BYTE_FUEL * message.len() as u64)?;
+        self.call(MESSAGE_FUEL + BYTE_FUEL * message.len() as u64)?;
         self.log.write(level, &message);
-        self.boundary.cross()?;
-        Ok(())
+        self.back(())
     }
 }
 

@@ -25,15 +25,16 @@ const EXPORTS: [(&str, World); 2] = [
     ("vcp:net/processor", World::Processor),
 ];
 
-/// What the host links for every VCP. WASI is linked too, with nothing behind it
-/// but what was granted.
-const IMPORTS: [&str; 7] = [
+/// What the host links for every VCP. Files and WASI are linked too, with nothing
+/// behind them but what was granted.
+const IMPORTS: [&str; 8] = [
     "vcp:io/log",
     "vcp:io/types",
     "vcp:io/control",
     "vcp:block/types",
     "vcp:net/frames",
     "vcp:net/streams",
+    "vcp:file/files",
     "wasi:",
 ];
 

@@ -128,6 +128,7 @@ fn geometry() -> Geometry {
         max_transfer: DATA,
         max_discard: 0,
         max_write_zeroes: 0,
+        extents: false,
         read_only: false,
         write_cache: false,
         identity: "native".to_owned(),

@@ -14,12 +14,30 @@ pub enum Operation {
     Discard,
     /// Make a range read as zeroes.
     WriteZeroes,
+    /// Say how a range is allocated, or a part of it from its beginning on; see
+    /// [`Extent`](crate::Extent).
+    Extents,
 }
 
 impl Operation {
     /// Whether it changes what the device holds.
     pub fn changes(self) -> bool {
         matches!(self, Self::Write | Self::Discard | Self::WriteZeroes)
+    }
+
+    /// Whether it is answered with bytes: the table holds what has come of them, and no
+    /// payload.
+    pub(crate) fn asks(self) -> bool {
+        matches!(self, Self::Read | Self::Extents)
+    }
+
+    /// How it ends when its range reaches beyond the end of the device: what wants
+    /// room there finds none, all else makes no sense.
+    pub fn beyond_the_end(self) -> Status {
+        match self {
+            Self::Write | Self::WriteZeroes => Status::NoSpace,
+            _ => Status::Invalid,
+        }
     }
 }
 
@@ -49,6 +67,8 @@ pub enum Status {
     NotSupported,
     /// The device is going away (ESHUTDOWN).
     ShuttingDown,
+    /// No memory for the request (ENOMEM).
+    NoMemory,
 }
 
 /// What a device is. Sizes in bytes.
@@ -56,7 +76,7 @@ pub enum Status {
 pub struct Geometry {
     /// A multiple of `block_size`.
     pub size: u64,
-    /// Logical block: a power of two, 512 to 65536.
+    /// Logical block: a power of two, 1 to 65536.
     pub block_size: u32,
     /// What the device likes best; a multiple of `block_size`.
     pub preferred_block_size: u32,
@@ -66,6 +86,8 @@ pub struct Geometry {
     pub max_discard: u32,
     /// Longest write-zeroes; 0 for none.
     pub max_write_zeroes: u32,
+    /// It says how its ranges are allocated.
+    pub extents: bool,
     /// Writes are refused.
     pub read_only: bool,
     /// Completed writes may be lost until a flush.

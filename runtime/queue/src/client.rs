@@ -34,7 +34,9 @@ pub struct Answer<'a> {
     pub cookie: u64,
     /// How it ended.
     pub status: Status,
-    /// What was read, for a successful read; otherwise empty. Borrowed from
+    /// What was read, for a successful read; for a successful question about extents
+    /// what [`Extent::parse`](crate::Extent::parse) takes, or nothing if the device can't
+    /// tell; otherwise empty. Borrowed from
     /// guest memory, so whatever cannot be sent at once must be copied.
     pub data: &'a [u8],
 }

@@ -10,6 +10,7 @@
 pub mod area;
 pub mod block;
 pub mod client;
+mod extent;
 pub mod link;
 mod plan;
 pub mod table;
@@ -19,6 +20,7 @@ mod tests;
 pub use area::{Area, Loan};
 pub use block::{Geometry, Modifiers, Operation, Status};
 pub use client::{Answer, Awaits, Client, ClientError, ClientRequest, Flushed, Parked, Submit};
+pub use extent::{BadExtents, EXTENT, Extent, MOST_EXTENTS};
 pub use link::{Checksum, Link, LinkProperties, Offload, Received};
 pub use table::{
     Blame, ClientId, Data, Entry, Expired, Finished, Limits, Source, Table, Violation,

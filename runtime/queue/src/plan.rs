@@ -4,6 +4,7 @@
 //! Pure arithmetic; [`crate::table`] carries the plan out.
 
 use crate::block::{Geometry, Operation};
+use crate::extent;
 
 /// A part of a request: either whole blocks, or some bytes of one block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub(crate) enum Kind {
     /// Reads the block, changes these bytes of it, writes it. Nothing else may
     /// be under way meanwhile.
     Modify,
-    /// Flush, discard, write-zeroes as they are.
+    /// Flush, discard, write-zeroes and extents as they are.
     Plain,
 }
 
@@ -52,6 +53,14 @@ impl Plan {
             Operation::Read => Self {
                 steps: [step(offset, length, Kind::Read), None, None],
             },
+            // About more than one entry can ask the client asks again.
+            Operation::Extents => {
+                let length = length.min(extent::MOST);
+                let asked = step(offset, length, Kind::Plain).filter(|_| geometry.extents);
+                Self {
+                    steps: [asked, None, None],
+                }
+            }
             Operation::Write => Self::changing(offset, length, Kind::Write, geometry),
             Operation::WriteZeroes if geometry.max_write_zeroes == 0 => {
                 Self::changing(offset, length, Kind::Write, geometry)

@@ -2,6 +2,7 @@
 //! order, with the VCP dying in between.
 
 mod clock;
+mod extents;
 mod properties;
 mod suspect;
 mod turns;
@@ -9,6 +10,7 @@ mod turns;
 use crate::area::{Area, Loan};
 use crate::block::{Geometry, Modifiers, Operation, Status};
 use crate::client::ClientRequest;
+use crate::extent::{EXTENT, Extent};
 use crate::table::{Blame, ClientId, Data, Finished, Limits, Source, Table, Violation};
 
 const SIZE: usize = 64 << 10;
@@ -21,6 +23,7 @@ pub(crate) fn geometry() -> Geometry {
         max_transfer: 4096,
         max_discard: 8192,
         max_write_zeroes: 8192,
+        extents: true,
         read_only: false,
         write_cache: true,
         identity: String::new(),
@@ -101,6 +104,17 @@ impl Device {
                 0..0
             }
             Operation::Flush => 0..0,
+            Operation::Extents => {
+                let loan = range(entry.loan.unwrap());
+                let all = Extent {
+                    length: entry.length,
+                    hole: true,
+                    zero: true,
+                };
+                let told = loan.start..loan.start + EXTENT;
+                self.memory[told.clone()].copy_from_slice(&all.encode());
+                told
+            }
         };
         let (loan, finished) = table
             .complete(entry.tag, Status::Ok, &self.memory[data.clone()])
@@ -292,7 +306,7 @@ fn nothing_beyond_the_end_goes_to_the_vcp() {
     assert_eq!(device.entries.len(), 1);
     let refused = table.take_done();
     let refused: Vec<_> = refused.iter().map(|f| (f.cookie, f.status)).collect();
-    assert_eq!(refused, [(1, Status::Invalid), (2, Status::Invalid)]);
+    assert_eq!(refused, [(1, Status::NoSpace), (2, Status::Invalid)]);
 }
 
 #[test]

@@ -1,13 +1,21 @@
 //! A file as a block device. The file lies in a directory that the operator
-//! granted; this VCP reaches it through WASI and can reach nothing else.
+//! granted; this VCP reaches it through the host (`vcp:file/files`) and can reach nothing
+//! else.
 //!
 //! Configuration: `path`, as the VCP sees it (required); `size` in bytes to make
 //! the file, or make it longer, if need be; `read-only`.
 //!
-//! Unlike its siblings it uses `std`, and so imports WASI, behind which there is
-//! nothing but what was granted.
+//! What is discarded becomes a hole in the file, and so does what is zeroed.
+#![cfg_attr(target_arch = "wasm32", no_std)]
 
+extern crate alloc;
+
+mod backing;
 mod disk;
+mod options;
+
+use alloc::string::String;
+use alloc::vec::Vec;
 
 use vcp_sdk::block::{Completion, Notice, Request, Status};
 use vcp_sdk::control::{Areas, Command, Start};
@@ -15,7 +23,8 @@ use vcp_sdk::device::Effects;
 use vcp_sdk::types::{Instant, Span};
 use vcp_sdk::{Arena, Device};
 
-use disk::{Disk, Options};
+use disk::Disk;
+use options::Options;
 
 /// Room for the data of requests: 8 of the longest.
 const DATA_AREA: u32 = 8 * disk::MAX_TRANSFER;
@@ -69,14 +78,14 @@ impl Device for FileDevice {
 
 impl FileDevice {
     fn answer(&mut self, request: &Request) -> Completion {
-        let status = match self.disk.execute(request, &mut self.data) {
-            Ok(()) => Status::Ok,
-            Err(status) => status,
+        let (status, data) = match self.disk.execute(request, &mut self.data) {
+            Ok(data) => (Status::Ok, data),
+            Err(status) => (status, NOTHING),
         };
         Completion {
             tag: request.tag,
             status,
-            data: NOTHING,
+            data,
         }
     }
 }

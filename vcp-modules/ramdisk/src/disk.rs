@@ -3,14 +3,19 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 
-use vcp_sdk::Arena;
 use vcp_sdk::block::{Geometry, Operation, Request, Status};
 use vcp_sdk::types::Span;
+use vcp_sdk::{Arena, Extent};
 
 /// Longest transfer of one request, in bytes.
 pub(crate) const MAX_TRANSFER: u32 = 1 << 20;
 
 pub(crate) const BLOCK: u32 = 512;
+
+/// Bytes that are looked at together for zeroes.
+const PAGE: usize = 4096;
+/// Bytes that one request has looked at: whoever wants to know more asks again.
+const MAX_SCAN: usize = 4 << 20;
 
 pub(crate) struct Disk {
     bytes: Arena,
@@ -48,6 +53,7 @@ impl Disk {
             max_transfer: MAX_TRANSFER,
             max_discard: 1 << 30,
             max_write_zeroes: 1 << 30,
+            extents: true,
             read_only: false,
             write_cache: false,
             identity: "ramdisk".to_string(),
@@ -73,7 +79,55 @@ impl Disk {
                 Ok(NOTHING)
             }
             Operation::Flush => Ok(NOTHING),
+            Operation::Extents => self.extents(request, range, data),
         }
+    }
+
+    /// Which pages hold nothing but zeroes. That they take no memory is not known.
+    fn extents(
+        &self,
+        request: &Request,
+        range: core::ops::Range<usize>,
+        data: &mut Arena,
+    ) -> Result<Span, Status> {
+        let room = data.get_mut(request.data).ok_or(Status::Invalid)?;
+        let mut told = room.chunks_exact_mut(Extent::SIZE).take(Extent::MOST);
+        let mut used = 0;
+        let mut tell = |extent: Extent| {
+            let Some(place) = told.next() else {
+                return false;
+            };
+            place.copy_from_slice(&extent.encode());
+            used += Extent::SIZE as u32;
+            true
+        };
+        let end = range.end.min(range.start.saturating_add(MAX_SCAN));
+        let mut run: Option<Extent> = None;
+        for page in self.bytes()[range.start..end].chunks(PAGE) {
+            let zero = page.iter().all(|byte| *byte == 0);
+            let length = page.len() as u32;
+            match &mut run {
+                Some(run) if run.zero == zero => run.length += length,
+                run => {
+                    let before = run.replace(Extent {
+                        length,
+                        hole: false,
+                        zero,
+                    });
+                    if before.is_some_and(|before| !tell(before)) {
+                        *run = None;
+                        break;
+                    }
+                }
+            }
+        }
+        if let Some(run) = run {
+            tell(run);
+        }
+        Ok(Span {
+            length: used,
+            ..request.data
+        })
     }
 
     #[cfg(target_arch = "wasm32")]
@@ -121,3 +175,50 @@ const NOTHING: Span = Span {
     address: 0,
     length: 0,
 };
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use vcp_sdk::block::Modifiers;
+
+    use super::*;
+
+    fn told(disk: &mut Disk, offset: u64, length: u32, room: u32) -> Vec<[u32; 2]> {
+        let mut data = Arena::new(room, 0);
+        let request = Request {
+            tag: 1,
+            operation: Operation::Extents,
+            modifiers: Modifiers::empty(),
+            offset,
+            length,
+            data: data.span(),
+        };
+        let answer = disk.execute(&request, &mut data).unwrap();
+        let words = |bytes: &[u8]| {
+            [0, 4].map(|at| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()))
+        };
+        let bytes = data.get(answer).unwrap();
+        bytes.chunks_exact(Extent::SIZE).map(words).collect()
+    }
+
+    #[test]
+    fn pages_of_zeroes_are_told() {
+        let mut disk = Disk::new(64 << 10).unwrap();
+        assert_eq!(told(&mut disk, 0, 64 << 10, 4096), [[64 << 10, 2]]);
+        disk.bytes_mut()[10_000] = 1;
+        disk.bytes_mut()[13_000] = 1;
+        let all = [[8192, 2], [8192, 0], [49_152, 2]];
+        assert_eq!(told(&mut disk, 0, 64 << 10, 4096), all);
+        assert_eq!(told(&mut disk, 0, 64 << 10, 16), all[..2]);
+        assert_eq!(told(&mut disk, 512, 512, 4096), [[512, 2]]);
+        // Pages count from where the question begins.
+        assert_eq!(told(&mut disk, 9728, 1024, 4096), [[1024, 0]]);
+    }
+
+    #[test]
+    fn only_so_much_is_looked_at() {
+        let mut disk = Disk::new(16 << 20).unwrap();
+        assert_eq!(told(&mut disk, 512, 8 << 20, 4096), [[4 << 20, 2]]);
+    }
+}

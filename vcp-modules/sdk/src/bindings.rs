@@ -40,6 +40,26 @@ pub mod handover_world {
     });
 }
 
+#[doc(hidden)]
+#[expect(unreachable_pub, reason = "as its siblings, which macros name")]
+pub mod files_world {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "vcp:worlds/files",
+        with: {
+            "vcp:io/types@0.1.0": super::processor_world::vcp::io::types,
+            "vcp:block/types@0.1.0": super::processor_world::vcp::block::types,
+        },
+        generate_all,
+    });
+}
+
+/// Files in granted directories (`vcp:file/files`). Natively there are none: every call
+/// panics.
+pub mod files {
+    pub use super::files_world::vcp::file::files::*;
+}
+
 /// Time and spans (`vcp:io/types`).
 pub mod types {
     pub use super::processor_world::vcp::io::types::*;

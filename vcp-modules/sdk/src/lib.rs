@@ -17,6 +17,7 @@ extern crate alloc;
 mod arena;
 mod bindings;
 mod export;
+mod extent;
 mod instance;
 mod log;
 mod size;
@@ -24,7 +25,8 @@ mod size;
 mod standalone;
 
 pub use arena::Arena;
-pub use bindings::{block, control, device, net, processor, types};
+pub use bindings::{block, control, device, files, net, processor, types};
+pub use extent::Extent;
 pub use instance::{Device, Handover, Processor};
 pub use log::{Level, write as log};
 pub use size::parse_size;

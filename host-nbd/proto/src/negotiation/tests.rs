@@ -178,7 +178,7 @@ fn go_tells_all_that_was_wanted() {
         .collect();
     let mut sizes = vec![0, 3];
     sizes.extend(
-        [512_u32, 4096, MAX_PAYLOAD]
+        [1_u32, 4096, MAX_PAYLOAD]
             .into_iter()
             .flat_map(u32::to_be_bytes),
     );
@@ -193,21 +193,11 @@ fn go_tells_all_that_was_wanted() {
             (opt::GO, rep::ACK, b""),
         ]
     );
-    let End::Session(session) = end else {
-        panic!("{end:?}")
-    };
-    let odd = Request {
-        flags: 0,
-        kind: cmd::READ,
-        cookie: 0,
-        offset: 1,
-        length: 512,
-    };
-    assert!(matches!(session.check(&odd), Verdict::Refuse(_)));
+    assert!(matches!(end, End::Session(_)), "{end:?}");
 }
 
 #[test]
-fn a_client_that_did_not_ask_may_send_any_alignment() {
+fn a_client_may_send_any_alignment() {
     let (replies, end) = talk(&[
         option(opt::INFO, &info_data("disk", &[info::BLOCK_SIZE])),
         option(opt::GO, &info_data("disk", &[])),
@@ -217,7 +207,7 @@ fn a_client_that_did_not_ask_may_send_any_alignment() {
         .filter(|r| r.2.starts_with(&[0, 3]))
         .map(|r| r.2[5] | r.2[4])
         .collect();
-    assert_eq!(minima, [2, 1]);
+    assert_eq!(minima, [1, 1]);
     let End::Session(session) = end else {
         panic!("{end:?}")
     };

@@ -12,6 +12,8 @@ pub(super) struct Pending {
     pub(super) operation: Operation,
     pub(super) offset: u64,
     pub(super) length: u32,
+    /// One extent is wanted, and no more.
+    pub(super) one: bool,
     /// Bytes that its payload and its answer take at most.
     pub(super) cost: usize,
 }

@@ -7,7 +7,7 @@ use std::os::fd::BorrowedFd;
 
 use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 use vcp_nbd_proto::{Errno, Style, reply};
-use vcp_queue::{Answer, Operation, Status};
+use vcp_queue::{Answer, Extent, Operation, Status};
 
 use super::flight::{Flight, Pending};
 
@@ -208,6 +208,13 @@ fn header(out: &mut Vec<u8>, answer: &Answer<'_>, pending: &Pending, style: Styl
             reply::read(out, style, cookie, offset, length);
             return true;
         }
+        None if operation == Operation::Extents => {
+            let told = Extent::parse(answer.data);
+            match told.clone().next() {
+                Some(_) => reply::extents(out, cookie, told, pending.one),
+                None => reply::allocated(out, cookie, length),
+            }
+        }
         None => reply::done(out, cookie),
     }
     false
@@ -223,6 +230,7 @@ fn describe(status: Status) -> &'static str {
         Status::NotPermitted => "the device is write-protected",
         Status::NotSupported => "the device cannot do this",
         Status::ShuttingDown => "the device is going away",
+        Status::NoMemory => "the device has no memory for the request",
     }
 }
 

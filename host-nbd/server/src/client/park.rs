@@ -14,12 +14,13 @@ use vcp_nbd_proto::wire::{cmd, cmd_flag};
 use vcp_nbd_proto::{Request, Session, reply};
 use vcp_queue::{ClientRequest, Modifiers, Operation, Parked};
 
+use super::flight::Pending;
 use super::inbox::{Carried, Inbox};
 use super::outbox::Outbox;
 use super::{Expect, NbdClient};
 
 /// The version of what is written down.
-const VERSION: u16 = 2;
+const VERSION: u16 = 3;
 
 /// Why a connection can't be gone on with.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +68,7 @@ impl NbdClient {
         let mut received = Vec::new();
         for request in unanswered {
             let pending = self.flight.remove(request.cookie)?;
-            let header = header(&request, pending.cookie);
+            let header = header(&request, pending);
             received.extend_from_slice(&header.encode());
             received.extend_from_slice(&request.payload);
         }
@@ -90,7 +91,7 @@ impl NbdClient {
                     length,
                     payload: Vec::new(),
                 };
-                received.extend_from_slice(&header(&begun, pending.cookie).encode());
+                received.extend_from_slice(&header(&begun, pending).encode());
                 received.extend_from_slice(&bytes);
             }
             // The answer may as well come before the rest of the payload.
@@ -129,12 +130,15 @@ impl NbdClient {
 }
 
 /// The request as its peer may have sent it, under the peer's name for it.
-fn header(request: &ClientRequest, cookie: u64) -> Request {
+fn header(request: &ClientRequest, pending: Pending) -> Request {
     let Modifiers { fua, no_unmap } = request.modifiers;
     let zeroes = request.operation == Operation::WriteZeroes;
     let mut flags = if fua { cmd_flag::FUA } else { 0 };
     if no_unmap && zeroes {
         flags |= cmd_flag::NO_HOLE;
+    }
+    if pending.one {
+        flags |= cmd_flag::REQ_ONE;
     }
     let kind = match request.operation {
         Operation::Read => cmd::READ,
@@ -142,11 +146,12 @@ fn header(request: &ClientRequest, cookie: u64) -> Request {
         Operation::Flush => cmd::FLUSH,
         Operation::Discard => cmd::TRIM,
         Operation::WriteZeroes => cmd::WRITE_ZEROES,
+        Operation::Extents => cmd::BLOCK_STATUS,
     };
     Request {
         flags,
         kind,
-        cookie,
+        cookie: pending.cookie,
         offset: request.offset,
         length: request.length,
     }

@@ -7,7 +7,7 @@ use vcp_nbd_proto::wire::{
     IHAVEOPT, REQUEST_MAGIC, SIMPLE_REPLY_MAGIC, STRUCTURED_REPLY_MAGIC, chunk, cmd_flag, opt,
 };
 use vcp_nbd_proto::{ExportInfo, Negotiation, Step};
-use vcp_queue::{Geometry, Status};
+use vcp_queue::{Extent, Geometry, Status};
 
 use super::*;
 
@@ -54,6 +54,7 @@ fn session(structured: bool, read_only: bool) -> Session {
         max_transfer: 1 << 20,
         max_discard: 1 << 20,
         max_write_zeroes: 1 << 20,
+        extents: true,
         read_only,
         write_cache: true,
         identity: String::new(),
@@ -236,25 +237,60 @@ fn structured_replies_and_block_status() {
     peer.write_all(&request(cmd::READ, 7, 512, 4)).unwrap();
     peer.write_all(&flagged(cmd::BLOCK_STATUS, cmd_flag::REQ_ONE, 8, 512, 1024))
         .unwrap();
+    peer.write_all(&request(cmd::BLOCK_STATUS, 9, 512, 1024))
+        .unwrap();
     client.receive(&mut queue).unwrap();
-    let key = queue.requests[0].cookie;
+    let asked: Vec<_> = queue.requests.iter().map(|r| r.operation).collect();
+    assert_eq!(
+        asked,
+        [Operation::Read, Operation::Extents, Operation::Extents]
+    );
+    let extent = |length, hole| Extent {
+        length,
+        hole,
+        zero: hole,
+    };
+    let extents = [extent(1000, true).encode(), extent(24, false).encode()].concat();
+    let answer = |n: usize, data| Answer {
+        cookie: queue.requests[n].cookie,
+        status: Status::Ok,
+        data,
+    };
     client
-        .send(&[Answer {
-            cookie: key,
-            status: Status::Ok,
-            data: b"data",
-        }])
+        .send(&[answer(0, b"data"), answer(1, &extents), answer(2, &extents)])
         .unwrap();
     let bytes = arrived(&mut peer);
     let magic = STRUCTURED_REPLY_MAGIC.to_be_bytes();
-    let (status, read) = bytes.split_at(32);
-    assert_eq!(status[..4], magic);
-    assert_eq!(status[6..8], chunk::BLOCK_STATUS.to_be_bytes());
-    assert_eq!(status[24..28], 1024_u32.to_be_bytes());
+    let (read, status) = bytes.split_at(32);
     assert_eq!(read[..4], magic);
     assert_eq!(read[6..8], chunk::OFFSET_DATA.to_be_bytes());
     assert_eq!(read[20..28], 512_u64.to_be_bytes());
     assert_eq!(&read[28..], b"data");
+    let (one, all) = status.split_at(32);
+    for (status, length) in [(one, 12_u32), (all, 20)] {
+        assert_eq!(status[..4], magic);
+        assert_eq!(status[6..8], chunk::BLOCK_STATUS.to_be_bytes());
+        assert_eq!(status[16..20], length.to_be_bytes());
+        assert_eq!(status[24..32], [0, 0, 3, 232, 0, 0, 0, 3]);
+    }
+    assert_eq!(all[32..], [0, 0, 0, 24, 0, 0, 0, 0]);
+}
+
+#[test]
+fn a_device_that_can_not_tell_has_data_only() {
+    let (mut client, mut peer) = pair(session(true, false));
+    let mut queue = queue();
+    peer.write_all(&request(cmd::BLOCK_STATUS, 9, 512, 1024))
+        .unwrap();
+    client.receive(&mut queue).unwrap();
+    let answer = Answer {
+        cookie: queue.requests[0].cookie,
+        status: Status::Ok,
+        data: &[],
+    };
+    client.send(&[answer]).unwrap();
+    let bytes = arrived(&mut peer);
+    assert_eq!(bytes[24..], [0, 0, 4, 0, 0, 0, 0, 0]);
 }
 
 #[test]

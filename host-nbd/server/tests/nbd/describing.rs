@@ -32,7 +32,7 @@ fn nbdinfo_describes_an_export() {
     assert_eq!(export["description"], "the large one");
     assert_eq!(export["export-size"], 64 << 20);
     assert_eq!(export["contexts"], serde_json::json!(["base:allocation"]));
-    assert_eq!(export["block_size_minimum"], 512);
+    assert_eq!(export["block_size_minimum"], 1);
     assert_eq!(export["block_size_preferred"], 16384);
     assert_eq!(export["block_size_maximum"], 32 << 20);
     for (flag, value) in [
@@ -107,7 +107,7 @@ fn nbdinfo_lists_exports() {
     assert_eq!(told(0, "export-name"), "a small/one?");
     assert_eq!(told(0, "is_read_only"), true);
     assert_eq!(told(0, "can_zero"), false);
-    assert_eq!(told(0, "block_size_minimum"), 4096);
+    assert_eq!(told(0, "block_size_minimum"), 1);
     assert_eq!(told(1, "export-name"), "default");
 }
 

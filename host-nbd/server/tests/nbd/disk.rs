@@ -21,6 +21,7 @@ impl Disk {
                 max_transfer: 1 << 20,
                 max_discard: 1 << 30,
                 max_write_zeroes: 1 << 30,
+                extents: false,
                 read_only: false,
                 write_cache: true,
                 identity: "memory".into(),
@@ -53,7 +54,7 @@ impl Disk {
             return *status;
         }
         match request.operation {
-            Operation::Read | Operation::Flush => {}
+            Operation::Read | Operation::Flush | Operation::Extents => {}
             Operation::Write => self.bytes[range].copy_from_slice(&request.payload),
             Operation::WriteZeroes => self.bytes[range].fill(0),
             // What nobody may rely on is made visible.

@@ -8,7 +8,9 @@ use anyhow::{Context as _, Result, bail};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use vcp_attach::{AttachError, Connect, DeviceName, Driver, Identifier, Lock};
+use vcp_attach::{
+    AttachError, Connect, DeviceName, Driver, Identifier, Lock, SECTOR, whole_sectors,
+};
 use vcp_config::Timeout;
 use vcp_control::report;
 use vcp_nbd::Export as _;
@@ -66,9 +68,16 @@ impl Attachments {
         let (settings, name) = attachable.settle(wanted);
         let identifier = attachable.identify(export, &settings, &geometry);
         let info = attachable.info(export, &geometry, identifier.read_only)?;
+        let size = whole_sectors(info.size());
+        if size == 0 {
+            bail!(
+                "export {export}: has {} bytes, less than a sector of {SECTOR}",
+                info.size()
+            );
+        }
         let wanted = Connect {
             device: name,
-            size: info.size(),
+            size,
             block_size: geometry.block_size,
             flags: info.transmission_flags(false),
             connections: identifier.connections,
@@ -94,6 +103,13 @@ impl Attachments {
         self.devices().insert(name.0, Arc::clone(&device));
         device.serve(&attachable.export, near, &self.ended)?;
         tracing::info!(export, device = %name, "attached");
+        let tail = device.info.size() - size;
+        if tail > 0 {
+            tracing::warn!(
+                "{name}: the last {tail} bytes of export {export} are less than a sector of \
+                 {SECTOR}: the device ends before them; other clients are served them"
+            );
+        }
         if self
             .sysfs
             .get(name)

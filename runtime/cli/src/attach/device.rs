@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use rustix::net::{Shutdown, shutdown};
 use tokio::sync::mpsc;
-use vcp_attach::{Attached, DeviceName, Identifier, Lock, Sysfs, usage};
+use vcp_attach::{Attached, DeviceName, Identifier, Lock, SECTOR, Sysfs, usage, whole_sectors};
 use vcp_config::HostConfig;
 use vcp_control::report;
 use vcp_nbd::NbdClient;
@@ -148,8 +148,8 @@ impl Device {
             device: self.name,
             pid: None,
             backend: None,
-            size: self.info.size(),
-            block_size: self.info.block_sizes(true)[0],
+            size: whole_sectors(self.info.size()),
+            block_size: self.info.block_size().max(SECTOR),
             read_only: self.info.read_only(),
         };
         let connected = self.identifier.connections - self.missing();

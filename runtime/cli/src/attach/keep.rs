@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use tokio::sync::mpsc;
-use vcp_attach::{DeviceName, Driver, Reconnect};
+use vcp_attach::{DeviceName, Driver, Reconnect, whole_sectors};
 
 use super::device::Device;
 use super::restore::same_disk;
@@ -113,7 +113,7 @@ impl Attachments {
     async fn reconnect(&self, device: &Device) -> Result<Vec<std::os::fd::OwnedFd>> {
         let identifier = &device.identifier;
         let known = self.sysfs.get(device.name).map(|attached| attached.size);
-        let size = device.info.size();
+        let size = whole_sectors(device.info.size());
         let wanted = Reconnect {
             device: device.name,
             connections: device.missing(),

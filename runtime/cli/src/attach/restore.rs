@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
-use vcp_attach::{Attached, DeviceName, Identifier, Lock, LockError, Sysfs};
+use vcp_attach::{Attached, DeviceName, Identifier, Lock, LockError, SECTOR, Sysfs, whole_sectors};
 use vcp_control::report;
 use vcp_nbd::NbdClient;
 use vcp_queue::Geometry;
@@ -190,10 +190,10 @@ pub(super) fn same_disk(
     if Identifier::fingerprint(&geometry.identity) != identifier.device {
         return Err("it is another disk's");
     }
-    if geometry.size < attached.size {
+    if whole_sectors(geometry.size) < attached.size {
         return Err("the disk has become smaller");
     }
-    if geometry.block_size.max(512) != attached.block_size {
+    if geometry.block_size.max(SECTOR) != attached.block_size {
         return Err("the disk has other blocks now");
     }
     Ok(())

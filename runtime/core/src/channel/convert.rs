@@ -42,6 +42,7 @@ pub(super) fn request_of(entry: &vcp_queue::Entry) -> block::Request {
             Op::Flush => block::Operation::Flush,
             Op::Discard => block::Operation::Discard,
             Op::WriteZeroes => block::Operation::WriteZeroes,
+            Op::Extents => block::Operation::Extents,
         },
         modifiers,
         offset: entry.offset,
@@ -59,5 +60,6 @@ pub(super) fn status_of(status: block::Status) -> Status {
         block::Status::NotPermitted => Status::NotPermitted,
         block::Status::NotSupported => Status::NotSupported,
         block::Status::ShuttingDown => Status::ShuttingDown,
+        block::Status::NoMemory => Status::NoMemory,
     }
 }

@@ -265,7 +265,7 @@ fn check_counts(effects: &Effects) -> Result<(), Fault> {
 fn geometry_of(geometry: &block::Geometry) -> Result<Geometry, Fault> {
     let block = geometry.block_size;
     let sound = block.is_power_of_two()
-        && (512..=65536).contains(&block)
+        && (1..=65536).contains(&block)
         && geometry.size.is_multiple_of(u64::from(block))
         && geometry.size <= i64::MAX as u64
         && geometry.preferred_block_size >= block
@@ -290,6 +290,7 @@ fn geometry_of(geometry: &block::Geometry) -> Result<Geometry, Fault> {
         max_transfer: geometry.max_transfer,
         max_discard: geometry.max_discard,
         max_write_zeroes: geometry.max_write_zeroes,
+        extents: geometry.extents,
         read_only: geometry.read_only,
         write_cache: geometry.write_cache,
         identity: clean(&geometry.identity),

@@ -172,9 +172,11 @@ impl Blueprint {
             Code::Native(make) => return Ok(Made::native(make)),
         };
         let (instance, memories) = instantiate(linked, store, limits).await?;
+        let memory = only(memories)?;
+        store.data_mut().set_linear_memory(memory.within());
         Ok(Made {
             exports: self.exports(store, instance)?,
-            memory: Some(only(memories)?),
+            memory: Some(memory),
             instance: Some(instance),
         })
     }

@@ -4,6 +4,7 @@ use wasmtime::{AsContextMut as _, Trap, Val, WasmCoreDump};
 
 use super::{Ended, Guest, Injection};
 use crate::fault::{self, Fault};
+use crate::file::BadSpan;
 
 /// What an instance leaves for a crash report.
 #[derive(Debug, Default)]
@@ -50,6 +51,18 @@ impl Guest {
     fn classify(&mut self, error: &wasmtime::Error) -> Fault {
         if error.is::<Ended>() {
             return Fault::Injected;
+        }
+        if let Some(&BadSpan {
+            what,
+            address,
+            length,
+        }) = error.downcast_ref()
+        {
+            return Fault::Span {
+                what,
+                address,
+                length,
+            };
         }
         let trap = error.downcast_ref::<Trap>().copied();
         let refused = self.store.data().refused();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use vcp_core::{Event, Fault, Injection, Next};
-use vcp_queue::{Operation, Status, Violation};
+use vcp_queue::{BadExtents, Operation, Status, Violation};
 
 use crate::cases;
 use crate::scenario::{FUEL, Scenario};
@@ -19,7 +19,7 @@ fn start(expected: Check) -> impl Fn(&str) {
         assert!(expected(&found), "{found:?}");
         assert_eq!(first.expect_failed(), found.to_string());
         first.strike();
-        first.expect_refusals(5, Status::IoError);
+        first.expect_refusals(6, Status::IoError);
         first.end();
 
         let mut second = Scenario::device(fault, "2..2");
@@ -111,7 +111,7 @@ fn given_up(why: &'static str) -> impl Fn(&str) {
         assert_eq!(scenario.expect_failed(), why);
         scenario.expect_answers();
         scenario.strike();
-        scenario.expect_refusals(5, Status::IoError);
+        scenario.expect_refusals(6, Status::IoError);
         assert_eq!(scenario.vcp.stats().generation, 1);
         scenario.end();
     }
@@ -126,7 +126,7 @@ fn changed(fault: &str) {
     assert_eq!(scenario.expect_fault(1), Fault::Injected);
     scenario.strike();
     assert_eq!(scenario.expect_failed(), CHANGED);
-    scenario.expect_refusals(5, Status::IoError);
+    scenario.expect_refusals(6, Status::IoError);
     scenario.end();
 }
 
@@ -145,11 +145,11 @@ fn stop(answered: bool, last: fn(&str) -> Vec<Event>, seconds: u64) -> impl Fn(&
             return;
         }
         // What has not been taken in by then is not answered.
-        while scenario.vcp.stats().requests < 7 {
+        while scenario.vcp.stats().requests < 8 {
             std::thread::yield_now();
         }
         scenario.vcp.stop();
-        scenario.expect_refusals(5, Status::ShuttingDown);
+        scenario.expect_refusals(6, Status::ShuttingDown);
         scenario.expect_end(&last(fault), Duration::from_secs(seconds));
     }
 }
@@ -181,6 +181,13 @@ fn length(fault: &Fault, wrong: usize) -> bool {
     (*expected, *got) == (4096, wrong)
 }
 
+fn extents(fault: &Fault, wrong: BadExtents) -> bool {
+    let Fault::Completion(Violation::Extents { error, .. }) = fault else {
+        return false;
+    };
+    *error == wrong
+}
+
 fn span(fault: &Fault, entry: &str) -> bool {
     matches!(fault, Fault::Span { what, .. } if *what == entry)
 }
@@ -196,10 +203,10 @@ fn unreachable(fault: &Fault) -> bool {
 fn every_status_is_passed_on(fault: &str) {
     let mut scenario = Scenario::device(fault, "1..1");
     scenario.expect_ready();
-    let writes = (0..7).map(|n| request(n, Operation::Write, n * 512, 512, vec![1; 512]));
-    let flush = request(7, Operation::Flush, 0, 0, Vec::new());
+    let writes = (0..8).map(|n| request(n, Operation::Write, n * 512, 512, vec![1; 512]));
+    let flush = request(8, Operation::Flush, 0, 0, Vec::new());
     scenario.driver.ask_all(writes.chain([flush]));
-    let mut found: Vec<_> = (0..8).map(|_| scenario.driver.answer()).collect();
+    let mut found: Vec<_> = (0..9).map(|_| scenario.driver.answer()).collect();
     found.sort_by_key(|(cookie, ..)| *cookie);
     let found: Vec<_> = found.into_iter().map(|(_, status, _)| status).collect();
     let expected = [
@@ -210,6 +217,7 @@ fn every_status_is_passed_on(fault: &str) {
         Status::NotPermitted,
         Status::NotSupported,
         Status::ShuttingDown,
+        Status::NoMemory,
         Status::Ok,
     ];
     assert_eq!(found, expected);
@@ -239,7 +247,7 @@ cases! { vcp_test_guests::faults::device::FAULTS,
     receive_outside => start(|f| span(f, "receive area"));
     block_0 => start(geometry);
     block_3 => start(geometry);
-    block_256 => start(geometry);
+    block_large => start(geometry);
     block_huge => start(geometry);
     size_unaligned => start(geometry);
     size_huge => start(geometry);
@@ -261,6 +269,17 @@ cases! { vcp_test_guests::faults::device::FAULTS,
     long_read => strike(|f| length(f, 4608));
     read_outside => strike(|f| span(f, "completion"));
     read_near_end => strike(|f| span(f, "completion"));
+    extents_none => strike(|f| extents(f, BadExtents::Count(0)));
+    extents_half => strike(|f| extents(f, BadExtents::Count(4)));
+    extents_empty => strike(|f| extents(f, BadExtents::Length { length: 0, block: 512 }));
+    extents_unaligned => strike(|f| {
+        extents(f, BadExtents::Length { length: 100, block: 512 })
+    });
+    extents_beyond => strike(|f| extents(f, BadExtents::Beyond(4096)));
+    extents_overflow => strike(|f| extents(f, BadExtents::Beyond(4096)));
+    extents_many => strike(|f| extents(f, BadExtents::Count(513 * 8)));
+    extents_flags => strike(|f| extents(f, BadExtents::Flags(4)));
+    extents_outside => strike(|f| span(f, "completion"));
     error_outside => strike(|f| span(f, "completion"));
     completions_many => strike(no_such_tag);
     completions_too_many => strike(|f| trap(f, "too much data"));

@@ -59,8 +59,8 @@ fn expired(scenario: &mut Scenario, failed: usize, why: &str) {
 fn waits(fault: &str) {
     let mut scenario = second(fault);
     suspended(&mut scenario);
-    expired(&mut scenario, 5, "not yet");
-    scenario.expect_refusals(5, Status::IoError);
+    expired(&mut scenario, 6, "not yet");
+    scenario.expect_refusals(6, Status::IoError);
     scenario.expect_ready();
     scenario.finish_served();
 }
@@ -69,7 +69,7 @@ fn waits(fault: &str) {
 fn gives_up(fault: &str) {
     let mut scenario = second(fault);
     scenario.expect_failed();
-    scenario.expect_refusals(5, Status::IoError);
+    scenario.expect_refusals(6, Status::IoError);
     assert!(matches!(scenario.vcp.status().state, State::Held(_)));
     scenario.vcp.restart();
     scenario.expect_ready();
@@ -92,8 +92,8 @@ fn waits_under_load(fault: &str) {
     scenario.expect_ready();
     scenario.strike();
     suspended(&mut scenario);
-    expired(&mut scenario, 5, "as you wish");
-    scenario.expect_refusals(5, Status::IoError);
+    expired(&mut scenario, 6, "as you wish");
+    scenario.expect_refusals(6, Status::IoError);
     scenario.expect_ready();
     assert_eq!(scenario.vcp.stats().generation, 2);
     scenario.finish_served();

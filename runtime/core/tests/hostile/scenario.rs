@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::UnboundedReceiver;
 use vcp_core::{Cache, Engine, Event, Fault, Module, Settings, Vcp};
-use vcp_queue::{ClientRequest, Operation, Status};
+use vcp_queue::{ClientRequest, EXTENT, Operation, Status};
 
 use crate::support::{Driver, next, request, settings_for};
 
@@ -103,16 +103,17 @@ impl Scenario {
         for _ in 0..batch().len() {
             let (cookie, status, data) = self.driver.answer();
             assert_eq!(status, Status::Ok, "of {cookie}");
-            let length = if cookie == 11 || cookie == 13 {
-                4096
-            } else {
-                0
+            let length = match cookie {
+                11 | 13 => 4096,
+                // One extent, of those that can tell.
+                15 if !data.is_empty() => EXTENT,
+                _ => 0,
             };
             assert_eq!(data.len(), length, "of {cookie}");
             cookies.push(cookie);
         }
         cookies.sort_unstable();
-        assert_eq!(cookies, [10, 11, 12, 13, 14]);
+        assert_eq!(cookies, [10, 11, 12, 13, 14, 15]);
         assert!(self.driver.answers.try_recv().is_err());
     }
 
@@ -156,5 +157,6 @@ fn batch() -> Vec<ClientRequest> {
         request(12, Operation::Flush, 0, 0, Vec::new()),
         request(13, Operation::Read, 8192, 4096, Vec::new()),
         request(14, Operation::Write, 65536, 4096, vec![2; 4096]),
+        request(15, Operation::Extents, 0, 4096, Vec::new()),
     ]
 }

@@ -103,7 +103,7 @@ fn dead_streams_are_closed(fault: &str) {
     std::thread::sleep(Duration::from_millis(500));
     assert!(cpu_ticks("vcp-deadstream") - before < 10);
     scenario.strike();
-    scenario.expect_refusals(5, Status::IoError);
+    scenario.expect_refusals(6, Status::IoError);
     scenario.end();
 }
 

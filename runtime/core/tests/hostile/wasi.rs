@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use vcp_core::{Event, Fault, Module};
+use vcp_core::{DirectoryGrant, Event, Fault, Module};
 
 use crate::cases;
 use crate::scenario::{Scenario, load, settings};
@@ -89,7 +89,62 @@ fn dies_saying_why(fault: &str) {
     });
 }
 
+/// With a file of 4096 bytes under `/data`; it is as it was at the end.
+fn with_a_file(fault: &str, check: impl FnOnce(&mut Scenario) + Send + 'static) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("f");
+    std::fs::write(&path, [7; 4096]).unwrap();
+    let mut settings = settings(&WASI, &[("fault", fault)]);
+    let grant = DirectoryGrant::open(directory.path(), "/data", false).unwrap();
+    settings.grants = vec![grant];
+    with_timers(move || {
+        let mut scenario = Scenario::start(settings);
+        scenario.expect_ready();
+        scenario.strike();
+        check(&mut scenario);
+        scenario.end();
+    });
+    assert!(std::fs::read(&path).unwrap() == [7; 4096]);
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+}
+
+/// Bytes that it does not have are its fault, and not the host's.
+fn outside(named: &'static str) -> impl Fn(&str) {
+    move |fault| {
+        with_a_file(fault, move |scenario| {
+            let found = scenario.expect_fault(1);
+            let expected = Fault::Span {
+                what: named,
+                address: u32::MAX - 4,
+                length: 100,
+            };
+            assert_eq!(found, expected);
+            scenario.expect_ready();
+            scenario.expect_answers();
+        });
+    }
+}
+
+/// It is told what is wrong.
+fn hears(expected: &'static str) -> impl Fn(&str) {
+    move |fault| {
+        with_a_file(fault, move |scenario| {
+            scenario.expect_answers();
+            assert_eq!(scenario.event(), Event::Found(expected.to_owned()));
+        });
+    }
+}
+
+const READING_ONLY: &str = "not-permitted not-permitted not-permitted not-permitted, \
+     is to be made, but not to be written";
+
 cases! { vcp_test_guests::faults::wasi::FAULTS,
+    file_read_outside => outside("room");
+    file_write_outside => outside("data");
+    file_extents_outside => outside("room");
+    file_odd => hears("14 of 14, io-error");
+    file_many => hears("true is one more than may be open at a time");
+    file_not_to_be_written => hears(READING_ONLY);
     sleep => given_up_waiting;
     sockets => gets("0 false false");
     stdout => gets("true false");

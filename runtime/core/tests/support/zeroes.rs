@@ -86,6 +86,7 @@ fn geometry() -> Geometry {
         max_transfer: 64 << 10,
         max_discard: 0,
         max_write_zeroes: 0,
+        extents: false,
         read_only: false,
         write_cache: false,
         identity: String::new(),

@@ -4,6 +4,7 @@ use super::request::{Piece, Request};
 use super::{Data, Finished, Table, Violation};
 use crate::area::Loan;
 use crate::block::{Operation, Status};
+use crate::extent;
 
 impl Table {
     /// Where an outstanding read was told to put its bytes.
@@ -40,6 +41,12 @@ impl Table {
                 got: data.len(),
             });
         }
+        // One that has no answer has said that it can't tell: all may be data.
+        let (status, told) = match (piece.operation, status) {
+            (Operation::Extents, Status::NotSupported) => (Status::Ok, None),
+            (Operation::Extents, Status::Ok) => (status, Some(self.extents(piece, data)?)),
+            _ => (status, None),
+        };
         let loan = piece.loan;
         if piece.modify && read && status == Status::Ok && !self.requests[piece.request].abandoned {
             self.change_block(slot, data);
@@ -52,6 +59,9 @@ impl Table {
         let block = self.block();
         let request = &mut self.requests[piece.request];
         request.outstanding -= 1;
+        if let Some(told) = told {
+            request.bytes = told;
+        }
         if status != Status::Ok && request.status == Status::Ok {
             request.status = status;
         }
@@ -68,6 +78,19 @@ impl Table {
             self.waiting.remove(client, piece.request);
         }
         Ok((loan, self.finish(piece.request, whole)))
+    }
+
+    /// What a completion says of how a range is allocated, for the range that was asked
+    /// about.
+    fn extents(&self, piece: &Piece, data: &[u8]) -> Result<Vec<u8>, Violation> {
+        let request = &self.requests[piece.request];
+        let block = u32::try_from(self.block()).unwrap_or(u32::MAX);
+        let skip = u32::try_from(request.offset - piece.offset).unwrap_or(0);
+        let end = skip.saturating_add(request.length);
+        extent::checked(data, piece.length, block, skip, end).map_err(|error| Violation::Extents {
+            tag: piece.tag,
+            error,
+        })
     }
 
     /// The block has been read: put the request's bytes into it, and write it.
@@ -99,10 +122,16 @@ impl Table {
     pub(super) fn finish(&mut self, slot: usize, whole: bool) -> Option<Finished> {
         let mut request = self.remove(slot);
         let bytes = std::mem::take(&mut request.bytes);
-        let is_read = request.operation == Operation::Read;
-        let wanted = is_read && request.status == Status::Ok && !request.abandoned;
+        let asks = request.operation.asks();
+        let wanted = asks && request.status == Status::Ok && !request.abandoned;
         let data = if wanted && whole {
             Data::InPlace
+        } else if wanted && request.operation == Operation::Extents {
+            Data::Buffer {
+                start: 0,
+                length: bytes.len(),
+                bytes,
+            }
         } else if wanted {
             let start = (request.offset % self.block()) as usize;
             Data::Buffer {

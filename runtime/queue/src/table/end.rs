@@ -2,7 +2,7 @@
 
 use super::request::Request;
 use super::{ClientId, Finished, Table};
-use crate::block::{Operation, Status};
+use crate::block::Status;
 use crate::client::ClientRequest;
 
 impl Table {
@@ -96,10 +96,10 @@ impl Table {
 
 /// A request as its client submitted it.
 fn resubmission(request: Request) -> (ClientId, ClientRequest) {
-    // Of a read the table holds what has come so far.
-    let payload = match request.operation {
-        Operation::Read => Vec::new(),
-        _ => request.bytes,
+    // Of what is answered with bytes the table holds what has come so far.
+    let payload = match request.operation.asks() {
+        true => Vec::new(),
+        false => request.bytes,
     };
     let again = ClientRequest {
         cookie: request.cookie,

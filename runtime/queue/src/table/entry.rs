@@ -2,6 +2,7 @@
 
 use crate::area::Loan;
 use crate::block::{Modifiers, Operation, Status};
+use crate::extent::BadExtents;
 
 /// Names a client of the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -44,7 +45,7 @@ pub struct Finished {
     pub cookie: u64,
     /// How it ended.
     pub status: Status,
-    /// What was read.
+    /// What was read, or the extents ([`crate::Extent::parse`]).
     pub data: Data,
 }
 
@@ -81,5 +82,13 @@ pub enum Violation {
         expected: u32,
         /// What came.
         got: usize,
+    },
+    /// What it says of how a range is allocated can't be.
+    #[error("answer about extents (tag {tag:#x}): {error}")]
+    Extents {
+        /// Of the entry.
+        tag: u64,
+        /// What is wrong.
+        error: BadExtents,
     },
 }

@@ -3,7 +3,8 @@
 use super::request::Piece;
 use super::{Entry, Finished, Source, Table};
 use crate::area::Area;
-use crate::block::{Modifiers, Operation, Status};
+use crate::block::{Modifiers, Operation};
+use crate::extent;
 use crate::plan::{Kind, Step};
 
 impl Table {
@@ -38,7 +39,7 @@ impl Table {
             // begun then, the rest goes where the beginning went.)
             let end = request.offset.saturating_add(u64::from(request.length));
             if end > size && request.outstanding == 0 {
-                request.status = Status::Invalid;
+                request.status = request.operation.beyond_the_end();
                 self.waiting.remove(request.client, slot);
                 let finished = self.finish(slot, false);
                 self.done.extend(finished);
@@ -111,11 +112,10 @@ impl Table {
             Kind::Write => Operation::Write,
             Kind::Plain => request.operation,
         };
-        let needs_room = matches!(operation, Operation::Read | Operation::Write);
-        let loan = if needs_room {
-            Some(area.take(length)?)
-        } else {
-            None
+        let loan = match operation {
+            Operation::Read | Operation::Write => Some(area.take(length)?),
+            Operation::Extents => Some(area.take(extent::ROOM)?),
+            _ => None,
         };
 
         request.issued = (offset + u64::from(length) - step.offset) as u32;
@@ -125,8 +125,9 @@ impl Table {
             request.step += 1;
             request.issued = 0;
         }
+        let moved = matches!(operation, Operation::Read | Operation::Write);
         self.waiting
-            .charge(request.client, if needs_room { length } else { 0 });
+            .charge(request.client, if moved { length } else { 0 });
         if stepped && request.plan.step(request.step).is_none() {
             self.waiting.remove(request.client, slot);
         }
@@ -142,7 +143,7 @@ impl Table {
             modify,
         });
         let request = &self.requests[slot];
-        let modifiers = if operation == Operation::Read {
+        let modifiers = if operation.asks() {
             Modifiers::default()
         } else {
             request.modifiers

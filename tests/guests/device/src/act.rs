@@ -37,6 +37,26 @@ impl Misbehave {
             "long-read" => spoil(requests, &mut answers, |span| span.length += 512),
             "read-outside" => spoil(requests, &mut answers, |span| span.address = 1 << 30),
             "read-near-end" => spoil(requests, &mut answers, |span| span.address = u32::MAX),
+            "extents-none" => self.spoil_extents(requests, &mut answers, &[]),
+            "extents-half" => self.spoil_extents(requests, &mut answers, &[512]),
+            "extents-empty" => self.spoil_extents(requests, &mut answers, &[512, 0, 0, 0]),
+            "extents-unaligned" => self.spoil_extents(requests, &mut answers, &[100, 0]),
+            "extents-beyond" => self.spoil_extents(requests, &mut answers, &[1 << 31, 0]),
+            "extents-overflow" => {
+                let most = [u32::MAX - 511, 3].repeat(512);
+                self.spoil_extents(requests, &mut answers, &most);
+            }
+            "extents-many" => {
+                self.spoil_extents(requests, &mut answers, &[512, 0].repeat(513));
+            }
+            "extents-flags" => self.spoil_extents(requests, &mut answers, &[512, 4]),
+            "extents-outside" => {
+                for (request, answer) in requests.iter().zip(&mut answers) {
+                    if request.operation == Operation::Extents {
+                        answer.data.address = u32::MAX - 4;
+                    }
+                }
+            }
             "error-outside" => spoil_status(requests, &mut answers),
             "completions-many" => answers.extend((0..300_000).map(|_| done(tag))),
             "completions-too-many" => answers.extend((0..1_000_000).map(|_| done(tag))),
@@ -68,7 +88,22 @@ impl Misbehave {
     }
 }
 
-const STATUSES: [Status; 7] = [
+impl Misbehave {
+    /// Answers what was asked about extents with these words.
+    fn spoil_extents(&mut self, requests: &[Request], answers: &mut [Completion], words: &[u32]) {
+        self.words = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        for (request, answer) in requests.iter().zip(answers) {
+            if request.operation == Operation::Extents {
+                answer.data = Span {
+                    address: self.words.as_ptr().addr() as u32,
+                    length: self.words.len() as u32,
+                };
+            }
+        }
+    }
+}
+
+const STATUSES: [Status; 8] = [
     Status::Ok,
     Status::IoError,
     Status::Invalid,
@@ -76,6 +111,7 @@ const STATUSES: [Status; 7] = [
     Status::NotPermitted,
     Status::NotSupported,
     Status::ShuttingDown,
+    Status::NoMemory,
 ];
 
 fn spoil(requests: &[Request], answers: &mut [Completion], how: impl Fn(&mut Span)) {

@@ -3,9 +3,9 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use vcp_sdk::Arena;
 use vcp_sdk::block::{Operation, Request};
 use vcp_sdk::types::Span;
+use vcp_sdk::{Arena, Extent};
 
 use crate::NOTHING;
 
@@ -13,12 +13,15 @@ pub(crate) const SIZE: usize = 1 << 20;
 
 pub(crate) struct Disk {
     bytes: Vec<u8>,
+    /// What was last told of how it is allocated.
+    told: [u8; Extent::SIZE],
 }
 
 impl Disk {
     pub(crate) fn new() -> Self {
         Self {
             bytes: vec![0; SIZE],
+            told: [0; Extent::SIZE],
         }
     }
 
@@ -50,7 +53,22 @@ impl Disk {
             }
             Operation::Discard | Operation::WriteZeroes => self.bytes[range].fill(0),
             Operation::Flush => {}
+            Operation::Extents => return self.extents(request),
         }
         NOTHING
+    }
+
+    /// All data.
+    fn extents(&mut self, request: &Request) -> Span {
+        let all = Extent {
+            length: request.length,
+            hole: false,
+            zero: false,
+        };
+        self.told = all.encode();
+        Span {
+            address: self.told.as_ptr().addr() as u32,
+            length: self.told.len() as u32,
+        }
     }
 }

@@ -51,6 +51,8 @@ pub struct Misbehave {
     struck: bool,
     /// Tags that it has answered, or kept to answer when it should not.
     kept: Vec<u64>,
+    /// What it last said of extents.
+    words: Vec<u8>,
     suspension: Suspension,
 }
 
@@ -66,6 +68,7 @@ impl Device for Misbehave {
             calls: 0,
             struck: false,
             kept: Vec::new(),
+            words: Vec::new(),
             suspension: Suspension::default(),
         };
         let areas = setup::areas(&vcp.fault, vcp.data.span())?;

@@ -92,6 +92,7 @@ pub(crate) fn geometry(fault: &str) -> Geometry {
         max_transfer: 64 << 10,
         max_discard: 1 << 20,
         max_write_zeroes: 1 << 20,
+        extents: true,
         read_only: false,
         write_cache: true,
         identity: "misbehave".to_string(),
@@ -99,7 +100,7 @@ pub(crate) fn geometry(fault: &str) -> Geometry {
     match fault {
         "block-0" => geometry.block_size = 0,
         "block-3" => geometry.block_size = 3,
-        "block-256" => geometry.block_size = 256,
+        "block-large" => geometry.block_size = 1 << 17,
         "block-huge" => geometry.block_size = 1 << 31,
         "size-unaligned" => geometry.size += 1,
         "size-huge" => geometry.size = u64::MAX - 511,

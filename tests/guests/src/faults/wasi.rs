@@ -8,4 +8,11 @@ pub const FAULTS: &[&str] = &[
     "environment",
     "speech",
     "panic-std",
+    // With a file of 4096 bytes, `/data/f`, that is granted.
+    "file-read-outside",
+    "file-write-outside",
+    "file-extents-outside",
+    "file-odd",
+    "file-many",
+    "file-not-to-be-written",
 ];

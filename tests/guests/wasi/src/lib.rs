@@ -4,6 +4,8 @@
 #[path = "../../src/faults/wasi.rs"]
 pub mod faults;
 
+mod files;
+
 use std::io::Write as _;
 use std::time::Duration;
 
@@ -126,6 +128,10 @@ impl Misbehave {
                 eprintln!("just before");
                 panic!("no such thing as {}", self.fault);
             }
+            fault if fault.starts_with("file-") => {
+                let found = files::act(fault);
+                self.found.push(found);
+            }
             _ => {}
         }
     }
@@ -139,6 +145,7 @@ fn geometry() -> Geometry {
         max_transfer: 64 << 10,
         max_discard: 0,
         max_write_zeroes: 0,
+        extents: false,
         read_only: false,
         write_cache: true,
         identity: String::new(),

@@ -3,8 +3,9 @@
 use vcp_iscsi_initiator as initiator;
 use vcp_sdk::block;
 
-pub(crate) fn request(request: &block::Request) -> initiator::Request {
-    initiator::Request {
+/// `None` of what the initiator has no words for.
+pub(crate) fn request(request: &block::Request) -> Option<initiator::Request> {
+    Some(initiator::Request {
         tag: request.tag,
         operation: match request.operation {
             block::Operation::Read => initiator::Operation::Read,
@@ -12,6 +13,7 @@ pub(crate) fn request(request: &block::Request) -> initiator::Request {
             block::Operation::Flush => initiator::Operation::Flush,
             block::Operation::Discard => initiator::Operation::Discard,
             block::Operation::WriteZeroes => initiator::Operation::WriteZeroes,
+            block::Operation::Extents => return None,
         },
         fua: request.modifiers.contains(block::Modifiers::FUA),
         no_unmap: request.modifiers.contains(block::Modifiers::NO_UNMAP),
@@ -21,7 +23,7 @@ pub(crate) fn request(request: &block::Request) -> initiator::Request {
             address: request.data.address,
             length: request.data.length,
         },
-    }
+    })
 }
 
 pub(crate) fn status(status: initiator::Status) -> block::Status {
@@ -44,6 +46,7 @@ pub(crate) fn geometry(geometry: initiator::Geometry) -> block::Geometry {
         max_transfer: geometry.max_transfer,
         max_discard: geometry.max_discard,
         max_write_zeroes: geometry.max_write_zeroes,
+        extents: false,
         read_only: geometry.read_only,
         write_cache: geometry.write_cache,
         identity: geometry.identity,

@@ -5,7 +5,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use vcp_iscsi_initiator::{Action, Config, Initiator, Snapshot};
-use vcp_sdk::block::{Completion, Notice};
+use vcp_sdk::block::{Completion, Notice, Status};
 use vcp_sdk::control::{Command, Start};
 use vcp_sdk::processor::{Effects, Events};
 use vcp_sdk::types::Span;
@@ -80,7 +80,11 @@ impl Disk {
             }
         }
         for request in &events.requests {
-            self.initiator.submit(now, convert::request(request));
+            match convert::request(request) {
+                Some(request) => self.initiator.submit(now, request),
+                // Its geometry does not have it, so the host asks for none.
+                None => effects.completions.push(unsupported(request.tag)),
+            }
         }
         let mut again = true;
         for _ in 0..ROUNDS {
@@ -184,5 +188,16 @@ pub(crate) fn empty() -> Effects {
         sends: Vec::new(),
         closes: Vec::new(),
         deadline: None,
+    }
+}
+
+fn unsupported(tag: u64) -> Completion {
+    Completion {
+        tag,
+        status: Status::NotSupported,
+        data: Span {
+            address: 0,
+            length: 0,
+        },
     }
 }

@@ -49,6 +49,17 @@ pub enum Operation {
     WriteZeroes,
 }
 
+impl Operation {
+    /// How it ends when its range reaches beyond the end of the logical unit: what
+    /// wants room there finds none, all else makes no sense.
+    pub(crate) fn beyond_the_end(self) -> Status {
+        match self {
+            Self::Write | Self::WriteZeroes => Status::NoSpace,
+            _ => Status::Invalid,
+        }
+    }
+}
+
 /// One block request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Request {

@@ -1,5 +1,7 @@
 //! Metadata contexts: what is selected, and what takes that away again.
 
+use vcp_queue::Operation;
+
 use super::*;
 
 /// Whether block status is served after these options and a `GO` to "disk".
@@ -16,7 +18,10 @@ fn block_status(options: &[Vec<u8>]) -> bool {
         offset: 0,
         length: 512,
     };
-    matches!(session.check(&status), Verdict::Allocated(_))
+    matches!(
+        session.check(&status),
+        Verdict::Queue(Operation::Extents, _)
+    )
 }
 
 #[test]

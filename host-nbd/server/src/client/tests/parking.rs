@@ -148,6 +148,8 @@ fn flags_come_along() {
         .unwrap();
     peer.write_all(&flagged(cmd::TRIM, cmd_flag::FUA, 2, 0, 512))
         .unwrap();
+    peer.write_all(&flagged(cmd::BLOCK_STATUS, cmd_flag::REQ_ONE, 3, 0, 512))
+        .unwrap();
     client.receive(&mut queue).unwrap();
     let before: Vec<_> = queue
         .requests
@@ -162,7 +164,21 @@ fn flags_come_along() {
         .map(|r| (r.operation, r.modifiers))
         .collect();
     assert_eq!(before, after);
-    assert_eq!(before.len(), 2);
+    assert_eq!(before.len(), 3);
+    // Who wanted one extent is told one.
+    let half = Extent {
+        length: 256,
+        hole: false,
+        zero: true,
+    };
+    let answer = Answer {
+        cookie: queue.requests[2].cookie,
+        status: Status::Ok,
+        data: &[half.encode(), half.encode()].concat(),
+    };
+    client.send(&[answer]).unwrap();
+    let told = arrived(&mut peer);
+    assert_eq!(told[24..], [0, 0, 1, 0, 0, 0, 0, 2]);
 }
 
 #[test]

@@ -91,12 +91,17 @@ impl Submit for Queue<'_> {
             });
             return self.table.recycle(request.payload);
         }
-        let bytes = u64::from(request.length);
+        let length = match request.operation {
+            // Its answer has nothing to do with how long it is.
+            Operation::Extents => 0,
+            _ => request.length,
+        };
+        let bytes = u64::from(length);
         if let Some(export) = &self.account.export {
             export.charge(bytes, now());
         }
         if let Some(left) = &mut self.turn.allowance {
-            *left -= i64::from(request.length).max(LEAST);
+            *left -= i64::from(length).max(LEAST);
         }
         match request.operation {
             Operation::Read => self.read += bytes,

@@ -111,14 +111,22 @@ impl Initiator {
                 self.degrade(id, &request, step, ending);
             }
             (Verdict::Failed(status), Owner::Request(request)) => {
-                let line = self.describe(id, ending);
-                self.log(Level::Warn, line);
-                self.finish(id, &request, status);
+                self.failed(id, &request, status, ending);
+            }
+            (Verdict::OutOfRange, Owner::Request(request)) => {
+                self.failed(id, &request, request.operation.beyond_the_end(), ending);
             }
         }
         self.tell_served();
         self.continue_leave(now);
         Ok(())
+    }
+
+    /// A request has failed for good.
+    fn failed(&mut self, id: TaskId, request: &Request, status: Status, ending: &Ending) {
+        let line = self.describe(id, ending);
+        self.log(Level::Warn, line);
+        self.finish(id, request, status);
     }
 
     /// Whether a command meets a reservation for the first time. Whoever holds it may have

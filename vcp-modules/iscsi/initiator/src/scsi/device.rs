@@ -109,8 +109,11 @@ impl Device {
         let length = u64::from(request.length);
         let end = request.offset.checked_add(length);
         let aligned = request.offset.is_multiple_of(block) && length.is_multiple_of(block);
-        if !aligned || end.is_none_or(|end| end > self.size()) {
+        if !aligned {
             return Some(Status::Invalid);
+        }
+        if end.is_none_or(|end| end > self.size()) {
+            return Some(request.operation.beyond_the_end());
         }
         if request.operation != Operation::Read && (self.read_only || config.read_only) {
             return Some(Status::NotPermitted);

@@ -28,6 +28,9 @@ pub(crate) enum Verdict {
     Deferred,
     /// The logical unit does not have this command, or not with these fields.
     Unsupported,
+    /// The logical unit does not reach so far: what a request is told of that depends on
+    /// what it asked for.
+    OutOfRange,
     /// Failed, and will fail again.
     Failed(Status),
 }
@@ -67,10 +70,11 @@ fn judge_sense(sense: &Sense) -> Verdict {
             0x20 if sense.asc == Asc::ACCESS_DENIED => Verdict::Failed(Status::NotPermitted),
             // Invalid operation code, field in CDB, field in parameter list.
             0x20 | 0x24 | 0x26 => Verdict::Unsupported,
-            // Address out of range.
-            0x21 => Verdict::Failed(Status::Invalid),
+            0x21 if sense.asc == Asc(0x21, 0x00) => Verdict::OutOfRange,
             // Logical unit not supported: it was there before.
             0x25 => Verdict::Failed(Status::IoError),
+            // The target, not the request, is short of something.
+            0x55 => Verdict::Failed(Status::IoError),
             _ => Verdict::Failed(Status::Invalid),
         },
         _ => Verdict::Failed(Status::IoError),
@@ -114,17 +118,36 @@ mod tests {
     #[test]
     fn sense_maps_to_status() {
         use SenseKey::*;
-        let failed = |status| Verdict::Failed(status);
-        assert_eq!(check(DataProtect, 0x27, 0x00), failed(Status::NotPermitted));
-        assert_eq!(check(DataProtect, 0x27, 0x07), failed(Status::NoSpace));
-        assert_eq!(check(VolumeOverflow, 0x00, 0x00), failed(Status::NoSpace));
-        assert_eq!(check(MediumError, 0x11, 0x00), failed(Status::IoError));
-        assert_eq!(check(HardwareError, 0x44, 0x00), failed(Status::IoError));
-        assert_eq!(check(IllegalRequest, 0x21, 0x00), failed(Status::Invalid));
-        assert_eq!(check(IllegalRequest, 0x25, 0x00), failed(Status::IoError));
+        use Status::{Invalid, IoError, NoSpace, NotPermitted};
+        for (key, asc, ascq, status) in [
+            (DataProtect, 0x27, 0x00, NotPermitted),
+            (DataProtect, 0x27, 0x02, NotPermitted),
+            (DataProtect, 0x27, 0x07, NoSpace),
+            (VolumeOverflow, 0x00, 0x00, NoSpace),
+            (MediumError, 0x11, 0x00, IoError),
+            (MediumError, 0x0c, 0x00, IoError),
+            (HardwareError, 0x44, 0x00, IoError),
+            (BlankCheck, 0x00, 0x00, IoError),
+            (Miscompare, 0x1d, 0x00, IoError),
+            (IllegalRequest, 0x20, 0x02, NotPermitted),
+            (IllegalRequest, 0x21, 0x04, Invalid),
+            (IllegalRequest, 0x25, 0x00, IoError),
+            (IllegalRequest, 0x2c, 0x00, Invalid),
+            (IllegalRequest, 0x55, 0x03, IoError),
+        ] {
+            let judged = check(key, asc, ascq);
+            assert_eq!(
+                judged,
+                Verdict::Failed(status),
+                "{key:?} {asc:#x} {ascq:#x}"
+            );
+        }
+        assert_eq!(check(IllegalRequest, 0x21, 0x00), Verdict::OutOfRange);
         assert_eq!(check(IllegalRequest, 0x20, 0x00), Verdict::Unsupported);
         assert_eq!(check(IllegalRequest, 0x24, 0x00), Verdict::Unsupported);
         assert_eq!(check(RecoveredError, 0x17, 0x00), Verdict::Good);
+        let conflict = judge(ScsiStatus::ReservationConflict, None);
+        assert_eq!(conflict, Verdict::Failed(NotPermitted));
     }
 
     #[test]

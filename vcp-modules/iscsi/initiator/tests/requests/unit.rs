@@ -76,6 +76,8 @@ fn requests_beyond_the_end_are_refused() {
     for (offset, length) in [(size, 512), (size - 512, 1024), (u64::MAX - 511, 512)] {
         let tag = pair.read(offset, length, 0);
         assert_eq!(pair.finish(tag), Status::Invalid);
+        let tag = pair.write(offset, length, 0);
+        assert_eq!(pair.finish(tag), Status::NoSpace);
     }
 }
 
@@ -153,12 +155,23 @@ fn errors_of_the_unit_are_told() {
         (
             SenseKey::IllegalRequest,
             Asc::LBA_OUT_OF_RANGE,
-            Status::Invalid,
+            Status::NoSpace,
         ),
     ] {
         pair.peer.disk.attention = vec![(key, asc)];
         let tag = pair.write(0, 65536, 0);
         assert_eq!(pair.finish(tag), status);
+    }
+    // There is nothing to be read where there is no room to write.
+    let beyond = (SenseKey::IllegalRequest, Asc::LBA_OUT_OF_RANGE);
+    for (operation, status) in [
+        (Operation::Read, Status::Invalid),
+        (Operation::WriteZeroes, Status::NoSpace),
+        (Operation::Discard, Status::Invalid),
+    ] {
+        pair.peer.disk.attention = vec![beyond];
+        let tag = pair.submit(operation, 0, 65536, 0);
+        assert_eq!(pair.finish(tag), status, "{operation:?}");
     }
     assert_eq!(pair.suspended(), Vec::<String>::new());
 }
