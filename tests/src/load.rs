@@ -23,6 +23,16 @@ impl Load {
     /// Blocks of 4 to 256 KiB, 32 at a time, for `time` of whole seconds.
     #[must_use]
     pub fn start(dir: &Path, uri: &str, time: Duration) -> Self {
+        Self::with(dir, uri, time, &[])
+    }
+
+    /// The same in the first `size` bytes.
+    #[must_use]
+    pub fn start_within(dir: &Path, uri: &str, time: Duration, size: u64) -> Self {
+        Self::with(dir, uri, time, &[format!("--size={size}")])
+    }
+
+    fn with(dir: &Path, uri: &str, time: Duration, more: &[String]) -> Self {
         let mut fio = command("fio");
         fio.args([
             "--name=load",
@@ -42,6 +52,7 @@ impl Load {
         ]);
         fio.arg(format!("--runtime={}", time.as_secs()))
             .arg(format!("--uri={uri}"))
+            .args(more)
             .current_dir(dir);
         Self {
             fio: Running::start(fio, dir, "fio"),

@@ -119,7 +119,14 @@ fn beside(arm: &Arm, manner: Option<Manner>, effort: Effort) -> Cell {
         });
         let watch = watch::Watch::start(arm.process_id());
         let load = arm.load(time);
-        cell.add(&load, watch.finish(), crowd.map_or(0, |c| c.connections()));
+        let connections = crowd.map_or(0, |crowd| crowd.connections());
+        match load {
+            Ok(load) => cell.add(&load, watch.finish(), connections),
+            Err(why) => {
+                println!("{}: {why}", arm.kind().name());
+                cell.fail(watch.finish(), connections);
+            }
+        }
     }
     cell
 }

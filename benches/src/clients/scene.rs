@@ -8,7 +8,7 @@ use vcp_benches::process::Process;
 use vcp_tests::client::Clients;
 use vcp_tests::hostile::{Manner, Place};
 use vcp_tests::peer::Nbdkit;
-use vcp_tests::process::command;
+use vcp_tests::process::{command, run};
 use vcp_tests::vcp::{Vcp, binary};
 
 /// Bytes of a disk: the first half is the client's, the other the crowd's.
@@ -112,26 +112,36 @@ impl Arm {
     }
 
     /// Four requests of 4 KiB at a time, 400 a second, read and written and verified;
-    /// fio's report of them.
-    pub(crate) fn load(&self, time: Duration) -> Value {
-        let half = HALF.to_string();
-        let report = self.clients.fio(
-            &self.uri(),
-            time,
-            &[
-                "--rw=randrw",
-                "--bs=4k",
-                "--iodepth=4",
-                "--rate_iops=200,200",
-                &format!("--size={half}"),
-                "--verify=crc32c",
-                "--verify_fatal=1",
-                "--verify_backlog=64",
-                "--random_generator=tausworthe64",
-                "--continue_on_error=none",
-            ],
-        );
-        report["jobs"][0].clone()
+    /// fio's report of them, or why there is none.
+    pub(crate) fn load(&self, time: Duration) -> Result<Value, String> {
+        let mut fio = command("fio");
+        fio.args([
+            "--name=load",
+            "--ioengine=nbd",
+            "--output-format=json",
+            "--time_based",
+            "--rw=randrw",
+            "--bs=4k",
+            "--iodepth=4",
+            "--rate_iops=200,200",
+            "--verify=crc32c",
+            "--verify_fatal=1",
+            "--verify_backlog=64",
+            "--random_generator=tausworthe64",
+        ]);
+        fio.arg(format!("--size={HALF}"));
+        fio.arg(format!("--runtime={}ms", time.as_millis()));
+        fio.arg(format!("--uri={}", self.uri()));
+        let outcome = run(fio, self.clients.dir(), 2 * time + Duration::from_secs(60));
+        if !outcome.status.success() {
+            let why = outcome.stderr.lines().last().unwrap_or("no word of why");
+            return Err(why.to_owned());
+        }
+        // Notes come before the report when there are any.
+        let text = outcome.stdout;
+        let json = &text[text.find('{').unwrap_or(0)..];
+        let report: Value = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        Ok(report["jobs"][0].clone())
     }
 
     pub(crate) fn stop(self) {

@@ -75,6 +75,13 @@ impl Cell {
         self.connections += connections;
     }
 
+    /// One repetition that came to nothing.
+    pub(crate) fn fail(&mut self, most: Most, connections: u64) {
+        self.errors += 1;
+        self.most = self.most.or(most);
+        self.connections += connections;
+    }
+
     fn median(values: &[f64]) -> f64 {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
@@ -102,14 +109,14 @@ impl Cell {
     }
 
     fn line_with(&self, alone: Option<f64>) -> String {
-        let times = alone.map(|alone| format!("{:.1}", self.p99() / alone));
+        let times = alone.map(|alone| shown(self.p99() / alone));
         table::line(
             &TITLES,
             &[
                 self.beside(),
                 self.kind.name().to_owned(),
-                format!("{:.2}", Self::median(&self.p50) * 1e3),
-                format!("{:.2}", self.p99() * 1e3),
+                shown(Self::median(&self.p50) * 1e3),
+                shown(self.p99() * 1e3),
                 times.unwrap_or_default(),
                 self.errors.to_string(),
                 self.requests.to_string(),
@@ -133,6 +140,15 @@ impl Cell {
             "threads": self.most.threads,
             "connections_of_the_crowd": self.connections,
         })
+    }
+}
+
+/// What was not measured is nothing.
+fn shown(value: f64) -> String {
+    if value.is_nan() {
+        "-".to_owned()
+    } else {
+        format!("{value:.2}")
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod fairness;
 mod flood;
+mod hostile;
 mod listed;
 mod memory;
 mod shutdown;
