@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use wasmtime::{Config, OptLevel};
+use wasmtime::{Config, OptLevel, WasmFeatures};
 
 use crate::fuel::{QUANTUM, Rate};
 use crate::guest::{Saboteur, calibrate};
@@ -13,6 +13,19 @@ use crate::remember::Remembered;
 /// Bytes of a fiber's stack: the Wasm stack and the host functions above it.
 const ASYNC_STACK: usize = 2 << 20;
 const WASM_STACK: usize = 1 << 20;
+
+/// What a module may use of WebAssembly: version 2, what compilers of plain languages
+/// make of later proposals, and what joins the modules of a composed component.
+///
+/// All else is refused when a module is loaded. The engine is built without garbage
+/// collection and threads, and validates some of both nevertheless: what then runs has no
+/// function behind it, and ends the process.
+const PROPOSALS: WasmFeatures = WasmFeatures::WASM2
+    .union(WasmFeatures::TAIL_CALL)
+    .union(WasmFeatures::EXTENDED_CONST)
+    .union(WasmFeatures::RELAXED_SIMD)
+    .union(WasmFeatures::MULTI_MEMORY)
+    .union(WasmFeatures::COMPONENT_MODEL);
 
 /// Compiles and runs components. Cheap to clone.
 #[derive(Clone)]
@@ -68,7 +81,7 @@ impl Engine {
 fn config(metered: bool) -> Config {
     let mut config = Config::new();
     config
-        .wasm_component_model(true)
+        .wasm_features(WasmFeatures::all().difference(PROPOSALS), false)
         .consume_fuel(metered)
         .cranelift_opt_level(OptLevel::Speed)
         .memory_init_cow(false)
