@@ -21,5 +21,5 @@ pub use block::{Geometry, Modifiers, Operation, Status};
 pub use client::{Answer, Client, ClientError, ClientRequest, Flushed, Parked, Submit};
 pub use link::{Checksum, Link, LinkProperties, Offload, Received};
 pub use table::{
-    Blame, ClientId, Data, Entry, Expired, Finished, Limits, Source, Table, Violation,
+    Blame, ClientId, Condemned, Data, Entry, Expired, Finished, Limits, Source, Table, Violation,
 };

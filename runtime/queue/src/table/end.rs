@@ -85,6 +85,7 @@ impl Table {
         self.waiting.clear();
         self.suspects.clear();
         self.clocks.clear();
+        self.culprit = None;
         self.payload = 0;
         let mut requests: Vec<Request> = self.requests.drain().collect();
         requests.retain(|request| !request.abandoned);

@@ -27,7 +27,7 @@ use request::{Piece, Request};
 
 pub use clock::Expired;
 pub use entry::{ClientId, Data, Entry, Finished, Source, Violation};
-pub use suspect::Blame;
+pub use suspect::{Blame, Condemned};
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -57,6 +57,8 @@ pub struct Table {
     before_trials: u64,
     /// The suspect that is being tried: nothing else goes to the VCP meanwhile.
     alone: Option<usize>,
+    /// The one that was being tried when the last instance died.
+    culprit: Option<usize>,
     spare: Vec<Vec<u8>>,
     spare_bytes: usize,
 }
@@ -70,6 +72,8 @@ pub struct Limits {
     pub requests: usize,
     /// Payload bytes held. A single larger request is taken when alone.
     pub payload: usize,
+    /// What was held in so many deaths of instances is tried by itself; at least 1.
+    pub suspect_after: u8,
 }
 
 impl Default for Limits {
@@ -78,6 +82,7 @@ impl Default for Limits {
             depth: 256,
             requests: 1024,
             payload: 64 << 20,
+            suspect_after: 3,
         }
     }
 }
@@ -106,6 +111,7 @@ impl Table {
             trials: true,
             before_trials: 0,
             alone: None,
+            culprit: None,
             spare: Vec::new(),
             spare_bytes: 0,
         }
@@ -179,8 +185,8 @@ impl Table {
         if let Some(deadline) = request.deadline {
             self.clocks.remove(&(deadline, slot));
         }
-        if self.alone == Some(slot) {
-            self.alone = None;
+        for known in [&mut self.alone, &mut self.culprit] {
+            *known = known.filter(|&other| other != slot);
         }
         request
     }
