@@ -25,8 +25,9 @@ const EXPORTS: [(&str, World); 2] = [
 
 /// What the host links for every VCP. WASI is linked too, with nothing behind it
 /// but what was granted.
-const IMPORTS: [&str; 7] = [
+const IMPORTS: [&str; 8] = [
     "vcp:io/log",
+    "vcp:io/memory",
     "vcp:io/types",
     "vcp:io/control",
     "vcp:block/types",

@@ -34,7 +34,10 @@ fn component(module: &[u8]) -> Vec<u8> {
     section(1, module);
     section(2, &[1, 0, 0, 0]);
     section(5, &[1, 1, 0]);
-    section(11, &[&[1, 0, name.len() as u8], &name[..], &[5, 0, 0]].concat());
+    section(
+        11,
+        &[&[1, 0, name.len() as u8], &name[..], &[5, 0, 0]].concat(),
+    );
     bytes
 }
 
