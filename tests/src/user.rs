@@ -86,7 +86,8 @@ impl User {
         self.host(&["ramdisk", "size=8MiB", "--name", name])
     }
 
-    /// A host with these lines in the table of its VCP `ram`, a RAM disk of 8 MiB.
+    /// A host with these lines in the table of its VCP `ram`, a RAM disk of 8 MiB that
+    /// comes back blank.
     ///
     /// # Panics
     /// When it does not come up.
@@ -104,7 +105,7 @@ impl User {
     pub fn disks(&self, disks: &[(&str, &str)]) -> &'static str {
         let table = |(name, lines): &(&str, &str)| {
             format!(
-                "[vcp.{name}]\nmodule = \"ramdisk\"\nconfig = {{ size = \"8MiB\" }}\n{lines}\n[export.{name}]\n"
+                "[vcp.{name}]\nmodule = \"ramdisk\"\nconfig = {{ size = \"8MiB\", after-fault = \"blank\" }}\n{lines}\n[export.{name}]\n"
             )
         };
         let text: String = disks.iter().map(table).collect();

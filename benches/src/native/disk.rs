@@ -128,7 +128,11 @@ fn settings(
     let net = vcp.net.as_ref().context("--link: missing")?;
     Ok(Settings {
         config: told(name, vcp, address)?,
-        memory: usize::try_from(vcp.memory.bytes()).context("memory")?,
+        memory: vcp
+            .memory
+            .map(|size| usize::try_from(size.bytes()))
+            .transpose()
+            .context("memory")?,
         queue_depth: vcp.queue_depth as usize,
         cpu: CpuSettings {
             poll: vcp.cpu.poll.duration(),

@@ -21,10 +21,15 @@ pub(crate) fn initiator(bed: &Bed, lab: &Lab, lun: &Lun, index: u8) -> Settings 
     at_once(bed.initiator(lab, lun, "stall", index))
 }
 
-/// A RAM disk of so many bytes on a CPU.
+/// A RAM disk of so many bytes on a CPU, which comes back blank.
 pub(crate) fn ramdisk(bed: &Bed, name: &str, size: u64, on: usize) -> Settings {
-    at_once(Settings {
+    let mut settings = Settings {
         cpu: cpu(&[on], BEST_EFFORT),
         ..bed.ramdisk(name, size)
-    })
+    };
+    let blank = ("after-fault", "blank");
+    settings
+        .config
+        .push((blank.0.to_owned(), blank.1.to_owned()));
+    at_once(settings)
 }

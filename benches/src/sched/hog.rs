@@ -37,7 +37,7 @@ impl Hog {
             cpu: cpu(&[pin], BEST_EFFORT),
             ..Settings::new("loop", module)
         };
-        settings.watchdog.fuel = u64::MAX;
+        settings.watchdog.fuel = Some(u64::MAX);
         settings.watchdog.call = runs_for;
         settings.watchdog.progress = None;
         settings.restart.always = false;

@@ -289,7 +289,7 @@ async fn serve(mut stream: Stream, peer: String, door: Arc<Door>, place: Place) 
     let name = session.name().to_owned();
     let client = stream
         .into_fd()
-        .and_then(|fd| NbdClient::new(fd, peer.clone(), session));
+        .and_then(|fd| NbdClient::new(fd, format!("{peer} of export {name}"), session));
     let attached = client
         .map_err(|error| error.to_string())
         .and_then(|client| export.attach(Box::new(client.holding(permit))));

@@ -66,7 +66,7 @@ async fn ask(uri: &DiscoveryUri, net: Net) -> Result<Vec<String>> {
     let settings = Settings {
         network: host::network(&description, &config, zone, &mut Pipes::default())?,
         config,
-        memory: usize::try_from(description.memory.bytes())?,
+        memory: None,
         queue_depth: 1,
         ..Settings::new(NAME, module)
     };
@@ -125,6 +125,7 @@ async fn gather(events: &mut UnboundedReceiver<Event>) -> Result<Vec<String>> {
             | Event::LowSpace(_)
             | Event::Fault { .. }
             | Event::Expired { .. }
+            | Event::Poison { .. }
             | Event::Reloaded(_)
             | Event::RolledBack(_) => {}
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use vcp_core::{Event, Next, Vcp};
+use vcp_queue::Operation;
 
 use crate::exports::State;
 use crate::logging::Shown;
@@ -65,6 +66,19 @@ pub(crate) async fn follow(
                 "{}",
                 expired(failed, refusing, &Shown(&why).to_string())
             ),
+            Event::Poison {
+                operation,
+                offset,
+                length,
+                client,
+                fault,
+            } => {
+                let request = poison(operation, offset, length, &client);
+                tracing::error!(
+                    vcp = name,
+                    "{request} kills every instance ({fault}): it failed"
+                );
+            }
             Event::Reloaded(reloaded) => {
                 let (generation, pause) = (reloaded.generation, reloaded.pause);
                 tracing::info!(vcp = name, generation, ?pause, "reloaded");
@@ -107,6 +121,18 @@ fn expired(failed: usize, refusing: bool, why: &str) -> String {
     format!("waited too long: {requests} failed ({why}); {then}")
 }
 
+/// Which request it is that nothing survives.
+fn poison(operation: Operation, offset: u64, length: u32, client: &str) -> String {
+    let operation = match operation {
+        Operation::Read => "read",
+        Operation::Write => "write",
+        Operation::Flush => return format!("a flush of client {client}"),
+        Operation::Discard => "discard",
+        Operation::WriteZeroes => "write-zeroes",
+    };
+    format!("a {operation} of {length} bytes at {offset} of client {client}")
+}
+
 /// Starts a VCP again after a while, unless somebody else has, or it was stopped.
 async fn try_again(vcp: Weak<Vcp>, state: watch::Receiver<State>, delay: Duration) {
     tokio::time::sleep(delay).await;
@@ -118,7 +144,15 @@ async fn try_again(vcp: Weak<Vcp>, state: watch::Receiver<State>, delay: Duratio
 
 #[cfg(test)]
 mod tests {
-    use super::expired;
+    use super::*;
+
+    #[test]
+    fn a_request_that_kills_is_told_by_what_it_asks() {
+        let write = poison(Operation::Write, 4096, 512, "disk0 unix:7");
+        assert_eq!(write, "a write of 512 bytes at 4096 of client disk0 unix:7");
+        let flush = poison(Operation::Flush, 0, 0, "disk0 unix:7");
+        assert_eq!(flush, "a flush of client disk0 unix:7");
+    }
 
     #[test]
     fn what_waited_too_long_is_told_in_one_line() {

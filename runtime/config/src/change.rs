@@ -8,7 +8,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::budget::{Limit, Slack};
-use crate::check;
+use crate::check::{self, number};
 use crate::error::{Invalid, did_you_mean, quote};
 use crate::model::Vcp;
 use crate::value::{ByteSize, Interval, Percent};
@@ -22,8 +22,8 @@ pub enum Change {
     Period(Interval),
     /// `cpu.slack`.
     Slack(Slack),
-    /// `memory`.
-    Memory(ByteSize),
+    /// `memory`; `none` leaves it to what the module asks for.
+    Memory(Option<ByteSize>),
     /// `queue-depth`.
     QueueDepth(u32),
     /// `limit.iops` of an export; `none` takes the limit away.
@@ -151,7 +151,9 @@ impl FromStr for Change {
             "cpu.share" => optional(value, str::parse).map(Change::Share),
             "cpu.period" => value.parse().and_then(check::period).map(Change::Period),
             "cpu.slack" => value.parse().map(Change::Slack),
-            "memory" => value.parse().and_then(check::memory).map(Change::Memory),
+            "memory" => {
+                optional(value, |text| text.parse().and_then(check::memory)).map(Change::Memory)
+            }
             "queue-depth" => number(value, 1..=check::DEEPEST_QUEUE).map(Change::QueueDepth),
             "limit.iops" => {
                 optional(value, |text| number(text, check::IOPS)).map(Change::LimitIops)
@@ -184,18 +186,6 @@ fn optional<T>(
     })
 }
 
-fn number(value: &str, range: std::ops::RangeInclusive<u32>) -> Result<u32, Invalid> {
-    let digits = value.bytes().all(|b| b.is_ascii_digit());
-    value
-        .parse()
-        .ok()
-        .filter(|number| digits && range.contains(number))
-        .ok_or_else(|| {
-            let expected = format!("a number from {} to {}", range.start(), range.end());
-            Invalid::new(expected, value)
-        })
-}
-
 /// The word that reads back to the same.
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -209,7 +199,7 @@ impl fmt::Display for Change {
             Change::Share(share) => f.write_str(&or_none(share)),
             Change::Period(time) | Change::LimitBurst(time) => time.fmt(f),
             Change::Slack(slack) => slack.fmt(f),
-            Change::Memory(size) => size.fmt(f),
+            Change::Memory(size) => f.write_str(&or_none(size)),
             Change::QueueDepth(depth) => depth.fmt(f),
             Change::LimitIops(iops) => f.write_str(&or_none(iops)),
             Change::LimitBytes(bytes) => f.write_str(&or_none(bytes)),

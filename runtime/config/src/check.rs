@@ -36,6 +36,19 @@ pub(crate) struct Fault {
     pub(crate) message: String,
 }
 
+/// A number in decimal digits.
+pub(crate) fn number(value: &str, range: RangeInclusive<u32>) -> Result<u32, Invalid> {
+    let digits = value.bytes().all(|b| b.is_ascii_digit());
+    value
+        .parse()
+        .ok()
+        .filter(|number| digits && range.contains(number))
+        .ok_or_else(|| {
+            let expected = format!("a number from {} to {}", range.start(), range.end());
+            Invalid::new(expected, value)
+        })
+}
+
 pub(crate) fn memory(size: ByteSize) -> Result<ByteSize, Invalid> {
     let whole = size.bytes().is_multiple_of(PAGE);
     if whole && (ByteSize::mib(1)..=ByteSize::mib(4096)).contains(&size) {

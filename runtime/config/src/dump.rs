@@ -10,7 +10,7 @@ use std::fmt::{Display, Write};
 use crate::budget::Cpu;
 use crate::model::{HostConfig, Vcp};
 use crate::net::{Net, Offload};
-use crate::recovery::{CrashReports, Reload, Restart, Watchdog};
+use crate::recovery::{CrashReports, PoisonAfter, Reload, Restart, Watchdog};
 use crate::settings::{self, ISCSI, Setting, Settings};
 use crate::value::Pin;
 use serving::{export_table, host_table};
@@ -102,8 +102,7 @@ fn vcp_table(out: &mut String, name: &str, vcp: &Vcp) {
     separate(out, &format!("vcp.{name}"));
     line(out, "module", Some(string(&vcp.module)));
     line(out, "cpu", cpu(&vcp.cpu));
-    let memory = (vcp.memory != Vcp::DEFAULT_MEMORY).then(|| string(vcp.memory));
-    line(out, "memory", memory);
+    line(out, "memory", vcp.memory.map(string));
     line(out, "restart", restart(&vcp.restart));
     let timeout = vcp.replacement_timeout;
     line(
@@ -211,6 +210,13 @@ fn restart(restart: &Restart) -> Option<String> {
         ),
         ("limit", restart.limit.map(|limit| limit.to_string())),
         ("spare", restart.spare.then(|| "true".to_owned())),
+        (
+            "poison-after",
+            (restart.poison_after != default.poison_after).then(|| match restart.poison_after {
+                PoisonAfter::Deaths(deaths) => deaths.to_string(),
+                PoisonAfter::Never => string(PoisonAfter::Never),
+            }),
+        ),
     ])
 }
 
@@ -221,10 +227,7 @@ fn watchdog(watchdog: &Watchdog) -> Option<String> {
             "call",
             (watchdog.call != default.call).then(|| string(watchdog.call)),
         ),
-        (
-            "fuel",
-            (watchdog.fuel != default.fuel).then(|| watchdog.fuel.to_string()),
-        ),
+        ("fuel", watchdog.fuel.map(|fuel| fuel.to_string())),
         (
             "progress",
             (watchdog.progress != default.progress).then(|| string(watchdog.progress)),

@@ -45,7 +45,7 @@ pub use model::{DirectoryGrant, Export, HostConfig, Module, Name, Vcp};
 pub use nbd::NbdOptions;
 pub use net::{InterfaceAddress, LinkForm, LinkKind, LinkOption, Mac, Net, Offload, Subnet};
 pub use reclaim::HostOptions;
-pub use recovery::{CrashReports, Reload, Restart, RestartPolicy, Watchdog};
+pub use recovery::{CrashReports, PoisonAfter, Reload, Restart, RestartPolicy, Watchdog};
 pub use secret::Secret;
 pub use settings::{Resolved, SecretError, Setting, Settings, Sources};
 pub use shorthand::Shorthand;

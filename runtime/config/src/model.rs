@@ -40,8 +40,9 @@ pub struct Vcp {
     /// `cpu`: where and how much it runs.
     pub cpu: Cpu,
     /// `memory`: the most linear memory it may have; 1 MiB to 4 GiB, a multiple
-    /// of 64 KiB.
-    pub memory: ByteSize,
+    /// of 64 KiB. Without it the VCP has what its module asks for, as far as the host
+    /// can spare that.
+    pub memory: Option<ByteSize>,
     /// `restart`: what happens after a fault.
     pub restart: Restart,
     /// `replacement-timeout`: how long a request waits that the device can't answer
@@ -69,7 +70,7 @@ impl Vcp {
         Self {
             module,
             cpu: Cpu::default(),
-            memory: Self::DEFAULT_MEMORY,
+            memory: None,
             restart: Restart::default(),
             replacement_timeout: Self::DEFAULT_REPLACEMENT_TIMEOUT,
             watchdog: Watchdog::default(),
@@ -81,9 +82,6 @@ impl Vcp {
             queue_depth: Self::DEFAULT_QUEUE_DEPTH,
         }
     }
-
-    /// What `memory` is when not given.
-    pub const DEFAULT_MEMORY: ByteSize = ByteSize::mib(64);
 
     /// What `replacement-timeout` is when not given: that of open-iscsi.
     pub const DEFAULT_REPLACEMENT_TIMEOUT: Timeout = Timeout::After(Interval::millis(120_000));

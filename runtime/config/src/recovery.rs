@@ -4,7 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::error::Invalid;
+use crate::check;
+use crate::error::{Invalid, did_you_mean, quote};
 use crate::value::{Backoff, Interval, Timeout};
 
 /// What happens after a fault.
@@ -23,6 +24,8 @@ pub struct Restart {
     pub limit: Option<u32>,
     /// `spare`: keep a second instance ready to take over.
     pub spare: bool,
+    /// `poison-after`: when a request is what instances die of.
+    pub poison_after: PoisonAfter,
 }
 
 impl Default for Restart {
@@ -34,6 +37,119 @@ impl Default for Restart {
                 .expect("10 ms is less than 5 s"),
             limit: None,
             spare: false,
+            poison_after: PoisonAfter::default(),
+        }
+    }
+}
+
+impl Restart {
+    /// The keys there are.
+    pub(crate) const KEYS: [&str; 6] = [
+        "policy",
+        "min-run",
+        "backoff",
+        "limit",
+        "spare",
+        "poison-after",
+    ];
+
+    /// What `limit` may be.
+    pub(crate) const LIMITS: std::ops::RangeInclusive<u32> = 1..=1_000_000;
+
+    /// `KEY=VALUE,…`, as `vcp run --restart` has it.
+    pub(crate) fn parse(words: &str) -> Result<Self, String> {
+        let mut restart = Self::default();
+        let mut seen = Vec::new();
+        for word in words.split(',') {
+            let keys = &Self::KEYS;
+            let Some((key, value)) = word.split_once('=') else {
+                return Err(format!("expected KEY=VALUE, found {}", quote(word)));
+            };
+            if !keys.contains(&key) {
+                let hint = did_you_mean(key, keys);
+                let known = keys.join(", ");
+                return Err(format!(
+                    "{key}: unknown key{hint}; expected one of: {known}"
+                ));
+            }
+            if seen.contains(&key) {
+                return Err(format!("{key}: given twice"));
+            }
+            seen.push(key);
+            restart
+                .set(key, value)
+                .map_err(|error| format!("{key}: {error}"))?;
+        }
+        Ok(restart)
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> Result<(), Invalid> {
+        match key {
+            "policy" => self.policy = value.parse()?,
+            "min-run" => self.min_run = value.parse()?,
+            "backoff" => self.backoff = value.parse()?,
+            "limit" => self.limit = Some(check::number(value, Self::LIMITS)?),
+            "spare" => {
+                self.spare = match value {
+                    "yes" | "true" => true,
+                    "no" | "false" => false,
+                    other => return Err(Invalid::new("yes or no", other)),
+                }
+            }
+            _ => self.poison_after = value.parse()?,
+        }
+        Ok(())
+    }
+}
+
+/// After how many deaths of instances that held it a request is tried by itself, to be
+/// answered with an error if the VCP dies of it alone: a number from 1 to 100. `never`,
+/// or 0: it is not, before its time is up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PoisonAfter {
+    /// So many.
+    Deaths(u8),
+    /// It is tried by itself all the same, again and again.
+    Never,
+}
+
+impl PoisonAfter {
+    /// As a number; `None` for never.
+    pub fn deaths(self) -> Option<u8> {
+        match self {
+            Self::Deaths(deaths) => Some(deaths),
+            Self::Never => None,
+        }
+    }
+}
+
+impl Default for PoisonAfter {
+    fn default() -> Self {
+        Self::Deaths(3)
+    }
+}
+
+impl FromStr for PoisonAfter {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        if text == "never" {
+            return Ok(Self::Never);
+        }
+        let deaths = check::number(text, 0..=100)
+            .map_err(|_| Invalid::new("a number from 1 to 100, or \"never\"", text))?;
+        Ok(match u8::try_from(deaths) {
+            Ok(deaths @ 1..) => Self::Deaths(deaths),
+            _ => Self::Never,
+        })
+    }
+}
+
+impl fmt::Display for PoisonAfter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Deaths(deaths) => deaths.fmt(f),
+            Self::Never => f.write_str("never"),
         }
     }
 }
@@ -73,8 +189,9 @@ impl fmt::Display for RestartPolicy {
 pub struct Watchdog {
     /// `call`: the time of one call into it; 1 ms to 1 h.
     pub call: Interval,
-    /// `fuel`: the fuel of one call; 1 million to 2^63-1 units.
-    pub fuel: u64,
+    /// `fuel`: the fuel of one call; 1 million to 2^63-1 units. Without it, more than
+    /// any code burns in the time of `call`.
+    pub fuel: Option<u64>,
     /// `progress`: the time without an answer while requests are outstanding and
     /// it has not said that it must wait; 100 ms to a day, or never.
     pub progress: Timeout,
@@ -83,8 +200,8 @@ pub struct Watchdog {
 impl Default for Watchdog {
     fn default() -> Self {
         Self {
-            call: Interval::millis(2000),
-            fuel: 10_000_000_000,
+            call: Interval::millis(200),
+            fuel: None,
             progress: Timeout::After(Interval::millis(60_000)),
         }
     }

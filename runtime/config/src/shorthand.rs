@@ -8,6 +8,7 @@ use crate::check;
 use crate::error::{ConfigError, Place, did_you_mean, quote};
 use crate::model::{DirectoryGrant, Export, HostConfig, Module, Name, Vcp};
 use crate::reclaim::HostOptions;
+use crate::recovery::Restart;
 use crate::value::{ByteSize, Pin, Timeout};
 
 /// The command line's words, as the operator wrote them.
@@ -33,6 +34,8 @@ pub struct Shorthand {
     pub files: Vec<String>,
     /// `--replacement-timeout`: as in the file; a number alone is seconds.
     pub replacement_timeout: Option<String>,
+    /// `--restart KEY=VALUE,…`: what follows a fault, see [`crate::Restart`].
+    pub restart: Option<String>,
     /// `--spare`: keep a warm spare.
     pub spare: bool,
     /// `--name`: of the VCP and its export; otherwise made from the module's.
@@ -76,11 +79,8 @@ impl HostConfig {
             vcp.cpu = parse_cpu(cpu).map_err(at("--cpu"))?;
         }
         if let Some(memory) = &words.memory {
-            vcp.memory = memory
-                .parse::<ByteSize>()
-                .and_then(check::memory)
-                .map_err(text)
-                .map_err(at("--memory"))?;
+            let size = memory.parse::<ByteSize>().and_then(check::memory);
+            vcp.memory = Some(size.map_err(text).map_err(at("--memory"))?);
         }
         if let Some(depth) = words.queue_depth {
             let deepest = check::DEEPEST_QUEUE;
@@ -97,7 +97,10 @@ impl HostConfig {
                 .map_err(text)
                 .map_err(at("--replacement-timeout"))?;
         }
-        vcp.restart.spare = words.spare;
+        if let Some(words) = &words.restart {
+            vcp.restart = Restart::parse(words).map_err(at("--restart"))?;
+        }
+        vcp.restart.spare |= words.spare;
         vcp.files = files(&words.files).map_err(at("--files"))?;
         check::vcp(&mut vcp).map_err(|fault| place(&fault))?;
         let export = export(words, &name)?;

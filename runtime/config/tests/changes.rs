@@ -58,7 +58,7 @@ fn every_refusal_names_key_value_and_what_is_expected() {
     );
     wrong(
         "memory=1",
-        "memory: expected a multiple of 64KiB from 1MiB to 4GiB, found \"1\"",
+        "memory: expected a multiple of 64KiB from 1MiB to 4GiB, or \"none\", found \"1\"",
     );
     wrong(
         "queue-depth=0",

@@ -61,7 +61,7 @@ fn every_key_of_what_is_served_is_a_difference() {
 
 #[test]
 fn the_same_is_no_difference() {
-    let other_words = OLD.replace("[vcp.a]\n", "[vcp.a]\nmemory = \"64MiB\"\n");
+    let other_words = OLD.replace("[vcp.a]\n", "[vcp.a]\nqueue-depth = 128\n");
     assert!(from_old(&other_words).is_empty());
     assert!(Difference::between(&parse(""), &parse("")).is_empty());
 }

@@ -95,7 +95,8 @@ fn any_vcp() -> impl Strategy<Value = String> {
     let restart = ("(always|never)", 0u32..1000, 1000u32..5000, any::<bool>()).prop_map(|(policy, low, high, spare)| {
         format!(
             "restart = {{ policy = \"{policy}\", min-run = \"{low}us\", backoff = \"{low}ms..{high}ms\", \
-             limit = {high}, spare = {spare} }}"
+             limit = {high}, spare = {spare}, poison-after = {} }}",
+            ["\"never\"".to_owned(), (high % 100 + 1).to_string()][usize::from(spare)]
         )
     });
     let setting =

@@ -15,6 +15,34 @@ fn words(module: &str, settings: &[&str]) -> Shorthand {
     }
 }
 
+fn restart(words: &str) -> Shorthand {
+    Shorthand {
+        restart: Some(words.into()),
+        ..self::words("ramdisk", &["size=1MiB"])
+    }
+}
+
+/// Every key of the file's `restart` has its word.
+#[test]
+fn what_follows_a_fault_is_what_the_file_says() {
+    let file = "[vcp.ramdisk]\nmodule = \"ramdisk\"\nconfig = { size = \"1MiB\" }\n\
+        restart = { policy = \"never\", min-run = \"1s\", backoff = \"1ms..2ms\", limit = 7, \
+        spare = true, poison-after = \"never\" }\n[export.ramdisk]\n";
+    let read = HostConfig::parse(Path::new("host.toml"), file).unwrap();
+    for never in ["never", "0"] {
+        let line = restart(&format!(
+            "policy=never,min-run=1s,backoff=1ms..2ms,limit=7,spare=yes,poison-after={never}"
+        ));
+        assert_eq!(HostConfig::shorthand(&line), Ok(read.clone()));
+    }
+    let vcp = |words| {
+        let config = HostConfig::shorthand(&restart(words)).unwrap();
+        config.vcps.into_values().next().unwrap().restart
+    };
+    assert_eq!(vcp("poison-after=5").poison_after.deaths(), Some(5));
+    assert_eq!(vcp("limit=5").poison_after.deaths(), Some(3));
+}
+
 fn error(words: Shorthand) -> String {
     HostConfig::shorthand(&words).unwrap_err().to_string()
 }
@@ -37,6 +65,8 @@ fn is_what_the_file_says() {
         link: Some(LINK.into()),
         nbd: vec!["unix:/run/vcp/disk0.sock".into()],
         cpu: Some("1,share=50%".into()),
+        memory: Some("64MiB".into()),
+        restart: Some("policy=always,min-run=50ms,backoff=10ms..5s".into()),
         name: Some("disk0".into()),
         ..words("iscsi", &[TARGET])
     };
@@ -47,6 +77,7 @@ fn is_what_the_file_says() {
         "[vcp.disk0]\n\
          module = \"iscsi\"\n\
          cpu = { pin = [1], share = \"50%\" }\n\
+         memory = \"64MiB\"\n\
          net = { link = \"tap:vcp0\", address = \"10.77.0.2/24\" }\n\
          \n\
          [vcp.disk0.config]\n\
@@ -276,6 +307,27 @@ fn every_refusal_names_the_argument() {
                 ..ram()
             },
             "--replacement-timeout: expected a time such as \"120s\", a number of seconds, or \"never\", found \"2 weeks\"",
+        ),
+        (
+            restart("policy"),
+            "--restart: expected KEY=VALUE, found \"policy\"",
+        ),
+        (
+            restart("limits=3"),
+            "--restart: limits: unknown key (did you mean \"limit\"?); expected one of: policy, min-run, backoff, limit, spare, poison-after",
+        ),
+        (restart("limit=3,limit=3"), "--restart: limit: given twice"),
+        (
+            restart("limit=0"),
+            "--restart: limit: expected a number from 1 to 1000000, found \"0\"",
+        ),
+        (
+            restart("spare=maybe"),
+            "--restart: spare: expected yes or no, found \"maybe\"",
+        ),
+        (
+            restart("poison-after=101"),
+            "--restart: poison-after: expected a number from 1 to 100, or \"never\", found \"101\"",
         ),
         (
             Shorthand {

@@ -7,7 +7,7 @@ mod generated {
         wasmtime::component::bindgen!({
             path: "../../wit",
             world: "vcp:worlds/processor",
-            imports: { "vcp:io/log": trappable },
+            imports: { "vcp:io/log": trappable, "vcp:io/memory": trappable },
             exports: { default: async },
         });
     }
@@ -20,6 +20,7 @@ mod generated {
             with: {
                 "vcp:io/types@0.1.0": super::processor::vcp::io::types,
                 "vcp:io/log@0.1.0": super::processor::vcp::io::log,
+                "vcp:io/memory@0.1.0": super::processor::vcp::io::memory,
                 "vcp:io/control@0.1.0": super::processor::vcp::io::control,
                 "vcp:block/types@0.1.0": super::processor::vcp::block::types,
             },
@@ -45,7 +46,7 @@ pub(crate) use generated::device::{Device as DeviceWorld, DevicePre as DeviceWor
 pub(crate) use generated::files::vcp::file::files;
 pub(crate) use generated::processor::exports::vcp::net::processor;
 pub(crate) use generated::processor::vcp::block::types as block;
-pub(crate) use generated::processor::vcp::io::{control, log, types};
+pub(crate) use generated::processor::vcp::io::{control, log, memory, types};
 pub(crate) use generated::processor::vcp::net::{frames, streams};
 pub(crate) use generated::processor::{
     Processor as ProcessorWorld, ProcessorPre as ProcessorWorldPre,

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use wasmtime::component::Linker;
-use wasmtime::{Config, OptLevel};
+use wasmtime::{Config, OptLevel, WasmFeatures};
 
 use crate::fuel::{QUANTUM, Rate};
 use crate::guest::{Saboteur, calibrate};
@@ -19,6 +19,19 @@ const WASM_STACK: usize = 1 << 20;
 
 /// Bytes that clients may hold.
 const CLIENT_MEMORY: usize = 1 << 30;
+
+/// What a module may use of WebAssembly: version 2, what compilers of plain languages
+/// make of later proposals, and what joins the modules of a composed component.
+///
+/// All else is refused when a module is loaded. The engine is built without garbage
+/// collection and threads, and validates some of both nevertheless: what then runs has no
+/// function behind it, and ends the process.
+const PROPOSALS: WasmFeatures = WasmFeatures::WASM2
+    .union(WasmFeatures::TAIL_CALL)
+    .union(WasmFeatures::EXTENDED_CONST)
+    .union(WasmFeatures::RELAXED_SIMD)
+    .union(WasmFeatures::MULTI_MEMORY)
+    .union(WasmFeatures::COMPONENT_MODEL);
 
 /// Compiles and runs components. Cheap to clone.
 #[derive(Clone)]
@@ -87,7 +100,7 @@ impl Engine {
 fn config(metered: bool) -> Config {
     let mut config = Config::new();
     config
-        .wasm_component_model(true)
+        .wasm_features(WasmFeatures::all().difference(PROPOSALS), false)
         .consume_fuel(metered)
         .cranelift_opt_level(OptLevel::Speed)
         .memory_init_cow(false)

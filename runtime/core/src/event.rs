@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vcp_queue::Geometry;
+use vcp_queue::{Geometry, Operation};
 
 use crate::fault::Fault;
 
@@ -33,6 +33,20 @@ pub enum Event {
         refusing: bool,
         /// Why it could not answer them when it last said so, in one line.
         why: String,
+    },
+    /// Every instance that was given this request died, the last of it alone: it was
+    /// answered with an error.
+    Poison {
+        /// What it asked for.
+        operation: Operation,
+        /// Bytes from the start of the device.
+        offset: u64,
+        /// Bytes.
+        length: u32,
+        /// The client's name, in one line.
+        client: String,
+        /// What the last instance died of.
+        fault: Fault,
     },
     /// Another module has taken its place.
     Reloaded(Reloaded),
@@ -100,6 +114,10 @@ pub enum ReloadError {
     /// The module could not be started; the one before runs on undisturbed.
     #[error("the new module could not be started: {0}")]
     NotStarted(Fault),
+    /// The device is in the memory of the one before, and could not be handed over: that
+    /// one runs on undisturbed.
+    #[error("the new module can't take the device over, and the one before runs on: {0}")]
+    NotTakenOver(String),
     /// It could, but died or was not ready in time, and the one before is back.
     #[error("rolled back: {0}")]
     RolledBack(String),

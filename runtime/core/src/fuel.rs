@@ -1,12 +1,19 @@
 //! Fuel and time: how much of the one makes how much of the other.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// How long a call runs before it gives the thread back, in nanoseconds.
 pub(crate) const QUANTUM: u64 = 100_000;
 /// Fuel in a quantum on any machine: between a tenth of a unit and 25 a nanosecond.
 const LEAST: u64 = QUANTUM / 10;
 const MOST: u64 = QUANTUM * 25;
+
+/// More fuel than any code burns in this time on any machine.
+pub(crate) fn plenty(time: Duration) -> u64 {
+    let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    nanoseconds.saturating_mul(2 * MOST / QUANTUM)
+}
 
 /// How much fuel makes a quantum: what was measured when the host started, and
 /// since then what the VCP's own code made of it.

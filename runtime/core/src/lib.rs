@@ -12,6 +12,7 @@
 //!
 //! Start reading at [`Vcp::start`] in `vcp.rs`, then `channel/` and `processor/`.
 
+mod allotment;
 mod alone;
 mod bindings;
 mod bucket;

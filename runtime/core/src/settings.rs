@@ -20,8 +20,9 @@ pub struct Settings {
     pub module: Module,
     /// Its configuration, handed to it as it is.
     pub config: Vec<(String, String)>,
-    /// The most linear memory it may have, in bytes.
-    pub memory: usize,
+    /// The most linear memory it may have, in bytes. `None`: 64 MiB, or what its module
+    /// asks for, up to half of what the machine has to spare then.
+    pub memory: Option<usize>,
     /// The most requests it is given at a time.
     pub queue_depth: usize,
     /// Where it runs, and for how much of the time.
@@ -47,7 +48,7 @@ impl Settings {
             name: name.to_owned(),
             module,
             config: Vec::new(),
-            memory: 64 << 20,
+            memory: None,
             queue_depth: 256,
             cpu: CpuSettings::default(),
             watchdog: WatchdogSettings::default(),
@@ -132,9 +133,12 @@ pub const BEST_EFFORT: Budget = Budget {
 /// What a call and a request may take, before it is a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WatchdogSettings {
-    /// Fuel that one call may use.
-    pub fuel: u64,
-    /// How long one call may take by the clock.
+    /// Fuel that one call may use. `None`: more than any code burns in the time that
+    /// the call has.
+    pub fuel: Option<u64>,
+    /// How long one call may run on the CPU or wait for what a granted interface is to
+    /// give, once the instance was ready. Before that, and for a hand-over, it has two
+    /// seconds at least.
     pub call: Duration,
     /// How long requests may be held without any being answered, unless it said
     /// that it is suspended. `None`: for ever.
@@ -142,12 +146,12 @@ pub struct WatchdogSettings {
 }
 
 impl Default for WatchdogSettings {
-    /// Fuel for about a second and a half of a protocol's code on this class of
-    /// machine, and more of a loop that does nothing; two seconds; one minute.
+    /// A fifth of a second, which is a thousand times what a batch of requests takes;
+    /// no fuel limit that anyone would reach before; one minute.
     fn default() -> Self {
         Self {
-            fuel: 10_000_000_000,
-            call: Duration::from_secs(2),
+            fuel: None,
+            call: Duration::from_millis(200),
             progress: Some(Duration::from_secs(60)),
         }
     }
@@ -172,6 +176,20 @@ pub struct RestartSettings {
     /// How long a request waits that the device can't answer before it fails.
     /// `None`: for ever.
     pub replacement_timeout: Option<Duration>,
+    /// A request that was held in so many deaths of instances is tried by itself, and
+    /// fails if the instance dies of it alone; at least 1. `None`: it is tried by itself
+    /// again and again, for as long as the replacement timeout lets it.
+    pub poison_after: Option<u8>,
+}
+
+/// Deaths after which a request is tried by itself, where nobody says otherwise.
+const SUSPECT_AFTER: u8 = 3;
+
+impl RestartSettings {
+    /// Deaths after which a request is tried by itself.
+    pub(crate) fn suspect_after(&self) -> u8 {
+        self.poison_after.unwrap_or(SUSPECT_AFTER).max(1)
+    }
 }
 
 impl Default for RestartSettings {
@@ -184,6 +202,7 @@ impl Default for RestartSettings {
             limit: None,
             spare: false,
             replacement_timeout: Some(Duration::from_secs(120)),
+            poison_after: Some(SUSPECT_AFTER),
         }
     }
 }

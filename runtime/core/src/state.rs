@@ -8,10 +8,11 @@ use std::sync::Arc;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use wasmtime::component::{HasSelf, Linker, ResourceTable};
-use wasmtime::{ResourceLimiter, StoreLimits, StoreLimitsBuilder, Trap};
+use wasmtime::{ResourceLimiter, Trap};
 use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 
-use crate::bindings::{block, control, files, frames, log, streams, types};
+use crate::allotment::Limiter;
+use crate::bindings::{block, control, files, frames, log, memory, streams, types};
 use crate::guest::Boundary;
 use crate::logging::{Log, Stream};
 use crate::memory::GuestMemory;
@@ -73,6 +74,8 @@ pub(crate) struct State {
     memory: Option<GuestMemory>,
     resources: ResourceTable,
     limits: Limiter,
+    /// Its `init` has not returned.
+    starting: bool,
     log: Log,
     boundary: Arc<Boundary>,
     /// Fuel that host functions may still use in this call.
@@ -84,10 +87,6 @@ pub(crate) struct State {
 const MESSAGE_FUEL: u64 = 1000;
 const BYTE_FUEL: u64 = 4;
 
-/// What an instance may have beside its linear memory. A component of these
-/// worlds has a few of each.
-const MAX_TABLE_ELEMENTS: usize = 1 << 20;
-const MAX_PARTS: usize = 64;
 /// Handles to the host's objects that an instance may hold, files among them.
 const MAX_HANDLES: usize = 256;
 /// Random bytes in one call of a granted WASI.
@@ -96,7 +95,7 @@ const MAX_RANDOM: u64 = 1 << 20;
 impl State {
     pub(crate) fn new(
         grants: &[DirectoryGrant],
-        memory: usize,
+        memory: Option<usize>,
         log: Log,
         boundary: Arc<Boundary>,
     ) -> wasmtime::Result<Self> {
@@ -128,11 +127,8 @@ impl State {
             grants: grants.to_vec(),
             memory: None,
             resources,
-            limits: Limiter {
-                limits: limits_of(memory),
-                memory,
-                refused: None,
-            },
+            limits: Limiter::new(memory),
+            starting: true,
             log,
             boundary,
             fuel: 0,
@@ -189,10 +185,14 @@ impl State {
         self.limits.memory
     }
 
-    /// That is another size from now on.
-    pub(crate) fn set_memory(&mut self, bytes: usize) {
-        self.limits.memory = bytes;
-        self.limits.limits = limits_of(bytes);
+    /// An operator gives it another size from now on, or leaves it to its module.
+    pub(crate) fn set_memory(&mut self, given: Option<usize>) {
+        self.limits.set_given(given);
+    }
+
+    /// Its `init` is over: what it did not ask for by now it does not get.
+    pub(crate) fn set_started(&mut self) {
+        self.starting = false;
     }
 
     /// What it logs.
@@ -210,65 +210,12 @@ impl State {
     }
 }
 
-/// What a store may have, and what it wanted beyond that.
-struct Limiter {
-    limits: StoreLimits,
-    /// The most linear memory, in bytes.
-    memory: usize,
-    refused: Option<usize>,
-}
-
-fn limits_of(memory: usize) -> StoreLimits {
-    StoreLimitsBuilder::new()
-        .memory_size(memory)
-        .table_elements(MAX_TABLE_ELEMENTS)
-        .instances(MAX_PARTS)
-        .tables(MAX_PARTS)
-        .memories(MAX_PARTS)
-        .build()
-}
-
-impl ResourceLimiter for Limiter {
-    fn memory_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        maximum: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        let granted = self.limits.memory_growing(current, desired, maximum)?;
-        if !granted {
-            self.refused = Some(desired);
-        }
-        Ok(granted)
-    }
-
-    fn table_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        maximum: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        self.limits.table_growing(current, desired, maximum)
-    }
-
-    fn instances(&self) -> usize {
-        self.limits.instances()
-    }
-
-    fn tables(&self) -> usize {
-        self.limits.tables()
-    }
-
-    fn memories(&self) -> usize {
-        self.limits.memories()
-    }
-}
-
 /// Everything a component of any world may import.
 pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     log::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     files::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
+    memory::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     Ok(linker)
 }
@@ -290,6 +237,20 @@ impl log::Host for State {
     }
 }
 
+impl memory::Host for State {
+    fn request(&mut self, bytes: u64) -> wasmtime::Result<Result<(), String>> {
+        self.boundary.cross()?;
+        self.charge(MESSAGE_FUEL)?;
+        let answer = if self.starting {
+            self.limits.request(bytes)
+        } else {
+            Err("memory is asked for in `init` only".to_owned())
+        };
+        self.boundary.cross()?;
+        Ok(answer)
+    }
+}
+
 impl types::Host for State {}
 impl control::Host for State {}
 impl block::Host for State {}
@@ -301,18 +262,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tables_and_handles_have_limits() {
-        let mut state =
-            State::new(&[], 1 << 20, Log::new("test".into(), 1), Arc::default()).unwrap();
-        let limits = state.limits();
-        assert!(limits.memory_growing(0, 1 << 20, None).unwrap());
-        assert!(!limits.memory_growing(0, (1 << 20) + 1, None).unwrap());
-        assert!(limits.table_growing(0, MAX_TABLE_ELEMENTS, None).unwrap());
-        assert!(
-            !limits
-                .table_growing(0, MAX_TABLE_ELEMENTS + 1, None)
-                .unwrap()
-        );
+    fn handles_have_a_limit_and_memory_is_asked_for_at_the_start() {
+        let mut state = State::new(
+            &[],
+            Some(1 << 20),
+            Log::new("test".into(), 1),
+            Arc::default(),
+        )
+        .unwrap();
+        state.refuel(1 << 20);
+        let ask = |state: &mut State| memory::Host::request(state, 1 << 19).unwrap();
+        assert_eq!(ask(&mut state), Ok(()));
+        state.set_started();
+        assert!(ask(&mut state).unwrap_err().contains("`init`"));
         for _ in 0..MAX_HANDLES {
             state.resources.push(()).unwrap();
         }
@@ -321,8 +283,13 @@ mod tests {
 
     #[test]
     fn host_functions_are_paid_for() {
-        let mut state =
-            State::new(&[], 1 << 20, Log::new("test".into(), 1), Arc::default()).unwrap();
+        let mut state = State::new(
+            &[],
+            Some(1 << 20),
+            Log::new("test".into(), 1),
+            Arc::default(),
+        )
+        .unwrap();
         state.refuel(2000);
         state.charge(1500).unwrap();
         assert!(state.charge(501).is_err());

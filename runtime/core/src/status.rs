@@ -127,6 +127,9 @@ pub struct Stats {
     pub written_bytes: u64,
     /// Linear memory of its instance, in bytes.
     pub memory: u64,
+    /// The most linear memory that its instance may have, or the last one could, in bytes;
+    /// 0 before the first.
+    pub memory_limit: u64,
     /// Calls by the entries that each was given.
     pub batches: Histogram,
     /// Turns by the entries that the VCP held at their end.
@@ -195,6 +198,7 @@ pub(crate) struct Counters {
     pub(crate) read_bytes: AtomicU64,
     pub(crate) written_bytes: AtomicU64,
     pub(crate) memory: AtomicU64,
+    pub(crate) memory_limit: AtomicU64,
     pub(crate) batches: Sizes,
     pub(crate) depths: Sizes,
 }
@@ -226,6 +230,7 @@ impl Counters {
             read_bytes: get(&self.read_bytes),
             written_bytes: get(&self.written_bytes),
             memory: get(&self.memory),
+            memory_limit: get(&self.memory_limit),
             batches: self.batches.read(),
             depths: self.depths.read(),
         }

@@ -202,9 +202,9 @@ impl Vcp {
         self.berth.set_io_flusher(on);
     }
 
-    /// Lets it have so much linear memory, in bytes, from now on. What it has already
-    /// it keeps until its instance ends.
-    pub fn set_memory(&self, bytes: usize) {
+    /// Lets it have so much linear memory, in bytes, from now on; `None`: what its module
+    /// asks for. What it has already it keeps until its instance ends.
+    pub fn set_memory(&self, bytes: Option<usize>) {
         self.tell(Command::Memory(bytes));
     }
 
@@ -259,13 +259,10 @@ pub(crate) fn plan(
         name: settings.name.as_str().into(),
         engine: engine.wasmtime.clone(),
         config: std::mem::take(&mut settings.config),
-        allowance: Allowance {
-            memory: settings.memory.into(),
-            queue_depth: (depth(settings) as u32).into(),
-        },
+        allowance: Allowance::new(settings.memory, depth(settings) as u32),
         limits: Limits {
             fuel: settings.watchdog.fuel,
-            time: settings.watchdog.call,
+            call: settings.watchdog.call,
             core_dumps: settings.reports.core_dumps,
         },
         grants: std::mem::take(&mut settings.grants),
@@ -317,11 +314,13 @@ fn set_up(
         blueprint,
         limits: vcp_queue::Limits {
             depth,
+            suspect_after: settings.restart.suspect_after(),
             ..vcp_queue::Limits::default()
         },
         link,
         peers,
         policy,
+        fails_poison: settings.restart.poison_after.is_some(),
         spare: settings.restart.spare,
         drain: nanoseconds(settings.reload.drain),
         progress: settings.watchdog.progress,

@@ -27,8 +27,9 @@ const EXPORTS: [(&str, World); 2] = [
 
 /// What the host links for every VCP. Files and WASI are linked too, with nothing
 /// behind them but what was granted.
-const IMPORTS: [&str; 8] = [
+const IMPORTS: [&str; 9] = [
     "vcp:io/log",
+    "vcp:io/memory",
     "vcp:io/types",
     "vcp:io/control",
     "vcp:block/types",

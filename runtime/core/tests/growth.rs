@@ -43,7 +43,7 @@ fn die(engine: &Engine, module: &Module, fault: &str, generations: u32) {
     let range = format!("1..{generations}");
     let config = [("fault", fault), ("generations", range.as_str())];
     let mut settings = settings_for(module.clone(), &config);
-    settings.watchdog.fuel = 500_000_000;
+    settings.watchdog.fuel = Some(500_000_000);
     settings.restart.min_run = Duration::ZERO;
     let (vcp, mut events) = Vcp::start(engine, settings).unwrap();
     let driver = Driver::attach(&vcp);

@@ -83,16 +83,12 @@ fn a_component_of_another_world_is_refused_by_the_name_that_is_wrong() {
 }
 
 #[test]
-fn the_built_in_modules_import_nothing_but_their_log() {
+fn the_built_in_modules_import_nothing_but_interfaces_of_vcps() {
     for (name, world) in [("iscsi", World::Processor), ("ramdisk", World::Device)] {
         let module = load(vcp_builtin::find(name).unwrap().bytes).unwrap();
         assert_eq!(module.world(), world);
         for import in module.imports() {
-            let queue_types = import.starts_with("vcp:") && !import.starts_with("vcp:io/log");
-            assert!(
-                queue_types || import == "vcp:io/log@0.1.0",
-                "{name} imports {import}"
-            );
+            assert!(import.starts_with("vcp:"), "{name} imports {import}");
         }
     }
 }

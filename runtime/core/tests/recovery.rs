@@ -22,10 +22,11 @@ fn ramdisk() -> Module {
     Module::load(&ENGINE, &Cache::of_user(), "ramdisk", found.bytes).unwrap()
 }
 
-/// A RAM disk whose watchdogs bite soon.
+/// A RAM disk that comes back blank, and whose watchdogs bite soon.
 fn settings() -> Settings {
-    let mut settings = settings_for(ramdisk(), &[("size", "1048576")]);
-    settings.watchdog.fuel = 5_000_000;
+    let config = [("size", "1048576"), ("after-fault", "blank")];
+    let mut settings = settings_for(ramdisk(), &config);
+    settings.watchdog.fuel = Some(5_000_000);
     settings.watchdog.call = Duration::from_millis(500);
     settings.watchdog.progress = Some(Duration::from_millis(100));
     settings.restart.min_run = Duration::ZERO;
@@ -128,7 +129,7 @@ fn a_crossing_ends_an_instance_and_its_successor() {
 #[test]
 fn the_clock_stops_what_fuel_does_not() {
     let mut settings = settings();
-    settings.watchdog.fuel = u64::MAX / 2;
+    settings.watchdog.fuel = None;
     let (vcp, mut events, driver) = start(settings);
     let began = Instant::now();
     vcp.inject(Injection::Spin);

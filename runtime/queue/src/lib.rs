@@ -23,5 +23,5 @@ pub use client::{Answer, Awaits, Client, ClientError, ClientRequest, Flushed, Pa
 pub use extent::{BadExtents, EXTENT, Extent, MOST_EXTENTS};
 pub use link::{Checksum, Link, LinkProperties, Offload, Received};
 pub use table::{
-    Blame, ClientId, Data, Entry, Expired, Finished, Limits, Source, Table, Violation,
+    Blame, ClientId, Condemned, Data, Entry, Expired, Finished, Limits, Source, Table, Violation,
 };

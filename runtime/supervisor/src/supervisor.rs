@@ -30,6 +30,8 @@ pub enum Cause {
     Fault,
     /// The same, while a request that others died of was tried by itself.
     Suspect,
+    /// The same, and that request is answered now: nothing has to wait for it.
+    Culprit,
     /// Someone asked for it.
     Injected,
     /// It said itself that it won't serve without a change of configuration.
@@ -229,15 +231,17 @@ impl Supervisor {
         let hopeless = match cause {
             Cause::GaveUp => true,
             Cause::Fault => !self.served,
-            Cause::Injected | Cause::Suspect => false,
+            Cause::Injected | Cause::Suspect | Cause::Culprit => false,
         };
         if hopeless || !self.policy.restart {
             return self.hold();
         }
         self.outage.died(now);
+        // Of these it is known what killed it, and that is what has to wait.
         if cause == Cause::Suspect {
-            // It is known what killed it, and that is what has to wait.
             self.suspects.killed(now, &self.policy);
+        }
+        if matches!(cause, Cause::Suspect | Cause::Culprit) {
             self.phase = Phase::Restarting { at: now };
             return Decision::Wait;
         }

@@ -287,6 +287,21 @@ fn what_dies_of_a_suspect_is_replaced_at_once_and_the_suspect_waits() {
 }
 
 #[test]
+fn what_dies_of_a_request_that_fails_then_keeps_nobody_waiting() {
+    let mut s = serving(policy());
+    for now in 0..20 {
+        assert_eq!(s.ended(now, Cause::Culprit), Decision::Wait);
+        assert!(s.tries_suspects());
+        assert_eq!(s.due(now), Decision::Start);
+        s.started(now);
+        s.ready(now);
+    }
+    let mut s = serving(policy());
+    s.started_on_trial(SECOND);
+    assert_eq!(s.ended(SECOND, Cause::Culprit), Decision::RollBack);
+}
+
+#[test]
 fn no_time_at_all_or_for_ever() {
     let mut s = serving(Policy {
         replacement_timeout: Some(0),

@@ -21,7 +21,8 @@ fn threads(host: &Vcp) -> Vec<String> {
 fn two_of_one_cpu_share_a_thread() {
     requires!("qemu-io");
     let user = User::new();
-    let pinned = "cpu = { pin = [0], share = \"40%\" }";
+    // It spins for long enough to be looked at.
+    let pinned = "cpu = { pin = [0], share = \"40%\" }\nwatchdog = { call = \"2s\" }";
     let file = user.disks(&[("a", pinned), ("b", pinned), ("c", "")]);
     let host = user.host(&[file]);
     let uris = host.wait_for_uris(3);

@@ -22,6 +22,14 @@ const PIECE: usize = 4096;
 const MAX_STATE: usize = 15 << 20;
 const HEADER: usize = 25;
 
+/// Bytes of memory that a state takes, at either end, for a disk of `size` bytes.
+pub(crate) fn room(size: u64) -> u64 {
+    let pieces = size.div_ceil(PIECE as u64);
+    let state = size.saturating_add(4 * pieces + HEADER as u64);
+    // What an allocator adds to that.
+    state.min(MAX_STATE as u64) + (1 << 20)
+}
+
 /// The contents, or why they can't be handed over.
 pub(crate) fn save(disk: &Disk) -> Result<Vec<u8>, String> {
     let bytes = disk.bytes();

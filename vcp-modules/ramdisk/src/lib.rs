@@ -2,7 +2,9 @@
 //!
 //! Configuration: `size` such as `16MiB` (required, a multiple of 512 bytes that fits
 //! into the VCP's memory). The contents live in the VCP's own memory: they are lost
-//! with the instance, unless it hands them to the next version.
+//! with the instance, unless it hands them to the next version. One that comes after
+//! another, and was handed nothing, does not serve: clients hold on to what they wrote.
+//! With `after-fault` of `blank` they have said that they don't.
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
 extern crate alloc;
@@ -25,22 +27,37 @@ use disk::Disk;
 /// Room for the data of requests: 8 of the longest.
 const DATA_AREA: u32 = 8 * disk::MAX_TRANSFER;
 
+/// Bytes for all that is small: code's data, stack, and the entries of a batch.
+const OTHER: u64 = 4 << 20;
+
 /// The VCP.
 pub struct Ramdisk {
     disk: Disk,
     data: Arena,
     announced: bool,
+    /// The instance that clients were served by, as long as this one is without what it
+    /// held.
+    lost: Option<u32>,
 }
 
 impl Device for Ramdisk {
     fn start(start: Start) -> Result<(Self, Areas), String> {
+        let Config { size, blank } = Config::read(&start.config)?;
+        let least = size.saturating_add(u64::from(DATA_AREA) + OTHER);
+        // With room for a hand-over, or else without: that is called off then.
+        vcp_sdk::request_memory(least.saturating_add(handover::room(size)))
+            .or_else(|_| vcp_sdk::request_memory(least))
+            .map_err(|why| format!("config.size: a RAM disk of {size} bytes {why}"))?;
         // The data area first: what is left is for the disk, which says so if it
         // is not enough.
         let data = Arena::new(DATA_AREA, 0);
         let ramdisk = Self {
-            disk: Disk::new(configured_size(&start.config)?)?,
+            disk: Disk::new(size)?,
             data,
             announced: false,
+            // That a device is known means that somebody was served by it.
+            lost: (!start.identity.is_empty() && !blank)
+                .then(|| start.generation.saturating_sub(1)),
         };
         let areas = Areas {
             data: ramdisk.data.span(),
@@ -56,7 +73,9 @@ impl Device for Ramdisk {
         let mut notices = Vec::new();
         // It is what it was; but somebody wants to know.
         let rescan = commands.contains(&Command::Rescan);
-        if rescan || !self.announced {
+        if let Some(generation) = self.lost {
+            notices.push(Notice::Failed(lost(generation)));
+        } else if rescan || !self.announced {
             self.announced = true;
             notices.push(Notice::Ready(self.disk.geometry()));
         }
@@ -73,13 +92,25 @@ impl Device for Ramdisk {
 }
 
 impl Handover for Ramdisk {
+    const ONLY_COPY: bool = true;
+
     fn snapshot(&mut self, _now: Instant) -> Result<Vec<u8>, String> {
         handover::save(&self.disk)
     }
 
     fn restore(&mut self, _now: Instant, state: &[u8]) -> Result<(), String> {
-        handover::load(&mut self.disk, state)
+        handover::load(&mut self.disk, state)?;
+        self.lost = None;
+        Ok(())
     }
+}
+
+/// What an operator is told who can have the device back, but not its contents.
+fn lost(generation: u32) -> String {
+    format!(
+        "the contents of the disk were lost with generation {generation}; `vcp restart` makes a \
+         new, blank disk of it"
+    )
 }
 
 impl Ramdisk {
@@ -103,15 +134,44 @@ impl Ramdisk {
     }
 }
 
-fn configured_size(config: &[(String, String)]) -> Result<u64, String> {
-    let mut size = None;
-    for (key, value) in config {
-        match key.as_str() {
-            "size" => size = Some(parse_size(value)?),
-            other => return Err(format!("config.{other}: unknown key; a RAM disk has: size")),
+/// What an operator can choose.
+struct Config {
+    /// Bytes.
+    size: u64,
+    /// Clients take a blank disk in place of one whose contents were lost.
+    blank: bool,
+}
+
+impl Config {
+    fn read(config: &[(String, String)]) -> Result<Self, String> {
+        let (mut size, mut blank) = (None, false);
+        for (key, value) in config {
+            match key.as_str() {
+                "size" => size = Some(parse_size(value)?),
+                "after-fault" => blank = parse_after_fault(value)?,
+                other => {
+                    return Err(format!(
+                        "config.{other}: unknown key; a RAM disk has: size, after-fault"
+                    ));
+                }
+            }
         }
+        let missing = || String::from("config.size: missing; give a size such as 16MiB");
+        Ok(Self {
+            size: size.ok_or_else(missing)?,
+            blank,
+        })
     }
-    size.ok_or_else(|| String::from("config.size: missing; give a size such as 16MiB"))
+}
+
+fn parse_after_fault(value: &str) -> Result<bool, String> {
+    match value {
+        "hold" => Ok(false),
+        "blank" => Ok(true),
+        other => Err(format!(
+            "config.after-fault: expected \"hold\" or \"blank\", found {other:?}"
+        )),
+    }
 }
 
 fn parse_size(value: &str) -> Result<u64, String> {

@@ -21,6 +21,7 @@ pub mod device_world {
         with: {
             "vcp:io/types@0.1.0": super::processor_world::vcp::io::types,
             "vcp:io/log@0.1.0": super::processor_world::vcp::io::log,
+            "vcp:io/memory@0.1.0": super::processor_world::vcp::io::memory,
             "vcp:io/control@0.1.0": super::processor_world::vcp::io::control,
             "vcp:block/types@0.1.0": super::processor_world::vcp::block::types,
         },
@@ -112,6 +113,23 @@ pub mod handover {
     pub use super::handover_world as __bindings;
     pub use super::handover_world::__export_handover_world as __export;
     pub use super::handover_world::exports::vcp::io::handover::*;
+
+    /// What the interface says of what a VCP says.
+    pub fn taken<T: crate::Handover>(
+        vcp: &mut T,
+        now: super::types::Instant,
+    ) -> Result<Handed, Refusal> {
+        match vcp.snapshot(now) {
+            Ok(state) => Ok(Handed {
+                state,
+                only_copy: T::ONLY_COPY,
+            }),
+            Err(why) if T::ONLY_COPY => Err(Refusal::Never(why)),
+            Err(why) => Err(Refusal::NotNow(why)),
+        }
+    }
 }
 
 pub(crate) use processor_world::vcp::io::log as raw_log;
+#[cfg(target_arch = "wasm32")]
+pub(crate) use processor_world::vcp::io::memory as raw_memory;

@@ -78,8 +78,8 @@ macro_rules! __export_handover {
             use $crate::{Handover, types};
 
             impl handover::Guest for Export {
-                fn snapshot(now: types::Instant) -> Result<Vec<u8>, String> {
-                    INSTANCE.with(|vcp| Handover::snapshot(vcp, now))
+                fn snapshot(now: types::Instant) -> Result<handover::Handed, handover::Refusal> {
+                    INSTANCE.with(|vcp| handover::taken(vcp, now))
                 }
                 fn restore(now: types::Instant, state: Vec<u8>) -> Result<(), String> {
                     INSTANCE.with(|vcp| Handover::restore(vcp, now, &state))

@@ -33,9 +33,14 @@ pub trait Processor: Sized {
 /// A VCP that hands its state to the next version of itself in a hot reload
 /// (`vcp:io/handover`).
 pub trait Handover {
+    /// What the device holds is nowhere else: a successor without it can't serve, so a
+    /// reload in which it is not handed over is called off, and this instance goes on.
+    const ONLY_COPY: bool = false;
+
     /// The state, in a form between this VCP's versions alone; it should begin
     /// with what it is and of which version. Called between two calls of
-    /// `process` with no request outstanding, and never again after a success.
+    /// `process` with no request outstanding. After a success nothing is called any
+    /// more, except on the [only copy](Self::ONLY_COPY), if nobody took it.
     ///
     /// # Errors
     /// Why there is nothing to hand over just now, in one line; the VCP goes on.

@@ -7,7 +7,8 @@
 //! natively, so that a VCP's logic can be tested and measured without the box.
 //!
 //! With the feature `standalone` the crate brings an allocator and a panic
-//! handler: a `#![no_std]` component built so imports nothing but its log.
+//! handler: a `#![no_std]` component built so imports nothing but its log and, if it
+//! asks for it, more memory.
 //!
 //! Start reading at `vcp-modules/ramdisk`, the smallest complete VCP.
 #![no_std]
@@ -20,6 +21,7 @@ mod export;
 mod extent;
 mod instance;
 mod log;
+mod memory;
 mod size;
 #[cfg(all(feature = "standalone", target_arch = "wasm32"))]
 mod standalone;
@@ -29,6 +31,7 @@ pub use bindings::{block, control, device, files, net, processor, types};
 pub use extent::Extent;
 pub use instance::{Device, Handover, Processor};
 pub use log::{Level, write as log};
+pub use memory::request as request_memory;
 pub use size::parse_size;
 
 /// Logs one formatted line: `log!(Info, "{n} blocks")`.

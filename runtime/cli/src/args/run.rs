@@ -23,7 +23,7 @@ pub(crate) struct RunArguments {
     /// CPUs of its thread and its share of them: 1, core, 1,share=50%,period=5ms,slack=no
     #[arg(long, value_name = "SPEC")]
     pub(crate) cpu: Option<String>,
-    /// The most memory it may have, such as 64MiB
+    /// The most memory it may have, such as 64MiB; otherwise what the module asks for
     #[arg(long, value_name = "SIZE")]
     pub(crate) memory: Option<String>,
     /// The most requests it is given at a time
@@ -39,6 +39,9 @@ pub(crate) struct RunArguments {
     /// How long a request waits that can't be answered: a time, seconds, or "never"
     #[arg(long, value_name = "TIME")]
     pub(crate) replacement_timeout: Option<String>,
+    /// After a fault: policy=never, min-run=50ms, backoff=10ms..5s, limit=N, spare=yes, poison-after=N
+    #[arg(long, value_name = "KEY=VALUE,…")]
+    pub(crate) restart: Option<String>,
     /// Keep a second instance ready to take over
     #[arg(long)]
     pub(crate) spare: bool,
@@ -96,6 +99,7 @@ impl RunArguments {
             ("--queue-depth", self.queue_depth.is_some()),
             ("--files", !self.files.is_empty()),
             ("--replacement-timeout", self.replacement_timeout.is_some()),
+            ("--restart", self.restart.is_some()),
             ("--spare", self.spare),
             ("--name", self.name.is_some()),
             ("--read-only", self.read_only),
@@ -121,6 +125,7 @@ impl RunArguments {
             queue_depth: self.queue_depth,
             files: self.files.clone(),
             replacement_timeout: self.replacement_timeout.clone(),
+            restart: self.restart.clone(),
             spare: self.spare,
             name: self.name.clone(),
             read_only: self.read_only,

@@ -65,7 +65,8 @@ fn set(
     let entry = entry.ok_or_else(|| failed(format!("VCP {name} has no configuration")))?;
     Change::apply(changes, entry)
         .map_err(|error| Refusal::new(RefusalKind::BadRequest, format!("VCP {name}: {error}")))?;
-    let memory = usize::try_from(entry.memory.bytes());
+    let memory = entry.memory.map(|size| usize::try_from(size.bytes()));
+    let memory = memory.transpose();
     let memory = memory.map_err(|error| about("memory", error.to_string()))?;
     let (vcp, has) = (&controlled.device.vcp, |key: &str| {
         changes.iter().any(|c| c.key() == key)

@@ -78,7 +78,7 @@ impl Control {
             batches: histogram(&stats.batches),
             depths: histogram(&stats.depths),
             memory_bytes: stats.memory,
-            memory_limit_bytes: settings.map_or(0, |vcp| vcp.memory.bytes()),
+            memory_limit_bytes: stats.memory_limit,
         }
     }
 }

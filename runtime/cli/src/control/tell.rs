@@ -60,11 +60,7 @@ pub(super) fn inspection(name: &str, vcp: &Controlled, started: Instant) -> Insp
             exports::State::Ready(geometry) => Some(geometry.size),
             _ => None,
         },
-        memory_limit: config
-            .vcps
-            .values()
-            .next()
-            .map_or(0, |vcp| vcp.memory.bytes()),
+        memory_limit: vcp.device.vcp.stats().memory_limit,
         spare: spare.to_owned(),
         refusing: status.refusing,
         reload: reload.to_owned(),

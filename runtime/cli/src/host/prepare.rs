@@ -67,12 +67,18 @@ pub(super) fn prepare(
     let network = network(vcp, &config, zone, links).with_context(|| format!("VCP {name}"))?;
     Ok(Settings {
         config,
-        memory: usize::try_from(vcp.memory.bytes()).context("memory")?,
+        memory: memory(vcp)?,
         queue_depth: vcp.queue_depth as usize,
         grants,
         network,
         ..recovery(vcp, Settings::new(name, module))
     })
+}
+
+/// What the operator lets it have of linear memory.
+pub(crate) fn memory(vcp: &vcp_config::Vcp) -> Result<Option<usize>> {
+    let memory = vcp.memory.map(|size| usize::try_from(size.bytes()));
+    memory.transpose().context("memory")
 }
 
 /// What the configuration says about faults and what follows them.
@@ -92,6 +98,7 @@ fn recovery(vcp: &vcp_config::Vcp, settings: Settings) -> Settings {
             limit: restart.limit,
             spare: restart.spare,
             replacement_timeout: vcp.replacement_timeout.duration(),
+            poison_after: restart.poison_after.deaths(),
         },
         reload: ReloadSettings {
             drain: vcp.reload.drain.duration(),

@@ -2,7 +2,7 @@
 
 use super::table::{Node, Table};
 use crate::check;
-use crate::error::ConfigError;
+use crate::error::{ConfigError, Invalid};
 use crate::model::Vcp;
 use crate::recovery::{CrashReports, Reload, Restart, Watchdog};
 use crate::value::{Interval, Timeout};
@@ -31,7 +31,7 @@ pub(super) fn read(table: &Table<'_>, vcp: &mut Vcp) -> Result<(), ConfigError> 
 
 fn restart(node: &Node<'_>) -> Result<Restart, ConfigError> {
     let table = node.table_like(" such as { policy = \"always\" }")?;
-    table.only(&["policy", "min-run", "backoff", "limit", "spare"])?;
+    table.only(&Restart::KEYS)?;
     let mut restart = Restart::default();
     if let Some(node) = table.get("policy") {
         restart.policy = node.parse()?;
@@ -43,10 +43,14 @@ fn restart(node: &Node<'_>) -> Result<Restart, ConfigError> {
         restart.backoff = node.parse()?;
     }
     if let Some(node) = table.get("limit") {
-        restart.limit = Some(node.number(1..=1_000_000)?);
+        restart.limit = Some(node.number(Restart::LIMITS)?);
     }
     if let Some(node) = table.get("spare") {
         restart.spare = node.boolean()?;
+    }
+    if let Some(node) = table.get("poison-after") {
+        let text = node.scalar()?;
+        restart.poison_after = text.parse().map_err(|why: Invalid| node.error(why))?;
     }
     Ok(restart)
 }
@@ -54,14 +58,14 @@ fn restart(node: &Node<'_>) -> Result<Restart, ConfigError> {
 fn watchdog(node: &Node<'_>) -> Result<Watchdog, ConfigError> {
     const LEAST_FUEL: u64 = 1_000_000;
     const MOST_FUEL: u64 = i64::MAX as u64;
-    let table = node.table_like(" such as { call = \"2s\", progress = \"60s\" }")?;
+    let table = node.table_like(" such as { call = \"200ms\", progress = \"60s\" }")?;
     table.only(&["call", "fuel", "progress"])?;
     let mut watchdog = Watchdog::default();
     if let Some(node) = table.get("call") {
         watchdog.call = between(node, Interval::millis(1), Interval::hours(1))?;
     }
     if let Some(node) = table.get("fuel") {
-        watchdog.fuel = node.wide_number(LEAST_FUEL..=MOST_FUEL)?;
+        watchdog.fuel = Some(node.wide_number(LEAST_FUEL..=MOST_FUEL)?);
     }
     if let Some(node) = table.get("progress") {
         watchdog.progress = timeout(node)?;
@@ -112,6 +116,5 @@ fn between(node: &Node<'_>, least: Interval, most: Interval) -> Result<Interval,
 /// A number is seconds, in quotes or not.
 fn timeout(node: &Node<'_>) -> Result<Timeout, ConfigError> {
     let text = node.scalar().map_err(|_| node.not(Timeout::EXPECTED))?;
-    text.parse()
-        .map_err(|message: crate::Invalid| node.error(message))
+    text.parse().map_err(|message: Invalid| node.error(message))
 }

@@ -35,7 +35,8 @@ pub(super) fn read(node: &Node<'_>) -> Result<Vcp, ConfigError> {
         vcp.cpu = cpu::read(node)?;
     }
     if let Some(node) = table.get("memory") {
-        vcp.memory = check::memory(node.size()?).map_err(|message| node.error(message))?;
+        let size = check::memory(node.size()?).map_err(|message| node.error(message))?;
+        vcp.memory = Some(size);
     }
     recovery::read(&table, &mut vcp)?;
     if let Some(node) = table.get("config") {

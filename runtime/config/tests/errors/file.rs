@@ -129,7 +129,7 @@ fn unknown_keys() {
     );
     check(
         with("restart = { police = \"always\" }"),
-        "host.toml:3:13: vcp.ram.restart.police: unknown key (did you mean \"policy\"?); expected one of: policy, min-run, backoff, limit, spare",
+        "host.toml:3:13: vcp.ram.restart.police: unknown key (did you mean \"policy\"?); expected one of: policy, min-run, backoff, limit, spare, poison-after",
     );
     check(
         with("net = { link = \"tap:t\", adress = \"10.0.0.2/24\" }"),

@@ -110,6 +110,10 @@ fn recovery() {
         "host.toml:3:21: vcp.ram.restart.spare: expected true or false, found an integer",
     );
     check(
+        with("restart = { poison-after = \"often\" }"),
+        "host.toml:3:28: vcp.ram.restart.poison-after: expected a number from 1 to 100, or \"never\", found \"often\"",
+    );
+    check(
         with("replacement-timeout = \"soon\""),
         "host.toml:3:23: vcp.ram.replacement-timeout: expected a time such as \"120s\", a number of seconds, or \"never\", found \"soon\"",
     );
@@ -143,7 +147,7 @@ fn recovery() {
 fn watchdogs_and_reloads() {
     check(
         with("watchdog = \"2s\""),
-        "host.toml:3:12: vcp.ram.watchdog: expected a table such as { call = \"2s\", progress = \"60s\" }, found a string",
+        "host.toml:3:12: vcp.ram.watchdog: expected a table such as { call = \"200ms\", progress = \"60s\" }, found a string",
     );
     check(
         with("watchdog = { calls = \"2s\" }"),

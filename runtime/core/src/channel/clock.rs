@@ -10,6 +10,7 @@ use super::Channel;
 use crate::clock::now;
 use crate::event::Event;
 use crate::fault::Fault;
+use crate::logging::line;
 use crate::settings::nanoseconds;
 
 impl Channel {
@@ -36,15 +37,37 @@ impl Channel {
         if std::mem::take(&mut self.injected) || *fault == Fault::Injected {
             return Cause::Injected;
         }
+        // What is wrong with its configuration, or with what it finds, would be wrong the
+        // next time too.
+        if matches!(fault, Fault::Init(_)) {
+            return Cause::GaveUp;
+        }
         self.table.blame(match fault {
             Fault::Stalled { .. } => Blame::Hang,
             _ => Blame::Crash,
         });
-        if self.table.tries_suspect() {
-            Cause::Suspect
-        } else {
-            Cause::Fault
+        match (self.table.tries_suspect(), self.setup.fails_poison) {
+            (true, true) => Cause::Culprit,
+            (true, false) => Cause::Suspect,
+            (false, _) => Cause::Fault,
         }
+    }
+
+    /// Answers the request that the last instance died of alone, after others had died
+    /// with it. The others go on.
+    pub(super) fn fail_poison(&mut self, fault: &Fault) {
+        let Some(poison) = self.table.condemn(Status::IoError) else {
+            return;
+        };
+        let client = self.clients.name(poison.client).unwrap_or("gone");
+        self.emit(Event::Poison {
+            operation: poison.operation,
+            offset: poison.offset,
+            length: poison.length,
+            client: line(client),
+            fault: fault.clone(),
+        });
+        self.answer_all(poison.finished.into_iter().collect());
     }
 
     /// The device says that it can't serve, or not everything.

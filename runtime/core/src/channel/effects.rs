@@ -233,6 +233,9 @@ impl Channel {
         self.again = true;
         self.progress_at = time;
         self.note(What::Ready);
+        if let Some(guest) = &mut self.guest {
+            guest.set_ready(true);
+        }
         if first {
             self.want_spare();
         }

@@ -68,6 +68,7 @@ impl Channel {
             .queue_depth
             .load(Ordering::Relaxed);
         self.table.set_depth(depth.min(guest.queue_depth) as usize);
+        self.tell_memory(&guest);
         self.guest = Some(guest);
         self.ready_now = false;
         self.stalling = false;
@@ -125,6 +126,9 @@ impl Channel {
             generation,
             next: self.next_after(decision),
         });
+        if cause == Cause::Culprit && decision == Decision::Wait {
+            self.fail_poison(&fault);
+        }
         match decision {
             Decision::Hold => self.hold(fault.to_string()),
             Decision::RollBack => self.roll_back(&fault.to_string()),
@@ -208,15 +212,23 @@ impl Channel {
     }
 
     /// An operator gives it more memory, or less.
-    pub(super) fn set_memory(&mut self, bytes: usize) {
-        let allowance = &self.setup.plan.allowance;
-        allowance.memory.store(bytes, Ordering::Relaxed);
-        if let Some(guest) = &mut self.guest {
+    pub(super) fn set_memory(&mut self, bytes: Option<usize>) {
+        self.setup.plan.allowance.set_memory(bytes);
+        if let Some(mut guest) = self.guest.take() {
             guest.set_memory(bytes);
+            self.tell_memory(&guest);
+            self.guest = Some(guest);
         }
         // One that was made by what held before is of no use.
         self.forget_spare();
         self.want_spare();
+    }
+
+    /// What those who ask are told that it may have.
+    fn tell_memory(&self, guest: &Guest) {
+        let limit = guest.memory_limit() as u64;
+        let counter = &self.shared.counters.memory_limit;
+        counter.store(limit, Ordering::Relaxed);
     }
 
     /// An operator gives it a longer queue, or a shorter one.

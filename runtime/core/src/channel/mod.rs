@@ -92,6 +92,8 @@ pub(crate) struct Setup {
     pub(crate) link: Option<OpenLink>,
     pub(crate) peers: Option<Peers>,
     pub(crate) policy: Policy,
+    /// What an instance dies of while it holds nothing else is answered with an error.
+    pub(crate) fails_poison: bool,
     /// Keep a spare instance.
     pub(crate) spare: bool,
     /// How long an instance may take to finish before a reload, in nanoseconds.
@@ -144,8 +146,8 @@ pub(crate) enum Command {
         module: Module,
         answer: oneshot::Sender<Result<Reloaded, ReloadError>>,
     },
-    /// The most linear memory from now on, in bytes.
-    Memory(usize),
+    /// The most linear memory from now on, in bytes; `None`: what the module asks for.
+    Memory(Option<usize>),
     /// The most requests at a time from now on.
     QueueDepth(usize),
     /// An instance that was asked for is there, or could not be made.

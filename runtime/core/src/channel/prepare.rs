@@ -153,7 +153,7 @@ impl Channel {
 }
 
 fn make(blueprint: &Blueprint, generation: u32) -> Result<Box<Guest>, Death> {
-    let guest = block_on(blueprint.build_aside(generation, now()))?;
+    let guest = block_on(blueprint.build(generation, now()))?;
     guest.touch(TOUCHED);
     Ok(Box::new(guest))
 }

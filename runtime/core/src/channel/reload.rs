@@ -13,8 +13,8 @@ use super::prepare::{Prepared, Purpose};
 use super::relink::Waiting;
 use crate::clock::now;
 use crate::event::{Event, ReloadError, Reloaded};
-use crate::guest::{Blueprint, Guest};
-use crate::logging::quoted;
+use crate::guest::{Blueprint, Guest, Handed, Refusal};
+use crate::logging::{line, quoted};
 use crate::module::Module;
 use crate::status::ReloadState;
 
@@ -137,20 +137,24 @@ impl Channel {
             return;
         }
         draining.ask_at = time + ASK_AGAIN;
-        let both = self.ready_now
+        let takes = draining.guest.hands_over();
+        let asked = self.ready_now
             && self.supervisor.phase() == Phase::Ready
             && self.table.outstanding() == 0
-            && draining.generation == self.supervisor.generation() + 1
-            && draining.guest.hands_over();
-        let old = self.guest.as_mut().filter(|old| both && old.hands_over());
+            && draining.generation == self.supervisor.generation() + 1;
+        let old = self.guest.as_mut().filter(|old| asked && old.hands_over());
         let taken = match old {
             Some(old) => Some(old.snapshot(time).await),
             None => None,
         };
-        let state = match taken {
-            Some(Ok(Ok(state))) => Some(state),
+        let handed = match taken {
+            Some(Ok(Ok(handed))) if takes => Some(handed),
+            Some(Ok(Ok(handed))) if handed.only_copy => {
+                return self.call_off("it takes nothing over");
+            }
+            Some(Ok(Err(Refusal::Never(why)))) => return self.call_off(&why),
             // It will have something in a moment.
-            Some(Ok(Err(why))) if !over => {
+            Some(Ok(Err(Refusal::NotNow(why)))) if !over => {
                 let vcp = &*self.setup.plan.name;
                 tracing::debug!(vcp, "nothing to hand over yet: {why}");
                 return;
@@ -159,11 +163,48 @@ impl Channel {
             // of the old one would be reported for is over anyway.
             _ => None,
         };
-        self.switch(time, state).await;
+        self.switch(time, handed).await;
+    }
+
+    /// The instance that runs has what no other has, and goes on with it.
+    fn call_off(&mut self, why: &str) {
+        self.table.set_draining(false);
+        self.again = true;
+        if let Some(reload) = self.reload.take() {
+            if let Stage::Draining(draining) = reload.stage {
+                self.bury_later(draining.guest);
+            }
+            let why = ReloadError::NotTakenOver(line(why));
+            let _ = reload.answer.send(Err(why));
+        }
+        self.want_spare();
+        self.publish();
     }
 
     /// The new instance takes over.
-    async fn switch(&mut self, time: u64, state: Option<Vec<u8>>) {
+    async fn switch(&mut self, time: u64, handed: Option<Handed>) {
+        let Some(Reload {
+            stage: Stage::Draining(draining),
+            ..
+        }) = &mut self.reload
+        else {
+            return;
+        };
+        let held = self.table.outstanding();
+        // A state that the new one does not take leaves it half made.
+        let only_copy = handed.as_ref().is_some_and(|handed| handed.only_copy);
+        let restored = match handed {
+            Some(handed) => Some(match draining.guest.restore(time, handed.state).await {
+                Ok(done) => done,
+                Err(fault) => Err(fault.to_string()),
+            }),
+            None => None,
+        };
+        if let Some(Err(why)) = &restored
+            && only_copy
+        {
+            return self.call_off(why);
+        }
         let Some(Reload {
             blueprint,
             answer,
@@ -173,20 +214,11 @@ impl Channel {
             return;
         };
         let Draining {
-            mut guest,
+            guest,
             generation,
             began,
             ..
         } = *draining;
-        let held = self.table.outstanding();
-        // A state that the new one does not take leaves it half made.
-        let restored = match state {
-            Some(state) => Some(match guest.restore(time, state).await {
-                Ok(done) => done,
-                Err(fault) => Err(fault.to_string()),
-            }),
-            None => None,
-        };
         let handed_over = matches!(restored, Some(Ok(())));
         let next = self.supervisor.generation() + 1;
         let told = guest.identity == self.setup.plan.identity();

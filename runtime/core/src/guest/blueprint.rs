@@ -21,8 +21,6 @@ use crate::world::World;
 
 /// Bytes of entries, lists and text that a call may give or a host function take.
 const MAX_BATCH: usize = 16 << 20;
-/// The least time that an instance has for its start where nobody waits for it.
-const ASIDE: Duration = Duration::from_secs(60);
 
 /// What all instances of a VCP have in common.
 pub(crate) struct Plan {
@@ -76,10 +74,28 @@ impl Plan {
 /// What an operator can change while the VCP runs; the next instance is made by it.
 #[derive(Debug)]
 pub(crate) struct Allowance {
-    /// Linear memory, in bytes.
-    pub(crate) memory: AtomicUsize,
+    /// Linear memory, in bytes; 0: what its module asks for.
+    memory: AtomicUsize,
     /// Requests given at a time.
     pub(crate) queue_depth: AtomicU32,
+}
+
+impl Allowance {
+    pub(crate) fn new(memory: Option<usize>, queue_depth: u32) -> Self {
+        Self {
+            memory: memory.unwrap_or(0).into(),
+            queue_depth: queue_depth.into(),
+        }
+    }
+
+    /// Linear memory, in bytes; `None`: what its module asks for.
+    pub(crate) fn memory(&self) -> Option<usize> {
+        Some(self.memory.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0)
+    }
+
+    pub(crate) fn set_memory(&self, given: Option<usize>) {
+        self.memory.store(given.unwrap_or(0), Ordering::Relaxed);
+    }
 }
 
 /// A module that is ready to be instantiated. Cheap to clone.
@@ -94,34 +110,14 @@ impl Blueprint {
         Self { plan, module }
     }
 
-    /// Makes an instance beside one that serves, when nothing else wants to run:
-    /// the clock is no measure of it then, and its fuel is what limits it.
-    pub(crate) async fn build_aside(&self, generation: u32, now: u64) -> Result<Guest, Death> {
-        let limits = Limits {
-            time: self.plan.limits.time.max(ASIDE),
-            ..self.plan.limits
-        };
-        let mut guest = self.build_within(generation, now, limits).await?;
-        guest.limits = self.plan.limits;
-        Ok(guest)
-    }
-
     /// Makes an instance, and calls its `init`.
     pub(crate) async fn build(&self, generation: u32, now: u64) -> Result<Guest, Death> {
-        self.build_within(generation, now, self.plan.limits).await
-    }
-
-    async fn build_within(
-        &self,
-        generation: u32,
-        now: u64,
-        limits: Limits,
-    ) -> Result<Guest, Death> {
         let plan = &*self.plan;
+        let limits = plan.limits;
         let start = self.start(generation, now)?;
         let mut store = self.store(generation)?;
         let quantum = plan.rate.quantum();
-        let metered = store.set_fuel(limits.fuel).is_ok();
+        let metered = store.set_fuel(limits.fuel(false)).is_ok();
         if metered {
             store
                 .fuel_async_yield_interval(Some(quantum))
@@ -139,6 +135,7 @@ impl Blueprint {
                 receive: NOTHING,
             },
             limits,
+            ready: false,
             metered,
             queue_depth: start.queue_depth,
             identity: start.identity.clone(),
@@ -157,7 +154,10 @@ impl Blueprint {
             guest.find_handover(instance);
         }
         match guest.prepare(&start, plan.network().as_ref()).await {
-            Ok(()) => Ok(guest),
+            Ok(()) => {
+                guest.store.data_mut().set_started();
+                Ok(guest)
+            }
             Err(fault) => Err(Death {
                 fault,
                 autopsy: guest.autopsy().await,
@@ -199,13 +199,13 @@ impl Blueprint {
         let plan = &*self.plan;
         let log = Log::new(Arc::clone(&plan.name), generation);
         let boundary = Arc::clone(&plan.boundary);
-        let memory = plan.allowance.memory.load(Ordering::Relaxed);
+        let memory = plan.allowance.memory();
         let state = State::new(&plan.grants, memory, log, boundary)
             .map_err(|e| Fault::Instantiate(format!("{e:#}")))?;
         let mut store = Store::new(&plan.engine, state);
         store.limiter(State::limits);
         store.set_hostcall_fuel(MAX_BATCH);
-        store.data_mut().refuel(plan.limits.fuel);
+        store.data_mut().refuel(plan.limits.fuel(false));
         Ok(store)
     }
 
@@ -260,17 +260,17 @@ async fn instantiate(
     limits: Limits,
 ) -> Result<(Instance, Vec<GuestMemory>), Death> {
     let instantiate = linked.instantiate_async(&mut *store);
-    let (instance, memories) = memory::collect(within(instantiate, limits.time)).await;
+    let (instance, memories) = memory::collect(within(instantiate, limits.time(false))).await;
     let (fault, backtrace) = match instance {
         Ok(Ok(instance)) => return Ok((instance, memories)),
-        Ok(Err(error)) => (failed(&error, limits.fuel), fault::backtrace(&error)),
-        Err(_late) => (Fault::Watchdog { limit: limits.time }, String::new()),
+        Ok(Err(error)) => (failed(&error, limits.fuel(false)), fault::backtrace(&error)),
+        Err(_late) => (Fault::Watchdog { limit: limits.time(false) }, String::new()),
     };
-    let left = store.get_fuel().unwrap_or(limits.fuel);
+    let left = store.get_fuel().unwrap_or(limits.fuel(false));
     let autopsy = Autopsy {
         backtrace,
         said: store.data().log().last_words(),
-        fuel: limits.fuel.saturating_sub(left),
+        fuel: limits.fuel(false).saturating_sub(left),
         memory: memories.iter().map(GuestMemory::size).sum(),
         core: None,
     };

@@ -1,6 +1,6 @@
 //! `vcp:io/handover`: what one version hands to the next.
 
-use wasmtime::component::TypedFunc;
+use wasmtime::component::{ComponentType, Lift, TypedFunc};
 
 use super::Guest;
 use crate::fault::Fault;
@@ -17,7 +17,29 @@ pub(super) struct Handover {
 type Restored = Result<(), String>;
 
 /// A state, or the guest's word that there is none.
-type Taken = Result<Vec<u8>, String>;
+type Taken = Result<Handed, Refusal>;
+
+/// `vcp:io/handover.handed`.
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(crate) struct Handed {
+    pub(crate) state: Vec<u8>,
+    /// A successor without it can't serve.
+    #[component(name = "only-copy")]
+    pub(crate) only_copy: bool,
+}
+
+/// `vcp:io/handover.refusal`.
+#[derive(ComponentType, Lift)]
+#[component(variant)]
+pub(crate) enum Refusal {
+    /// It may be asked again.
+    #[component(name = "not-now")]
+    NotNow(String),
+    /// A successor without it can't serve.
+    #[component(name = "never")]
+    Never(String),
+}
 
 /// The interface's name.
 const INTERFACE: &str = "vcp:io/handover@0.1.0";
@@ -47,12 +69,18 @@ impl Guest {
     /// none just now.
     pub(crate) async fn snapshot(&mut self, now: u64) -> Result<Taken, Fault> {
         let Some(handover) = self.handover else {
-            return Ok(Err("the module hands nothing over".to_owned()));
+            let why = "the module hands nothing over".to_owned();
+            return Ok(Err(Refusal::NotNow(why)));
         };
+        // All that it has, and nobody is served meanwhile anyway.
+        self.set_ready(false);
         self.enter()?;
+        let limit = self.time();
         let call = handover.snapshot.call_async(&mut self.store, (now,));
-        let result = within(call, self.limits.time).await;
-        self.leave(result).map(|(state,)| state)
+        let result = within(call, limit).await;
+        let taken = self.leave(result).map(|(state,)| state);
+        self.set_ready(true);
+        taken
     }
 
     /// Gives it the state of its predecessor.
@@ -65,8 +93,9 @@ impl Guest {
             return Ok(Err("the module takes nothing over".to_owned()));
         };
         self.enter()?;
+        let limit = self.time();
         let call = handover.restore.call_async(&mut self.store, (now, state));
-        let result = within(call, self.limits.time).await;
+        let result = within(call, limit).await;
         self.leave(result).map(|(done,)| done)
     }
 }

@@ -19,7 +19,7 @@ use wasmtime::Store;
 
 use crate::bindings::{DeviceWorld, ProcessorWorld, control, device, processor, types};
 use crate::fault::Fault;
-use crate::fuel::Rate;
+use crate::fuel::{Rate, plenty};
 use crate::memory::GuestMemory;
 use crate::native::{NativeVcp, guarded};
 use crate::processor::pace::{Late, within};
@@ -30,6 +30,7 @@ pub(crate) use blueprint::{Allowance, Blueprint, Plan};
 pub(crate) use boundary::{Boundary, Ended};
 pub(crate) use calibrate::calibrate;
 pub(crate) use death::{Autopsy, Death};
+pub(crate) use handover::{Handed, Refusal};
 pub(crate) use sabotage::Saboteur;
 pub use sabotage::{Injection, UnknownInjection};
 
@@ -46,15 +47,34 @@ enum Exports {
     Native(Box<dyn NativeVcp>),
 }
 
+/// The least time for a call of an instance that is not ready yet, or hands over.
+const START: Duration = Duration::from_secs(2);
+
 /// What an instance may use.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Fuel in one call.
-    pub(crate) fuel: u64,
-    /// Time by the clock in one call.
-    pub(crate) time: Duration,
+    /// Fuel in one call; `None`: more than its time allows.
+    pub(crate) fuel: Option<u64>,
+    /// Time in one call of an instance that was ready.
+    pub(crate) call: Duration,
     /// Write core dumps.
     pub(crate) core_dumps: bool,
+}
+
+impl Limits {
+    /// Time in one call.
+    pub(crate) fn time(&self, ready: bool) -> Duration {
+        if ready {
+            self.call
+        } else {
+            self.call.max(START)
+        }
+    }
+
+    /// Fuel in one call.
+    pub(crate) fn fuel(&self, ready: bool) -> u64 {
+        self.fuel.unwrap_or_else(|| plenty(self.time(ready)))
+    }
 }
 
 /// A running instance. It can be made on one thread and used on another.
@@ -68,6 +88,8 @@ pub(crate) struct Guest {
     memory: Option<GuestMemory>,
     pub(crate) areas: control::Areas,
     limits: Limits,
+    /// It was ready, and serves: its calls are short.
+    ready: bool,
     metered: bool,
     /// The most requests that it was told to reckon with.
     pub(crate) queue_depth: u32,
@@ -97,7 +119,8 @@ impl Guest {
         network: Option<&processor::Network>,
     ) -> Result<Result<control::Areas, String>, Fault> {
         self.enter()?;
-        let (store, limit) = (&mut self.store, self.limits.time);
+        let limit = self.time();
+        let store = &mut self.store;
         let result = match (&mut self.exports, network) {
             (Exports::Device(world), _) => {
                 within(world.vcp_block_device().call_init(store, start), limit).await
@@ -119,7 +142,8 @@ impl Guest {
     /// One batch of events in, one batch of effects out.
     pub(crate) async fn process(&mut self, events: &Events) -> Result<Effects, Fault> {
         self.enter()?;
-        let (store, limit) = (&mut self.store, self.limits.time);
+        let limit = self.time();
+        let store = &mut self.store;
         let result = match &mut self.exports {
             Exports::Device(world) => {
                 let device = world.vcp_block_device();
@@ -165,14 +189,28 @@ impl Guest {
 
     fn late(&mut self, _: Late) -> Fault {
         self.lost = true;
-        Fault::Watchdog {
-            limit: self.limits.time,
-        }
+        Fault::Watchdog { limit: self.time() }
     }
 
-    /// It may have so much linear memory from now on; what it has stays.
-    pub(crate) fn set_memory(&mut self, bytes: usize) {
-        self.store.data_mut().set_memory(bytes);
+    /// Time in the call that comes or is.
+    fn time(&self) -> Duration {
+        self.limits.time(self.ready)
+    }
+
+    /// It was ready: from now on its calls are to be as short as those of one that
+    /// serves.
+    pub(crate) fn set_ready(&mut self, ready: bool) {
+        self.ready = ready;
+    }
+
+    /// An operator lets it have so much linear memory from now on; what it has stays.
+    pub(crate) fn set_memory(&mut self, given: Option<usize>) {
+        self.store.data_mut().set_memory(given);
+    }
+
+    /// The most linear memory that it may have, in bytes.
+    pub(crate) fn memory_limit(&self) -> usize {
+        self.store.data().memory()
     }
 
     /// The next call dies after so much fuel.
@@ -196,7 +234,9 @@ impl Guest {
     }
 
     fn allowance(&self) -> u64 {
-        self.cut.unwrap_or(u64::MAX).min(self.limits.fuel)
+        self.cut
+            .unwrap_or(u64::MAX)
+            .min(self.limits.fuel(self.ready))
     }
 
     fn account(&mut self) {

@@ -102,7 +102,7 @@ impl Guest {
     /// Has the saboteur do its worst, and returns what came of it.
     pub(crate) async fn sabotage(&mut self, what: Injection) -> Fault {
         self.refuel();
-        let limit = self.limits.time;
+        let limit = self.time();
         let module = match saboteur(&self.saboteur, self.store.engine()) {
             Ok(module) => module,
             Err(error) => return Fault::Instantiate(format!("the saboteur: {error:#}")),

@@ -190,11 +190,75 @@ fn without_a_timeout_it_waits() {
     assert_eq!(scenario.driver.answer(), (12, Status::Ok, Vec::new()));
 }
 
-/// A request that kills every instance it is given to: it fails when its time is up,
-/// and those beside it are answered by the instances between.
+/// A request that kills every instance it is given to, or that each hangs of: it fails as
+/// soon as that is known, and nothing beside it does.
+fn poison(fault: &str, within: Duration, kind: &str, faults: u64) {
+    let mut scenario = start(&[("fault", fault), ("generations", "1..1000000")]);
+    let began = Instant::now();
+    let (_, rounds, _) = beside(&scenario.vcp, || {
+        scenario.strike();
+        // In any order: each is tried when its turn comes.
+        for _ in 0..5 {
+            let (cookie, status, _) = scenario.driver.answer();
+            assert_eq!(
+                status == Status::IoError,
+                cookie == 12,
+                "{status:?} of {cookie}"
+            );
+        }
+    });
+    assert!(began.elapsed() < within, "{:?}", began.elapsed());
+    assert!(rounds > 0);
+    loop {
+        match scenario.event() {
+            Event::Ready(_) | Event::Fault { .. } => {}
+            Event::Poison {
+                operation: Operation::Flush,
+                offset: 0,
+                length: 0,
+                client,
+                fault,
+            } => {
+                assert_eq!((&*client, fault.kind()), ("test", kind));
+                break;
+            }
+            event => panic!("{event:?}"),
+        }
+    }
+    assert_eq!(scenario.vcp.stats().faults, faults);
+    // The next of its kind costs as much again, and the others still nothing.
+    scenario.expect_ready();
+    scenario.check_io();
+    assert_eq!(scenario.vcp.stats().faults, faults);
+    scenario.end();
+}
+
+#[test]
+fn a_request_that_kills_is_found_out() {
+    poison("panic", GRACE / 2, "trap", 4);
+}
+
+#[test]
+fn a_request_that_hangs_is_found_out() {
+    poison("silent", GRACE / 2, "stalled", 2);
+}
+
+/// As [`start`], but nothing fails for what it does to instances.
+fn patient(config: &[(&str, &str)]) -> Scenario {
+    let mut settings = settings(&DEVICE, config);
+    settings.watchdog.progress = Some(TIMEOUT / 4);
+    settings.restart.replacement_timeout = Some(TIMEOUT);
+    settings.restart.poison_after = None;
+    let mut scenario = Scenario::start(settings);
+    scenario.expect_ready();
+    scenario
+}
+
+/// Not found out, it fails when its time is up, and those beside it are answered by the
+/// instances between.
 #[test]
 fn a_request_that_kills_fails_alone() {
-    let mut scenario = start(&[("fault", "panic"), ("generations", "1..1000000")]);
+    let mut scenario = patient(&[("fault", "panic"), ("generations", "1..1000000")]);
     let (_, rounds, longest) = beside(&scenario.vcp, || {
         scenario.strike();
         only_the_flush_fails(&scenario.driver, GRACE)
@@ -217,7 +281,7 @@ fn a_request_that_kills_fails_alone() {
 #[test]
 fn a_request_that_hangs_fails_alone() {
     let config = [("fault", "silent"), ("generations", "1..1000000")];
-    let mut scenario = start(&config);
+    let mut scenario = patient(&config);
     scenario.strike();
     // The flush is not the first of those that were held when it hung.
     only_the_flush_fails(&scenario.driver, GRACE);

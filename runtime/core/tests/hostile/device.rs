@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use vcp_core::{Event, Fault, Injection, Next};
+use vcp_core::{Event, Fault, Injection, Next, State};
 use vcp_queue::{BadExtents, Operation, Status, Violation};
 
 use crate::cases;
@@ -11,7 +11,8 @@ use crate::support::request;
 
 type Check = fn(&Fault) -> bool;
 
-/// It can't even start: given up in the first generation, tried again in a later.
+/// It can't even start: given up in the first generation. In a later one it is tried again
+/// if it died of something, and given up too if it said itself that it can't.
 fn start(expected: Check) -> impl Fn(&str) {
     move |fault| {
         let mut first = Scenario::device(fault, "1..1");
@@ -30,8 +31,17 @@ fn start(expected: Check) -> impl Fn(&str) {
         second.strike();
         let found = second.expect_fault(2);
         assert!(expected(&found), "{found:?}");
-        second.expect_ready();
-        second.expect_answers();
+        if matches!(found, Fault::Init(_)) {
+            assert_eq!(second.expect_failed(), found.to_string());
+            second.expect_refusals(5, Status::IoError);
+            let state = second.vcp.status().state;
+            assert_eq!(state, State::Held(found.to_string()));
+            second.vcp.restart();
+            second.expect_ready();
+        } else {
+            second.expect_ready();
+            second.expect_answers();
+        }
         second.finish_served();
     }
 }

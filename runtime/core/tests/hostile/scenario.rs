@@ -31,7 +31,7 @@ pub(crate) struct Scenario {
 
 pub(crate) fn settings(module: &Module, config: &[(&str, &str)]) -> Settings {
     let mut settings = settings_for(module.clone(), config);
-    settings.watchdog.fuel = FUEL;
+    settings.watchdog.fuel = Some(FUEL);
     settings.restart.backoff_min = Duration::from_millis(1);
     settings
 }

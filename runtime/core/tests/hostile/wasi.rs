@@ -35,7 +35,7 @@ fn given_up_waiting(fault: &str) {
         let mut scenario = Scenario::start(settings);
         scenario.expect_ready();
         scenario.strike();
-        let limit = Duration::from_secs(2);
+        let limit = Duration::from_millis(200);
         assert_eq!(scenario.expect_fault(1), Fault::Watchdog { limit });
         scenario.expect_ready();
         scenario.expect_answers();

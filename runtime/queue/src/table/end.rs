@@ -74,6 +74,7 @@ impl Table {
         self.waiting.clear();
         self.suspects.clear();
         self.clocks.clear();
+        self.culprit = None;
         let mut requests: Vec<Request> = self.requests.drain().collect();
         requests.retain(|request| !request.abandoned);
         requests.sort_unstable_by_key(|request| request.sequence);

@@ -87,12 +87,13 @@ impl Table {
     /// carried out, and until one is answered it is no flush's business.)
     fn must_wait(&self, slot: usize) -> bool {
         let flush = &self.requests[slot];
+        let after = self.limits.suspect_after;
         flush.replayed
             && flush.operation == Operation::Flush
             && self.requests.iter().any(|(_, earlier)| {
                 earlier.sequence < flush.sequence
                     && earlier.operation.changes()
-                    && !earlier.is_suspect()
+                    && !earlier.is_suspect(after)
             })
     }
 

@@ -29,7 +29,7 @@ use turns::Turns;
 
 pub use clock::Expired;
 pub use entry::{ClientId, Data, Entry, Finished, Source, Violation};
-pub use suspect::Blame;
+pub use suspect::{Blame, Condemned};
 
 /// See the module's documentation.
 #[derive(Debug)]
@@ -58,6 +58,8 @@ pub struct Table {
     before_trials: u64,
     /// The suspect that is being tried: nothing else goes to the VCP meanwhile.
     alone: Option<usize>,
+    /// The one that was being tried when the last instance died.
+    culprit: Option<usize>,
     spare: Vec<Vec<u8>>,
     spare_bytes: usize,
 }
@@ -69,6 +71,8 @@ pub struct Limits {
     pub depth: usize,
     /// Client requests held before the table says that it is full.
     pub requests: usize,
+    /// What was held in so many deaths of instances is tried by itself; at least 1.
+    pub suspect_after: u8,
 }
 
 impl Default for Limits {
@@ -76,6 +80,7 @@ impl Default for Limits {
         Self {
             depth: 256,
             requests: 1024,
+            suspect_after: 3,
         }
     }
 }
@@ -103,6 +108,7 @@ impl Table {
             trials: true,
             before_trials: 0,
             alone: None,
+            culprit: None,
             spare: Vec::new(),
             spare_bytes: 0,
         }
@@ -174,8 +180,8 @@ impl Table {
         if let Some(deadline) = request.deadline {
             self.clocks.remove(&(deadline, slot));
         }
-        if self.alone == Some(slot) {
-            self.alone = None;
+        for known in [&mut self.alone, &mut self.culprit] {
+            *known = known.filter(|&other| other != slot);
         }
         request
     }

@@ -3,11 +3,13 @@
 //! What a dying instance held is offered to the next. If one of these requests is
 //! what kills, it would kill that one too, with all that others asked beside it. So
 //! what was held by several that died is set apart and tried by itself: what is
-//! harmless is answered then, and what kills does so alone, until its deadline comes.
-//! When the next one is tried is for whoever drives the table to say.
+//! harmless is answered then, and what kills does so alone: whoever drives the table says
+//! whether it is then answered with an error ([`Table::condemn`]) or tried again, and when,
+//! until its deadline comes.
 
-use super::Table;
 use super::request::Request;
+use super::{ClientId, Finished, Table};
+use crate::block::{Operation, Status};
 
 /// How much the death of an instance says about what it held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,21 +21,35 @@ pub enum Blame {
     Hang,
 }
 
-/// From this on a request is a suspect: that many crashes, or one hang.
-const SUSPECT: u8 = 2;
+/// A request that an instance died of while it held nothing else.
+#[derive(Debug)]
+pub struct Condemned {
+    /// Whose it was.
+    pub client: ClientId,
+    /// What it asked for.
+    pub operation: Operation,
+    /// Bytes from the start of the device.
+    pub offset: u64,
+    /// Bytes.
+    pub length: u32,
+    /// The answer for the client.
+    pub finished: Option<Finished>,
+}
 
 impl Request {
-    pub(super) fn is_suspect(&self) -> bool {
-        self.blame >= SUSPECT
+    /// Whether it was held in so many deaths, or in one hang.
+    pub(super) fn is_suspect(&self, after: u8) -> bool {
+        self.blame >= after
     }
 }
 
 impl Table {
     /// The instance died with what it holds; [`Table::restart`] follows.
     pub fn blame(&mut self, blame: Blame) {
+        self.culprit = self.alone.filter(|_| self.tries_suspect());
         let weight = match blame {
             Blame::Crash => 1,
-            Blame::Hang => SUSPECT,
+            Blame::Hang => self.limits.suspect_after,
         };
         for (_, request) in &mut self.requests {
             if request.outstanding > 0 {
@@ -46,6 +62,25 @@ impl Table {
     pub fn tries_suspect(&self) -> bool {
         self.alone
             .is_some_and(|slot| self.requests[slot].outstanding > 0)
+    }
+
+    /// Ends with `status` the suspect that the last instance died of while it held nothing
+    /// else, if it did; to be called after [`Table::restart`].
+    pub fn condemn(&mut self, status: Status) -> Option<Condemned> {
+        let slot = self.culprit.take()?;
+        self.waiting.retain(|other| other != slot);
+        self.suspects.retain(|&other| other != slot);
+        let request = &mut self.requests[slot];
+        request.status = status;
+        let (client, operation) = (request.client, request.operation);
+        let (offset, length) = (request.offset, request.length);
+        Some(Condemned {
+            client,
+            operation,
+            offset,
+            length,
+            finished: self.finish(slot, false),
+        })
     }
 
     /// Whether suspects are tried from now on. While they are not, the others go on
@@ -80,6 +115,7 @@ impl Table {
     /// All requests are to be offered: in order, and those with the least against
     /// them first among suspects.
     pub(super) fn line_up(&mut self) {
+        let after = self.limits.suspect_after;
         let mut order: Vec<_> = self
             .requests
             .iter()
@@ -88,7 +124,7 @@ impl Table {
         order.sort_unstable_by_key(|&(_, sequence, _)| sequence);
         let (mut suspects, others): (Vec<_>, Vec<_>) = order
             .into_iter()
-            .partition(|&(.., slot)| self.requests[slot].is_suspect());
+            .partition(|&(.., slot)| self.requests[slot].is_suspect(after));
         suspects.sort_by_key(|&(blame, ..)| blame);
         let others = others.into_iter().map(|(.., slot)| slot);
         let requests = &self.requests;

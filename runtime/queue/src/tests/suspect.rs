@@ -15,7 +15,11 @@ struct Bed {
 impl Bed {
     /// Requests 1 to `count` are writes, each to a place of its own.
     fn new(count: u64, poison: &[u64]) -> Self {
-        let mut table = Table::new(Limits::default());
+        Self::with(Limits::default(), count, poison)
+    }
+
+    fn with(limits: Limits, count: u64, poison: &[u64]) -> Self {
+        let mut table = Table::new(limits);
         table.set_geometry(geometry());
         for cookie in 1..=count {
             table.submit(
@@ -55,13 +59,13 @@ impl Bed {
 #[test]
 fn what_is_asked_beside_poison_is_answered() {
     let mut bed = Bed::new(12, &[7]);
-    for _ in 0..3 {
+    for _ in 0..4 {
         bed.live(Blame::Crash);
     }
-    // Two deaths of the whole batch, and one of the first few: then what is left
+    // Three deaths of the whole batch, and one of the first few: then what is left
     // goes by itself, the poison last.
     bed.live(Blame::Crash);
-    assert_eq!((bed.deaths, bed.answered.len()), (4, 11));
+    assert_eq!((bed.deaths, bed.answered.len()), (5, 11));
     // What comes later goes before it.
     let later = request(21, Operation::Write, 21 * 512, 512);
     bed.table.submit(ClientId(21), later);
@@ -75,7 +79,7 @@ fn what_is_asked_beside_poison_is_answered() {
 fn several_that_kill_keep_nobody_else_waiting() {
     let poison = [3, 4, 11];
     let mut bed = Bed::new(12, &poison);
-    for _ in 0..2 + poison.len() + 1 {
+    for _ in 0..3 + poison.len() + 1 {
         bed.live(Blame::Crash);
     }
     let left: Vec<_> = (1..=12).filter(|c| !bed.answered.contains(c)).collect();
@@ -93,19 +97,91 @@ fn after_a_hang_nothing_is_offered_beside_the_others_once_more() {
 }
 
 #[test]
-fn one_crash_makes_nobody_suspect() {
+fn two_crashes_make_nobody_suspect() {
     let mut bed = Bed::new(12, &[]);
-    bed.device.take_all(&mut bed.table);
-    bed.table.blame(Blame::Crash);
-    bed.device.crash(&mut bed.table);
+    for _ in 0..2 {
+        bed.device.take_all(&mut bed.table);
+        bed.table.blame(Blame::Crash);
+        bed.device.crash(&mut bed.table);
+    }
     bed.device.take_all(&mut bed.table);
     assert_eq!(bed.device.entries.len(), 12);
 }
 
-/// Two crashes with all of them, so that they are offered one by one.
+#[test]
+fn what_kills_alone_is_condemned_and_nobody_beside_it() {
+    let poison = [3, 4, 11];
+    let mut bed = Bed::new(12, &poison);
+    let mut condemned = Vec::new();
+    for _ in 0..3 + poison.len() + 1 {
+        bed.live(Blame::Crash);
+        let Some(one) = bed.table.condemn(Status::IoError) else {
+            continue;
+        };
+        let finished = one.finished.unwrap();
+        assert_eq!(one.client, ClientId(finished.cookie));
+        assert_eq!((one.operation, one.length), (Operation::Write, 512));
+        assert_eq!(one.offset, finished.cookie * 512);
+        assert_eq!(finished.status, Status::IoError);
+        condemned.push(finished.cookie);
+    }
+    assert_eq!(condemned, poison);
+    // Each cost one death beside those of the whole batch.
+    assert_eq!((bed.deaths, bed.answered.len()), (6, 9));
+    assert!(bed.table.is_empty());
+    // What a hang condemns, and how soon.
+    let mut bed = Bed::new(12, &[5]);
+    bed.live(Blame::Hang);
+    assert!(bed.table.condemn(Status::IoError).is_none());
+    bed.live(Blame::Hang);
+    assert_eq!(bed.table.condemn(Status::IoError).unwrap().offset, 5 * 512);
+    bed.live(Blame::Hang);
+    assert_eq!((bed.deaths, bed.answered.len()), (2, 11));
+}
+
+#[test]
+fn a_death_beside_others_condemns_nobody() {
+    let mut bed = suspects(2);
+    // Killed while it held one alone, and that was answered before the next died.
+    bed.table.blame(Blame::Crash);
+    bed.device.crash(&mut bed.table);
+    bed.table.set_trials(false);
+    bed.table
+        .submit(ClientId(3), request(3, Operation::Read, 0, 512));
+    bed.device.take_all(&mut bed.table);
+    bed.table.blame(Blame::Crash);
+    bed.device.crash(&mut bed.table);
+    assert!(bed.table.condemn(Status::IoError).is_none());
+    // And nobody whose client is gone by then.
+    let mut bed = suspects(1);
+    bed.table.blame(Blame::Crash);
+    bed.device.crash(&mut bed.table);
+    bed.table.forget(ClientId(1));
+    assert!(bed.table.condemn(Status::IoError).is_none());
+    assert!(bed.table.is_empty());
+}
+
+#[test]
+fn how_many_deaths_it_takes_can_be_chosen() {
+    for after in [1, 2, 7] {
+        let limits = Limits {
+            suspect_after: after,
+            ..Limits::default()
+        };
+        let mut bed = Bed::with(limits, 12, &[7]);
+        while bed.table.condemn(Status::IoError).is_none() {
+            bed.live(Blame::Crash);
+        }
+        assert_eq!(bed.deaths, usize::from(after) + 1);
+        bed.live(Blame::Crash);
+        assert_eq!(bed.answered.len(), 11);
+    }
+}
+
+/// Three crashes with all of them, so that they are offered one by one.
 fn suspects(count: u64) -> Bed {
     let mut bed = Bed::new(count, &[]);
-    for _ in 0..2 {
+    for _ in 0..3 {
         bed.device.take_all(&mut bed.table);
         bed.table.blame(Blame::Crash);
         bed.device.crash(&mut bed.table);
@@ -170,8 +246,9 @@ fn a_suspect_whose_client_left_keeps_nobody_waiting() {
 #[test]
 fn a_flush_does_not_wait_for_a_suspect() {
     let mut bed = Bed::new(1, &[1]);
-    bed.live(Blame::Crash);
-    bed.live(Blame::Crash);
+    for _ in 0..3 {
+        bed.live(Blame::Crash);
+    }
     bed.table
         .submit(ClientId(2), request(2, Operation::Flush, 0, 0));
     // It is offered again, behind a write before it that may never be carried out.

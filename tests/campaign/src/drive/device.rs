@@ -126,9 +126,13 @@ fn settings(subject: Subject, module: Module, manner: Manner, random: &mut Rando
     let mut settings = Settings::new(subject.name(), module);
     settings.config = match subject {
         Subject::Iscsi => iscsi(random),
-        Subject::Ramdisk => vec![("size".to_owned(), SIZE.to_string())],
+        Subject::Ramdisk => vec![
+            ("size".to_owned(), SIZE.to_string()),
+            // Its client knows that the contents go with the instance.
+            ("after-fault".to_owned(), "blank".to_owned()),
+        ],
     };
-    settings.memory = 48 << 20;
+    settings.memory = Some(48 << 20);
     settings.queue_depth = *random.pick(&[4, 32, 64]);
     settings.reports = ReportSettings {
         keep: 2,
@@ -142,7 +146,7 @@ fn settings(subject: Subject, module: Module, manner: Manner, random: &mut Rando
     settings.restart.backoff_max = ms(4);
     if manner.hasty {
         settings.watchdog = WatchdogSettings {
-            fuel: 200_000_000,
+            fuel: Some(200_000_000),
             call: ms(250),
             progress: Some(ms(100)),
         };

@@ -31,7 +31,7 @@ impl Happened {
                     self.fault(kind);
                 }
                 Event::RolledBack(_) => self.rolled_back = true,
-                Event::Expired { .. } => self.expired = true,
+                Event::Expired { .. } | Event::Poison { .. } => self.expired = true,
                 Event::Failed(why) if why.contains("channel processor panicked") => {
                     self.failures.push(why);
                 }

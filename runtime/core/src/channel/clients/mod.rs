@@ -147,6 +147,11 @@ impl Clients {
         told.any(|(size, block)| geometry.size < size || geometry.block_size != block)
     }
 
+    /// Who that is, for those who read it.
+    pub(super) fn name(&self, id: ClientId) -> Option<&str> {
+        Some(self.slots.get(&id)?.client.name())
+    }
+
     pub(super) fn len(&self) -> usize {
         self.slots.len()
     }

@@ -1,0 +1,212 @@
+//! How much memory an instance may have: what its operator gave it, or what its module
+//! asks for at its start.
+
+use wasmtime::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
+
+/// What an instance may have beside its linear memory. A component of these
+/// worlds has a few of each.
+const MAX_TABLE_ELEMENTS: usize = 1 << 20;
+const MAX_PARTS: usize = 64;
+
+/// Bytes of linear memory without a word from anybody.
+pub(crate) const DEFAULT: usize = 64 << 20;
+
+/// Bytes that a 32-bit memory can have.
+const MOST: u64 = 4 << 30;
+
+/// What a store may have, and what it wanted beyond that.
+pub(crate) struct Limiter {
+    limits: StoreLimits,
+    /// The most linear memory, in bytes.
+    pub(crate) memory: usize,
+    /// What its operator gave it, in bytes.
+    given: Option<usize>,
+    /// What its module asked for and got, in bytes.
+    requested: usize,
+    /// The size of linear memory that it was last refused, in bytes.
+    pub(crate) refused: Option<usize>,
+}
+
+impl Limiter {
+    /// For an instance that has asked for nothing yet.
+    pub(crate) fn new(given: Option<usize>) -> Self {
+        let mut limiter = Self {
+            limits: StoreLimits::default(),
+            memory: 0,
+            given: None,
+            requested: DEFAULT,
+            refused: None,
+        };
+        limiter.set_given(given);
+        limiter
+    }
+
+    /// An operator gives it so much, or leaves it to its module. What it has stays.
+    pub(crate) fn set_given(&mut self, given: Option<usize>) {
+        self.given = given;
+        self.memory = given.unwrap_or(self.requested);
+        self.limits = StoreLimitsBuilder::new()
+            .memory_size(self.memory)
+            .table_elements(MAX_TABLE_ELEMENTS)
+            .instances(MAX_PARTS)
+            .tables(MAX_PARTS)
+            .memories(MAX_PARTS)
+            .build();
+    }
+
+    /// Its module needs so many bytes of linear memory in all. The error is one line
+    /// with what it asked for and what it can have.
+    pub(crate) fn request(&mut self, bytes: u64) -> Result<(), String> {
+        self.request_of(bytes, spare())
+    }
+
+    fn request_of(&mut self, bytes: u64, spare: Option<u64>) -> Result<(), String> {
+        if bytes <= self.memory as u64 {
+            return Ok(());
+        }
+        let needed = mebibytes(bytes);
+        if bytes > MOST {
+            return Err(format!(
+                "needs {needed} of memory; a module has 4096MiB at most"
+            ));
+        }
+        if let Some(given) = self.given {
+            let given = given >> 10;
+            return Err(format!(
+                "needs {needed} of memory; it may have {given}KiB (`memory`)"
+            ));
+        }
+        if let Some(spare) = spare.filter(|spare| bytes > *spare) {
+            let spare = spare >> 20;
+            return Err(format!(
+                "needs {needed} of memory; half of what this machine has to spare is {spare}MiB \
+                 (`memory` lets it have more)"
+            ));
+        }
+        self.requested = bytes as usize;
+        self.set_given(None);
+        Ok(())
+    }
+}
+
+/// Rounded up.
+fn mebibytes(bytes: u64) -> String {
+    format!("{}MiB", bytes.div_ceil(1 << 20))
+}
+
+/// Half of the memory that the kernel says can be had without swapping, in bytes; `None`
+/// where it does not say.
+fn spare() -> Option<u64> {
+    available(&std::fs::read_to_string("/proc/meminfo").ok()?).map(|bytes| bytes / 2)
+}
+
+/// `MemAvailable` of `/proc/meminfo`, in bytes.
+fn available(meminfo: &str) -> Option<u64> {
+    let mut lines = meminfo.lines();
+    let rest = lines.find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kibibytes: u64 = rest.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kibibytes.checked_mul(1024)
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let granted = self.limits.memory_growing(current, desired, maximum)?;
+        if !granted {
+            self.refused = Some(desired);
+        }
+        Ok(granted)
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        self.limits.table_growing(current, desired, maximum)
+    }
+
+    fn instances(&self) -> usize {
+        self.limits.instances()
+    }
+
+    fn tables(&self) -> usize {
+        self.limits.tables()
+    }
+
+    fn memories(&self) -> usize {
+        self.limits.memories()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    fn holds(limiter: &mut Limiter, bytes: u64) -> bool {
+        limiter.memory_growing(0, bytes as usize, None).unwrap()
+    }
+
+    #[test]
+    fn tables_and_memories_have_limits() {
+        let mut limiter = Limiter::new(Some(1 << 20));
+        assert!(holds(&mut limiter, MIB));
+        assert!(!holds(&mut limiter, MIB + 1));
+        assert_eq!(limiter.refused, Some((1 << 20) + 1));
+        let mut table = |elements| limiter.table_growing(0, elements, None).unwrap();
+        assert!(table(MAX_TABLE_ELEMENTS));
+        assert!(!table(MAX_TABLE_ELEMENTS + 1));
+    }
+
+    #[test]
+    fn a_module_has_what_it_asks_for_as_far_as_there_is_some_to_spare() {
+        let mut limiter = Limiter::new(None);
+        assert!(holds(&mut limiter, 64 * MIB) && !holds(&mut limiter, 65 * MIB));
+        let spare = Some(1000 * MIB);
+        assert_eq!(limiter.request_of(10 * MIB, spare), Ok(()));
+        assert_eq!(limiter.memory as u64, 64 * MIB);
+        assert_eq!(limiter.request_of(1000 * MIB, spare), Ok(()));
+        assert!(holds(&mut limiter, 1000 * MIB) && !holds(&mut limiter, 1000 * MIB + 1));
+        assert_eq!(
+            limiter.request_of(1000 * MIB + 1, spare).unwrap_err(),
+            "needs 1001MiB of memory; half of what this machine has to spare is 1000MiB \
+             (`memory` lets it have more)"
+        );
+        assert_eq!(limiter.request_of(3000 * MIB, None), Ok(()));
+        assert!(limiter.request_of(4097 * MIB, None).is_err());
+        assert!(limiter.request_of(u64::MAX, spare).is_err());
+    }
+
+    #[test]
+    fn what_an_operator_gave_is_the_bound() {
+        let mut limiter = Limiter::new(Some(100 << 20));
+        assert_eq!(limiter.request_of(100 * MIB, Some(0)), Ok(()));
+        assert_eq!(
+            limiter.request_of(101 * MIB, Some(1000 * MIB)).unwrap_err(),
+            "needs 101MiB of memory; it may have 102400KiB (`memory`)"
+        );
+        // Left to the module while it runs, it has what that asked for.
+        let mut limiter = Limiter::new(None);
+        assert_eq!(limiter.request_of(200 * MIB, Some(1000 * MIB)), Ok(()));
+        limiter.set_given(Some(80 << 20));
+        assert!(!holds(&mut limiter, 81 * MIB));
+        limiter.set_given(None);
+        assert!(holds(&mut limiter, 200 * MIB));
+    }
+
+    #[test]
+    fn the_kernel_says_what_it_can_spare() {
+        let meminfo =
+            "MemTotal:  24 kB\nMemFree: 1 kB\nMemAvailable:   23456789 kB\nBuffers: 1 kB\n";
+        assert_eq!(available(meminfo), Some(23_456_789 * 1024));
+        assert_eq!(available("MemTotal: 24 kB\n"), None);
+        assert_eq!(available("MemAvailable: lots\n"), None);
+    }
+}
