@@ -129,6 +129,7 @@ fn poison(operation: Operation, offset: u64, length: u32, client: &str) -> Strin
         Operation::Flush => return format!("a flush of client {client}"),
         Operation::Discard => "discard",
         Operation::WriteZeroes => "write-zeroes",
+        Operation::Extents => "block status",
     };
     format!("a {operation} of {length} bytes at {offset} of client {client}")
 }

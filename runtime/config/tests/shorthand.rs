@@ -219,7 +219,7 @@ fn the_defaults_of_recovery() {
         module = "ramdisk"
         restart = { policy = "always", min-run = "50ms", backoff = "10ms..5s", spare = false }
         replacement-timeout = 120
-        watchdog = { call = "2s", fuel = 10000000000, progress = "60s" }
+        watchdog = { call = "200ms", progress = "60s" }
         reload = { drain = "250ms", ready = "10s", probation = "5s" }
         crash-reports = { keep = 16, core-dumps = false }
     "#;

@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use wasmtime::component::{Instance, InstancePre};
 use wasmtime::{Store, Trap};
@@ -264,7 +263,12 @@ async fn instantiate(
     let (fault, backtrace) = match instance {
         Ok(Ok(instance)) => return Ok((instance, memories)),
         Ok(Err(error)) => (failed(&error, limits.fuel(false)), fault::backtrace(&error)),
-        Err(_late) => (Fault::Watchdog { limit: limits.time(false) }, String::new()),
+        Err(_late) => (
+            Fault::Watchdog {
+                limit: limits.time(false),
+            },
+            String::new(),
+        ),
     };
     let left = store.get_fuel().unwrap_or(limits.fuel(false));
     let autopsy = Autopsy {
