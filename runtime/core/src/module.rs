@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use wasmtime::component::Component;
 
+use crate::bounds;
 use crate::cache::Cache;
 use crate::engine::Engine;
+use crate::logging::line;
 use crate::native::{Make, NativeVcp};
 use crate::world::World;
 
@@ -44,6 +46,14 @@ pub enum ModuleError {
         /// What it is instead.
         why: String,
     },
+    /// There is more of it than this host compiles.
+    #[error("module {name} {why}")]
+    TooLarge {
+        /// Of the module.
+        name: String,
+        /// What there is too much of, and the bound.
+        why: String,
+    },
     /// It is a component, but not one for this host.
     #[error("module {name} {why}")]
     World {
@@ -55,6 +65,9 @@ pub enum ModuleError {
 }
 
 impl Module {
+    /// The most bytes that a component may have.
+    pub const LARGEST: usize = bounds::LARGEST;
+
     /// Loads a component from `bytes`; `name` is for messages.
     pub fn load(
         engine: &Engine,
@@ -67,12 +80,17 @@ impl Module {
             why,
         };
         kind(bytes).map_err(not_a_component)?;
+        bounds::check(bytes).map_err(|why| ModuleError::TooLarge {
+            name: name.to_owned(),
+            why,
+        })?;
         let component = cache.compile(engine, bytes).map_err(|error| {
-            not_a_component(format!("not a valid component: {}", error.root_cause()))
+            let why = one_line(&error.root_cause().to_string());
+            not_a_component(format!("not a valid component: {why}"))
         })?;
         let world = World::of(&component, engine).map_err(|why| ModuleError::World {
             name: name.to_owned(),
-            why,
+            why: one_line(&why),
         })?;
         Ok(Self {
             name: name.to_owned(),
@@ -139,6 +157,13 @@ impl Module {
 }
 
 /// Tells components from what is easily taken for one, by the first 8 bytes.
+/// What has names in it that the module's maker chose, and what the validator says in
+/// several lines.
+fn one_line(text: &str) -> String {
+    let lines: Vec<_> = text.lines().map(str::trim).collect();
+    line(&lines.join("; "))
+}
+
 fn kind(bytes: &[u8]) -> Result<(), String> {
     match bytes {
         [0, b'a', b's', b'm', 0x0d, 0, 1, 0, ..] => Ok(()),
