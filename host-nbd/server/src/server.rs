@@ -183,12 +183,6 @@ struct Door {
     gate: Arc<Gate>,
     /// Clients that had to go for others.
     shed: Arc<Tally>,
-    /// Clients that were not let in.
-    refused: Arc<Tally>,
-    /// Clients that negotiated and could not be served.
-    crowded: Arc<Tally>,
-    /// Clients that were dropped for what they sent, or did not.
-    dropped: Arc<Tally>,
 }
 
 impl Door {
@@ -198,9 +192,6 @@ impl Door {
             options,
             gate: Gate::new(),
             shed: Tally::new("had to go for a newcomer, as too many negotiate"),
-            refused: Tally::new("not let in, as too many negotiate"),
-            crowded: Tally::new("refused, as too many are connected"),
-            dropped: Tally::new("dropped during negotiation"),
         })
     }
 
@@ -220,8 +211,7 @@ impl Door {
                 Some(place)
             }
             Admission::Refused => {
-                self.refused
-                    .note(|| warn!(client = peer, limit, "not let in: too many negotiate"));
+                warn!(client = peer, limit, "not let in: too many negotiate");
                 None
             }
         }
@@ -259,7 +249,7 @@ async fn accept(listener: Arc<Listener>, door: Arc<Door>, mut finish: watch::Rec
 async fn serve(mut stream: Stream, peer: String, door: Arc<Door>, place: Place) {
     let options = door.options();
     let crowded = |why: &Unavailable| {
-        door.crowded.note(|| warn!(client = peer, "refused: {why}"));
+        warn!(client = peer, "refused: {why}");
     };
     let negotiation = async {
         let exports = &*door.exports;
@@ -268,7 +258,6 @@ async fn serve(mut stream: Stream, peer: String, door: Arc<Door>, place: Place) 
             Stream::Tcp(stream) => negotiate(stream, exports, &options, &place, crowded).await,
         }
     };
-    let dropped = |tell: &dyn Fn()| door.dropped.note(tell);
     let agreed = match timeout(options.negotiation_limit, negotiation).await {
         Ok(Ok(Some(agreed))) => agreed,
         Ok(Ok(None)) => return debug!(client = peer, "left during negotiation"),
@@ -276,9 +265,9 @@ async fn serve(mut stream: Stream, peer: String, door: Arc<Door>, place: Place) 
             return debug!(client = peer, %error, "lost during negotiation");
         }
         Ok(Err(NegotiationError::Violation(violation))) => {
-            return dropped(&|| warn!(client = peer, %violation, "refused during negotiation"));
+            return warn!(client = peer, %violation, "refused during negotiation");
         }
-        Err(_) => return dropped(&|| warn!(client = peer, "took too long to negotiate")),
+        Err(_) => return warn!(client = peer, "took too long to negotiate"),
     };
     drop(place);
     let Agreed {
@@ -289,7 +278,7 @@ async fn serve(mut stream: Stream, peer: String, door: Arc<Door>, place: Place) 
     let name = session.name().to_owned();
     let client = stream
         .into_fd()
-        .and_then(|fd| NbdClient::new(fd, format!("{peer} of export {name}"), session));
+        .and_then(|fd| NbdClient::new(fd, peer.clone(), session));
     let attached = client
         .map_err(|error| error.to_string())
         .and_then(|client| export.attach(Box::new(client.holding(permit))));

@@ -1,5 +1,5 @@
-//! Lines about what clients do wrong, summed up: a client that does it a thousand
-//! times a second must not fill the log.
+//! Lines about what many clients do wrong together, summed up. What one client does is
+//! limited in the log, by who it is; of these nobody can say who they were.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;

@@ -31,17 +31,17 @@ pub(crate) fn load(engine: &Engine, cache: &Cache, named: &Named) -> Result<Modu
     }
 }
 
-/// The largest file that is taken for a module, in bytes.
-const LARGEST: u64 = 256 << 20;
-
 /// Keeps what never ends, or could not be compiled in any time, from being read.
 /// A file that is not there is for the loader to tell of.
 fn check_file(path: &Path) -> Result<()> {
     match std::fs::metadata(path) {
         Ok(found) if !found.is_file() => bail!("module {}: not a file", path.display()),
-        Ok(found) if found.len() > LARGEST => {
-            bail!("module {}: larger than 256 MiB", path.display())
-        }
+        Ok(found) if found.len() > Module::LARGEST as u64 => bail!(
+            "module {} has {} bytes; this host compiles up to {}",
+            path.display(),
+            found.len(),
+            Module::LARGEST
+        ),
         _ => Ok(()),
     }
 }

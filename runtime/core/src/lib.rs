@@ -15,6 +15,7 @@
 mod allotment;
 mod alone;
 mod bindings;
+mod bounds;
 mod bucket;
 mod cache;
 mod channel;

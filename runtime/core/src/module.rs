@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use wasmtime::component::{Component, InstancePre};
 
+use crate::bounds;
 use crate::cache::Cache;
 use crate::engine::Engine;
 use crate::logging::line;
@@ -48,6 +49,14 @@ pub enum ModuleError {
         /// What it is instead.
         why: String,
     },
+    /// There is more of it than this host compiles.
+    #[error("module {name} {why}")]
+    TooLarge {
+        /// Of the module.
+        name: String,
+        /// What there is too much of, and the bound.
+        why: String,
+    },
     /// It is a component, but not one for this host.
     #[error("module {name} {why}")]
     World {
@@ -59,6 +68,9 @@ pub enum ModuleError {
 }
 
 impl Module {
+    /// The most bytes that a component may have.
+    pub const LARGEST: usize = bounds::LARGEST;
+
     /// Loads a component from `bytes`; `name` is for messages.
     pub fn load(
         engine: &Engine,
@@ -71,12 +83,17 @@ impl Module {
             why,
         };
         kind(bytes).map_err(not_a_component)?;
+        bounds::check(bytes).map_err(|why| ModuleError::TooLarge {
+            name: name.to_owned(),
+            why,
+        })?;
         let component = cache.compile(engine, bytes).map_err(|error| {
-            not_a_component(format!("not a valid component: {}", error.root_cause()))
+            let why = one_line(&error.root_cause().to_string());
+            not_a_component(format!("not a valid component: {why}"))
         })?;
         let fitted = fit(engine, &component).map_err(|why| ModuleError::World {
             name: name.to_owned(),
-            why: line(&why),
+            why: one_line(&why),
         })?;
         Ok(Self {
             name: name.to_owned(),
@@ -163,6 +180,13 @@ fn one_memory(component: &Component) -> Result<(), String> {
         // Only of one that is given code when it is instantiated.
         None => Err("imports code, and a VCP is whole".to_owned()),
     }
+}
+
+/// What has names in it that the module's maker chose, and what the validator says in
+/// several lines.
+fn one_line(text: &str) -> String {
+    let lines: Vec<_> = text.lines().map(str::trim).collect();
+    line(&lines.join("; "))
 }
 
 /// Tells components from what is easily taken for one, by the first 8 bytes.

@@ -61,6 +61,49 @@ fn what_is_no_component_is_refused() {
     assert!(!broken.contains('\n'), "{broken}");
 }
 
+/// A component with one core module of one function, which adds to a local `count` times:
+/// each time three bytes.
+fn sum(count: usize) -> Vec<u8> {
+    fn leb(mut number: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while number >= 0x80 {
+            bytes.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        bytes.push(number as u8);
+        bytes
+    }
+    let section = |id: u8, content: &[u8]| [&[id], &leb(content.len())[..], content].concat();
+    let mut body = vec![1, 1, 0x7f, 0x20, 0];
+    body.extend([0x20, 0, 0x6a].repeat(count));
+    body.extend([0x1a, 0x0b]);
+    let code = section(10, &[&[1], &leb(body.len())[..], &body].concat());
+    let types = section(1, &[1, 0x60, 0, 0]);
+    let functions = section(3, &[1, 0]);
+    let module = [b"\0asm\x01\0\0\0", &types[..], &functions, &code].concat();
+    [b"\0asm\x0d\0\x01\0", &section(1, &module)[..]].concat()
+}
+
+#[test]
+fn what_would_take_too_long_to_compile_is_refused() {
+    let mut large = component(None, None);
+    large.resize(Module::LARGEST + 1, 0);
+    assert_eq!(
+        refused(&large),
+        "module m.wasm has 67108865 bytes; this host compiles up to 67108864"
+    );
+    // The largest function that is taken, and one that is larger by an addition.
+    let most = ((1 << 20) - 7) / 3;
+    let taken = refused(&sum(most));
+    assert!(taken.contains("is of another world"), "{taken}");
+    let long = refused(&sum(most + 1));
+    assert!(
+        long.starts_with("module m.wasm has a function of 1048579 bytes (at 0x"),
+        "{long}"
+    );
+    assert!(long.ends_with("this host compiles up to 1048576"), "{long}");
+}
+
 #[test]
 fn a_component_of_another_world_is_refused_by_the_name_that_is_wrong() {
     assert_eq!(
@@ -75,6 +118,10 @@ fn a_component_of_another_world_is_refused_by_the_name_that_is_wrong() {
         refused(&old),
         "module m.wasm exports vcp:block/device of version 0.0.9; this host runs 0.1.0"
     );
+    // The validator has several lines to say of that.
+    let odd = refused(&component(Some("vXp:io/log@0.1.0"), None));
+    assert!(odd.contains("is not a valid extern name; "), "{odd}");
+    assert!(!odd.contains('\n'), "{odd}");
     let greedy = component(Some("acme:disk/raw@1.0.0"), Some("vcp:block/device@0.1.0"));
     assert_eq!(
         refused(&greedy),

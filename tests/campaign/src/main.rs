@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use vcp_campaign::drive::reach::reached;
 use vcp_campaign::drive::{Subject, World, strict};
+use vcp_campaign::loads;
 use vcp_campaign::process::{Job, Kind, Results, campaign, work};
 use vcp_campaign::report::{Plan, Report};
 
@@ -29,6 +30,27 @@ enum What {
     Reach,
     /// Do the jobs that come on standard input; started by `run`.
     Worker,
+    /// Load modules that are made up, for a while.
+    Loads(Loads),
+    /// Load those whose seeds come on standard input; started by `loads`.
+    LoadWorker,
+}
+
+#[derive(Args)]
+struct Loads {
+    /// For how long.
+    #[arg(long, default_value_t = 60)]
+    seconds: u64,
+    /// The first seed; the same seed makes the same module.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Load the modules of that seed only, and show what became of them.
+    #[arg(long)]
+    only: bool,
+    /// The program `vcp-smith`, which makes up modules; otherwise there are only those made
+    /// of the built-in ones.
+    #[arg(long)]
+    smith: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -78,6 +100,8 @@ fn main() -> ExitCode {
         What::Run(options) => run(&options),
         What::Reach => reach().map(|()| true),
         What::Worker => work().map(|()| true),
+        What::Loads(options) => load(&options),
+        What::LoadWorker => loads::work().map(|()| true),
     };
     match outcome {
         Ok(true) => ExitCode::SUCCESS,
@@ -99,6 +123,20 @@ fn reach() -> Result<()> {
         println!("{name}");
     }
     Ok(())
+}
+
+/// Whether nothing happened that should not.
+fn load(options: &Loads) -> Result<bool> {
+    let binary = std::env::current_exe().context("finding this program")?;
+    let summary = loads::loads(loads::Plan {
+        binary: &binary,
+        smith: options.smith.as_deref(),
+        seed: options.seed,
+        time: Duration::from_secs(options.seconds),
+        only: options.only,
+    })?;
+    println!("{summary}");
+    Ok(summary.findings.is_empty())
 }
 
 /// Whether nothing happened that should not.

@@ -59,12 +59,12 @@ impl Channel {
         let Some(poison) = self.table.condemn(Status::IoError) else {
             return;
         };
-        let client = self.clients.name(poison.client).unwrap_or("gone");
+        let client = self.clients.name(poison.client);
         self.emit(Event::Poison {
             operation: poison.operation,
             offset: poison.offset,
             length: poison.length,
-            client: line(client),
+            client: line(client.as_deref().unwrap_or("gone")),
             fault: fault.clone(),
         });
         self.answer_all(poison.finished.into_iter().collect());

@@ -332,12 +332,12 @@ mod tests {
         let linked = engine.linker.instantiate_pre(&component).unwrap();
         let log = Log::new("test".into(), 1);
         log.stream(crate::logging::Stream::Err, b"what for");
-        let state = State::new(&[], 1 << 20, log, Arc::default()).unwrap();
+        let state = State::new(&[], Some(1 << 20), log, Arc::default()).unwrap();
         let mut store = Store::new(&engine.wasmtime, state);
         store.set_fuel(1000).unwrap();
         let limits = Limits {
-            fuel: 1000,
-            time: Duration::from_secs(10),
+            fuel: Some(1000),
+            call: std::time::Duration::from_secs(10),
             core_dumps: false,
         };
         let made = block_on(instantiate(&linked, &mut store, limits));

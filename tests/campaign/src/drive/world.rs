@@ -29,7 +29,7 @@ pub fn count_panics() {
 }
 
 /// Panics so far.
-pub(super) fn panics() -> u64 {
+pub fn panics() -> u64 {
     PANICS.load(Ordering::Relaxed)
 }
 

@@ -147,9 +147,16 @@ impl Clients {
         told.any(|(size, block)| geometry.size < size || geometry.block_size != block)
     }
 
-    /// Who that is, for those who read it.
-    pub(super) fn name(&self, id: ClientId) -> Option<&str> {
-        Some(self.slots.get(&id)?.client.name())
+    /// Who that is, and of which export, for those who read it.
+    pub(super) fn name(&self, id: ClientId) -> Option<String> {
+        let slot = self.slots.get(&id)?;
+        let name = slot.client.name();
+        Some(match &slot.account.export {
+            Some(export) if !export.name().is_empty() => {
+                format!("{name} of export {}", export.name())
+            }
+            _ => name.to_owned(),
+        })
     }
 
     pub(super) fn len(&self) -> usize {
