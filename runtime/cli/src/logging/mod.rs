@@ -2,7 +2,7 @@
 //!
 //! Nothing waits for who reads them. Every line, and every other word to stderr, goes
 //! through a queue to a thread that writes ([`output`]); what others can bring about at
-//! will is limited ([`limit`]), and what they said is shortened ([`text`], [`format`]).
+//! will is limited ([`limit`]), and what they said is shortened ([`text`], [`mod@format`]).
 
 mod filter;
 mod format;
