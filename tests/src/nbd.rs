@@ -14,6 +14,7 @@ const REQUEST: u32 = 0x2560_9513;
 const REPLY: u32 = 0x6744_6698;
 const READ: u16 = 0;
 const WRITE: u16 = 1;
+const FLUSH: u16 = 3;
 
 /// How long an answer may take.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -85,6 +86,11 @@ impl Connection {
     ) -> io::Result<()> {
         self.say(WRITE, cookie, offset, length)?;
         self.stream.write_all(bytes)
+    }
+
+    /// Asks for a flush, and does not wait for it.
+    pub fn begin_flush(&mut self, cookie: u64) -> io::Result<()> {
+        self.say(FLUSH, cookie, 0, 0)
     }
 
     /// The next answer: of which request, and its error; 0: none.

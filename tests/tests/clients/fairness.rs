@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use vcp_tests::nbd::Connection;
 use vcp_tests::user::User;
 use vcp_tests::vcp::Vcp;
 
@@ -80,6 +81,28 @@ fn one_request_beside_eight_floods_does_not_wait_for_them() {
     drop(floods);
     assert!(times[20] <= Duration::from_millis(20), "{times:?}");
     assert!(times[40] <= Duration::from_secs(1), "{times:?}");
+    host.shut_down();
+}
+
+/// Requests that the host answers by itself bring no other event with them: whoever had
+/// to stop goes on all the same.
+#[test]
+fn many_requests_that_need_no_device_are_all_answered() {
+    let user = User::new();
+    let host = user.ram("ram");
+    let mut connection = Connection::of(&host.uri());
+    for cookie in 0..5000 {
+        connection.begin_flush(cookie).expect("it takes requests");
+    }
+    let mut answered: Vec<u64> = (0..5000)
+        .map(|_| {
+            let (cookie, error) = connection.reply().expect("each is answered");
+            assert_eq!(error, 0);
+            cookie
+        })
+        .collect();
+    answered.sort_unstable();
+    assert!(answered.iter().copied().eq(0..5000));
     host.shut_down();
 }
 

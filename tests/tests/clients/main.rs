@@ -5,6 +5,7 @@
 mod fairness;
 mod flood;
 mod hostile;
+mod idle;
 mod listed;
 mod memory;
 mod shutdown;

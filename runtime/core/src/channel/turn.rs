@@ -47,7 +47,6 @@ impl Channel {
             self.run_clocks_of_new();
         } else if self.clients.refuses() {
             self.clients.resume(&mut self.table, &self.poller);
-            self.again |= self.clients.any_blocked();
         }
         self.issue(&mut events);
         self.answer_done();
@@ -126,7 +125,9 @@ impl Channel {
             .map(|_| 0);
         // What clients were let go on with after everything was refused.
         let refuse = self.supervisor.refuses() && !self.table.is_empty();
-        let again = (self.again || refuse).then_some(0);
+        let resumes = !self.leaving() || self.clients.refuses();
+        let go_on = resumes && self.clients.can_go_on(&self.table);
+        let again = (self.again || refuse || go_on).then_some(0);
         // One that leaves is not restarted.
         let supervisor = self.supervisor.next_deadline();
         let supervisor = supervisor.filter(|_| !self.leaving());

@@ -57,6 +57,22 @@ impl Clients {
         self.waiting > 0 && stops.any(|stop| !limited(&stop))
     }
 
+    /// Whether one that had to stop has no more reason to: nothing else may come to pass
+    /// by which it would be noticed.
+    pub(in super::super) fn can_go_on(&self, table: &Table) -> bool {
+        if self.waiting == 0 {
+            return false;
+        }
+        let stops = || self.slots.values().filter_map(|slot| slot.stop);
+        // Those behind one that waits for memory are looked at again when that is.
+        let behind = stops().any(|stop| matches!(stop, Stop::Memory { .. }));
+        stops().any(|stop| match stop {
+            Stop::Turn => true,
+            Stop::Room => !behind && !table.is_full(),
+            _ => false,
+        })
+    }
+
     /// When the first of those that wait for a time may go on.
     pub(in super::super) fn limit_deadline(&self) -> Option<u64> {
         if self.waiting == 0 {
