@@ -386,7 +386,7 @@ fn what_makes_no_sense() {
     let user = User::new();
     for (line, named) in [
         (&["inspect"][..], "NAME"),
-        (&["inspect", "x/ram"], "PID/NAME"),
+        (&["inspect", "12/"], "12/"),
         (&["inject", "ram", "explode"], "explode"),
         (&["logs", "ram", "--crash", "first"], "first"),
         (&["logs", "ram", "--core", "x"], "--crash"),

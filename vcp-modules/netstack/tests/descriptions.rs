@@ -186,3 +186,16 @@ proptest! {
         prop_assert_eq!(handle.map(|handle| stack.export(handle)), Ok(Ok(state)));
     }
 }
+
+/// From the first seed that is tried for this number smoltcp draws a number for another
+/// purpose that it does not like, and then another.
+#[test]
+fn a_number_that_is_not_drawn_at_once_can_be_gone_on_from() {
+    let mut stack = Stack::new(config(0, true), 0).unwrap();
+    let state = ConnectionState {
+        send_next: 761_194_772,
+        ..sample()
+    };
+    let handle = stack.import(0, &state).expect("it is taken over");
+    assert_eq!(stack.export(handle), Ok(state));
+}

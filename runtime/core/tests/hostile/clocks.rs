@@ -198,7 +198,7 @@ fn poison(fault: &str, within: Duration, kind: &str, faults: u64) {
     let (_, rounds, _) = beside(&scenario.vcp, || {
         scenario.strike();
         // In any order: each is tried when its turn comes.
-        for _ in 0..5 {
+        for _ in 0..6 {
             let (cookie, status, _) = scenario.driver.answer();
             assert_eq!(
                 status == Status::IoError,

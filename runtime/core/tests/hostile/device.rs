@@ -33,7 +33,7 @@ fn start(expected: Check) -> impl Fn(&str) {
         assert!(expected(&found), "{found:?}");
         if matches!(found, Fault::Init(_)) {
             assert_eq!(second.expect_failed(), found.to_string());
-            second.expect_refusals(5, Status::IoError);
+            second.expect_refusals(6, Status::IoError);
             let state = second.vcp.status().state;
             assert_eq!(state, State::Held(found.to_string()));
             second.vcp.restart();
