@@ -157,7 +157,7 @@ fn the_host_keeps_to_the_system_calls_of_its_unit() {
     let socket = dir.join("d.sock");
     let config = dir.join("host.toml");
     let text = format!(
-        "[vcp.d]\nmodule = \"ramdisk\"\nconfig = {{ size = \"16MiB\" }}\n[export.d]\nnbd = \"unix:{}\"\n",
+        "[vcp.d]\nmodule = \"ramdisk\"\nconfig = {{ size = \"16MiB\", after-fault = \"blank\" }}\n[export.d]\nnbd = \"unix:{}\"\n",
         socket.display()
     );
     fs::write(&config, text).expect("writing a configuration");
