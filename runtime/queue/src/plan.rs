@@ -24,8 +24,8 @@ pub(crate) enum Kind {
     Read,
     /// Writes whole blocks: the payload, or zeroes.
     Write,
-    /// Reads the block, changes these bytes of it, writes it. Nothing else may
-    /// be under way meanwhile.
+    /// Reads the block, changes these bytes of it, writes it. Nothing else may change
+    /// the block meanwhile.
     Modify,
     /// Flush, discard, write-zeroes and extents as they are.
     Plain,
@@ -102,14 +102,6 @@ impl Plan {
     pub(crate) fn step(&self, n: usize) -> Option<Step> {
         self.steps.iter().flatten().nth(n).copied()
     }
-
-    /// Whether it must run alone.
-    pub(crate) fn exclusive(&self) -> bool {
-        self.steps
-            .iter()
-            .flatten()
-            .any(|step| step.kind == Kind::Modify)
-    }
 }
 
 #[cfg(test)]
@@ -131,7 +123,12 @@ mod tests {
             })
         );
         assert_eq!(plan.step(1), None);
-        assert!(!plan.exclusive());
+        assert!(
+            plan.steps
+                .iter()
+                .flatten()
+                .all(|step| step.kind != Kind::Modify)
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod clock;
 mod extents;
+mod overlap;
 mod properties;
 mod suspect;
 mod turns;
@@ -317,7 +318,7 @@ fn while_draining_only_what_is_half_done_goes_on() {
     let client = ClientId(1);
     // Less than a block: read, then written.
     table.submit(client, request(1, Operation::Write, 10, 20));
-    table.submit(client, request(2, Operation::Read, 0, 512));
+    table.submit(client, request(2, Operation::Write, 100, 20));
     device.take_all(&mut table);
     table.set_draining(true);
     assert!(device.complete(0, &mut table).is_none());
@@ -359,10 +360,9 @@ fn what_is_reclaimed_can_be_submitted_to_another_table() {
         (1, Operation::Write, 100, 9000),
         (2, Operation::Read, 0, 512),
         (3, Operation::Flush, 0, 0),
-        (4, Operation::Write, 512, 512),
+        (4, Operation::Write, 16384, 512),
     ];
     for (cookie, operation, offset, length) in asked {
-        // What writes to the same bytes is one client's: only its requests have an order.
         let client = ClientId(cookie % 3);
         table.submit(client, request(cookie, operation, offset, length));
     }
@@ -394,6 +394,6 @@ fn what_is_reclaimed_can_be_submitted_to_another_table() {
     };
     let answered = run_dry(&mut device, &mut next);
     assert_eq!(answered.len(), asked.len());
-    assert_eq!(device.contents[100..512], [1; 412]);
-    assert_eq!(device.contents[512..1024], [4; 512]);
+    assert_eq!(device.contents[100..9100], [1; 9000]);
+    assert_eq!(device.contents[16384..16896], [4; 512]);
 }

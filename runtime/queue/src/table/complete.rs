@@ -29,7 +29,7 @@ impl Table {
             Some(piece) if piece.tag == tag && tag != 0 => piece,
             _ => return Err(Violation::UnknownTag(tag)),
         };
-        if Some(slot) == self.rewrite {
+        if self.rewrites.contains(&slot) {
             return Err(Violation::UnknownTag(tag));
         }
         let read = piece.operation == Operation::Read;
@@ -54,7 +54,7 @@ impl Table {
         }
         let piece = self.pieces.remove(slot);
         if piece.modify {
-            self.exclusive = false;
+            self.modifies.retain(|&modify| modify != slot);
         }
         let block = self.block();
         let request = &mut self.requests[piece.request];
@@ -110,10 +110,10 @@ impl Table {
             target.fill(0);
         }
         piece.loan = None;
-        self.rewrite = Some(slot);
+        self.rewrites.push_back(slot);
     }
 
-    fn block(&self) -> u64 {
+    pub(super) fn block(&self) -> u64 {
         self.geometry
             .as_ref()
             .map_or(1, |geometry| u64::from(geometry.block_size))

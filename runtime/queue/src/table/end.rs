@@ -61,8 +61,8 @@ impl Table {
     /// What is with the instance is with nobody any more.
     fn forget_issued(&mut self) {
         self.pieces.clear();
-        self.rewrite = None;
-        self.exclusive = false;
+        self.modifies.clear();
+        self.rewrites.clear();
         self.alone = None;
     }
 

@@ -15,10 +15,10 @@ impl Table {
         if self.pieces.len() >= self.limits.depth {
             return None;
         }
-        if let Some(slot) = self.rewrite {
+        if let Some(&slot) = self.rewrites.front() {
             return self.issue_rewrite(slot, area);
         }
-        if self.exclusive || self.draining {
+        if self.draining {
             return None;
         }
         let size = geometry.size;
@@ -29,11 +29,7 @@ impl Table {
             if self.others_must_wait() {
                 return None;
             }
-            // A flush that has to wait keeps back its own client's requests only: what
-            // it waits for may be another's.
-            let mut heads = self.waiting.heads();
-            let slot = heads.find(|&slot| !self.must_wait(slot))?;
-            drop(heads);
+            let slot = self.next_head()?;
             let request = &mut self.requests[slot];
             // Its client knew the device when it was said to be larger. (Of what was
             // begun then, the rest goes where the beginning went.)
@@ -54,12 +50,6 @@ impl Table {
                 }
                 continue;
             };
-            if request.plan.exclusive() {
-                if !self.pieces.is_empty() {
-                    return None;
-                }
-                self.exclusive = step.kind == Kind::Modify;
-            }
             let limit = match (step.kind, request.operation) {
                 (Kind::Plain, Operation::Discard) => max_discard,
                 (Kind::Plain, Operation::WriteZeroes) => max_zeroes,
@@ -78,14 +68,15 @@ impl Table {
     /// Whether [`Table::next`] may have something to do.
     pub fn has_waiting(&self) -> bool {
         let suspects = self.trials && !self.suspects.is_empty();
-        !self.waiting.is_empty() || self.rewrite.is_some() || suspects
+        !self.waiting.is_empty() || !self.rewrites.is_empty() || suspects
     }
 
     /// A flush that is offered again stays behind the writes submitted before it
     /// that are offered again: some of them may have been carried out already,
     /// and the flush must find them all. (But not suspects: they may never be
-    /// carried out, and until one is answered it is no flush's business.)
-    fn must_wait(&self, slot: usize) -> bool {
+    /// carried out, and until one is answered it is no flush's business.) It keeps back
+    /// its own client's requests only: what it waits for may be another's.
+    pub(super) fn must_wait(&self, slot: usize) -> bool {
         let flush = &self.requests[slot];
         let after = self.limits.suspect_after;
         flush.replayed
@@ -133,7 +124,7 @@ impl Table {
             self.waiting.remove(request.client, slot);
         }
         let tag = new_tag(&mut self.serial, self.pieces.vacant_key());
-        self.pieces.insert(Piece {
+        let piece = self.pieces.insert(Piece {
             tag,
             request: slot,
             operation,
@@ -143,6 +134,9 @@ impl Table {
             block: Vec::new(),
             modify,
         });
+        if modify {
+            self.modifies.push(piece);
+        }
         let request = &self.requests[slot];
         let modifiers = if operation.asks() {
             Modifiers::default()
@@ -174,7 +168,7 @@ impl Table {
     fn issue_rewrite(&mut self, slot: usize, area: &mut Area) -> Option<(Entry, Source<'_>)> {
         let length = self.pieces[slot].length;
         let loan = Some(area.take(length)?);
-        self.rewrite = None;
+        self.rewrites.pop_front();
         let tag = new_tag(&mut self.serial, slot);
         let piece = &mut self.pieces[slot];
         piece.tag = tag;

@@ -13,6 +13,7 @@ mod complete;
 mod end;
 mod entry;
 mod issue;
+mod overlap;
 mod request;
 mod suspect;
 mod turns;
@@ -40,13 +41,15 @@ pub struct Table {
     pieces: Slab<Piece>,
     /// Requests that still have entries to issue.
     waiting: Turns,
-    /// The second half of a modify: goes before everything else.
-    rewrite: Option<usize>,
+    /// Pieces that change a block in part.
+    modifies: Vec<usize>,
+    /// Those of them whose block has been read and changed: they go before everything
+    /// else.
+    rewrites: VecDeque<usize>,
     /// Finished without asking the VCP.
     done: Vec<Finished>,
     sequence: u64,
     serial: u64,
-    exclusive: bool,
     /// Nothing new goes to the VCP.
     draining: bool,
     /// Requests that have a deadline, the earliest first. Empty while all is well.
@@ -97,11 +100,11 @@ impl Table {
             requests: Slab::new(),
             pieces: Slab::new(),
             waiting: Turns::default(),
-            rewrite: None,
+            modifies: Vec::new(),
+            rewrites: VecDeque::new(),
             done: Vec::new(),
             sequence: 0,
             serial: 0,
-            exclusive: false,
             draining: false,
             clocks: BTreeSet::new(),
             suspects: VecDeque::new(),
