@@ -15,6 +15,7 @@ const REPLY: u32 = 0x6744_6698;
 const READ: u16 = 0;
 const WRITE: u16 = 1;
 const FLUSH: u16 = 3;
+const WRITE_ZEROES: u16 = 6;
 
 /// How long an answer may take.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -86,6 +87,11 @@ impl Connection {
     ) -> io::Result<()> {
         self.say(WRITE, cookie, offset, length)?;
         self.stream.write_all(bytes)
+    }
+
+    /// Asks for zeroes there, and does not wait for them.
+    pub fn begin_zeroes(&mut self, cookie: u64, offset: u64, length: usize) -> io::Result<()> {
+        self.say(WRITE_ZEROES, cookie, offset, length)
     }
 
     /// Asks for a flush, and does not wait for it.

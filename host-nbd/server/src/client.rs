@@ -213,8 +213,13 @@ impl NbdClient {
         if held > 0 && held + cost > MAX_HELD || self.flight.len() >= MAX_FLIGHT {
             return false;
         }
-        if matches!(verdict, Verdict::Queue(..)) && !queue.admit(held + cost) {
+        // Also what is refused: nobody is to be asked that more often than a limit says.
+        let leaves = matches!(verdict, Verdict::Disconnect);
+        if !leaves && !queue.admit(held + cost) {
             return false;
+        }
+        if !leaves && !matches!(verdict, Verdict::Queue(..)) {
+            queue.spend(request.payload());
         }
         self.inbox.discard(Request::SIZE);
         let style = self.session.style();

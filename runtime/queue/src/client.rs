@@ -50,6 +50,11 @@ pub trait Submit {
     fn admit(&mut self, holding: usize) -> bool;
     /// Queues a request.
     fn submit(&mut self, request: ClientRequest);
+    /// Takes note of a request with so many bytes of payload that was admitted and that
+    /// the client answers by itself. It counts like any other for limits and turns.
+    fn spend(&mut self, bytes: u32) {
+        let _ = bytes;
+    }
     /// An empty buffer with at least this capacity, for a payload. Recycled, so
     /// that no request needs an allocation of its own.
     fn buffer(&mut self, capacity: usize) -> Vec<u8>;

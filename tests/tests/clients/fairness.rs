@@ -120,3 +120,74 @@ fn large_reads_do_not_keep_small_ones_waiting() {
     assert!(times[20] <= Duration::from_millis(30), "{times:?}");
     host.shut_down();
 }
+
+/// What is set holds at once, also for those who wait for what was set before.
+#[test]
+fn a_limit_that_is_lifted_lets_those_go_on_that_wait() {
+    let user = User::new();
+    let host = user.ram("ram");
+    user.say(&["set", "ram", "limit.bytes=64KiB"]);
+    let mut connection = Connection::of(&host.uri());
+    // Two minutes' worth.
+    connection.read(0, 8 << 20).expect("it passes at once");
+    connection.begin_read(1, 0, 512).expect("it takes requests");
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(
+        user.json(&["clients", "ram"])["clients"][0]["waits"],
+        "for its limit"
+    );
+    user.say(&["set", "ram", "limit.bytes=none"]);
+    let began = std::time::Instant::now();
+    assert_eq!(connection.reply().expect("it is answered"), (1, 0));
+    assert!(
+        began.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        began.elapsed()
+    );
+    host.shut_down();
+}
+
+/// What the host answers by itself is asked no more often than a limit says.
+#[test]
+fn requests_that_are_refused_count_for_the_limit() {
+    let user = User::new();
+    let host = limited(&user, 100);
+    let mut connection = Connection::of(&host.uri());
+    let began = std::time::Instant::now();
+    for cookie in 0..60 {
+        // Beyond the end of the disk.
+        connection
+            .begin_read(cookie, 1 << 40, 512)
+            .expect("it takes requests");
+    }
+    for _ in 0..60 {
+        let (_, error) = connection.reply().expect("each is answered");
+        assert_eq!(error, 22);
+    }
+    assert!(
+        began.elapsed() > Duration::from_millis(400),
+        "{:?}",
+        began.elapsed()
+    );
+    host.shut_down();
+}
+
+/// A device does its work at once, and is given no more than it can do in time.
+#[test]
+fn a_batch_of_zeroes_is_not_too_much_for_a_disk() {
+    let user = User::new();
+    let host = user.host(&["ramdisk", "size=256MiB", "--name", "ram"]);
+    let uri = host.uri();
+    let mut connection = Connection::of(&uri);
+    for cookie in 0..64 {
+        connection
+            .begin_zeroes(cookie, 0, 256 << 20)
+            .expect("it takes requests");
+    }
+    for _ in 0..64 {
+        let (_, error) = connection.reply().expect("each is answered");
+        assert_eq!(error, 0);
+    }
+    assert_eq!(user.json(&["inspect", "ram"])["faults"], 0);
+    host.shut_down();
+}

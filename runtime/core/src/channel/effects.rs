@@ -28,7 +28,7 @@ impl Channel {
         self.take_completions(&effects.completions)?;
         // A completion may have made room for what waits, here or with a client.
         let waiting = self.table.has_waiting() || self.clients.any_blocked();
-        self.again = waiting && !effects.completions.is_empty();
+        self.again |= waiting && !effects.completions.is_empty();
         for notice in &effects.notices {
             // One that was given up has nothing more to say.
             if self.guest.is_none() {

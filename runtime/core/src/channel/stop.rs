@@ -11,12 +11,16 @@ use crate::clock::now;
 /// Together they keep to the 5 seconds within which a host is to be gone.
 const PATIENCE: u64 = 2_000_000_000;
 
+/// How long what clients have sent already may take to be read.
+const LAST_LOOK: u64 = 10_000_000;
+
 /// Whether and how far it is on its way out.
 pub(super) enum Leave {
     /// It isn't.
     No,
-    /// Told to stop; until this time what it holds may be finished.
-    Draining { until: u64 },
+    /// Told to stop; until this time what it holds may be finished, and not before that
+    /// everything is.
+    Draining { from: u64, until: u64 },
     /// Taking its leave, until this time.
     Leaving { until: u64 },
 }
@@ -46,8 +50,11 @@ impl Channel {
         // One that can't serve now has nothing that it could finish.
         let serving = self.guest.is_some() && self.supervisor.answers();
         let patience = if serving { PATIENCE } else { 0 };
+        let time = now();
         self.leave = Leave::Draining {
-            until: now() + patience,
+            // What clients had sent by now has been read then.
+            from: time + patience.min(LAST_LOOK),
+            until: time + patience,
         };
     }
 
@@ -82,17 +89,25 @@ impl Channel {
         self.leave = Leave::Leaving { until: 0 };
     }
 
+    /// Whether everything is answered, and the clients have taken it.
+    fn is_idle(&self) -> bool {
+        // Connections that go on elsewhere take along what they are owed.
+        let kept = self.parking.is_some();
+        self.table.is_empty() && (kept || self.clients.owe_nothing())
+    }
+
     pub(super) fn leave_deadline(&self) -> Option<u64> {
         match self.leave {
             Leave::No => None,
-            Leave::Draining { until } | Leave::Leaving { until } => Some(until),
+            Leave::Draining { from, until } => Some(if self.is_idle() { from } else { until }),
+            Leave::Leaving { until } => Some(until),
         }
     }
 
     /// Goes on to the next step when its time has come.
     pub(super) fn advance_leave(&mut self, time: u64) -> Flow {
         match self.leave {
-            Leave::Draining { until } if self.table.is_empty() || time >= until => {
+            Leave::Draining { from, until } if time >= until || time >= from && self.is_idle() => {
                 self.dismiss();
                 self.table.restart();
                 if self.guest.is_none() {

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use rustix::event::Timespec;
-use vcp_queue::{ClientId, Loan, Source};
+use vcp_queue::{ClientId, Entry, Loan, Operation, Source};
 
 use super::convert::request_of;
 use super::poller::Woken;
@@ -165,8 +165,7 @@ impl Channel {
                             if let Some(geometry) = &self.settled {
                                 self.clients.tell(geometry);
                             }
-                            self.clients
-                                .readable(id, false, &mut self.table, &self.poller);
+                            self.clients.has_come(id);
                         }
                         Err(error) => tracing::error!("polling a client: {error}"),
                     }
@@ -275,7 +274,11 @@ impl Channel {
             self.progress_at = now();
         }
         let (at, generation) = (self.progress_at, self.supervisor.generation());
-        while let Some((entry, source)) = self.table.next(&mut self.area) {
+        let mut work = 0;
+        while work < MOST_WORK
+            && let Some((entry, source)) = self.table.next(&mut self.area)
+        {
+            work += work_of(&entry);
             if let Some(Loan { address, length }) = entry.loan
                 && let Some(room) = guest.bytes_mut(types::Span { address, length })
             {
@@ -294,6 +297,8 @@ impl Channel {
             self.journal.note(at, generation, what);
             events.requests.push(request_of(&entry));
         }
+        // There may be more, which it is given with the next call.
+        self.again |= work >= MOST_WORK;
     }
 
     /// Calls the guest if there is anything to tell it, and does what it wants.
@@ -351,6 +356,23 @@ impl Channel {
             // A client that was lost with its answer may have kept others waiting.
             self.again |= self.table.has_waiting();
         }
+    }
+}
+
+/// What one call may be given to do, in bytes: a device that does its work at once is to be
+/// done with that well within the time of a call, and others wait until it is.
+const MOST_WORK: u64 = 32 << 20;
+
+/// What making something durable counts for: it may take as long as the storage takes.
+const DURABLE: u64 = MOST_WORK / 4;
+
+/// What an entry may cost a device, in bytes.
+fn work_of(entry: &Entry) -> u64 {
+    let bytes = u64::from(entry.length);
+    if entry.operation == Operation::Flush || entry.modifiers.fua {
+        bytes + DURABLE
+    } else {
+        bytes
     }
 }
 

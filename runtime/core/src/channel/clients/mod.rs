@@ -368,6 +368,15 @@ impl Clients {
         self.refusing = true;
     }
 
+    /// Whether nobody waits for an answer, or has one that it has not taken, or is in the
+    /// middle of a request.
+    pub(super) fn owe_nothing(&self) -> bool {
+        let mut slots = self.slots.values();
+        slots.all(|slot| {
+            slot.stop.is_none() && slot.client.held() == 0 && slot.client.awaits().is_none()
+        })
+    }
+
     /// Whether it does.
     pub(super) fn refuses(&self) -> bool {
         self.refusing

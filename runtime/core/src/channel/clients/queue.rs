@@ -15,6 +15,9 @@ use crate::pool::{FREE, Pool};
 /// other VCPs give theirs back without a word.
 pub(super) const LOOK_AGAIN: u64 = 2_000_000;
 
+/// A limit is looked at again after this, in nanoseconds, however far it is.
+const LOOK_AT_LIMIT: u64 = 100_000_000;
+
 /// What a request counts for at least when clients take turns, in bytes.
 const LEAST: i64 = 4096;
 
@@ -54,7 +57,8 @@ impl Queue<'_> {
             if opens > time {
                 return Some(Stop::Limit {
                     since: time,
-                    until: opens,
+                    // It may be changed meanwhile.
+                    until: opens.min(time + LOOK_AT_LIMIT),
                 });
             }
         }
@@ -111,6 +115,19 @@ impl Submit for Queue<'_> {
         self.account.requests += 1;
         self.account.unanswered += 1;
         self.table.submit(self.id, request);
+    }
+
+    fn spend(&mut self, bytes: u32) {
+        if self.refused.is_some() {
+            return;
+        }
+        if let Some(export) = &self.account.export {
+            export.charge(u64::from(bytes), now());
+        }
+        if let Some(left) = &mut self.turn.allowance {
+            *left -= i64::from(bytes).max(LEAST);
+        }
+        self.account.requests += 1;
     }
 
     fn buffer(&mut self, capacity: usize) -> Vec<u8> {

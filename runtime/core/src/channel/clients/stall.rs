@@ -8,24 +8,35 @@
 use vcp_queue::{Awaits, ClientError, ClientId, Table};
 
 use super::super::poller::Poller;
-use super::Clients;
+use super::{Clients, Stop};
 use crate::clock::now;
 
 /// How long a peer may take nothing and send nothing more of what it began, while
 /// others want the memory that this costs, in nanoseconds.
 const PATIENCE: u64 = 5_000_000_000;
 
+/// And how long at least, however many wait.
+const LEAST_PATIENCE: u64 = 250_000_000;
+
 /// Who held on for so long is looked at again after this.
-const LOOK_AGAIN: u64 = 1_000_000_000;
+const LOOK_AGAIN: u64 = 250_000_000;
 
 impl Clients {
+    /// How long one may keep what others want: the less the more they are, as those that
+    /// are last in line wait for all before them.
+    fn patience(&self) -> u64 {
+        let stops = self.slots.values().filter_map(|slot| slot.stop);
+        let waiting = stops.filter(|stop| matches!(stop, Stop::Memory { .. } | Stop::Room));
+        (PATIENCE / (1 + waiting.count() as u64)).max(LEAST_PATIENCE)
+    }
+
     /// When the first of them has to be looked at.
     pub(in super::super) fn stall_deadline(&self) -> Option<u64> {
         let awaiting = self.slots.values().filter_map(|slot| {
             let (awaits, since, _) = slot.account.awaits?;
             let wanted = (slot.account.taken > 0).then(|| {
                 // Not before it was looked at last.
-                (since + PATIENCE).max(self.looked + LOOK_AGAIN)
+                (since + self.patience()).max(self.looked + LOOK_AGAIN)
             });
             let rest = (awaits == Awaits::Rest).then_some(since);
             let rest = rest.map(|since| since.saturating_add(slot.account.half_request()));
@@ -44,24 +55,25 @@ impl Clients {
             return;
         }
         self.looked = time;
+        let patience = self.patience();
         let mut ended: Vec<(ClientId, String)> = Vec::new();
         for (id, slot) in &self.slots {
             let Some((awaits, since, _)) = slot.account.awaits else {
                 continue;
             };
             let waited = time.saturating_sub(since);
-            let wanted = waited >= PATIENCE && slot.account.is_wanted(&self.process, time);
+            let wanted = waited >= patience && slot.account.is_wanted(&self.process, time);
             let rest = awaits == Awaits::Rest && waited >= slot.account.half_request();
-            let seconds = waited / 1_000_000_000;
+            let seconds = waited as f64 / 1e9;
             let what = match awaits {
                 Awaits::Rest => "it sent half a request and no more of it",
                 Awaits::Reader => "it took no answers",
             };
             if wanted {
-                let why = format!("{what} for {seconds} s, while others waited for the memory");
+                let why = format!("{what} for {seconds:.1} s, while others waited for the memory");
                 ended.push((*id, why));
             } else if rest {
-                ended.push((*id, format!("{what} for {seconds} s")));
+                ended.push((*id, format!("{what} for {seconds:.1} s")));
             }
         }
         for (id, why) in ended {

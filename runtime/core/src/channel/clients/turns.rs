@@ -18,6 +18,17 @@ use crate::clock::now;
 const QUANTUM: i64 = 64 << 10;
 
 impl Clients {
+    /// One that has just been attached may have sent something. It has its turn when all
+    /// are attached that come with it: those of another process hold memory already.
+    pub(in super::super) fn has_come(&mut self, id: ClientId) {
+        if let Some(slot) = self.slots.get_mut(&id)
+            && slot.stop.is_none()
+        {
+            slot.stop = Some(Stop::Turn);
+            self.waiting += 1;
+        }
+    }
+
     /// A client's socket has something, and may be `broken` as well.
     pub(in super::super) fn readable(
         &mut self,
