@@ -191,3 +191,26 @@ fn a_batch_of_zeroes_is_not_too_much_for_a_disk() {
     assert_eq!(user.json(&["inspect", "ram"])["faults"], 0);
     host.shut_down();
 }
+
+/// As many parts of blocks as the device may have at a time, and more.
+#[test]
+fn a_flood_of_single_bytes_is_answered() {
+    let user = User::new();
+    let host = user.ram("ram");
+    let mut connection = Connection::of(&host.uri());
+    for round in 0..4_u64 {
+        for cookie in 0..256_u64 {
+            let offset = 4096 * cookie + 512 * round + 5;
+            connection
+                .begin_write(cookie, offset, 1, &[7])
+                .expect("it takes requests");
+        }
+        for _ in 0..256 {
+            let (_, error) = connection.reply().expect("each is answered");
+            assert_eq!(error, 0);
+        }
+    }
+    let read = connection.read(4096, 512).expect("it is served");
+    assert_eq!((read[4], read[5], read[6]), (0, 7, 0));
+    host.shut_down();
+}

@@ -12,13 +12,11 @@ impl Table {
     /// there is none now. The caller places `Source` and passes the entry on.
     pub fn next(&mut self, area: &mut Area) -> Option<(Entry, Source<'_>)> {
         let geometry = self.geometry.as_ref()?;
-        if self.pieces.len() >= self.limits.depth {
-            return None;
-        }
+        // One that was read is with the VCP still, by the count: it takes no more depth.
         if let Some(&slot) = self.rewrites.front() {
             return self.issue_rewrite(slot, area);
         }
-        if self.draining {
+        if self.draining || self.pieces.len() >= self.limits.depth {
             return None;
         }
         let size = geometry.size;

@@ -83,3 +83,19 @@ fn a_flood_of_the_same_block_starves_nobody() {
         }
     }
 }
+
+/// What was read is written although as much is with the device as may be.
+#[test]
+fn as_many_parts_of_blocks_as_may_be_with_the_device_come_to_an_end() {
+    let mut device = Device::new();
+    let mut table = Table::new(Limits {
+        depth: 4,
+        ..Limits::default()
+    });
+    table.set_geometry(geometry());
+    for cookie in 0..16 {
+        let write = request(cookie, Operation::Write, 512 * cookie + 7, 1);
+        table.submit(ClientId(cookie % 2), write);
+    }
+    assert_eq!(run_dry(&mut device, &mut table).len(), 16);
+}

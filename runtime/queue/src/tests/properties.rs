@@ -41,9 +41,10 @@ proptest! {
         zeroes in any::<u32>(),
         events in prop::collection::vec(event(), 0..200),
         native_zeroes in any::<bool>(),
+        depth in 1usize..8,
     ) {
         let mut device = Device::new();
-        let mut table = Table::new(Limits::default());
+        let mut table = Table::new(Limits { depth, ..Limits::default() });
         let max_write_zeroes = if native_zeroes { 8192 } else { 0 };
         table.set_geometry(Geometry { max_write_zeroes, ..geometry() });
         let mut model = device.contents.clone();
