@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use vcp_tests::client::Clients;
-use vcp_tests::process::must;
+use vcp_tests::process::{command, must, run};
 use vcp_tests::requires;
 use vcp_tests::user::User;
 use vcp_tests::vcp::{Vcp, assert_one_line};
@@ -293,4 +293,179 @@ print(told(h.pread, 2, end - 1), told(h.trim, 2, end - 1), told(h.pwrite, b'x', 
     let said = Clients::new(user.dir()).script(&host.uri(), &script);
     assert_eq!(said, "28 28\n22 22 0\n");
     host.shut_down();
+}
+
+/// An instance that dies has a successor, and that serves no other file, and no blank.
+fn held(user: &User, why: &[&str]) {
+    user.say(&["inject", "disk", "kill"]);
+    let disk = user.until("disk", |vcp| vcp["state"] == "held");
+    let said = disk["reason"].as_str().unwrap_or_default();
+    for part in why {
+        assert!(said.contains(part), "{part}: {disk}");
+    }
+}
+
+/// The first bytes of a disk, for a client that connects now; or that it is refused.
+fn first_bytes(user: &User, host: &Vcp) -> String {
+    let script = "
+try:
+    h.connect_uri(URI)
+    print(h.pread(4, 0).hex())
+except nbd.Error:
+    print('refused')
+";
+    Clients::new(user.dir()).script(&host.uri(), script)
+}
+
+#[test]
+fn a_file_that_is_gone_is_not_made_anew() {
+    requires!("nbdsh");
+    let user = User::new();
+    let dir = directory(&user, "images");
+    let image = dir.join("image");
+    let host = serve(&user, &dir, ", size = \"4MiB\"");
+    let script = "h.connect_uri(URI)\nh.pwrite(b'data' * 128, 0, nbd.CMD_FLAG_FUA)\n";
+    Clients::new(user.dir()).script(&host.uri(), script);
+    // As long as it is there, a fault changes nothing.
+    user.say(&["inject", "disk", "kill"]);
+    assert_eq!(first_bytes(&user, &host), "64617461\n");
+    fs::remove_file(&image).expect("removing it");
+    held(
+        &user,
+        &["/d/image: No such file", "it was served", "`vcp restart`"],
+    );
+    assert!(!image.exists());
+    assert_eq!(first_bytes(&user, &host), "refused\n");
+    // What an operator wants is another matter.
+    user.say(&["restart", "disk"]);
+    user.until("disk", |vcp| vcp["state"] == "ready");
+    assert_eq!(first_bytes(&user, &host), "00000000\n");
+    assert_eq!(fs::metadata(&image).expect("a new one").len(), 4 * MIB);
+    host.shut_down();
+}
+
+#[test]
+fn a_file_that_was_cut_off_is_not_filled_up_with_zeroes() {
+    requires!("nbdsh");
+    let user = User::new();
+    let dir = directory(&user, "images");
+    let image = dir.join("image");
+    fs::write(&image, noise(4 << 20)).expect("an image");
+    let host = serve(&user, &dir, ", size = \"4MiB\"");
+    let file = File::options().write(true).open(&image).expect("the image");
+    file.set_len(MIB).expect("cutting it off");
+    let script = format!(
+        "{ERRORS}h2 = nbd.NBD()
+h2.add_meta_context('base:allocation')
+h2.set_strict_mode(0)
+h2.connect_uri(URI)
+extents = lambda *a: h2.block_status(*a, lambda *b: 0)
+print(told(h.pread, 4096, 2 << 20), told(h.pwrite, b'x' * 512, 2 << 20))
+print(told(h.trim, 4096, 2 << 20), told(h.zero, 4096, 2 << 20), told(h.zero, 2 << 20, 0))
+print(told(extents, 4096, 1 << 20), told(extents, 4096, 2 << 20))
+runs = []
+h2.block_status(4 << 20, 0, lambda context, offset, entries, error: runs.extend(entries[::2]))
+print(sum(runs), told(h.pread, 4096, (1 << 20) - 4096))"
+    );
+    let said = Clients::new(user.dir()).script(&host.uri(), &script);
+    assert_eq!(said, "5 5\n5 5 5\n5 5\n1048576 0\n");
+    assert_eq!(file.metadata().expect("its length").len(), MIB);
+    held(
+        &user,
+        &["/d/image: holds 1048576 bytes, less than was served"],
+    );
+    assert_eq!(file.metadata().expect("its length").len(), MIB);
+    host.shut_down();
+}
+
+#[test]
+fn another_file_of_the_same_name_is_not_served() {
+    requires!("nbdsh");
+    let user = User::new();
+    let dir = directory(&user, "images");
+    let [image, other] = ["image", "other"].map(|name| dir.join(name));
+    fs::write(&image, vec![0x11; 1 << 20]).expect("an image");
+    fs::write(&other, vec![0x22; 1 << 20]).expect("another");
+    let host = serve(&user, &dir, "");
+    fs::rename(&other, &image).expect("replacing it");
+    let why = "/d/image: is another file than was served";
+    // The instance that has the first goes on with it.
+    let reload = user.ask(&["reload", "disk"]);
+    assert_one_line(&reload, 1, &[why]);
+    assert_eq!(first_bytes(&user, &host), "11111111\n");
+    held(&user, &[why]);
+    assert_eq!(first_bytes(&user, &host), "refused\n");
+    user.say(&["restart", "disk"]);
+    user.until("disk", |vcp| vcp["state"] == "ready");
+    assert_eq!(first_bytes(&user, &host), "22222222\n");
+    // The same file by another's doing: renamed there and back, and linked.
+    fs::rename(&image, &other).expect("renaming it");
+    fs::hard_link(&other, &image).expect("linking it");
+    user.say(&["inject", "disk", "kill"]);
+    assert_eq!(first_bytes(&user, &host), "22222222\n");
+    host.shut_down();
+}
+
+#[test]
+fn a_rescan_finds_what_was_cut_off() {
+    requires!("nbdsh");
+    let user = User::new();
+    let dir = directory(&user, "images");
+    let image = File::create(dir.join("image")).expect("making a file");
+    image.set_len(8 * MIB).expect("a length");
+    let host = serve(&user, &dir, "");
+    image.set_len(4 * MIB).expect("a length");
+    assert_eq!(user.say(&["rescan", "disk"]), "disk: 4MiB, was 8MiB\n");
+    let clients = Clients::new(user.dir());
+    let size = "h.connect_uri(URI)\nprint(h.get_size())\n";
+    assert_eq!(clients.script(&host.uri(), size), "4194304\n");
+    // Who is connected was told more, and would never know.
+    let [begun, over] = ["begun", "over"].map(|name| user.dir().join(name));
+    let script = format!(
+        "{ERRORS}import os, time
+open({begun:?}, 'w').close()
+while not os.path.exists({over:?}):
+    time.sleep(0.01)
+print(told(h.pread, 512, 0))"
+    );
+    std::thread::scope(|scope| {
+        let client = scope.spawn(|| clients.script(&host.uri(), &script));
+        let limit = std::time::Duration::from_secs(20);
+        let there = vcp_tests::process::poll(limit, || begun.exists().then_some(()));
+        image.set_len(2 * MIB).expect("a length");
+        let rescan = user.ask(&["rescan", "disk"]);
+        fs::write(&over, "").expect("an end");
+        assert!(there.is_some());
+        assert_one_line(&rescan, 1, &["disk", "not rescanned"]);
+        assert_eq!(client.join().expect("the client"), "5\n");
+    });
+    user.until("disk", |vcp| vcp["state"] == "held");
+    host.shut_down();
+}
+
+#[test]
+fn a_size_that_no_file_can_have_leaves_nothing_behind() {
+    requires!("prlimit");
+    let user = User::new();
+    let dir = directory(&user, "images");
+    let image = dir.join("image");
+    let file = configure(&user, &dir, ", size = \"4MiB\"");
+    let refuse = || {
+        let host = user.command(&["run", file]);
+        let mut limited = command("prlimit");
+        limited.arg("--fsize=1048576").arg(host.get_program());
+        limited.args(host.get_args()).current_dir(user.dir());
+        let set = host.get_envs();
+        limited.envs(set.filter_map(|(key, value)| Some((key, value?))));
+        let refused = run(limited, user.dir(), std::time::Duration::from_secs(20));
+        let why = "config.path: /d/image: the file system is full, a quota is used up, or";
+        assert_one_line(&refused, 1, &[why]);
+    };
+    refuse();
+    assert!(!image.exists());
+    // One that was there is not the host's to remove.
+    fs::write(&image, "").expect("an empty file");
+    refuse();
+    assert_eq!(fs::metadata(&image).expect("it stays").len(), 0);
+    serve(&user, &dir, ", size = \"4MiB\"").shut_down();
 }

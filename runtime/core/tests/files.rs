@@ -235,13 +235,29 @@ fn a_file_that_is_cut_off_is_an_error_of_the_medium() {
     file.set_len(4096).unwrap();
     driver.ask(1, Operation::Read, 0, 8192, Vec::new());
     assert_eq!(driver.answer().1, Status::IoError);
-    assert_eq!(
-        told(&driver, 0, 1 << 20),
-        [(4096, false), ((1 << 20) - 4096, true)]
-    );
-    driver.ask(2, Operation::Discard, 65536, 65536, Vec::new());
+    // What is not there is no hole, and does not come back by being written to.
+    assert_eq!(told(&driver, 0, 1 << 20), [(4096, false)]);
+    let asked = |operation, offset, length| request(2, operation, offset, length, Vec::new());
+    for request in [
+        asked(Operation::Extents, 4096, 4096),
+        asked(Operation::Extents, 65536, 65536),
+        asked(Operation::Discard, 65536, 65536),
+        asked(Operation::Discard, 0, 65536),
+        zeroes(65536, 65536, false),
+        zeroes(0, 65536, true),
+        request(2, Operation::Write, 4095, 2, vec![1, 2]),
+        request(2, Operation::Write, 65536, 2, vec![1, 2]),
+    ] {
+        let what = format!("{request:?}");
+        driver.ask_all([request]);
+        assert_eq!(driver.answer().1, Status::IoError, "{what}");
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), 4096, "{what}");
+    }
+    // What is there goes on as before.
+    driver.ask_all([zeroes(0, 4096, false)]);
     assert_eq!(driver.answer().1, Status::Ok);
-    assert_eq!(std::fs::metadata(&path).unwrap().len(), 4096);
+    driver.write(3, 4000, vec![9; 96]);
+    assert_eq!(driver.answer().1, Status::Ok);
     file.write_all_at(&[6; 10], 8182).unwrap();
     driver.ask(3, Operation::Read, 8182, 10, Vec::new());
     assert_eq!(driver.answer(), (3, Status::Ok, vec![6; 10]));

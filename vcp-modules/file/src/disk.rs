@@ -18,15 +18,26 @@ const MAX_DISCARD: u32 = 64 << 20;
 /// Longest zeroing of one request, in bytes; they may have to be written.
 const MAX_ZEROES: u32 = 16 << 20;
 
+/// What an operator is told who has seen to the file.
+const RESTART: &str = "`vcp restart` takes what is there";
+
 pub(crate) struct Disk {
     file: Backing,
     size: u64,
+    /// What the operator wants of it, in bytes.
+    wanted: Option<u64>,
+    /// Clients know it by an instance before.
+    served: bool,
     read_only: bool,
     name: String,
+    identity: String,
 }
 
 impl Disk {
-    pub(crate) fn open(options: &Options) -> Result<Self, String> {
+    /// Opens the file. `served` is what clients were told that the device is, empty if
+    /// nothing: for those who were told, no blank takes the place of their data, so the
+    /// file is neither made nor made longer, and must be that one.
+    pub(crate) fn open(options: &Options, served: &str) -> Result<Self, String> {
         let Options {
             path,
             size,
@@ -34,37 +45,74 @@ impl Disk {
         } = options;
         let named = |what: &str| format!("config.path: {path}: {what}");
         let failed = |status: Status| named(describe(status));
-        let create = !read_only && size.is_some();
-        let file = Backing::open(path, !read_only, create).map_err(|error| named(&error))?;
-        let mut length = file.size().map_err(failed)?;
-        if let Some(size) = *size
-            && length < size
-        {
-            if *read_only {
-                let less = format!("holds {length} bytes, less than config.size, and is read-only");
-                return Err(named(&less));
-            }
-            file.grow(size).map_err(failed)?;
-            length = size;
+        let fresh = served.is_empty();
+        let create = fresh && !read_only && size.is_some();
+        let file = Backing::open(path, !read_only, create).map_err(|error| match fresh {
+            true => named(&error),
+            false => named(&format!("{error}, and it was served; {RESTART}")),
+        })?;
+        let identity = file.identity().map_err(failed)?;
+        if !fresh && identity != served {
+            let other = format!("is another file than was served; {RESTART}");
+            return Err(named(&other));
         }
-        if length == 0 {
-            return Err(named("holds nothing; give a size"));
-        }
-        Ok(Self {
+        let length = file.size().map_err(failed)?;
+        let mut disk = Self {
             file,
             size: length,
+            wanted: *size,
+            served: !fresh,
             read_only: *read_only,
             name: path.clone(),
-        })
+            identity,
+        };
+        if let Some(size) = *size
+            && create
+            && length < size
+        {
+            disk.file.grow(size).map_err(failed)?;
+            disk.size = size;
+        }
+        disk.sufficient()?;
+        Ok(disk)
     }
 
-    /// Takes a file that has grown for as long as it is now. What one has lost is
-    /// told by the requests for it.
-    pub(crate) fn look(&mut self) {
+    /// Before it is served first: it may have been open for a long time.
+    pub(crate) fn begin(&mut self) -> Result<(), String> {
+        self.look()?;
+        self.sufficient()
+    }
+
+    /// Takes the file for as long as it is now. That it is shorter than clients were told
+    /// is for the host to judge, who knows them.
+    pub(crate) fn look(&mut self) -> Result<(), String> {
+        let named = |what: &str| format!("config.path: {}: {what}", self.name);
         match self.file.size() {
-            Ok(length) => self.size = self.size.max(length),
-            Err(status) => log!(Warn, "{}: its size: {}", self.name, describe(status)),
+            Ok(0) => Err(named("holds nothing any more")),
+            Ok(length) => {
+                self.size = length;
+                Ok(())
+            }
+            Err(status) => Err(named(describe(status))),
         }
+    }
+
+    /// Whether it is as long as the operator wants it.
+    fn sufficient(&self) -> Result<(), String> {
+        let Self { name, size, .. } = self;
+        if *size >= self.wanted.unwrap_or(1) {
+            return Ok(());
+        }
+        let what = match (self.wanted, self.served) {
+            (None, true) => "holds nothing any more".into(),
+            (None, false) => "holds nothing; give a size".into(),
+            (Some(_), true) => format!("holds {size} bytes, less than was served; {RESTART}"),
+            (Some(_), false) if self.read_only => {
+                format!("holds {size} bytes, less than config.size, and is read-only")
+            }
+            (Some(_), false) => format!("holds {size} bytes, less than config.size"),
+        };
+        Err(format!("config.path: {name}: {what}"))
     }
 
     /// A file is made of bytes, and so is the disk: none of them is left out for being
@@ -81,7 +129,7 @@ impl Disk {
             extents: true,
             read_only: self.read_only,
             write_cache: true,
-            identity: self.name.clone(),
+            identity: self.identity.clone(),
         }
     }
 
@@ -215,7 +263,7 @@ mod tests {
             size: Some(4096),
             read_only: false,
         };
-        let mut disk = Disk::open(&options).unwrap();
+        let mut disk = Disk::open(&options, "").unwrap();
         let mut data = Arena::new(4096, 0);
         let span = Span {
             address: 0,
@@ -243,7 +291,7 @@ mod tests {
             size: None,
             read_only: true,
         };
-        let mut disk = Disk::open(&options).unwrap();
+        let mut disk = Disk::open(&options, "").unwrap();
         let geometry = disk.geometry();
         assert_eq!((geometry.size, geometry.block_size), (1000, 1));
         assert!(geometry.read_only);
@@ -261,7 +309,7 @@ mod tests {
             assert_eq!(refused.unwrap_err(), Status::NotPermitted);
         }
         options.size = Some(4096);
-        let short = Disk::open(&options).err().unwrap();
+        let short = Disk::open(&options, "").err().unwrap();
         assert!(
             short.ends_with("less than config.size, and is read-only"),
             "{short}"
@@ -276,10 +324,10 @@ mod tests {
             size: None,
             read_only: false,
         };
-        let empty = Disk::open(&options).err().unwrap();
+        let empty = Disk::open(&options, "").err().unwrap();
         assert!(empty.ends_with("holds nothing; give a size"), "{empty}");
         options.size = Some(1001);
-        let mut disk = Disk::open(&options).unwrap();
+        let mut disk = Disk::open(&options, "").unwrap();
         let mut data = Arena::new(4096, 0);
         let span = Span {
             address: 0,
@@ -290,8 +338,66 @@ mod tests {
             .unwrap();
         assert!(std::fs::read(file.path()).unwrap().ends_with(b"\0end"));
         file.as_file().set_len(1003).unwrap();
-        disk.look();
+        disk.look().unwrap();
         assert_eq!(disk.geometry().size, 1003);
+    }
+
+    #[test]
+    fn what_was_served_is_neither_made_nor_grown_nor_taken_for_another() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("disk.img");
+        let options = Options {
+            path: path.to_str().unwrap().to_owned(),
+            size: Some(4096),
+            read_only: false,
+        };
+        let served = Disk::open(&options, "").unwrap().geometry().identity;
+        let again = Disk::open(&options, &served).unwrap();
+        assert_eq!(again.geometry().identity, served);
+        let refused = |what: &str| {
+            let why = Disk::open(&options, &served).err().unwrap();
+            assert!(why.contains(what) && why.ends_with(RESTART), "{why}");
+        };
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        file.set_len(512).unwrap();
+        refused("disk.img: holds 512 bytes, less than was served; ");
+        assert_eq!(file.metadata().unwrap().len(), 512);
+        // While it is open its number is no other's.
+        std::fs::remove_file(&path).unwrap();
+        refused("and it was served; ");
+        assert!(!path.exists());
+        std::fs::write(&path, [0; 4096]).unwrap();
+        refused("disk.img: is another file than was served; ");
+        Disk::open(&options, "").unwrap();
+    }
+
+    #[test]
+    fn one_that_waited_serves_the_file_as_it_is_by_then() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        file.as_file().set_len(1000).unwrap();
+        let mut options = Options {
+            path: file.path().to_str().unwrap().to_owned(),
+            size: None,
+            read_only: false,
+        };
+        let mut disk = Disk::open(&options, "").unwrap();
+        file.as_file().set_len(2000).unwrap();
+        disk.begin().unwrap();
+        assert_eq!(disk.geometry().size, 2000);
+        options.size = Some(2000);
+        let served = disk.geometry().identity;
+        let mut disk = Disk::open(&options, &served).unwrap();
+        file.as_file().set_len(1000).unwrap();
+        let why = disk.begin().unwrap_err();
+        assert!(
+            why.contains("holds 1000 bytes, less than was served"),
+            "{why}"
+        );
+        // To one who asks, it is what it is.
+        disk.look().unwrap();
+        assert_eq!(disk.geometry().size, 1000);
+        file.as_file().set_len(0).unwrap();
+        assert!(disk.look().unwrap_err().contains("holds nothing any more"));
     }
 
     #[test]
@@ -303,7 +409,7 @@ mod tests {
             size: None,
             read_only: false,
         };
-        let mut disk = Disk::open(&options).unwrap();
+        let mut disk = Disk::open(&options, "").unwrap();
         let mut data = Arena::new(4096, 0);
         let mut ask = |operation, offset, length| {
             let span = Span { address: 0, length };

@@ -43,7 +43,7 @@ pub struct FileDevice {
 impl Device for FileDevice {
     fn start(start: Start) -> Result<(Self, Areas), String> {
         let device = Self {
-            disk: Disk::open(&Options::parse(&start.config)?)?,
+            disk: Disk::open(&Options::parse(&start.config)?, &start.identity)?,
             data: Arena::new(DATA_AREA, 0),
             announced: false,
         };
@@ -57,12 +57,16 @@ impl Device for FileDevice {
     fn process(&mut self, _now: Instant, commands: &[Command], requests: &[Request]) -> Effects {
         let mut notices = Vec::new();
         let rescan = commands.contains(&Command::Rescan);
-        if rescan {
-            self.disk.look();
-        }
         if rescan || !self.announced {
+            let found = match self.announced {
+                true => self.disk.look(),
+                false => self.disk.begin(),
+            };
             self.announced = true;
-            notices.push(Notice::Ready(self.disk.geometry()));
+            notices.push(match found {
+                Ok(()) => Notice::Ready(self.disk.geometry()),
+                Err(why) => Notice::Failed(why),
+            });
         }
         let completions = requests.iter().map(|r| self.answer(r)).collect();
         if commands.contains(&Command::Stop) {

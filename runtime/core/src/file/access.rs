@@ -2,11 +2,14 @@
 
 use std::fs::File;
 use std::io;
-use std::path::{Component, Path};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
-use cap_std::fs::{OpenOptions, OpenOptionsExt as _};
+use cap_std::fs::{MetadataExt as _, OpenOptions, OpenOptionsExt as _};
 use rustix::fs::OFlags;
 
+use super::OpenFile;
 use crate::bindings::files::Access;
 use crate::state::DirectoryGrant;
 
@@ -27,12 +30,12 @@ pub(super) enum OpenError {
     Io(#[from] io::Error),
 }
 
-/// Opens a file, and says whether it may be written.
+/// Opens a file.
 pub(super) fn open(
     grants: &[DirectoryGrant],
     path: &str,
     access: Access,
-) -> Result<(File, bool), OpenError> {
+) -> Result<OpenFile, OpenError> {
     let write = access.contains(Access::WRITE);
     let create = access.contains(Access::CREATE);
     let (grant, rest) = find(grants, path).ok_or(OpenError::NotGranted)?;
@@ -43,15 +46,72 @@ pub(super) fn open(
         return Err(OpenError::ReadOnly);
     }
     let mut options = OpenOptions::new();
-    options.read(true).write(write).create(create);
+    options.read(true).write(write);
     // What is no regular file may keep whoever opens it waiting.
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     options.custom_flags(flags.bits().cast_signed());
-    let file = grant.directory().open_with(rest, &options)?.into_std();
+    let (file, new) = open_or_make(grant, rest, options, create)?;
+    let file = Arc::new(file);
+    let made = new.then(|| Made {
+        grant: grant.clone(),
+        path: rest.to_owned(),
+        file: Arc::clone(&file),
+    });
     if !file.metadata()?.is_file() {
         return Err(OpenError::NotAFile);
     }
-    Ok((file, write))
+    Ok(OpenFile {
+        file,
+        writable: write,
+        _made: made,
+    })
+}
+
+/// Opens a file, or makes it, and says whether it did: one that was there is not the
+/// VCP's to remove.
+fn open_or_make(
+    grant: &DirectoryGrant,
+    path: &Path,
+    mut options: OpenOptions,
+    create: bool,
+) -> io::Result<(File, bool)> {
+    let open = |options: &OpenOptions| grant.directory().open_with(path, options);
+    let missing = match open(&options) {
+        Ok(file) => return Ok((file.into_std(), false)),
+        Err(error) if create && error.kind() == io::ErrorKind::NotFound => error,
+        Err(error) => return Err(error),
+    };
+    match open(options.clone().create_new(true)) {
+        Ok(file) => Ok((file.into_std(), true)),
+        // Somebody else has made it meanwhile, or it is a link to where there is nothing.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let file = open(options.create(true)).map_err(|_| missing)?;
+            Ok((file.into_std(), false))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// A file that was made. If it is empty still when it is closed, then whoever wanted it
+/// did not get it to its size: nothing is left of that.
+pub(super) struct Made {
+    grant: DirectoryGrant,
+    path: PathBuf,
+    file: Arc<File>,
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        let Ok(own) = self.file.metadata() else {
+            return;
+        };
+        let named = self.grant.directory().symlink_metadata(&self.path);
+        let same = named.is_ok_and(|named| (named.dev(), named.ino()) == (own.dev(), own.ino()));
+        if same && own.len() == 0 {
+            // That it can't be removed is no worse than that it was made.
+            let _ = self.grant.directory().remove_file(&self.path);
+        }
+    }
 }
 
 /// The grant whose directory a path lies in, the innermost of them, and the path within.

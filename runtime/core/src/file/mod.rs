@@ -9,8 +9,9 @@ mod access;
 mod range;
 
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use rustix::io::Errno;
 use wasmtime::component::Resource;
@@ -19,6 +20,7 @@ use crate::bindings::block::Status;
 use crate::bindings::files::{Access, Host, HostFile};
 use crate::bindings::types::Span;
 use crate::state::State;
+use access::Made;
 
 /// Longest read, write or zeroing of one call, in bytes.
 const MAX_BYTES: u32 = 16 << 20;
@@ -32,6 +34,8 @@ const CALL_FUEL: u64 = 2000;
 pub struct OpenFile {
     file: Arc<std::fs::File>,
     writable: bool,
+    /// Held for what is done when it is closed.
+    _made: Option<Made>,
 }
 
 type Answer<T> = wasmtime::Result<Result<T, Status>>;
@@ -60,10 +64,11 @@ impl State {
     /// A call is made: it is paid for, and the file is there.
     fn opened(&mut self, file: &Resource<OpenFile>) -> wasmtime::Result<OpenFile> {
         self.call(CALL_FUEL)?;
-        let OpenFile { file, writable } = self.resources().get(file)?;
+        let OpenFile { file, writable, .. } = self.resources().get(file)?;
         Ok(OpenFile {
             file: Arc::clone(file),
             writable: *writable,
+            _made: None,
         })
     }
 
@@ -93,16 +98,17 @@ impl HostFile for State {
         access: Access,
     ) -> wasmtime::Result<Result<Resource<OpenFile>, String>> {
         self.call(CALL_FUEL)?;
-        let opened = access::open(self.grants(), &path, access).and_then(|(file, writable)| {
-            let file = OpenFile {
-                file: Arc::new(file),
-                writable,
-            };
+        let opened = access::open(self.grants(), &path, access).and_then(|file| {
             let pushed = self.resources().push(file);
             pushed.map_err(|_| access::OpenError::TooMany)
         });
         let opened = opened.map_err(|error| error.to_string());
         self.back(opened)
+    }
+
+    fn identity(&mut self, file: Resource<OpenFile>) -> Answer<String> {
+        let OpenFile { file, .. } = self.opened(&file)?;
+        self.back(identity(&file).map_err(status))
     }
 
     fn size(&mut self, file: Resource<OpenFile>) -> Answer<u64> {
@@ -135,7 +141,7 @@ impl HostFile for State {
 
     fn write(&mut self, file: Resource<OpenFile>, offset: u64, data: Span) -> Answer<()> {
         let file = self.opened(&file)?;
-        let done = match bounded(offset, data.length, MAX_BYTES).and_then(|()| file.writable()) {
+        let done = match file.changeable(offset, data.length, MAX_BYTES) {
             Ok(file) => {
                 let data = self.span("data", data)?;
                 file.write_all_at(data, offset).map_err(status)
@@ -152,13 +158,13 @@ impl HostFile for State {
 
     fn punch(&mut self, file: Resource<OpenFile>, offset: u64, length: u32) -> Answer<()> {
         let file = self.opened(&file)?;
-        let allowed = bounded(offset, length, MAX_HOLE).and_then(|()| file.writable());
+        let allowed = file.changeable(offset, length, MAX_HOLE);
         self.back(allowed.and_then(|file| range::punch(file, offset, length).map_err(status)))
     }
 
     fn zero(&mut self, file: Resource<OpenFile>, offset: u64, length: u32) -> Answer<()> {
         let file = self.opened(&file)?;
-        let allowed = bounded(offset, length, MAX_BYTES).and_then(|()| file.writable());
+        let allowed = file.changeable(offset, length, MAX_BYTES);
         self.back(allowed.and_then(|file| range::zero(file, offset, length).map_err(status)))
     }
 
@@ -189,6 +195,28 @@ impl OpenFile {
             .then_some(&*self.file)
             .ok_or(Status::NotPermitted)
     }
+
+    /// The file, if this range of it may be changed, and is there.
+    fn changeable(&self, offset: u64, length: u32, most: u32) -> Result<&std::fs::File, Status> {
+        bounded(offset, length, most)?;
+        let file = self.writable()?;
+        let size = file.metadata().map_err(status)?.len();
+        let there = offset.saturating_add(u64::from(length)) <= size;
+        there.then_some(file).ok_or(Status::IoError)
+    }
+}
+
+/// Which file it is: its device and its number there. That number goes to another file
+/// when this one is gone, so the time when it was made is part of it, where the file
+/// system knows.
+fn identity(file: &std::fs::File) -> io::Result<String> {
+    let found = file.metadata()?;
+    let (device, number) = (found.dev(), found.ino());
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    let made = found.created().ok();
+    let made = made.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let made = made.map_or(0, |time| time.as_nanos());
+    Ok(format!("file {major}:{minor} {number} {made}"))
 }
 
 /// Checks a range against what a file can have and a call may do.

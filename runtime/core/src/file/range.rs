@@ -17,9 +17,10 @@ pub(super) fn punch(file: &File, offset: u64, length: u32) -> io::Result<()> {
     allocate(file, flags, offset, length)
 }
 
-/// Makes a range read as zeroes.
+/// Makes a range of the file read as zeroes.
 pub(super) fn zero(file: &File, offset: u64, length: u32) -> io::Result<()> {
-    match allocate(file, FallocateFlags::ZERO_RANGE, offset, length) {
+    let flags = FallocateFlags::ZERO_RANGE | FallocateFlags::KEEP_SIZE;
+    match allocate(file, flags, offset, length) {
         Err(error) if is(&error, &[Errno::OPNOTSUPP, Errno::NOSYS]) => write(file, offset, length),
         done => done,
     }
@@ -53,14 +54,19 @@ fn is(error: &io::Error, errnos: &[Errno]) -> bool {
     errno.is_some_and(|errno| errnos.contains(&errno))
 }
 
-/// Writes the extents of a range into `room`, and returns how many bytes of it they take.
-/// The file's position is nobody's but this function's.
+/// Writes the extents of a range into `room`, as far as the file goes, and returns how many
+/// bytes of it they take. It is an error if the file ends before the range begins: what is
+/// not there is no hole, as it does not read as zeroes. The file's position is nobody's but this function's.
 pub(super) fn extents(file: &File, offset: u64, length: u32, room: &mut [u8]) -> io::Result<u32> {
     let most = (room.len() / EXTENT).min(MOST_EXTENTS);
     if length == 0 || most == 0 {
         return Err(Errno::INVAL.into());
     }
-    let end = offset + u64::from(length);
+    let size = file.metadata()?.len();
+    if offset >= size {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    let end = (offset + u64::from(length)).min(size);
     let (mut at, mut count) = (offset, 0);
     while at < end && count < most {
         let (next, hole) = run(file, at, end)?;
@@ -143,12 +149,19 @@ mod tests {
     }
 
     #[test]
-    fn beyond_the_end_is_a_hole() {
+    fn beyond_the_end_there_is_nothing_to_tell() {
         let file = file();
-        file.write_all_at(&[7; 512], (1 << 20) - 512).unwrap();
-        let told = told(&file, (1 << 20) - 512, 1024);
-        assert_eq!(told.last().map(|last| last.1), Some(true));
-        assert_eq!(told.iter().map(|run| run.0).sum::<u32>(), 1024);
+        file.write_all_at(&[7; 4096], (1 << 20) - 4096).unwrap();
+        let data = [(4096, false)];
+        assert_eq!(told(&file, (1 << 20) - 4096, 8192), data);
+        let mut room = [0; 4096];
+        for offset in [1 << 20, (1 << 20) + 1] {
+            let error = extents(&file, offset, 1, &mut room).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        }
+        // A hole at the end ends there, too.
+        file.set_len(2 << 20).unwrap();
+        assert_eq!(told(&file, (2 << 20) - 10, 20), [(10, true)]);
     }
 
     #[test]

@@ -17,6 +17,10 @@ impl Backing {
         File::open(path, access).map(Self)
     }
 
+    pub(crate) fn identity(&self) -> Result<String, Status> {
+        self.0.identity()
+    }
+
     pub(crate) fn size(&self) -> Result<u64, Status> {
         self.0.size()
     }

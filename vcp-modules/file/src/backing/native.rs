@@ -1,10 +1,11 @@
 //! A file of the operating system, without holes.
 
+use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::vec;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 
 use vcp_sdk::Arena;
 use vcp_sdk::block::Status;
@@ -18,6 +19,11 @@ impl Backing {
         options.read(true).write(write).create(create);
         let opened = options.open(path);
         opened.map(Self).map_err(|error| error.to_string())
+    }
+
+    pub(crate) fn identity(&self) -> Result<String, Status> {
+        let found = done(self.0.metadata())?;
+        Ok(format!("file {} {}", found.dev(), found.ino()))
     }
 
     pub(crate) fn size(&self) -> Result<u64, Status> {
