@@ -14,6 +14,9 @@ pub(crate) const BLOCK: u32 = 512;
 
 /// Bytes that are looked at together for zeroes.
 const PAGE: usize = 4096;
+/// Bytes that one request makes zero: what takes little time also where all of it has to
+/// be written. The host cuts what is longer.
+const MAX_ZEROES: u32 = 16 << 20;
 /// Bytes that one request has looked at: whoever wants to know more asks again.
 const MAX_SCAN: usize = 4 << 20;
 
@@ -51,8 +54,8 @@ impl Disk {
             block_size: BLOCK,
             preferred_block_size: 4096,
             max_transfer: MAX_TRANSFER,
-            max_discard: 1 << 30,
-            max_write_zeroes: 1 << 30,
+            max_discard: MAX_ZEROES,
+            max_write_zeroes: MAX_ZEROES,
             extents: true,
             read_only: false,
             write_cache: false,
@@ -75,7 +78,7 @@ impl Disk {
                 Ok(NOTHING)
             }
             Operation::Discard | Operation::WriteZeroes => {
-                self.bytes_mut()[range].fill(0);
+                clear(&mut self.bytes_mut()[range]);
                 Ok(NOTHING)
             }
             Operation::Flush => Ok(NOTHING),
@@ -104,7 +107,7 @@ impl Disk {
         let end = range.end.min(range.start.saturating_add(MAX_SCAN));
         let mut run: Option<Extent> = None;
         for page in self.bytes()[range.start..end].chunks(PAGE) {
-            let zero = page.iter().all(|byte| *byte == 0);
+            let zero = is_zero(page);
             let length = page.len() as u32;
             match &mut run {
                 Some(run) if run.zero == zero => run.length += length,
@@ -171,6 +174,24 @@ impl Disk {
     }
 }
 
+/// Makes all of it zero and returns how many bytes had to be written for that. A page that
+/// was never written takes no memory, and reading it leaves that so: only what is not zero
+/// yet is written.
+fn clear(bytes: &mut [u8]) -> usize {
+    let used = bytes.chunks_mut(PAGE).filter(|page| !is_zero(page));
+    used.map(|page| {
+        page.fill(0);
+        page.len()
+    })
+    .sum()
+}
+
+/// Whether all bytes are zero. It looks at eight of them at a time.
+pub(crate) fn is_zero(bytes: &[u8]) -> bool {
+    let (words, rest) = bytes.as_chunks::<8>();
+    rest.iter().all(|byte| *byte == 0) && words.iter().all(|word| u64::from_ne_bytes(*word) == 0)
+}
+
 const NOTHING: Span = Span {
     address: 0,
     length: 0,
@@ -214,6 +235,48 @@ mod tests {
         assert_eq!(told(&mut disk, 512, 512, 4096), [[512, 2]]);
         // Pages count from where the question begins.
         assert_eq!(told(&mut disk, 9728, 1024, 4096), [[1024, 0]]);
+    }
+
+    #[test]
+    fn only_what_is_not_zero_is_written() {
+        let mut disk = Disk::new(64 << 10).unwrap();
+        assert_eq!(clear(disk.bytes_mut()), 0);
+        for at in [0, 5000, 9000, 65_535] {
+            disk.bytes_mut()[at] = 1;
+        }
+        assert_eq!(clear(&mut disk.bytes_mut()[1..9000]), 4096);
+        assert_eq!((disk.bytes()[0], disk.bytes()[9000]), (1, 1));
+        assert_eq!(clear(disk.bytes_mut()), 3 * 4096);
+        assert!(is_zero(disk.bytes()));
+        for at in [0, 7, 8, 512] {
+            let mut bytes = [0; 513];
+            bytes[at] = 1;
+            assert!(!is_zero(&bytes), "{at}");
+        }
+    }
+
+    #[test]
+    fn zeroes_and_trims_clear_their_range() {
+        for operation in [Operation::WriteZeroes, Operation::Discard] {
+            let mut disk = Disk::new(64 << 10).unwrap();
+            let geometry = disk.geometry();
+            assert_eq!(geometry.max_discard, 16 << 20);
+            assert_eq!(geometry.max_write_zeroes, 16 << 20);
+            disk.bytes_mut().fill(1);
+            let request = Request {
+                tag: 1,
+                operation,
+                modifiers: Modifiers::empty(),
+                offset: 512,
+                length: 9216,
+                data: NOTHING,
+            };
+            let answer = disk.execute(&request, &mut Arena::new(4096, 0)).unwrap();
+            assert_eq!(answer.length, 0);
+            let zeroes = |byte: &usize| disk.bytes()[*byte] == 0;
+            let cleared: Vec<usize> = (0..64 << 10).filter(zeroes).collect();
+            assert_eq!(cleared, (512..9728).collect::<Vec<_>>());
+        }
     }
 
     #[test]

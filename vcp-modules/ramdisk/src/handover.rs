@@ -12,7 +12,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use crate::disk::{BLOCK, Disk};
+use crate::disk::{BLOCK, Disk, is_zero};
 
 const MAGIC: &[u8; 8] = b"vcp-ram\n";
 const VERSION: u8 = 1;
@@ -111,12 +111,6 @@ fn header(state: &[u8], size: usize) -> Result<(u32, &[u8]), String> {
 fn used(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let pieces = bytes.chunks(PIECE).enumerate();
     pieces.filter(|(_, piece)| !is_zero(piece))
-}
-
-/// Whether whole blocks are zero, eight bytes at a time.
-fn is_zero(piece: &[u8]) -> bool {
-    let (words, rest) = piece.as_chunks::<8>();
-    rest.iter().all(|byte| *byte == 0) && words.iter().all(|word| u64::from_ne_bytes(*word) == 0)
 }
 
 #[cfg(test)]
