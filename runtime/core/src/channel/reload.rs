@@ -46,6 +46,8 @@ enum Stage {
 struct Draining {
     guest: Guest,
     generation: u32,
+    /// The round of preparations that it belongs to.
+    round: u64,
     began: u64,
     /// After this time what is left is replayed.
     until: u64,
@@ -101,6 +103,7 @@ impl Channel {
                 reload.stage = Stage::Draining(Box::new(Draining {
                     guest: *guest,
                     generation: prepared.generation,
+                    round: prepared.round,
                     began,
                     until: began + self.setup.drain,
                     ask_at: began,
@@ -216,12 +219,13 @@ impl Channel {
         let Draining {
             guest,
             generation,
+            round,
             began,
             ..
         } = *draining;
         let handed_over = matches!(restored, Some(Ok(())));
         let next = self.supervisor.generation() + 1;
-        let told = guest.identity == self.setup.plan.identity();
+        let told = guest.identity == self.setup.plan.identity() && self.spare.is_of(round);
         let successor = match restored {
             Some(Err(why)) => {
                 let vcp = &*self.setup.plan.name;
@@ -229,7 +233,7 @@ impl Channel {
                 blueprint.build(next, time).await
             }
             // Another instance was started meanwhile, and has its number; or it became
-            // known what the device is.
+            // known what the device is, or that is another now.
             None if generation != next || !told => blueprint.build(next, time).await,
             _ => Ok(guest),
         };
