@@ -2,6 +2,8 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::ops::Range;
 
 use vcp_sdk::block::{Geometry, Operation, Request, Status};
 use vcp_sdk::types::Span;
@@ -22,6 +24,9 @@ const MAX_SCAN: usize = 4 << 20;
 
 pub(crate) struct Disk {
     bytes: Arena,
+    /// One bit for each page: whether it may hold anything but zeroes. One that was never
+    /// written takes no memory, and is not looked at.
+    used: Vec<u64>,
 }
 
 impl Disk {
@@ -31,7 +36,12 @@ impl Disk {
         let bytes = Arena::try_new(size, 0).ok_or_else(|| {
             format!("config.size: {size} bytes do not fit into this VCP's memory; raise `memory`")
         })?;
-        Ok(Self { bytes })
+        let words = (size as usize).div_ceil(64 * PAGE);
+        let mut used = Vec::new();
+        used.try_reserve_exact(words)
+            .map_err(|_| format!("config.size: no memory left for a disk of {size} bytes"))?;
+        used.resize(words, 0);
+        Ok(Self { bytes, used })
     }
 
     /// The contents.
@@ -40,8 +50,39 @@ impl Disk {
         self.bytes.get(all).expect("an arena holds its own span")
     }
 
-    /// The contents, to change.
-    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+    /// Puts bytes there; the caller has checked that they fit.
+    pub(crate) fn write(&mut self, start: usize, bytes: &[u8]) {
+        let end = start + bytes.len();
+        for page in start / PAGE..end.div_ceil(PAGE) {
+            self.used[page / 64] |= 1 << (page % 64);
+        }
+        self.all()[start..end].copy_from_slice(bytes);
+    }
+
+    /// Makes a range zero and returns how many bytes had to be written for that.
+    fn clear(&mut self, range: Range<usize>) -> usize {
+        let mut written = 0;
+        let mut page = range.start / PAGE;
+        while page * PAGE < range.end {
+            let used = self.used[page / 64] >> (page % 64);
+            if used & 1 == 0 {
+                // The next that is used, within this word.
+                page += (used.trailing_zeros() as usize).min(64 - page % 64);
+                continue;
+            }
+            let whole = page * PAGE..((page + 1) * PAGE).min(self.bytes().len());
+            let part = range.start.max(whole.start)..range.end.min(whole.end);
+            written += part.len();
+            if part == whole {
+                self.used[page / 64] &= !(1 << (page % 64));
+            }
+            self.all()[part].fill(0);
+            page += 1;
+        }
+        written
+    }
+
+    fn all(&mut self) -> &mut [u8] {
         let all = self.bytes.span();
         self.bytes
             .get_mut(all)
@@ -74,11 +115,11 @@ impl Disk {
                 if payload.len() != range.len() {
                     return Err(Status::Invalid);
                 }
-                self.bytes_mut()[range].copy_from_slice(payload);
+                self.write(range.start, payload);
                 Ok(NOTHING)
             }
             Operation::Discard | Operation::WriteZeroes => {
-                clear(&mut self.bytes_mut()[range]);
+                self.clear(range);
                 Ok(NOTHING)
             }
             Operation::Flush => Ok(NOTHING),
@@ -90,7 +131,7 @@ impl Disk {
     fn extents(
         &self,
         request: &Request,
-        range: core::ops::Range<usize>,
+        range: Range<usize>,
         data: &mut Arena,
     ) -> Result<Span, Status> {
         let room = data.get_mut(request.data).ok_or(Status::Invalid)?;
@@ -138,7 +179,7 @@ impl Disk {
     fn read(
         &self,
         _request: &Request,
-        range: core::ops::Range<usize>,
+        range: Range<usize>,
         _data: &mut Arena,
     ) -> Result<Span, Status> {
         Ok(Span {
@@ -151,7 +192,7 @@ impl Disk {
     fn read(
         &self,
         request: &Request,
-        range: core::ops::Range<usize>,
+        range: Range<usize>,
         data: &mut Arena,
     ) -> Result<Span, Status> {
         let room = data.get_mut(request.data).ok_or(Status::Invalid)?;
@@ -162,7 +203,7 @@ impl Disk {
         Ok(request.data)
     }
 
-    fn range(&self, request: &Request) -> Result<core::ops::Range<usize>, Status> {
+    fn range(&self, request: &Request) -> Result<Range<usize>, Status> {
         let start = usize::try_from(request.offset).map_err(|_| Status::Invalid)?;
         let end = start
             .checked_add(request.length as usize)
@@ -172,18 +213,6 @@ impl Disk {
         }
         Ok(start..end)
     }
-}
-
-/// Makes all of it zero and returns how many bytes had to be written for that. A page that
-/// was never written takes no memory, and reading it leaves that so: only what is not zero
-/// yet is written.
-fn clear(bytes: &mut [u8]) -> usize {
-    let used = bytes.chunks_mut(PAGE).filter(|page| !is_zero(page));
-    used.map(|page| {
-        page.fill(0);
-        page.len()
-    })
-    .sum()
 }
 
 /// Whether all bytes are zero. It looks at eight of them at a time.
@@ -199,7 +228,7 @@ const NOTHING: Span = Span {
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec::Vec;
+    use alloc::vec;
 
     use vcp_sdk::block::Modifiers;
 
@@ -227,8 +256,8 @@ mod tests {
     fn pages_of_zeroes_are_told() {
         let mut disk = Disk::new(64 << 10).unwrap();
         assert_eq!(told(&mut disk, 0, 64 << 10, 4096), [[64 << 10, 2]]);
-        disk.bytes_mut()[10_000] = 1;
-        disk.bytes_mut()[13_000] = 1;
+        disk.write(10_000, &[1]);
+        disk.write(13_000, &[1]);
         let all = [[8192, 2], [8192, 0], [49_152, 2]];
         assert_eq!(told(&mut disk, 0, 64 << 10, 4096), all);
         assert_eq!(told(&mut disk, 0, 64 << 10, 16), all[..2]);
@@ -238,16 +267,23 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_not_zero_is_written() {
-        let mut disk = Disk::new(64 << 10).unwrap();
-        assert_eq!(clear(disk.bytes_mut()), 0);
-        for at in [0, 5000, 9000, 65_535] {
-            disk.bytes_mut()[at] = 1;
+    fn only_what_was_written_is_written_again() {
+        // Not a whole number of pages, nor of words of them.
+        const SIZE: usize = (100 * PAGE) + 512;
+        let mut disk = Disk::new(SIZE as u64).unwrap();
+        assert_eq!(disk.clear(0..SIZE), 0);
+        for at in [0, 5000, 9000, 70 * PAGE, SIZE - 1] {
+            disk.write(at, &[1]);
         }
-        assert_eq!(clear(&mut disk.bytes_mut()[1..9000]), 4096);
+        // A part of the first page, all of the second, and a part of the third.
+        assert_eq!(disk.clear(1..9000), 4095 + 4096 + 808);
         assert_eq!((disk.bytes()[0], disk.bytes()[9000]), (1, 1));
-        assert_eq!(clear(disk.bytes_mut()), 3 * 4096);
+        assert_eq!(disk.clear(64 * PAGE..SIZE), 4096 + 512);
+        assert_eq!(disk.clear(0..SIZE), 2 * 4096);
         assert!(is_zero(disk.bytes()));
+        assert_eq!(disk.clear(0..SIZE), 0);
+        disk.write(PAGE - 1, &[1; 2]);
+        assert_eq!(disk.clear(0..SIZE), 2 * 4096);
         for at in [0, 7, 8, 512] {
             let mut bytes = [0; 513];
             bytes[at] = 1;
@@ -262,7 +298,7 @@ mod tests {
             let geometry = disk.geometry();
             assert_eq!(geometry.max_discard, 16 << 20);
             assert_eq!(geometry.max_write_zeroes, 16 << 20);
-            disk.bytes_mut().fill(1);
+            disk.write(0, &vec![1; 64 << 10]);
             let request = Request {
                 tag: 1,
                 operation,

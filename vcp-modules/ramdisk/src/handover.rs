@@ -71,9 +71,9 @@ pub(crate) fn load(disk: &mut Disk, state: &[u8]) -> Result<(), String> {
         let start = start.filter(|_| number >= least).ok_or_else(|| {
             format!("a piece {number}, which is none of this disk or out of order")
         })?;
-        let place = &mut disk.bytes_mut()[start..size.min(start + PIECE)];
-        let (piece, rest) = rest.split_at_checked(place.len()).ok_or_else(cut)?;
-        place.copy_from_slice(piece);
+        let length = PIECE.min(size - start);
+        let (piece, rest) = rest.split_at_checked(length).ok_or_else(cut)?;
+        disk.write(start, piece);
         least = number + 1;
         pieces = rest;
     }
@@ -115,6 +115,8 @@ fn used(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
+
     use super::*;
 
     /// Not a whole number of pieces.
@@ -123,7 +125,7 @@ mod tests {
     fn disk(fill: &[usize]) -> Disk {
         let mut disk = Disk::new(SIZE as u64).unwrap();
         for at in fill {
-            disk.bytes_mut()[*at] = *at as u8 | 1;
+            disk.write(*at, &[*at as u8 | 1]);
         }
         disk
     }
@@ -175,9 +177,9 @@ mod tests {
     #[test]
     fn too_much_is_not_handed_over() {
         let mut disk = Disk::new(16 << 20).unwrap();
-        disk.bytes_mut().fill(1);
+        disk.write(0, &vec![1; 16 << 20]);
         assert!(save(&disk).unwrap_err().contains("handed over"));
-        disk.bytes_mut()[..2 << 20].fill(0);
+        disk.write(0, &vec![0; 2 << 20]);
         assert!(save(&disk).unwrap().len() <= MAX_STATE);
     }
 }
