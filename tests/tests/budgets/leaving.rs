@@ -7,7 +7,7 @@ use vcp_tests::user::User;
 use vcp_tests::vcp::{Vcp, assert_no_panic};
 
 /// One that has a two-thousandth of a CPU and nothing else, in a call that does not end.
-fn starved(user: &User, watchdog: &str) -> Vcp {
+fn starved(user: &User, watchdog: &str, fault: &str) -> Vcp {
     let text = format!(
         "[vcp.ram]\nmodule = \"ramdisk\"\n{watchdog}config = {{ size = \"8MiB\" }}\n\
          cpu = {{ pin = [1] }}\n[export.ram]\nnbd = \"unix:{}\"\n",
@@ -17,7 +17,7 @@ fn starved(user: &User, watchdog: &str) -> Vcp {
     let host = user.host(&["starved.toml"]);
     user.say(&["set", "ram", "cpu.share=0.05%"]);
     user.say(&["set", "ram", "cpu.slack=no"]);
-    user.say(&["inject", "ram", "hang"]);
+    user.say(&["inject", "ram", fault]);
     host
 }
 
@@ -25,7 +25,7 @@ fn starved(user: &User, watchdog: &str) -> Vcp {
 #[test]
 fn a_starved_vcp_stops() {
     let user = User::new();
-    let host = starved(&user, "");
+    let host = starved(&user, "", "spin");
     let began = Instant::now();
     user.say(&["stop", "ram"]);
     assert!(
@@ -43,7 +43,7 @@ fn a_starved_vcp_stops() {
 fn a_host_ends_whatever_its_vcps_do() {
     for signal in [Signal::TERM, Signal::INT] {
         let user = User::new();
-        let host = starved(&user, "watchdog = { call = \"1h\" }\n");
+        let host = starved(&user, "watchdog = { call = \"1h\" }\n", "hang");
         let control = user.socket(&host);
         let nbd = user.dir().join("ram.nbd");
         assert!(control.exists() && nbd.exists());
