@@ -27,7 +27,7 @@ use crate::follow::follow;
 use crate::identity::Identity;
 use crate::reclaim::Precautions;
 use crate::service::Sockets;
-use crate::{budget, link};
+use crate::{budget, descriptors, link};
 pub(crate) use prepare::network;
 use prepare::{prepare, private_sockets};
 
@@ -84,6 +84,7 @@ impl Host {
         // Before there is a thread that would not inherit it.
         let precautions = Precautions::at_start(options)?;
         crate::logging::begin();
+        descriptors::raise();
         let engine = Engine::new(true)?;
         let cache = Cache::of_user();
         let attachments = Attachments::new(name);
@@ -226,6 +227,7 @@ impl Host {
             Ok(config) => config,
             Err(error) => return vec![error],
         };
+        descriptors::check(&config, &self.config);
         self.config = config;
         let memory = self.config.nbd.memory.bytes() as usize;
         self.engine.client_memory().set_most(memory);
