@@ -150,7 +150,15 @@ impl Channel {
             Some(old) => Some(old.snapshot(time).await),
             None => None,
         };
+        let vcp = &*self.setup.plan.name;
         let handed = match taken {
+            Some(Ok(Ok(handed))) if let Some(why) = handed.too_long() => {
+                if handed.only_copy {
+                    return self.call_off(&why);
+                }
+                tracing::warn!(vcp, "the state was not handed over: {why}");
+                None
+            }
             Some(Ok(Ok(handed))) if takes => Some(handed),
             Some(Ok(Ok(handed))) if handed.only_copy => {
                 return self.call_off("it takes nothing over");
@@ -158,12 +166,21 @@ impl Channel {
             Some(Ok(Err(Refusal::Never(why)))) => return self.call_off(&why),
             // It will have something in a moment.
             Some(Ok(Err(Refusal::NotNow(why)))) if !over => {
-                let vcp = &*self.setup.plan.name;
                 tracing::debug!(vcp, "nothing to hand over yet: {why}");
                 return;
             }
-            // Then there is nothing, and its successor starts anew. What a trap
-            // of the old one would be reported for is over anyway.
+            // Whether that was the only copy can't be known, and nobody goes on after a
+            // trap: its successor starts anew.
+            Some(Err(fault)) => {
+                let why = fault.to_string();
+                tracing::warn!(vcp, "the state was not handed over: {}", quoted(&why));
+                None
+            }
+            Some(Ok(Err(Refusal::NotNow(why)))) => {
+                tracing::warn!(vcp, "the state was not handed over: {}", quoted(&why));
+                None
+            }
+            // Then there is nothing, and its successor starts anew.
             _ => None,
         };
         self.switch(time, handed).await;
