@@ -39,6 +39,35 @@ fn grown_file_is_found_by_a_rescan() {
     host.shut_down();
 }
 
+/// A spare that was made before the file grew is of no use after.
+#[test]
+fn spare_knows_a_grown_file() {
+    requires!("qemu-io");
+    let user = User::new();
+    let dir = user.dir().join("images");
+    fs::create_dir(&dir).expect("making a directory");
+    let image = File::create(dir.join("image")).expect("making a file");
+    image.set_len(8 * MIB).expect("a sparse file");
+    let files = format!("{}:/d", dir.display());
+    let arguments = ["file", "path=/d/image", "--files", &files, "--spare"];
+    let host = user.host(&[&arguments[..], &["--name", "disk"]].concat());
+    user.until("disk", |vcp| vcp["spare"] == "ready");
+    image.set_len(16 * MIB).expect("a sparse file");
+    assert_eq!(user.say(&["rescan", "disk"]), "disk: 16MiB, was 8MiB\n");
+    let clients = user.clients();
+    for generation in 2..4 {
+        // A client that was told of the size.
+        clients.qemu_io(&host.uri(), &["write -P 7 12M 64k"]);
+        user.until("disk", |vcp| vcp["spare"] == "ready");
+        user.say(&["inject", "disk", "kill"]);
+        clients.qemu_io(&host.uri(), &["read -P 7 12M 64k"]);
+        user.until("disk", |vcp| {
+            vcp["state"] == "ready" && vcp["generation"] == generation
+        });
+    }
+    host.shut_down();
+}
+
 /// Whatever is not looked at is said to be so, with an exit code.
 #[test]
 fn rescan_that_is_not_done_fails() {

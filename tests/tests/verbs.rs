@@ -30,3 +30,19 @@ fn a_restart_that_ends_up_held_has_failed() {
     assert!(said.ends_with(", ready\n"), "{said}");
     host.shut_down();
 }
+
+/// A restart after which no instance stays has failed, and says what it lacks.
+#[test]
+fn a_restart_that_never_serves_has_failed() {
+    let user = User::new();
+    let host = user.ram("ram");
+    user.say(&["set", "ram", "memory=1MiB"]);
+    let named = [
+        "VCP ram was restarted and does not serve after 20s: it is restarting",
+        "out of memory: it may have 1048576 bytes (`memory`) and asked for ",
+    ];
+    assert_one_line(&user.ask(&["restart", "ram"]), 1, &named);
+    user.say(&["set", "ram", "memory=64MiB"]);
+    user.say(&["restart", "ram"]);
+    host.shut_down();
+}

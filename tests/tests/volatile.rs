@@ -1,12 +1,13 @@
 //! RAM disks as an operator has them: the memory that they take, and what is left of them
 //! after a fault.
 
+use std::os::unix::fs::FileExt as _;
 use std::process::Command;
 
 use vcp_tests::client::Clients;
 use vcp_tests::requires;
 use vcp_tests::user::User;
-use vcp_tests::vcp::assert_one_line;
+use vcp_tests::vcp::{Vcp, assert_one_line};
 
 const MIB: u64 = 1 << 20;
 
@@ -42,6 +43,69 @@ fn any_size_has_its_memory() {
     let tight = ["run", "ramdisk", "size=64MiB", "--memory", "64MiB"];
     let refused = user.ask(&[&tight[..], &["--control", "none"]].concat());
     assert_one_line(&refused, 1, &["config.size", "76MiB", "65536KiB", "memory"]);
+}
+
+/// Bytes of memory that a host has.
+fn resident(host: &Vcp) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", host.pid()));
+    let status = status.expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kibibytes = line.and_then(|line| line.trim().strip_suffix("kB"));
+    kibibytes
+        .and_then(|kibibytes| kibibytes.trim().parse::<u64>().ok())
+        .expect("proc(5)")
+        * 1024
+}
+
+/// What was never written takes no memory, and making it zero does not change that.
+#[test]
+fn zeroes_and_trims_of_a_blank_disk_take_no_memory() {
+    requires!("qemu-io");
+    let user = User::new();
+    let host = user.host(&["ramdisk", "size=512MiB", "--name", "ram"]);
+    let clients: Clients = user.clients();
+    let before = resident(&host);
+    // Together, they are in one call as far as the host lets them.
+    let both = [
+        "aio_write -z 0 512M",
+        "aio_write -z -u 0 512M",
+        "discard 0 512M",
+        "aio_flush",
+    ];
+    clients.qemu_io(&host.uri(), &both);
+    let grown = resident(&host).saturating_sub(before);
+    assert!(grown < 64 * MIB, "{grown} bytes more");
+    // What is written does take some, so that is seen here.
+    clients.qemu_io(&host.uri(), &["write -P 7 0 128M", "write -z 0 512M"]);
+    let grown = resident(&host).saturating_sub(before);
+    assert!(grown >= 128 * MIB, "{grown} bytes more");
+    clients.qemu_io(&host.uri(), &["read -P 0 0 512M"]);
+    let vcp = user.json(&["inspect", "ram"]);
+    assert_eq!(vcp["generation"], 1, "{vcp}");
+    host.shut_down();
+}
+
+/// An image with holes is copied as a user would do it.
+#[test]
+fn sparse_image_is_copied_onto_one() {
+    requires!("nbdcopy", "qemu-io");
+    let user = User::new();
+    let image = user.dir().join("image");
+    let file = std::fs::File::create(&image).expect("making a file");
+    file.set_len(1000 * MIB).expect("a sparse file");
+    file.write_all_at(&[7; 65536], 500 * MIB).expect("room");
+    let host = user.host(&["ramdisk", "size=1000MiB", "--name", "ram"]);
+    let clients: Clients = user.clients();
+    clients.succeed("nbdcopy", &[&image.display().to_string(), &host.uri()]);
+    let steps = [
+        "read -P 0 0 500M",
+        "read -P 7 500M 64k",
+        "read -P 0 999M 1M",
+    ];
+    clients.qemu_io(&host.uri(), &steps);
+    let vcp = user.json(&["inspect", "ram"]);
+    assert_eq!(vcp["generation"], 1, "{vcp}");
+    host.shut_down();
 }
 
 /// Its clients hear of the loss, and nobody reads zeroes in place of what they wrote.

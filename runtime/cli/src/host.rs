@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -27,7 +27,7 @@ use crate::follow::follow;
 use crate::identity::Identity;
 use crate::reclaim::Precautions;
 use crate::service::Sockets;
-use crate::{budget, link};
+use crate::{budget, descriptors, link};
 pub(crate) use prepare::network;
 use prepare::{prepare, private_sockets};
 
@@ -84,6 +84,7 @@ impl Host {
         // Before there is a thread that would not inherit it.
         let precautions = Precautions::at_start(options)?;
         crate::logging::begin();
+        descriptors::raise();
         let engine = Engine::new(true)?;
         let cache = Cache::of_user();
         let attachments = Attachments::new(name);
@@ -171,8 +172,7 @@ impl Host {
 
     /// Whether a VCP of this name runs, and has not been stopped.
     pub(crate) fn runs(&self, name: &str) -> bool {
-        let device = self.devices.get(name);
-        device.is_some_and(|device| device.vcp.status().state != vcp_core::State::Stopped)
+        self.devices.get(name).is_some_and(is_there)
     }
 
     /// What prepares a VCP, on any thread.
@@ -227,6 +227,7 @@ impl Host {
             Ok(config) => config,
             Err(error) => return vec![error],
         };
+        descriptors::check(&config, &self.config);
         self.config = config;
         let memory = self.config.nbd.memory.bytes() as usize;
         self.engine.client_memory().set_most(memory);
@@ -476,16 +477,27 @@ impl Host {
     }
 
     /// Detaches what nobody uses, unless its connections are kept, stops listening and
-    /// lets the VCPs take their leave.
-    pub(crate) async fn stop(mut self) {
+    /// lets the VCPs take their leave. One that does not within the limit is left where it
+    /// is, for the end of the process to end, and named in the error.
+    pub(crate) async fn stop(mut self) -> Result<()> {
         self.attachments.leave(false).await;
         self.servers.clear();
         for device in self.devices.values() {
             device.vcp.stop();
         }
-        if timeout(STOP_LIMIT, self.all_stopped()).await.is_err() {
-            tracing::warn!("some VCPs did not stop in time");
+        if timeout(STOP_LIMIT, self.all_stopped()).await.is_ok() {
+            return Ok(());
         }
+        let devices = std::mem::take(&mut self.devices);
+        let left = devices.keys().filter(|name| is_there(&devices[*name]));
+        let left: Vec<&str> = left.map(String::as_str).collect();
+        let error = anyhow!(
+            "some VCPs did not stop within {STOP_LIMIT:?}: {}",
+            left.join(", ")
+        );
+        // Whoever drops the last of a VCP waits for its end.
+        std::mem::forget(devices);
+        Err(error)
     }
 
     /// What a control socket is told of each VCP.
@@ -546,6 +558,11 @@ impl Host {
         }
         alone
     }
+}
+
+/// Whether it has not stopped yet.
+fn is_there(device: &Device) -> bool {
+    device.vcp.status().state != vcp_core::State::Stopped
 }
 
 /// What is to be served at each address.

@@ -13,6 +13,7 @@ mod check;
 mod conceal;
 mod control;
 mod demo;
+mod descriptors;
 mod discover;
 mod doctor;
 mod exports;

@@ -110,12 +110,19 @@ async fn serve(
         _ = interrupt.recv() => Ok(ExitCode::SUCCESS),
         () = hangup.comes() => Ok(ExitCode::SUCCESS),
     };
-    host.stop().await;
+    let stopped = host.stop().await;
     if let Some(socket) = socket {
         // Whoever asked for the end wants to hear of it.
         socket.finish(LAST_ANSWERS).await;
     }
-    outcome
+    match (outcome, stopped) {
+        (Ok(code), stopped) => stopped.map(|()| code),
+        (Err(error), Ok(())) => Err(error),
+        (Err(error), Err(also)) => {
+            tracing::error!("{also:#}");
+            Err(error)
+        }
+    }
 }
 
 /// The end of the terminal, unless this process was told not to mind (nohup(1)).

@@ -30,7 +30,7 @@ pub enum Fault {
     },
     /// It asked for more linear memory than it may have, and could not do
     /// without.
-    #[error("out of memory: it may have {limit} bytes and asked for {wanted}")]
+    #[error("out of memory: it may have {limit} bytes (`memory`) and asked for {wanted}")]
     Memory {
         /// The limit, in bytes.
         limit: usize,

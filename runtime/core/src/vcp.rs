@@ -135,6 +135,7 @@ impl Vcp {
     /// Asks it to finish and end; [`Event::Stopped`] tells when it has.
     pub fn stop(&self) {
         self.tell(Command::Stop);
+        self.berth.let_leave();
     }
 
     /// As [`Vcp::stop`], but its clients' connections are left whole, for another
@@ -144,6 +145,7 @@ impl Vcp {
     pub fn park(&self) -> oneshot::Receiver<Vec<Parked>> {
         let (answer, parked) = oneshot::channel();
         self.tell(Command::Park(answer));
+        self.berth.let_leave();
         parked
     }
 

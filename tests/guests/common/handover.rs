@@ -37,7 +37,7 @@ impl Handover {
             "snapshot-trap" => panic!("asked for its state"),
             "snapshot-loop" => forever(),
             "snapshot-allocate" => fill_memory(),
-            "snapshot-huge" => return Ok(vec![7; 20 << 20]),
+            "snapshot-huge" | "snapshot-only-copy-huge" => return Ok(vec![7; 20 << 20]),
             "snapshot-outside" => return Ok(outside()),
             "snapshot-empty" => return Ok(Vec::new()),
             "snapshot-garbage" => return Ok(good.iter().map(|byte| !byte).collect()),
@@ -48,6 +48,11 @@ impl Handover {
             _ => {}
         }
         Ok([MAGIC, &good].concat())
+    }
+
+    /// Whether it says that nobody else has what the state holds.
+    pub(crate) fn only_copy(&self) -> bool {
+        self.fault == "snapshot-only-copy-huge"
     }
 
     /// What of a state is a guest's own, of `length` bytes.

@@ -2,6 +2,7 @@
 //! and what is told of it; on RAM disks.
 
 mod changes;
+mod leaving;
 mod load;
 mod sharing;
 mod told;

@@ -2,6 +2,7 @@
 //! becomes of those who keep others waiting. All on RAM disks, so that nothing but the
 //! host is slow.
 
+mod descriptors;
 mod fairness;
 mod flood;
 mod hostile;

@@ -2,6 +2,8 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::ops::Range;
 
 use vcp_sdk::block::{Geometry, Operation, Request, Status};
 use vcp_sdk::types::Span;
@@ -14,11 +16,17 @@ pub(crate) const BLOCK: u32 = 512;
 
 /// Bytes that are looked at together for zeroes.
 const PAGE: usize = 4096;
+/// Bytes that one request makes zero: what takes little time also where all of it has to
+/// be written. The host cuts what is longer.
+const MAX_ZEROES: u32 = 16 << 20;
 /// Bytes that one request has looked at: whoever wants to know more asks again.
 const MAX_SCAN: usize = 4 << 20;
 
 pub(crate) struct Disk {
     bytes: Arena,
+    /// One bit for each page: whether it may hold anything but zeroes. One that was never
+    /// written takes no memory, and is not looked at.
+    used: Vec<u64>,
 }
 
 impl Disk {
@@ -28,7 +36,12 @@ impl Disk {
         let bytes = Arena::try_new(size, 0).ok_or_else(|| {
             format!("config.size: {size} bytes do not fit into this VCP's memory; raise `memory`")
         })?;
-        Ok(Self { bytes })
+        let words = (size as usize).div_ceil(64 * PAGE);
+        let mut used = Vec::new();
+        used.try_reserve_exact(words)
+            .map_err(|_| format!("config.size: no memory left for a disk of {size} bytes"))?;
+        used.resize(words, 0);
+        Ok(Self { bytes, used })
     }
 
     /// The contents.
@@ -37,8 +50,39 @@ impl Disk {
         self.bytes.get(all).expect("an arena holds its own span")
     }
 
-    /// The contents, to change.
-    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+    /// Puts bytes there; the caller has checked that they fit.
+    pub(crate) fn write(&mut self, start: usize, bytes: &[u8]) {
+        let end = start + bytes.len();
+        for page in start / PAGE..end.div_ceil(PAGE) {
+            self.used[page / 64] |= 1 << (page % 64);
+        }
+        self.all()[start..end].copy_from_slice(bytes);
+    }
+
+    /// Makes a range zero and returns how many bytes had to be written for that.
+    fn clear(&mut self, range: Range<usize>) -> usize {
+        let mut written = 0;
+        let mut page = range.start / PAGE;
+        while page * PAGE < range.end {
+            let used = self.used[page / 64] >> (page % 64);
+            if used & 1 == 0 {
+                // The next that is used, within this word.
+                page += (used.trailing_zeros() as usize).min(64 - page % 64);
+                continue;
+            }
+            let whole = page * PAGE..((page + 1) * PAGE).min(self.bytes().len());
+            let part = range.start.max(whole.start)..range.end.min(whole.end);
+            written += part.len();
+            if part == whole {
+                self.used[page / 64] &= !(1 << (page % 64));
+            }
+            self.all()[part].fill(0);
+            page += 1;
+        }
+        written
+    }
+
+    fn all(&mut self) -> &mut [u8] {
         let all = self.bytes.span();
         self.bytes
             .get_mut(all)
@@ -51,8 +95,8 @@ impl Disk {
             block_size: BLOCK,
             preferred_block_size: 4096,
             max_transfer: MAX_TRANSFER,
-            max_discard: 1 << 30,
-            max_write_zeroes: 1 << 30,
+            max_discard: MAX_ZEROES,
+            max_write_zeroes: MAX_ZEROES,
             extents: true,
             read_only: false,
             write_cache: false,
@@ -71,11 +115,11 @@ impl Disk {
                 if payload.len() != range.len() {
                     return Err(Status::Invalid);
                 }
-                self.bytes_mut()[range].copy_from_slice(payload);
+                self.write(range.start, payload);
                 Ok(NOTHING)
             }
             Operation::Discard | Operation::WriteZeroes => {
-                self.bytes_mut()[range].fill(0);
+                self.clear(range);
                 Ok(NOTHING)
             }
             Operation::Flush => Ok(NOTHING),
@@ -87,7 +131,7 @@ impl Disk {
     fn extents(
         &self,
         request: &Request,
-        range: core::ops::Range<usize>,
+        range: Range<usize>,
         data: &mut Arena,
     ) -> Result<Span, Status> {
         let room = data.get_mut(request.data).ok_or(Status::Invalid)?;
@@ -104,7 +148,7 @@ impl Disk {
         let end = range.end.min(range.start.saturating_add(MAX_SCAN));
         let mut run: Option<Extent> = None;
         for page in self.bytes()[range.start..end].chunks(PAGE) {
-            let zero = page.iter().all(|byte| *byte == 0);
+            let zero = is_zero(page);
             let length = page.len() as u32;
             match &mut run {
                 Some(run) if run.zero == zero => run.length += length,
@@ -135,7 +179,7 @@ impl Disk {
     fn read(
         &self,
         _request: &Request,
-        range: core::ops::Range<usize>,
+        range: Range<usize>,
         _data: &mut Arena,
     ) -> Result<Span, Status> {
         Ok(Span {
@@ -148,7 +192,7 @@ impl Disk {
     fn read(
         &self,
         request: &Request,
-        range: core::ops::Range<usize>,
+        range: Range<usize>,
         data: &mut Arena,
     ) -> Result<Span, Status> {
         let room = data.get_mut(request.data).ok_or(Status::Invalid)?;
@@ -159,7 +203,7 @@ impl Disk {
         Ok(request.data)
     }
 
-    fn range(&self, request: &Request) -> Result<core::ops::Range<usize>, Status> {
+    fn range(&self, request: &Request) -> Result<Range<usize>, Status> {
         let start = usize::try_from(request.offset).map_err(|_| Status::Invalid)?;
         let end = start
             .checked_add(request.length as usize)
@@ -171,6 +215,12 @@ impl Disk {
     }
 }
 
+/// Whether all bytes are zero. It looks at eight of them at a time.
+pub(crate) fn is_zero(bytes: &[u8]) -> bool {
+    let (words, rest) = bytes.as_chunks::<8>();
+    rest.iter().all(|byte| *byte == 0) && words.iter().all(|word| u64::from_ne_bytes(*word) == 0)
+}
+
 const NOTHING: Span = Span {
     address: 0,
     length: 0,
@@ -178,7 +228,7 @@ const NOTHING: Span = Span {
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec::Vec;
+    use alloc::vec;
 
     use vcp_sdk::block::Modifiers;
 
@@ -206,14 +256,63 @@ mod tests {
     fn pages_of_zeroes_are_told() {
         let mut disk = Disk::new(64 << 10).unwrap();
         assert_eq!(told(&mut disk, 0, 64 << 10, 4096), [[64 << 10, 2]]);
-        disk.bytes_mut()[10_000] = 1;
-        disk.bytes_mut()[13_000] = 1;
+        disk.write(10_000, &[1]);
+        disk.write(13_000, &[1]);
         let all = [[8192, 2], [8192, 0], [49_152, 2]];
         assert_eq!(told(&mut disk, 0, 64 << 10, 4096), all);
         assert_eq!(told(&mut disk, 0, 64 << 10, 16), all[..2]);
         assert_eq!(told(&mut disk, 512, 512, 4096), [[512, 2]]);
         // Pages count from where the question begins.
         assert_eq!(told(&mut disk, 9728, 1024, 4096), [[1024, 0]]);
+    }
+
+    #[test]
+    fn only_what_was_written_is_written_again() {
+        // Not a whole number of pages, nor of words of them.
+        const SIZE: usize = (100 * PAGE) + 512;
+        let mut disk = Disk::new(SIZE as u64).unwrap();
+        assert_eq!(disk.clear(0..SIZE), 0);
+        for at in [0, 5000, 9000, 70 * PAGE, SIZE - 1] {
+            disk.write(at, &[1]);
+        }
+        // A part of the first page, all of the second, and a part of the third.
+        assert_eq!(disk.clear(1..9000), 4095 + 4096 + 808);
+        assert_eq!((disk.bytes()[0], disk.bytes()[9000]), (1, 1));
+        assert_eq!(disk.clear(64 * PAGE..SIZE), 4096 + 512);
+        assert_eq!(disk.clear(0..SIZE), 2 * 4096);
+        assert!(is_zero(disk.bytes()));
+        assert_eq!(disk.clear(0..SIZE), 0);
+        disk.write(PAGE - 1, &[1; 2]);
+        assert_eq!(disk.clear(0..SIZE), 2 * 4096);
+        for at in [0, 7, 8, 512] {
+            let mut bytes = [0; 513];
+            bytes[at] = 1;
+            assert!(!is_zero(&bytes), "{at}");
+        }
+    }
+
+    #[test]
+    fn zeroes_and_trims_clear_their_range() {
+        for operation in [Operation::WriteZeroes, Operation::Discard] {
+            let mut disk = Disk::new(64 << 10).unwrap();
+            let geometry = disk.geometry();
+            assert_eq!(geometry.max_discard, 16 << 20);
+            assert_eq!(geometry.max_write_zeroes, 16 << 20);
+            disk.write(0, &vec![1; 64 << 10]);
+            let request = Request {
+                tag: 1,
+                operation,
+                modifiers: Modifiers::empty(),
+                offset: 512,
+                length: 9216,
+                data: NOTHING,
+            };
+            let answer = disk.execute(&request, &mut Arena::new(4096, 0)).unwrap();
+            assert_eq!(answer.length, 0);
+            let zeroes = |byte: &usize| disk.bytes()[*byte] == 0;
+            let cleared: Vec<usize> = (0..64 << 10).filter(zeroes).collect();
+            assert_eq!(cleared, (512..9728).collect::<Vec<_>>());
+        }
     }
 
     #[test]

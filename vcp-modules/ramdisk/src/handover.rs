@@ -12,7 +12,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use crate::disk::{BLOCK, Disk};
+use crate::disk::{BLOCK, Disk, is_zero};
 
 const MAGIC: &[u8; 8] = b"vcp-ram\n";
 const VERSION: u8 = 1;
@@ -71,9 +71,9 @@ pub(crate) fn load(disk: &mut Disk, state: &[u8]) -> Result<(), String> {
         let start = start.filter(|_| number >= least).ok_or_else(|| {
             format!("a piece {number}, which is none of this disk or out of order")
         })?;
-        let place = &mut disk.bytes_mut()[start..size.min(start + PIECE)];
-        let (piece, rest) = rest.split_at_checked(place.len()).ok_or_else(cut)?;
-        place.copy_from_slice(piece);
+        let length = PIECE.min(size - start);
+        let (piece, rest) = rest.split_at_checked(length).ok_or_else(cut)?;
+        disk.write(start, piece);
         least = number + 1;
         pieces = rest;
     }
@@ -113,14 +113,10 @@ fn used(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     pieces.filter(|(_, piece)| !is_zero(piece))
 }
 
-/// Whether whole blocks are zero, eight bytes at a time.
-fn is_zero(piece: &[u8]) -> bool {
-    let (words, rest) = piece.as_chunks::<8>();
-    rest.iter().all(|byte| *byte == 0) && words.iter().all(|word| u64::from_ne_bytes(*word) == 0)
-}
-
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
+
     use super::*;
 
     /// Not a whole number of pieces.
@@ -129,7 +125,7 @@ mod tests {
     fn disk(fill: &[usize]) -> Disk {
         let mut disk = Disk::new(SIZE as u64).unwrap();
         for at in fill {
-            disk.bytes_mut()[*at] = *at as u8 | 1;
+            disk.write(*at, &[*at as u8 | 1]);
         }
         disk
     }
@@ -181,9 +177,9 @@ mod tests {
     #[test]
     fn too_much_is_not_handed_over() {
         let mut disk = Disk::new(16 << 20).unwrap();
-        disk.bytes_mut().fill(1);
+        disk.write(0, &vec![1; 16 << 20]);
         assert!(save(&disk).unwrap_err().contains("handed over"));
-        disk.bytes_mut()[..2 << 20].fill(0);
+        disk.write(0, &vec![0; 2 << 20]);
         assert!(save(&disk).unwrap().len() <= MAX_STATE);
     }
 }

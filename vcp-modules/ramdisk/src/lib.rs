@@ -92,7 +92,9 @@ impl Device for Ramdisk {
 }
 
 impl Handover for Ramdisk {
-    const ONLY_COPY: bool = true;
+    fn only_copy(&self) -> bool {
+        true
+    }
 
     fn snapshot(&mut self, _now: Instant) -> Result<Vec<u8>, String> {
         handover::save(&self.disk)

@@ -119,12 +119,10 @@ pub mod handover {
         vcp: &mut T,
         now: super::types::Instant,
     ) -> Result<Handed, Refusal> {
+        let only_copy = vcp.only_copy();
         match vcp.snapshot(now) {
-            Ok(state) => Ok(Handed {
-                state,
-                only_copy: T::ONLY_COPY,
-            }),
-            Err(why) if T::ONLY_COPY => Err(Refusal::Never(why)),
+            Ok(state) => Ok(Handed { state, only_copy }),
+            Err(why) if only_copy => Err(Refusal::Never(why)),
             Err(why) => Err(Refusal::NotNow(why)),
         }
     }

@@ -35,12 +35,15 @@ pub trait Processor: Sized {
 pub trait Handover {
     /// What the device holds is nowhere else: a successor without it can't serve, so a
     /// reload in which it is not handed over is called off, and this instance goes on.
-    const ONLY_COPY: bool = false;
+    /// Asked before each [`snapshot`](Self::snapshot).
+    fn only_copy(&self) -> bool {
+        false
+    }
 
     /// The state, in a form between this VCP's versions alone; it should begin
     /// with what it is and of which version. Called between two calls of
     /// `process` with no request outstanding. After a success nothing is called any
-    /// more, except on the [only copy](Self::ONLY_COPY), if nobody took it.
+    /// more, except on the [only copy](Self::only_copy), if nobody took it.
     ///
     /// # Errors
     /// Why there is nothing to hand over just now, in one line; the VCP goes on.

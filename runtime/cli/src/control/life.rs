@@ -16,7 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(2);
 
 impl Control {
-    /// Done when there is a fresh instance, unless that can't serve without a change.
+    /// Done when there is a fresh instance, unless that can't serve without a change, or no
+    /// instance stays.
     pub(super) async fn restart(&self, vcp: &str) -> Result<Answer, Refusal> {
         let found = self.find(vcp)?;
         stopped(vcp, &found)?;
@@ -26,7 +27,16 @@ impl Control {
             generation >= started && !matches!(state, State::Starting | State::Restarting)
         })
         .await;
-        match found.device.vcp.status().state {
+        let status = found.device.vcp.status();
+        match status.state {
+            state @ (State::Starting | State::Restarting) => {
+                let fault = status.last_fault.filter(|_| state == State::Restarting);
+                let why = fault.map_or_else(String::new, |fault| format!(": {fault}"));
+                Err(failed(format!(
+                    "VCP {vcp} was restarted and does not serve after {PATIENCE:?}: it is {}{why}",
+                    state.word()
+                )))
+            }
             State::Held(why) => Err(failed(format!(
                 "VCP {vcp} was restarted and is held: {why}"
             ))),

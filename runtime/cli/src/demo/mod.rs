@@ -86,8 +86,8 @@ async fn demonstrate(size: u64, arguments: &DemoArguments) -> Result<()> {
     let crashes = arguments.crashes;
     let work = tokio::task::spawn_blocking(move || exercise(&socket, &vcp, size, crashes));
     let outcome = work.await.context("the demo's client")?;
-    host.stop().await;
-    outcome
+    let stopped = host.stop().await;
+    outcome.and_then(|outcome| stopped.map(|()| outcome))
 }
 
 fn properties() -> LinkProperties {

@@ -130,7 +130,7 @@ async fn serve(
         outcome = service.configure(config) => log(&outcome),
         () = &mut ended => {
             manager.stopping();
-            service.end().await;
+            service.end().await?;
             return Ok(ExitCode::SUCCESS);
         }
     }
@@ -179,12 +179,12 @@ async fn serve(
         () = &mut ended => {}
     }
     manager.stopping();
-    service.end().await;
+    let ended = service.end().await;
     for socket in sockets {
         // Whoever asked for the end wants to hear of it.
         socket.finish(LAST_ANSWERS).await;
     }
-    Ok(ExitCode::SUCCESS)
+    ended.map(|()| ExitCode::SUCCESS)
 }
 
 impl Service {
@@ -263,7 +263,7 @@ impl Service {
     }
 
     /// Ends; with a manager that keeps them, connections do not.
-    async fn end(mut self) {
+    async fn end(mut self) -> Result<()> {
         // Those who still wait are kept as they are.
         self.waiting.abort_all();
         if self.manager.listens() {
@@ -282,7 +282,7 @@ impl Service {
                 tracing::warn!("the service manager does not answer");
             }
         }
-        self.host.stop().await;
+        self.host.stop().await
     }
 }
 

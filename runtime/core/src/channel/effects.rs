@@ -180,6 +180,10 @@ impl Channel {
                     self.die("the device changed its size or block size while in use".to_owned());
                     return Ok(());
                 }
+                let news = self
+                    .table
+                    .geometry()
+                    .is_some_and(|known| *known != geometry);
                 let before = self.settled.take();
                 self.rescanned(before.as_ref(), &geometry);
                 self.settled = before;
@@ -190,7 +194,11 @@ impl Channel {
                     self.clients.tell(&geometry);
                 }
                 self.table.set_geometry(geometry.clone());
-                self.on_ready(first);
+                if news {
+                    // It was made when the device was another.
+                    self.forget_spare();
+                }
+                self.on_ready(first || news);
                 self.emit(Event::Ready(geometry));
                 self.reload_ready();
             }
@@ -226,7 +234,8 @@ impl Channel {
 }
 
 impl Channel {
-    fn on_ready(&mut self, first: bool) {
+    /// It serves; `renew`: and there may be no spare for the device as it is now.
+    fn on_ready(&mut self, renew: bool) {
         let time = now();
         self.supervisor.ready(time);
         self.ready_now = true;
@@ -236,7 +245,7 @@ impl Channel {
         if let Some(guest) = &mut self.guest {
             guest.set_ready(true);
         }
-        if first {
+        if renew {
             self.want_spare();
         }
         self.publish();

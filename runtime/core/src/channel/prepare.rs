@@ -43,6 +43,11 @@ impl Spare {
     pub(super) fn is_ready(&self) -> bool {
         self.guest.is_some()
     }
+
+    /// Whether what was prepared in this round is still of use.
+    pub(super) fn is_of(&self, round: u64) -> bool {
+        self.round == round
+    }
 }
 
 /// Bytes at the start of the data area that are touched beforehand: what small

@@ -46,6 +46,8 @@ enum Stage {
 struct Draining {
     guest: Guest,
     generation: u32,
+    /// The round of preparations that it belongs to.
+    round: u64,
     began: u64,
     /// After this time what is left is replayed.
     until: u64,
@@ -101,6 +103,7 @@ impl Channel {
                 reload.stage = Stage::Draining(Box::new(Draining {
                     guest: *guest,
                     generation: prepared.generation,
+                    round: prepared.round,
                     began,
                     until: began + self.setup.drain,
                     ask_at: began,
@@ -147,7 +150,15 @@ impl Channel {
             Some(old) => Some(old.snapshot(time).await),
             None => None,
         };
+        let vcp = &*self.setup.plan.name;
         let handed = match taken {
+            Some(Ok(Ok(handed))) if let Some(why) = handed.too_long() => {
+                if handed.only_copy {
+                    return self.call_off(&why);
+                }
+                tracing::warn!(vcp, "the state was not handed over: {why}");
+                None
+            }
             Some(Ok(Ok(handed))) if takes => Some(handed),
             Some(Ok(Ok(handed))) if handed.only_copy => {
                 return self.call_off("it takes nothing over");
@@ -155,12 +166,21 @@ impl Channel {
             Some(Ok(Err(Refusal::Never(why)))) => return self.call_off(&why),
             // It will have something in a moment.
             Some(Ok(Err(Refusal::NotNow(why)))) if !over => {
-                let vcp = &*self.setup.plan.name;
                 tracing::debug!(vcp, "nothing to hand over yet: {why}");
                 return;
             }
-            // Then there is nothing, and its successor starts anew. What a trap
-            // of the old one would be reported for is over anyway.
+            // Whether that was the only copy can't be known, and nobody goes on after a
+            // trap: its successor starts anew.
+            Some(Err(fault)) => {
+                let why = fault.to_string();
+                tracing::warn!(vcp, "the state was not handed over: {}", quoted(&why));
+                None
+            }
+            Some(Ok(Err(Refusal::NotNow(why)))) => {
+                tracing::warn!(vcp, "the state was not handed over: {}", quoted(&why));
+                None
+            }
+            // Then there is nothing, and its successor starts anew.
             _ => None,
         };
         self.switch(time, handed).await;
@@ -216,12 +236,13 @@ impl Channel {
         let Draining {
             guest,
             generation,
+            round,
             began,
             ..
         } = *draining;
         let handed_over = matches!(restored, Some(Ok(())));
         let next = self.supervisor.generation() + 1;
-        let told = guest.identity == self.setup.plan.identity();
+        let told = guest.identity == self.setup.plan.identity() && self.spare.is_of(round);
         let successor = match restored {
             Some(Err(why)) => {
                 let vcp = &*self.setup.plan.name;
@@ -229,7 +250,7 @@ impl Channel {
                 blueprint.build(next, time).await
             }
             // Another instance was started meanwhile, and has its number; or it became
-            // known what the device is.
+            // known what the device is, or that is another now.
             None if generation != next || !told => blueprint.build(next, time).await,
             _ => Ok(guest),
         };

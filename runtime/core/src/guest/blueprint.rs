@@ -19,7 +19,7 @@ use crate::state::{DirectoryGrant, State};
 use crate::world::World;
 
 /// Bytes of entries, lists and text that a call may give or a host function take.
-const MAX_BATCH: usize = 16 << 20;
+pub(super) const MAX_BATCH: usize = 16 << 20;
 
 /// What all instances of a VCP have in common.
 pub(crate) struct Plan {
@@ -262,7 +262,10 @@ async fn instantiate(
     let (instance, memories) = memory::collect(within(instantiate, limits.time(false))).await;
     let (fault, backtrace) = match instance {
         Ok(Ok(instance)) => return Ok((instance, memories)),
-        Ok(Err(error)) => (failed(&error, limits.fuel(false)), fault::backtrace(&error)),
+        Ok(Err(error)) => {
+            let fault = failed(&error, limits.fuel(false), store.data());
+            (fault, fault::backtrace(&error))
+        }
         Err(_late) => (
             Fault::Watchdog {
                 limit: limits.time(false),
@@ -282,7 +285,7 @@ async fn instantiate(
 }
 
 /// Why an instance was not made: code of its own ran, or it could not be.
-fn failed(error: &wasmtime::Error, fuel: u64) -> Fault {
+fn failed(error: &wasmtime::Error, fuel: u64, state: &State) -> Fault {
     if error.is::<Ended>() {
         return Fault::Injected;
     }
@@ -290,6 +293,11 @@ fn failed(error: &wasmtime::Error, fuel: u64) -> Fault {
         Some(Trap::OutOfFuel) => Fault::Fuel { limit: fuel },
         Some(Trap::StackOverflow) => Fault::Stack { shadow: false },
         Some(_) => Fault::Trap(fault::describe(error)),
+        // What it has at the least is refused as more is later.
+        None if let Some(wanted) = state.refused() => Fault::Memory {
+            limit: state.memory(),
+            wanted,
+        },
         None => Fault::Instantiate(clean(&format!("{error:#}"))),
     }
 }

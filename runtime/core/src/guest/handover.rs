@@ -2,7 +2,7 @@
 
 use wasmtime::component::{ComponentType, Lift, TypedFunc};
 
-use super::Guest;
+use super::{Guest, MAX_BATCH};
 use crate::fault::Fault;
 use crate::processor::pace::within;
 
@@ -41,8 +41,21 @@ pub(crate) enum Refusal {
     Never(String),
 }
 
+/// The longest state that goes from one version to the next, in bytes.
+pub(crate) const MAX_STATE: usize = MAX_BATCH;
+
 /// The interface's name.
 const INTERFACE: &str = "vcp:io/handover@0.1.0";
+
+impl Handed {
+    /// Why it is too long to go to the next version, if it is.
+    pub(crate) fn too_long(&self) -> Option<String> {
+        let length = self.state.len();
+        (length > MAX_STATE).then(|| {
+            format!("its state has {length} bytes; no more than {MAX_STATE} can be handed over")
+        })
+    }
+}
 
 impl Guest {
     pub(super) fn find_handover(&mut self, instance: wasmtime::component::Instance) {
@@ -76,8 +89,13 @@ impl Guest {
         self.set_ready(false);
         self.enter()?;
         let limit = self.time();
+        // A state that can't be copied is a trap, and nobody goes on after one. So whatever
+        // it has is taken, which the limit of its memory bounds, and looked at here.
+        let most = self.memory_limit().saturating_add(MAX_BATCH);
+        self.store.set_hostcall_fuel(most);
         let call = handover.snapshot.call_async(&mut self.store, (now,));
         let result = within(call, limit).await;
+        self.store.set_hostcall_fuel(MAX_BATCH);
         let taken = self.leave(result).map(|(state,)| state);
         self.set_ready(true);
         taken

@@ -26,6 +26,7 @@ use crate::processor::pace::{Late, within};
 use crate::state::State;
 use handover::Handover;
 
+use blueprint::MAX_BATCH;
 pub(crate) use blueprint::{Allowance, Blueprint, Plan};
 pub(crate) use boundary::{Boundary, Ended};
 pub(crate) use calibrate::calibrate;

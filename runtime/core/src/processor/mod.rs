@@ -73,6 +73,8 @@ pub(crate) enum Message {
         budget: Budget,
         answer: Sender<Result<(), Refused>>,
     },
+    /// It is told to stop: from now on it also has what others leave.
+    Leave(Id),
     /// Whether the kernel writes memory back through this thread.
     IoFlusher(bool),
     /// Say that it turns.
@@ -217,6 +219,12 @@ impl Berth {
     pub(crate) fn set_budget(&self, budget: Budget) -> Result<(), Refused> {
         let id = self.id;
         self.ask(|answer| Message::Budget { id, budget, answer })
+    }
+
+    /// Has the VCP be kept from nothing that others leave: it is told to stop, and the call
+    /// that it is in ends before it can hear that.
+    pub(crate) fn let_leave(&self) {
+        self.processor.tell(Message::Leave(self.id));
     }
 
     /// Has the thread never wait for writing back when it allocates, or stop that.

@@ -36,6 +36,8 @@ pub(super) struct Seat {
     pub(super) pause: Pause,
     /// The scheduler counts it among those that have something to do.
     pub(super) awake: bool,
+    /// What it may take.
+    pub(super) budget: Budget,
     /// Nothing was promised to it and nothing is kept from it.
     pub(super) free: bool,
     shared: Arc<Shared>,
@@ -61,6 +63,7 @@ impl Seat {
             alarm: Alarm::new(Some(bell)),
             pause: Pause::Yield,
             awake: true,
+            budget,
             free: is_free(budget),
             shared,
             events,
@@ -69,6 +72,7 @@ impl Seat {
     }
 
     pub(super) fn set_budget(&mut self, budget: Budget) {
+        self.budget = budget;
         self.free = is_free(budget);
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use vcp_sched::{Id, Pick, Scheduler};
+use vcp_sched::{Budget, Id, Pick, Scheduler};
 
 use super::pace::{self, Leave, Pause};
 use super::seat::Seat;
@@ -18,6 +18,8 @@ const LOOK: u64 = 50_000;
 /// How long a VCP that is alone and may have everything goes on before it is
 /// charged.
 const STRETCH: u64 = 10_000_000;
+/// The weight in slack of a VCP that is told to stop: that of one without a word about it.
+const LEAVING: u32 = 100;
 
 pub(super) struct Work {
     all: Arc<Processors>,
@@ -97,6 +99,7 @@ impl Work {
                     }
                     let _ = answer.send(changed);
                 }
+                Ok(Message::Leave(id)) => self.let_leave(id),
                 Ok(Message::IoFlusher(on)) => super::set_io_flusher(on),
                 // Who does not wait for it any more has no use for it.
                 Ok(Message::Ping(answer)) => _ = answer.send(()),
@@ -105,6 +108,22 @@ impl Work {
                 // It holds a sender itself.
                 Err(TryRecvError::Disconnected) => return false,
             }
+        }
+    }
+
+    /// A share says what a VCP may take while it serves. One that is to go does so as soon
+    /// as others let it, however small its share is.
+    fn let_leave(&mut self, id: Id) {
+        let Some(seat) = self.seats.iter_mut().find(|seat| seat.id == id) else {
+            return;
+        };
+        let budget = Budget {
+            slack: seat.budget.slack.max(LEAVING),
+            ..seat.budget
+        };
+        // What is promised stays as it is, and was admitted.
+        if self.scheduler.change(id, budget, now()).is_ok() {
+            seat.set_budget(budget);
         }
     }
 

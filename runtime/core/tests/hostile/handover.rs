@@ -10,7 +10,7 @@ use vcp_queue::{Operation, Status};
 
 use crate::cases;
 use crate::frames::PROCESSOR;
-use crate::scenario::{DEVICE, Scenario, settings};
+use crate::scenario::{DEVICE, FUEL, Scenario, settings};
 use crate::support::{PATIENCE, request};
 
 const SHORT: Duration = Duration::from_millis(300);
@@ -29,8 +29,14 @@ fn reload(scenario: &Scenario, module: &Module) -> Result<Reloaded, ReloadError>
 
 /// A VCP whose `generations` have the fault.
 fn device(fault: &str, generations: &str) -> Scenario {
+    fueled(fault, generations, Some(FUEL))
+}
+
+/// The same with so much fuel for a call; `None`: as much as its time allows.
+fn fueled(fault: &str, generations: &str, fuel: Option<u64>) -> Scenario {
     let config = [("fault", fault), ("generations", generations)];
     let mut settings = settings(&DEVICE, &config);
+    settings.watchdog.fuel = fuel;
     settings.watchdog.progress = Some(SHORT);
     settings.reload.ready = SHORT;
     settings.reload.drain = Duration::from_millis(50);
@@ -58,6 +64,28 @@ fn anew(generations: &'static str) -> impl Fn(&str) {
         assert_eq!(scenario.vcp.stats().faults, 0);
         scenario.finish_served();
     }
+}
+
+/// What nobody else has is not given up for being too long, however often it is tried.
+fn called_off(fault: &str) {
+    let scenario = fueled(fault, "1..1", None);
+    for _ in 0..2 {
+        let outcome = reload(&scenario, &DEVICE);
+        let Err(ReloadError::NotTakenOver(why)) = outcome else {
+            panic!("{outcome:?}");
+        };
+        assert_eq!(
+            why,
+            "its state has 20971520 bytes; no more than 16777216 can be handed over"
+        );
+        scenario
+            .driver
+            .ask(3, Operation::Read, 4096, 4096, Vec::new());
+        assert_eq!(scenario.driver.answer().2, vec![7; 4096]);
+    }
+    assert_eq!(scenario.vcp.status().generation, 1);
+    assert_eq!(scenario.vcp.stats().faults, 0);
+    scenario.finish_served();
 }
 
 /// The contents go from one to the other, and nobody is asked twice.
@@ -141,6 +169,7 @@ cases! { vcp_test_guests::faults::handover::FAULTS,
     snapshot_loop => anew("1..1");
     snapshot_allocate => anew("1..1");
     snapshot_huge => anew("1..1");
+    snapshot_only_copy_huge => called_off;
     snapshot_outside => anew("1..1");
     snapshot_empty => anew("1..1");
     snapshot_garbage => anew("1..1");

@@ -103,6 +103,10 @@ impl Device for Misbehave {
 }
 
 impl Handover for Misbehave {
+    fn only_copy(&self) -> bool {
+        self.handover.only_copy()
+    }
+
     fn snapshot(&mut self, _now: Instant) -> Result<Vec<u8>, String> {
         self.handover.snapshot(self.disk.bytes().to_vec())
     }

@@ -122,6 +122,10 @@ impl Processor for Misbehave {
 }
 
 impl Handover for Misbehave {
+    fn only_copy(&self) -> bool {
+        self.handover.only_copy()
+    }
+
     fn snapshot(&mut self, _now: Instant) -> Result<Vec<u8>, String> {
         self.handover.snapshot(self.kept.state().to_vec())
     }

@@ -10,6 +10,7 @@ pub const FAULTS: &[&str] = &[
     "snapshot-loop",
     "snapshot-allocate",
     "snapshot-huge",
+    "snapshot-only-copy-huge",
     "snapshot-outside",
     "snapshot-empty",
     "snapshot-garbage",

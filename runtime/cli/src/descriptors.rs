@@ -1,0 +1,88 @@
+//! How many descriptors this process may have open. The limit that a shell or a service
+//! manager gives is for programs that use select(2); this one does not, and each of its
+//! clients takes a descriptor.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use vcp_config::HostConfig;
+
+/// Descriptors of a process without clients: its log, its runtime, control sockets.
+const PROCESS: u64 = 64;
+/// Those of one VCP: a link, files, and what wakes it.
+const VCP: u64 = 16;
+
+/// Raises the limit to the most that this process may have without asking anybody.
+pub(crate) fn raise() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let all = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, all) {
+        tracing::warn!("the limit of open files stays as it is: {error}");
+    }
+}
+
+/// Warns when a configuration allows more clients than there can be; one that needs as
+/// much as the one `before` was warned of already.
+pub(crate) fn check(config: &HostConfig, before: &HostConfig) {
+    let limit = getrlimit(Resource::Nofile).current;
+    let needed = needed(config);
+    if needed != self::needed(before)
+        && let Some(warning) = warning(needed, limit)
+    {
+        tracing::warn!("{warning}");
+    }
+}
+
+fn warning(needed: u64, limit: Option<u64>) -> Option<String> {
+    let limit = limit.filter(|limit| needed > *limit)?;
+    Some(format!(
+        "host.nbd.connections, at each address, may take {needed} open files, and this process \
+         can have {limit}: clients beyond that are refused; raise the limit (LimitNOFILE=, \
+         ulimit -n)"
+    ))
+}
+
+/// The most descriptors that a host of this configuration has open.
+fn needed(config: &HostConfig) -> u64 {
+    let mut addresses: Vec<String> = config
+        .exports
+        .values()
+        .flat_map(|export| export.nbd.iter().map(ToString::to_string))
+        .collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    let nbd = &config.nbd;
+    // The one more is the socket that listens.
+    let address = u64::from(nbd.connections) + u64::from(nbd.negotiations) + 1;
+    PROCESS + VCP * config.vcps.len() as u64 + address * addresses.len() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_address_counts_once() {
+        let text = "[host]\nnbd = { connections = 1000, negotiations = 9 }\n\
+                    [vcp.a]\nmodule = \"ramdisk\"\n\
+                    [export.a]\nnbd = [\"unix:/s\", \"unix:/t\"]\n\
+                    [export.b]\nvcp = \"a\"\nnbd = \"unix:/s\"\n";
+        let config = HostConfig::parse(Path::new("x.toml"), text).unwrap();
+        assert_eq!(needed(&config), 64 + 16 + 2 * 1010);
+        assert_eq!(needed(&HostConfig::default()), 64);
+    }
+
+    #[test]
+    fn only_too_few_are_warned_of() {
+        assert_eq!(warning(1024, Some(1024)), None);
+        assert_eq!(warning(u64::MAX, None), None);
+        let warning = warning(1025, Some(1024)).unwrap();
+        assert!(
+            warning.contains("1025") && warning.contains("1024"),
+            "{warning}"
+        );
+    }
+}
