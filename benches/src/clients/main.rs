@@ -57,7 +57,7 @@ fn main() -> ExitCode {
         }
     } else {
         Effort {
-            time: Duration::from_secs(8),
+            time: Duration::from_secs(4),
             mutated: Duration::from_secs(300),
             repetitions: 3,
         }

@@ -72,7 +72,7 @@ pub fn allocated(out: &mut Vec<u8>, cookie: u64, length: u32) {
 /// The status of `base:allocation`, as the device told it: at least one extent. A client
 /// that wants `one` is told no more.
 ///
-/// `extents` are at most [`MOST_EXTENTS`](vcp_queue::MOST_EXTENTS).
+/// `extents` are at most [`MOST_EXTENTS`].
 pub fn extents(
     out: &mut Vec<u8>,
     cookie: u64,
