@@ -28,9 +28,9 @@ use table::{Cell, Results};
 /// How long, and how often.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Effort {
-    /// Of one load.
+    /// How long one load takes.
     pub(crate) time: Duration,
-    /// Of the one beside mutated dialogues.
+    /// How long the one beside mutated dialogues takes.
     pub(crate) mutated: Duration,
     pub(crate) repetitions: usize,
 }

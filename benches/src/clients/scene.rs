@@ -15,7 +15,7 @@ use vcp_tests::vcp::{Vcp, binary};
 const SIZE: u64 = 128 << 20;
 const HALF: u64 = SIZE / 2;
 
-/// Who serves.
+/// One of the servers that are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Vcp,

@@ -35,7 +35,7 @@ const TITLES: [Title; 10] = [
 pub(crate) struct Cell {
     kind: Kind,
     manner: Option<Manner>,
-    /// Of each repetition, in seconds.
+    /// The figure of each repetition, in seconds.
     p50: Vec<f64>,
     p99: Vec<f64>,
     errors: u64,
