@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -31,21 +32,28 @@ struct Guarded {
     wiring: Wiring,
     tgtd: Tgtd,
     lab: Lab,
+    /// Its own: what another test puts on a command line is seen for a moment, by this
+    /// one's `ps` too.
+    secret: String,
 }
 
 impl Guarded {
     fn new() -> Self {
+        static GUARDED: AtomicU16 = AtomicU16::new(0);
+        let number = GUARDED.fetch_add(1, Ordering::Relaxed);
+        let secret = format!("a-secret-of-{number:04}");
         let wiring = Wiring::host(Family::V4);
         let lab = wiring.lab();
         let tgtd = Tgtd::start(&lab);
         let target = tgtd.target("iqn.2026-11.test:secrets");
         let lun = target.unit(1, Unit::new(8 << 20));
-        target.account(USER, SECRET);
+        target.account(USER, &secret);
         Self {
             lun,
             wiring,
             tgtd,
             lab,
+            secret,
         }
     }
 
@@ -127,7 +135,10 @@ impl Guarded {
         Clients::new(self.lab.dir()).qemu_io(&host.uri(), &["read -P 3 0 64k"]);
         for (where_, text) in self.everything(&host) {
             assert!(!text.is_empty(), "{how}: nothing at all in {where_}");
-            assert!(!text.contains(SECRET), "{how}: a secret is in {where_}");
+            assert!(
+                !text.contains(&self.secret),
+                "{how}: a secret is in {where_}"
+            );
         }
         let core = self.ask("logs iscsi --crash last --core core.wasm");
         assert!(core.contains("no core dump"), "{how}: {core}");
@@ -138,7 +149,7 @@ impl Guarded {
             .envs(environment.iter().copied());
         let dump = run(dump, self.lab.dir(), LIMIT).expect_success("--dump-config");
         assert!(
-            dump.contains("[vcp.iscsi]") && !dump.contains(SECRET),
+            dump.contains("[vcp.iscsi]") && !dump.contains(&self.secret),
             "{how}: {dump}"
         );
         assert_eq!(self.tgtd.known(1, &self.lun.iqn).sessions(), 0);
@@ -155,14 +166,14 @@ fn of_a_file_and_of_the_environment() {
     requires!(Root, "tgtd", "qemu-io", "ps");
     let bed = Guarded::new();
     let file = bed.lab.dir().join("secret");
-    private(&file, SECRET);
+    private(&file, &bed.secret);
     let mut words = bed.plain();
     words.push(format!("user={USER}"));
     words.push(format!("password-file={}", file.display()));
     bed.tells_nothing("from a file", &words, &[]);
     let environment = [
         ("LIBISCSI_CHAP_USERNAME", USER),
-        ("LIBISCSI_CHAP_PASSWORD", SECRET),
+        ("LIBISCSI_CHAP_PASSWORD", bed.secret.as_str()),
     ];
     bed.tells_nothing("from the environment", &bed.plain(), &environment);
 }
@@ -172,10 +183,10 @@ fn of_a_file_and_of_the_environment() {
 fn of_the_command_line() {
     requires!(Root, "tgtd", "qemu-io", "ps");
     let bed = Guarded::new();
-    let url = bed.lun.url_as(USER, SECRET, bed.wiring.portal);
+    let url = bed.lun.url_as(USER, &bed.secret, bed.wiring.portal);
     bed.tells_nothing("from a URL", &bed.words(&url), &[]);
     let mut words = bed.plain();
-    words.extend([format!("user={USER}"), format!("password={SECRET}")]);
+    words.extend([format!("user={USER}"), format!("password={}", bed.secret)]);
     bed.tells_nothing("from a setting", &words, &[]);
 }
 
@@ -183,7 +194,7 @@ fn of_the_command_line() {
 fn of_a_configuration_file() {
     requires!(Root, "tgtd", "qemu-io", "ps");
     let bed = Guarded::new();
-    let url = bed.lun.url_as(USER, SECRET, bed.wiring.portal);
+    let url = bed.lun.url_as(USER, &bed.secret, bed.wiring.portal);
     let text = format!(
         "[vcp.iscsi]\nmodule = \"iscsi\"\n{}\nconfig = {{ target = \"{url}\" }}\n\
          [export.iscsi]\nnbd = \"{}\"\n",

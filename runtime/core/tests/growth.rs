@@ -38,13 +38,15 @@ fn resident(field: &str) -> usize {
 }
 
 /// Runs `generations` instances to their deaths of `fault`. Each is asked something of
-/// its own: what several died of is not asked again that soon.
+/// its own: what several died of is not asked again that soon. Nothing is answered
+/// before the last instance.
 fn die(engine: &Engine, module: &Module, fault: &str, generations: u32) {
     let range = format!("1..{generations}");
     let config = [("fault", fault), ("generations", range.as_str())];
     let mut settings = settings_for(module.clone(), &config);
     settings.watchdog.fuel = Some(500_000_000);
     settings.restart.min_run = Duration::ZERO;
+    settings.restart.poison_after = None;
     let (vcp, mut events) = Vcp::start(engine, settings).unwrap();
     let driver = Driver::attach(&vcp);
     driver.ask(1, Operation::Flush, 0, 0, Vec::new());
