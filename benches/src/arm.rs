@@ -112,6 +112,7 @@ impl Arm {
         // Until it is done, and not for a time.
         let once = [
             &span,
+            "--thread",
             "--time_based=0",
             "--rw=write",
             "--bs=1m",

@@ -13,6 +13,8 @@ pub struct Options {
     pub precedence: bool,
     /// Where to write.
     pub out: Option<PathBuf>,
+    /// Only what has this in its name, where the program can do a part.
+    pub only: Option<String>,
 }
 
 impl Options {
@@ -29,6 +31,7 @@ impl Options {
                 "--quick" => options.quick = true,
                 "--strict" => options.strict = true,
                 "--precedence" => options.precedence = true,
+                "--only" => options.only = Some(arguments.next()?),
                 "--out" => options.out = Some(arguments.next()?.into()),
                 _ => return None,
             }

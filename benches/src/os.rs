@@ -3,13 +3,14 @@
 
 use std::fs;
 use std::io;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setpriority_process, setrlimit};
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustix::thread::{CpuSet, gettid, sched_getaffinity, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::process::Process;
@@ -109,6 +110,25 @@ pub fn take_precedence() -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Does something on a thread that has a CPU only while nobody else wants it, and so do
+/// the threads that are started there (`SCHED_IDLE`).
+///
+/// # Errors
+///
+/// When `chrt` of util-linux can't be run, or the kernel refuses.
+pub fn behind_all<T: Send>(act: impl FnOnce() -> T + Send) -> io::Result<T> {
+    let idle = || {
+        let thread = gettid().as_raw_nonzero().to_string();
+        let mut chrt = Command::new("chrt");
+        let status = chrt.args(["--idle", "--pid", "0", &thread]).status()?;
+        if !status.success() {
+            return Err(io::Error::other(format!("chrt: {status}")));
+        }
+        Ok(act())
+    };
+    std::thread::scope(|scope| scope.spawn(idle).join().expect("a panic has been told"))
 }
 
 /// CPUs that this process may use.

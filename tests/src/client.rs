@@ -124,6 +124,7 @@ impl Clients {
         }
         fio.args([
             "--name=load",
+            "--thread",
             "--ioengine=nbd",
             "--output-format=json",
             "--time_based",

@@ -36,6 +36,9 @@ impl Load {
         let mut fio = command("fio");
         fio.args([
             "--name=load",
+            // Jobs that are processes outlive a fio that is killed, and then load a
+            // machine for nothing.
+            "--thread",
             "--ioengine=nbd",
             "--output-format=json",
             "--time_based",

@@ -111,6 +111,11 @@ impl Nbdkit {
         &self.uri
     }
 
+    /// Whether its process is no more.
+    pub fn has_ended(&mut self) -> bool {
+        self.process.ended().is_some()
+    }
+
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> u32 {

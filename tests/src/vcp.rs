@@ -120,6 +120,11 @@ impl Vcp {
         self.process.stderr()
     }
 
+    /// Whether its process is no more.
+    pub fn has_ended(&mut self) -> bool {
+        self.process.ended().is_some()
+    }
+
     /// Its process id.
     #[must_use]
     pub fn pid(&self) -> u32 {

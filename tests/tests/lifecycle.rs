@@ -77,6 +77,7 @@ fn under_load() {
     let mut fio = command("fio");
     fio.args([
         "--name=load",
+        "--thread",
         "--ioengine=nbd",
         "--rw=randrw",
         "--bs=64k",

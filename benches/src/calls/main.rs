@@ -57,7 +57,9 @@ impl Arm {
 
 fn main() -> ExitCode {
     // Nothing is wanted of these figures that one could be strict about.
-    let Some(options) = Options::given().filter(|options| !options.strict) else {
+    let Some(options) =
+        Options::given().filter(|options| !options.strict && options.only.is_none())
+    else {
         eprintln!("usage: calls [--quick] [--precedence] [--out DIRECTORY]");
         return ExitCode::from(2);
     };

@@ -81,6 +81,14 @@ impl Arm {
         self.kind
     }
 
+    /// The server is no more: something made it end.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        match &mut self.server {
+            Server::Vcp(vcp) => vcp.has_ended(),
+            Server::Nbdkit(nbdkit) => nbdkit.has_ended(),
+        }
+    }
+
     fn uri(&self) -> String {
         match &self.server {
             Server::Vcp(vcp) => vcp.uri(),
@@ -112,13 +120,20 @@ impl Arm {
     }
 
     /// Four requests of 4 KiB at a time, 400 a second, read and written and verified;
-    /// fio's report of them, or why there is none.
-    pub(crate) fn load(&self, time: Duration) -> Result<Value, String> {
-        let mut fio = command("fio");
+    /// fio's report of them, or why there is none. It has a CPU `first` when it wants
+    /// one: what it waits for then is the server.
+    pub(crate) fn load(&self, time: Duration, first: bool) -> Result<Value, String> {
+        let mut fio = command(if first { "chrt" } else { "fio" });
+        if first {
+            fio.args(["--rr", "1", "fio"]);
+        }
+        // As a thread: its processes have sessions of their own, and where the kernel
+        // weighs sessions they would not have the precedence of this one.
         fio.args([
             "--name=load",
             "--ioengine=nbd",
             "--output-format=json",
+            "--thread",
             "--time_based",
             "--rw=randrw",
             "--bs=4k",

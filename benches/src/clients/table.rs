@@ -18,7 +18,7 @@ const PAGE: &str = include_str!("page.in");
 /// The client's p99 may be so many times what it is alone.
 const TIMES: f64 = 10.0;
 
-const TITLES: [Title; 10] = [
+const TITLES: [Title; 12] = [
     Title::words("beside", 42),
     Title::words("server", 6),
     Title::numbers("p50 ms", 7),
@@ -26,6 +26,8 @@ const TITLES: [Title; 10] = [
     Title::numbers("of alone", 8),
     Title::numbers("errors", 6),
     Title::numbers("requests", 8),
+    Title::numbers("crowd's/s", 9),
+    Title::numbers("ended", 5),
     Title::numbers("MiB", 5),
     Title::numbers("descriptors", 11),
     Title::numbers("threads", 7),
@@ -41,7 +43,11 @@ pub(crate) struct Cell {
     errors: u64,
     requests: u64,
     most: Most,
+    /// Connections of the crowd in all, and its requests a second in each repetition.
     connections: u64,
+    pressure: Vec<f64>,
+    /// How often the server ended.
+    ends: u64,
 }
 
 impl Cell {
@@ -55,11 +61,13 @@ impl Cell {
             requests: 0,
             most: Most::default(),
             connections: 0,
+            pressure: Vec::new(),
+            ends: 0,
         }
     }
 
     /// One repetition: fio's report of its job.
-    pub(crate) fn add(&mut self, job: &Value, most: Most, connections: u64) {
+    pub(crate) fn add(&mut self, job: &Value, most: Most) {
         let directions = ["read", "write"].map(|direction| &job[direction]);
         let slower = |percentile: &str| {
             let of = |direction: &&Value| direction["clat_ns"]["percentile"][percentile].as_f64();
@@ -72,14 +80,23 @@ impl Cell {
         let done = |direction: &&Value| direction["total_ios"].as_u64();
         self.requests += directions.iter().filter_map(done).sum::<u64>();
         self.most = self.most.or(most);
-        self.connections += connections;
     }
 
     /// One repetition that came to nothing.
-    pub(crate) fn fail(&mut self, most: Most, connections: u64) {
+    pub(crate) fn fail(&mut self, most: Most) {
         self.errors += 1;
         self.most = self.most.or(most);
+    }
+
+    /// What the crowd did in one repetition.
+    pub(crate) fn crowd(&mut self, connections: u64, pressure: f64) {
         self.connections += connections;
+        self.pressure.push(pressure);
+    }
+
+    /// The server's process ended in one repetition.
+    pub(crate) fn ended(&mut self) {
+        self.ends += 1;
     }
 
     fn median(values: &[f64]) -> f64 {
@@ -120,6 +137,8 @@ impl Cell {
                 times.unwrap_or_default(),
                 self.errors.to_string(),
                 self.requests.to_string(),
+                format!("{:.0}", Self::median(&self.pressure)),
+                self.ends.to_string(),
                 (self.most.resident >> 20).to_string(),
                 self.most.descriptors.to_string(),
                 self.most.threads.to_string(),
@@ -139,6 +158,8 @@ impl Cell {
             "descriptors": self.most.descriptors,
             "threads": self.most.threads,
             "connections_of_the_crowd": self.connections,
+            "requests_of_the_crowd_per_second": self.pressure,
+            "server_ended": self.ends,
         })
     }
 }
@@ -196,6 +217,7 @@ pub(crate) fn write(directory: &Path, results: &Results) -> io::Result<()> {
         time,
         mutated,
         repetitions,
+        precedence: _,
     } = results.effort;
     let figures = json!({
         "command": command,

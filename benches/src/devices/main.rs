@@ -31,7 +31,7 @@ use vcp_tests::lab::Scratch;
 use vcp_tests::need::{Need, skipped};
 
 fn main() -> ExitCode {
-    let Some(options) = Options::given() else {
+    let Some(options) = Options::given().filter(|options| options.only.is_none()) else {
         eprintln!("usage: devices {}", Options::USAGE);
         return ExitCode::from(2);
     };

@@ -38,7 +38,7 @@ struct Effort {
 }
 
 fn main() -> ExitCode {
-    let Some(options) = Options::given() else {
+    let Some(options) = Options::given().filter(|options| options.only.is_none()) else {
         eprintln!("usage: sandbox {}", Options::USAGE);
         return ExitCode::from(2);
     };

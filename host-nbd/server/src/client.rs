@@ -27,7 +27,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use tokio::sync::OwnedSemaphorePermit;
-use vcp_nbd_proto::wire::{MAX_PAYLOAD, cmd, cmd_flag};
+use vcp_nbd_proto::wire::{cmd, cmd_flag};
 use vcp_nbd_proto::{Refusal, Request, Session, Verdict, reply};
 use vcp_queue::{
     Answer, Awaits, Client, ClientError, ClientRequest, Flushed, Modifiers, Operation, Parked,
@@ -41,8 +41,9 @@ pub use park::ResumeError;
 
 /// Bytes that a client may hold here before no more of its requests are taken: the
 /// payloads of its writes, and its replies, under way and unsent. A single larger
-/// request is taken when alone.
-const MAX_HELD: usize = MAX_PAYLOAD as usize;
+/// request is taken when alone. As much as keeps a fast device on a long way busy; what
+/// a peer does not read is copied up to this, at everybody's expense.
+const MAX_HELD: usize = 8 << 20;
 
 /// Requests that a client may have under way. More stay on its socket.
 const MAX_FLIGHT: usize = 1024;

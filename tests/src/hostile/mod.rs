@@ -88,6 +88,7 @@ pub struct Crowd {
 struct Shared {
     over: AtomicBool,
     connections: AtomicU64,
+    answers: AtomicU64,
 }
 
 /// How long one looks at nothing before it sees whether it is over.
@@ -120,6 +121,13 @@ impl Crowd {
     #[must_use]
     pub fn connections(&self) -> u64 {
         self.shared.connections.load(Ordering::Relaxed)
+    }
+
+    /// Requests of theirs that were answered so far, of those manners that ask for
+    /// more as soon as they have an answer.
+    #[must_use]
+    pub fn answers(&self) -> u64 {
+        self.shared.answers.load(Ordering::Relaxed)
     }
 }
 
@@ -232,6 +240,7 @@ fn keep(
     }
     while !shared.is_over() {
         let (cookie, error) = connection.reply()?;
+        shared.answers.fetch_add(1, Ordering::Relaxed);
         if error == 0 {
             connection.skip(bytes)?;
         }

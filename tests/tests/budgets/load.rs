@@ -19,6 +19,7 @@ impl Load {
         let mut fio = command("fio");
         fio.args([
             "--name=load",
+            "--thread",
             "--ioengine=nbd",
             "--time_based",
             "--rw=randread",

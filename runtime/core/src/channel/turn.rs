@@ -361,7 +361,7 @@ impl Channel {
 
 /// What one call may be given to do, in bytes: a device that does its work at once is to be
 /// done with that well within the time of a call, and others wait until it is.
-const MOST_WORK: u64 = 4 << 20;
+const MOST_WORK: u64 = 1 << 20;
 
 /// What making something durable counts for: it may take as long as the storage takes.
 const DURABLE: u64 = MOST_WORK / 4;
