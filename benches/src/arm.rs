@@ -112,7 +112,6 @@ impl Arm {
         // Until it is done, and not for a time.
         let once = [
             &span,
-            "--thread",
             "--time_based=0",
             "--rw=write",
             "--bs=1m",

@@ -13,6 +13,7 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxView, WasiView};
 
 use crate::allotment::Limiter;
 use crate::bindings::{block, control, files, frames, log, memory, streams, types};
+use crate::file::Patience;
 use crate::guest::Boundary;
 use crate::logging::{Log, Stream};
 use crate::memory::GuestMemory;
@@ -80,6 +81,8 @@ pub(crate) struct State {
     boundary: Arc<Boundary>,
     /// Fuel that host functions may still use in this call.
     fuel: u64,
+    /// Time that files may still take in it.
+    patience: Patience,
 }
 
 /// What the host's part of a log message costs, in fuel (about 0.14 ns each): the
@@ -132,6 +135,7 @@ impl State {
             log,
             boundary,
             fuel: 0,
+            patience: Patience::default(),
         })
     }
 
@@ -156,6 +160,11 @@ impl State {
     pub(crate) fn back<T>(&self, value: T) -> wasmtime::Result<T> {
         self.boundary.cross()?;
         Ok(value)
+    }
+
+    /// For files, in this call.
+    pub(crate) fn patience(&mut self) -> &mut Patience {
+        &mut self.patience
     }
 
     pub(crate) fn grants(&self) -> &[DirectoryGrant] {

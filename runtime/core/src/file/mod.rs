@@ -3,9 +3,11 @@
 //! `access` opens them, within a grant and as it allows; `range` does what WASI has no
 //! words for; this file checks every argument, and reaches no other bytes of the guest
 //! than those of the spans it names. File operations run on the channel processor's
-//! thread, as those of WASI do: each is bounded in length.
+//! thread, as those of WASI do: each is bounded in length, and `patience` bounds how long
+//! all of one call may take.
 
 mod access;
+mod patience;
 mod range;
 
 use std::io;
@@ -21,6 +23,7 @@ use crate::bindings::files::{Access, Host, HostFile};
 use crate::bindings::types::Span;
 use crate::state::State;
 use access::Made;
+pub(crate) use patience::{Patience, Spent};
 
 /// Longest read, write or zeroing of one call, in bytes.
 const MAX_BYTES: u32 = 16 << 20;
@@ -64,12 +67,19 @@ impl State {
     /// A call is made: it is paid for, and the file is there.
     fn opened(&mut self, file: &Resource<OpenFile>) -> wasmtime::Result<OpenFile> {
         self.call(CALL_FUEL)?;
+        self.patience().begin();
         let OpenFile { file, writable, .. } = self.resources().get(file)?;
         Ok(OpenFile {
             file: Arc::clone(file),
             writable: *writable,
             _made: None,
         })
+    }
+
+    /// It is over, and took its time.
+    fn done<T>(&mut self, value: T) -> wasmtime::Result<T> {
+        self.patience().end()?;
+        self.back(value)
     }
 
     /// The bytes of a span that the guest named as `what`.
@@ -98,27 +108,28 @@ impl HostFile for State {
         access: Access,
     ) -> wasmtime::Result<Result<Resource<OpenFile>, String>> {
         self.call(CALL_FUEL)?;
+        self.patience().begin();
         let opened = access::open(self.grants(), &path, access).and_then(|file| {
             let pushed = self.resources().push(file);
             pushed.map_err(|_| access::OpenError::TooMany)
         });
         let opened = opened.map_err(|error| error.to_string());
-        self.back(opened)
+        self.done(opened)
     }
 
     fn identity(&mut self, file: Resource<OpenFile>) -> Answer<String> {
         let OpenFile { file, .. } = self.opened(&file)?;
-        self.back(identity(&file).map_err(status))
+        self.done(identity(&file).map_err(status))
     }
 
     fn size(&mut self, file: Resource<OpenFile>) -> Answer<u64> {
         let OpenFile { file, .. } = self.opened(&file)?;
-        self.back(file.metadata().map(|m| m.len()).map_err(status))
+        self.done(file.metadata().map(|m| m.len()).map_err(status))
     }
 
     fn grow(&mut self, file: Resource<OpenFile>, size: u64) -> Answer<()> {
         let file = self.opened(&file)?;
-        self.back(file.writable().and_then(|file| {
+        self.done(file.writable().and_then(|file| {
             let before = file.metadata().map_err(status)?.len();
             if before > size || size > i64::MAX as u64 {
                 return Err(Status::Invalid);
@@ -136,7 +147,7 @@ impl HostFile for State {
             }
             Err(error) => Err(error),
         };
-        self.back(done)
+        self.done(done)
     }
 
     fn write(&mut self, file: Resource<OpenFile>, offset: u64, data: Span) -> Answer<()> {
@@ -148,24 +159,24 @@ impl HostFile for State {
             }
             Err(error) => Err(error),
         };
-        self.back(done)
+        self.done(done)
     }
 
     fn sync(&mut self, file: Resource<OpenFile>) -> Answer<()> {
         let OpenFile { file, .. } = self.opened(&file)?;
-        self.back(file.sync_data().map_err(status))
+        self.done(file.sync_data().map_err(status))
     }
 
     fn punch(&mut self, file: Resource<OpenFile>, offset: u64, length: u32) -> Answer<()> {
         let file = self.opened(&file)?;
         let allowed = file.changeable(offset, length, MAX_HOLE);
-        self.back(allowed.and_then(|file| range::punch(file, offset, length).map_err(status)))
+        self.done(allowed.and_then(|file| range::punch(file, offset, length).map_err(status)))
     }
 
     fn zero(&mut self, file: Resource<OpenFile>, offset: u64, length: u32) -> Answer<()> {
         let file = self.opened(&file)?;
         let allowed = file.changeable(offset, length, MAX_BYTES);
-        self.back(allowed.and_then(|file| range::zero(file, offset, length).map_err(status)))
+        self.done(allowed.and_then(|file| range::zero(file, offset, length).map_err(status)))
     }
 
     fn extents(
@@ -179,13 +190,14 @@ impl HostFile for State {
         let room = self.span_mut("room", room)?;
         let told = bounded(offset, length, u32::MAX)
             .and_then(|()| range::extents(&file, offset, length, room).map_err(status));
-        self.back(told)
+        self.done(told)
     }
 
     fn drop(&mut self, file: Resource<OpenFile>) -> wasmtime::Result<()> {
         self.call(0)?;
+        self.patience().begin();
         self.resources().delete(file)?;
-        self.back(())
+        self.done(())
     }
 }
 

@@ -4,7 +4,7 @@ use wasmtime::{AsContextMut as _, Trap, Val, WasmCoreDump};
 
 use super::{Ended, Guest, Injection};
 use crate::fault::{self, Fault};
-use crate::file::BadSpan;
+use crate::file::{BadSpan, Spent};
 
 /// What an instance leaves for a crash report.
 #[derive(Debug, Default)]
@@ -51,6 +51,9 @@ impl Guest {
     fn classify(&mut self, error: &wasmtime::Error) -> Fault {
         if error.is::<Ended>() {
             return Fault::Injected;
+        }
+        if error.is::<Spent>() {
+            return Fault::Watchdog { limit: self.time() };
         }
         if let Some(&BadSpan {
             what,

@@ -19,6 +19,7 @@ use wasmtime::Store;
 
 use crate::bindings::{DeviceWorld, ProcessorWorld, control, device, processor, types};
 use crate::fault::Fault;
+use crate::file::Patience;
 use crate::fuel::{Rate, plenty};
 use crate::memory::GuestMemory;
 use crate::native::{NativeVcp, guarded};
@@ -144,6 +145,7 @@ impl Guest {
     pub(crate) async fn process(&mut self, events: &Events) -> Result<Effects, Fault> {
         self.enter()?;
         let limit = self.time();
+        *self.store.data_mut().patience() = Patience::of_call(events.requests.len(), limit);
         let store = &mut self.store;
         let result = match &mut self.exports {
             Exports::Device(world) => {
@@ -166,6 +168,7 @@ impl Guest {
         self.boundary.cross()?;
         self.store.data().log().begin();
         self.refuel();
+        *self.store.data_mut().patience() = Patience::of_call(0, self.time());
         Ok(())
     }
 

@@ -135,6 +135,21 @@ fn hears(expected: &'static str) -> impl Fn(&str) {
     }
 }
 
+/// What it waits for is the storage's time, but not for ever.
+fn ends_although_it_only_waits(fault: &str) {
+    with_a_file(fault, move |scenario| {
+        let began = std::time::Instant::now();
+        let limit = Duration::from_millis(200);
+        assert_eq!(scenario.expect_fault(1), Fault::Watchdog { limit });
+        assert!(
+            began.elapsed() < Duration::from_secs(20),
+            "as slow as it is"
+        );
+        scenario.expect_ready();
+        scenario.expect_answers();
+    });
+}
+
 const READING_ONLY: &str = "not-permitted not-permitted not-permitted not-permitted, \
      is to be made, but not to be written";
 
@@ -144,6 +159,7 @@ cases! { vcp_test_guests::faults::wasi::FAULTS,
     file_extents_outside => outside("room");
     file_odd => hears("14 of 14, io-error");
     file_many => hears("true is one more than may be open at a time");
+    file_sync_endless => ends_although_it_only_waits;
     file_not_to_be_written => hears(READING_ONLY);
     sleep => given_up_waiting;
     sockets => gets("0 false false");

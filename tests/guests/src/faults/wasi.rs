@@ -15,4 +15,5 @@ pub const FAULTS: &[&str] = &[
     "file-odd",
     "file-many",
     "file-not-to-be-written",
+    "file-sync-endless",
 ];

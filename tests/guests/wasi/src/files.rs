@@ -23,6 +23,7 @@ pub(crate) fn act(fault: &str) -> String {
         "file-extents-outside" => told(&[file.extents(0, 4096, outside).map(drop)]),
         "file-odd" => odd(&file),
         "file-many" => many(),
+        "file-sync-endless" => endless(&file),
         _ => not_to_be_written(&file),
     }
 }
@@ -71,6 +72,17 @@ fn many() -> String {
             Err(error) => return format!("{} {error}", files.len() < 1000),
         }
     }
+}
+
+/// Waits for the storage again and again, and computes nothing.
+fn endless(file: &File) -> String {
+    let bytes = [7_u8; 4096];
+    let data = Span {
+        address: bytes.as_ptr().addr() as u32,
+        length: 4096,
+    };
+    while file.write(0, data).is_ok() && file.sync().is_ok() {}
+    "an error".to_owned()
 }
 
 fn not_to_be_written(file: &File) -> String {
