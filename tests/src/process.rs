@@ -194,6 +194,19 @@ pub fn must(program: &str, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// Physical memory of a process, in bytes.
+///
+/// # Panics
+/// When it does not run.
+#[must_use]
+pub fn resident(pid: u32) -> usize {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    let kib = kib.and_then(|kib| kib.trim().parse::<usize>().ok());
+    kib.expect("a number") << 10
+}
+
 /// Asks until there is an answer or `limit` has passed.
 pub fn poll<T>(limit: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     let begun = Instant::now();

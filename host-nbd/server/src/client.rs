@@ -210,7 +210,7 @@ impl NbdClient {
                 _ => 0,
             };
         }
-        let held = self.held();
+        let held = self.owned();
         if held > 0 && held + cost > MAX_HELD || self.flight.len() >= MAX_FLIGHT {
             return false;
         }
@@ -292,6 +292,11 @@ impl NbdClient {
             length,
             payload: Vec::new(),
         });
+    }
+
+    /// Bytes of requests that were taken, and of answers.
+    fn owned(&self) -> usize {
+        self.flight.held() + self.outbox.unsent()
     }
 
     fn submit_write(&mut self, queue: &mut dyn Submit) {
@@ -412,7 +417,7 @@ impl Client for NbdClient {
     }
 
     fn held(&self) -> usize {
-        self.flight.held() + self.outbox.unsent()
+        self.owned() + self.inbox.carried()
     }
 
     fn awaits(&self) -> Option<Awaits> {

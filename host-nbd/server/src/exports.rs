@@ -32,6 +32,12 @@ pub trait Export: Send + Sync {
     /// For humans; may be empty.
     fn description(&self) -> String;
 
+    /// A client is to come from another process, with so many bytes that are kept for it.
+    /// Until what is returned is dropped, after [`Export::attach`], others can't have them.
+    fn expect(&self, _held: usize) -> Box<dyn Send> {
+        Box::new(())
+    }
+
     /// Takes over a client in its transmission phase. It was told the geometry
     /// that [`Export::geometry`] gave last. An error is a line for the log, and
     /// the client is dropped.

@@ -105,6 +105,10 @@ impl vcp_nbd::Export for Export {
         self.description.clone()
     }
 
+    fn expect(&self, held: usize) -> Box<dyn Send> {
+        Box::new(self.device.vcp.claim(Arc::clone(&self.limit), held))
+    }
+
     fn attach(&self, client: Box<dyn Client>) -> Result<(), String> {
         let limit = Arc::clone(&self.limit);
         self.device.vcp.attach_limited(client, limit);

@@ -57,7 +57,7 @@ pub use guest::{Injection, UnknownInjection};
 pub use limit::{Limit, Rates, Totals};
 pub use module::{Module, ModuleError};
 pub use peers::Peers;
-pub use pool::{FREE, Pool};
+pub use pool::{Claim, FREE, Pool};
 pub use report::{CrashReport, Entry, What};
 pub use settings::{
     BEST_EFFORT, CpuSettings, Network, ReloadSettings, Reopen, ReportSettings, RestartSettings,

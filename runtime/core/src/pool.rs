@@ -1,6 +1,9 @@
 //! Memory that clients may have the host keep for them, all together.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use crate::limit::Limit;
 
 /// Bytes that each client may hold without asking a pool: enough for small requests,
 /// so that one that finds the pools taken still gets on.
@@ -87,6 +90,35 @@ impl Pool {
     pub(crate) fn is_wanted(&self, now: u64) -> bool {
         let wanted = self.wanted.load(Ordering::Relaxed);
         wanted > 0 && now.saturating_sub(wanted) < WANTED
+    }
+}
+
+/// What a client that comes from another process will bring along is held already: of the
+/// pools of its export and of the process, until this is dropped.
+#[derive(Debug)]
+pub struct Claim {
+    limit: Arc<Limit>,
+    process: Arc<Pool>,
+    bytes: usize,
+}
+
+impl Claim {
+    pub(crate) fn new(limit: Arc<Limit>, process: Arc<Pool>, held: usize) -> Self {
+        let bytes = held.saturating_sub(FREE);
+        limit.pool().owe(bytes);
+        process.owe(bytes);
+        Self {
+            limit,
+            process,
+            bytes,
+        }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.limit.pool().give_back(self.bytes);
+        self.process.give_back(self.bytes);
     }
 }
 

@@ -20,6 +20,7 @@ use crate::fuel::Rate;
 use crate::guest::{Allowance, Blueprint, Injection, Limits, Plan};
 use crate::limit::Limit;
 use crate::module::Module;
+use crate::pool::{Claim, Pool};
 use crate::processor::{Berth, Passenger};
 use crate::report::CrashReport;
 use crate::settings::{Network, Settings, nanoseconds};
@@ -50,6 +51,7 @@ pub struct Vcp {
     waker: Waker,
     shared: Arc<Shared>,
     berth: Berth,
+    client_memory: Arc<Pool>,
     /// Closed when nothing of it is left.
     over: Mutex<Receiver<Infallible>>,
 }
@@ -100,6 +102,7 @@ impl Vcp {
                 waker,
                 shared,
                 berth,
+                client_memory: Arc::clone(engine.client_memory()),
                 over: Mutex::new(over),
             },
             received,
@@ -115,6 +118,12 @@ impl Vcp {
     /// the export are to come with the same one.
     pub fn attach_limited(&self, client: Box<dyn Client>, limit: Arc<Limit>) {
         self.tell(Command::Attach(client, Some(limit)));
+    }
+
+    /// A client of that limit is to come, and holds so many bytes already. Nobody else is
+    /// given them meanwhile. The claim is dropped when the client was handed over.
+    pub fn claim(&self, limit: Arc<Limit>, held: usize) -> Claim {
+        Claim::new(limit, Arc::clone(&self.client_memory), held)
     }
 
     /// Its clients; nobody's answer: it has ended.

@@ -1,24 +1,13 @@
 //! Memory that is kept for clients has a bound, and who holds it without need gives it
 //! up.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use vcp_tests::nbd::Connection;
+use vcp_tests::process::resident;
 use vcp_tests::user::User;
-use vcp_tests::vcp::Vcp;
 
 const MIB: usize = 1 << 20;
-
-/// Physical memory of a process, in bytes.
-fn resident(host: &Vcp) -> usize {
-    let status = fs::read_to_string(format!("/proc/{}/status", host.pid())).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    kib.and_then(|kib| kib.trim().parse::<usize>().ok())
-        .expect("a number")
-        << 10
-}
 
 /// Reads of a mebibyte whose answers nobody takes.
 fn unread(uri: &str) -> Connection {
@@ -52,11 +41,11 @@ fn greedy_clients_hold_no_more_than_their_export_may_and_others_get_on() {
     // As much as the disk and its area will ever take.
     user.clients()
         .qemu_io(&uri, &["write -P 1 0 40M", "read -P 1 0 40M"]);
-    let before = resident(&host);
+    let before = resident(host.pid());
     let mut greedy: Vec<_> = (0..20).map(|_| unread(&uri)).collect();
     greedy.extend((0..4).map(|_| stalled(&uri)));
     std::thread::sleep(Duration::from_millis(500));
-    let more = resident(&host).saturating_sub(before) / MIB;
+    let more = resident(host.pid()).saturating_sub(before) / MIB;
     // 64 MiB, what each may hold beside, and what the allocator makes of it.
     assert!(more < 64 + 24 + 64, "{more} MiB");
     let inspection = user.json(&["inspect", "ram"]);

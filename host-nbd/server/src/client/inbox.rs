@@ -94,6 +94,11 @@ impl Inbox {
         !self.carried.bytes.is_empty()
     }
 
+    /// Bytes that another process received, and that are still to be understood.
+    pub(super) fn carried(&self) -> usize {
+        self.carried.bytes.len() - self.carried.at
+    }
+
     /// Everything that was received and not understood, and how many bytes of the
     /// socket after it nobody wants.
     pub(super) fn rest(&mut self) -> (Vec<u8>, usize) {

@@ -54,7 +54,11 @@ pub(super) fn resume(
             client,
         };
         match host.export(held.client.export()) {
-            Some(export) => _ = waiting.spawn(held.attach(export)),
+            Some(export) => {
+                // Before anybody has a turn.
+                let claim = export.expect(held.client.held());
+                waiting.spawn(held.attach(export, claim));
+            }
             None => held.refuse("there is no such export any more"),
         }
     }
@@ -74,7 +78,7 @@ impl Held {
         tracing::error!(client, export, "closed: {why}");
     }
 
-    async fn attach(self, export: Arc<dyn Export>) {
+    async fn attach(self, export: Arc<dyn Export>, claim: Box<dyn Send>) {
         // As long as it takes: whoever is connected waits as for a device that is away.
         let geometry = match export.geometry().await {
             Ok(geometry) => geometry,
@@ -104,5 +108,7 @@ impl Held {
             Ok(()) => tracing::info!(client = peer, export = name, "goes on"),
             Err(why) => tracing::error!(client = peer, export = name, "closed: {why}"),
         }
+        // It holds them itself now.
+        drop(claim);
     }
 }
