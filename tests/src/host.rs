@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::lab::Lab;
-use crate::process::{Outcome, command, poll, run};
+use crate::process::{Outcome, command, poll, resident, run};
 use crate::vcp::{Vcp, binary};
 use crate::wiring::Wiring;
 
@@ -142,13 +142,8 @@ impl Host {
     pub fn resources(&self) -> Resources {
         let of = |what: &str| format!("/proc/{}/{what}", self.vcp.pid());
         let count = |what| fs::read_dir(of(what)).expect("it runs").count() as u64;
-        let status = fs::read_to_string(of("status")).expect("it runs");
-        let resident = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
         Resources {
-            resident: resident.expect("every process has VmRSS") << 10,
+            resident: resident(self.vcp.pid()) as u64,
             descriptors: count("fd"),
             threads: count("task"),
         }

@@ -5,9 +5,10 @@ use std::os::unix::fs::FileExt as _;
 use std::process::Command;
 
 use vcp_tests::client::Clients;
+use vcp_tests::process::resident;
 use vcp_tests::requires;
 use vcp_tests::user::User;
-use vcp_tests::vcp::{Vcp, assert_one_line};
+use vcp_tests::vcp::assert_one_line;
 
 const MIB: u64 = 1 << 20;
 
@@ -45,18 +46,6 @@ fn any_size_has_its_memory() {
     assert_one_line(&refused, 1, &["config.size", "76MiB", "65536KiB", "memory"]);
 }
 
-/// Bytes of memory that a host has.
-fn resident(host: &Vcp) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", host.pid()));
-    let status = status.expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kibibytes = line.and_then(|line| line.trim().strip_suffix("kB"));
-    kibibytes
-        .and_then(|kibibytes| kibibytes.trim().parse::<u64>().ok())
-        .expect("proc(5)")
-        * 1024
-}
-
 /// What was never written takes no memory, and making it zero does not change that.
 #[test]
 fn zeroes_and_trims_of_a_blank_disk_take_no_memory() {
@@ -64,7 +53,7 @@ fn zeroes_and_trims_of_a_blank_disk_take_no_memory() {
     let user = User::new();
     let host = user.host(&["ramdisk", "size=512MiB", "--name", "ram"]);
     let clients: Clients = user.clients();
-    let before = resident(&host);
+    let before = resident(host.pid()) as u64;
     // Together, they are in one call as far as the host lets them.
     let both = [
         "aio_write -z 0 512M",
@@ -73,11 +62,11 @@ fn zeroes_and_trims_of_a_blank_disk_take_no_memory() {
         "aio_flush",
     ];
     clients.qemu_io(&host.uri(), &both);
-    let grown = resident(&host).saturating_sub(before);
+    let grown = (resident(host.pid()) as u64).saturating_sub(before);
     assert!(grown < 64 * MIB, "{grown} bytes more");
     // What is written does take some, so that is seen here.
     clients.qemu_io(&host.uri(), &["write -P 7 0 128M", "write -z 0 512M"]);
-    let grown = resident(&host).saturating_sub(before);
+    let grown = (resident(host.pid()) as u64).saturating_sub(before);
     assert!(grown >= 128 * MIB, "{grown} bytes more");
     clients.qemu_io(&host.uri(), &["read -P 0 0 512M"]);
     let vcp = user.json(&["inspect", "ram"]);

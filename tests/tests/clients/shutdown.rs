@@ -68,7 +68,8 @@ fn answers_go_out_before_the_end() {
             other => panic!("error {other}"),
         }
     }
-    assert!(done >= 20, "{done}");
+    // What is kept for a client, and what its socket had taken.
+    assert!(done >= 8, "{done}");
     assert_eq!(
         connection.stream().read(&mut [0]).expect("an orderly end"),
         0
