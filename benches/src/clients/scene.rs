@@ -142,6 +142,7 @@ impl Arm {
             "--verify=crc32c",
             "--verify_fatal=1",
             "--verify_backlog=64",
+            "--verify_state_save=0",
             "--random_generator=tausworthe64",
         ]);
         fio.arg(format!("--size={HALF}"));
