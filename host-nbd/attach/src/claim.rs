@@ -1,4 +1,4 @@
-//! A device opened for one alone and flushed, by a thread that may hang for as long as
+//! A device opened for one alone and flushed, and file systems flushed, each by a thread that may hang for as long as
 //! the device does.
 //!
 //! A device may wait for the very process that opens it, and a thread that hangs in the
@@ -13,10 +13,11 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rustix::fs::OFlags;
+use rustix::fs::{Mode, OFlags};
 
 use crate::name::DeviceName;
 
@@ -59,6 +60,41 @@ impl Claim {
             .recv_timeout(limit)
             .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
     }
+}
+
+/// Has everything written that was written to the file systems at these places, by a
+/// thread for each, and waits for at most `limit`. Returns those of which that can't be
+/// said, and why.
+pub fn flush_mounted(points: &[PathBuf], limit: Duration) -> Vec<(PathBuf, io::Error)> {
+    let began = Instant::now();
+    let begin = |point: &PathBuf| {
+        let (tell, outcome) = mpsc::channel();
+        let place = point.clone();
+        let thread = std::thread::Builder::new().name("flush".to_owned());
+        let begun = thread.spawn(move || _ = tell.send(open_and_sync(&place)));
+        (point.clone(), begun.map(|_| outcome))
+    };
+    let all: Vec<_> = points.iter().map(begin).collect();
+    let mut failed = Vec::new();
+    for (point, begun) in all {
+        let left = limit.saturating_sub(began.elapsed());
+        let outcome = begun.and_then(|outcome| {
+            let done = outcome.recv_timeout(left);
+            done.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        });
+        if let Err(error) = outcome {
+            failed.push((point, error));
+        }
+    }
+    failed
+}
+
+fn open_and_sync(point: &Path) -> io::Result<()> {
+    part_with_descriptors()?;
+    // What is mounted there may be a single file, a pipe even.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let place = rustix::fs::open(point, flags, Mode::empty())?;
+    Ok(rustix::fs::syncfs(place)?)
 }
 
 fn open_and_flush(device: DeviceName) -> io::Result<File> {
@@ -108,6 +144,16 @@ mod tests {
         assert!(gone.join().unwrap());
         assert!(there());
         kept.metadata().unwrap();
+    }
+
+    #[test]
+    fn file_systems_are_flushed_or_named() {
+        let there = tempfile::tempdir().unwrap();
+        let points = [there.path().to_owned(), PathBuf::from("/nonexistent")];
+        let failed = flush_mounted(&points, Duration::from_secs(30));
+        assert_eq!(failed.len(), 1, "{failed:?}");
+        assert_eq!(failed[0].0, points[1]);
+        assert_eq!(failed[0].1.kind(), io::ErrorKind::NotFound);
     }
 
     #[test]

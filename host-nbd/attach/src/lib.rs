@@ -26,7 +26,7 @@ mod sysfs;
 pub mod usage;
 mod wires;
 
-pub use claim::Claim;
+pub use claim::{Claim, flush_mounted};
 pub use driver::{Connect, Driver, Reconnect, SECTOR, whole_sectors};
 pub use error::AttachError;
 pub use identifier::Identifier;

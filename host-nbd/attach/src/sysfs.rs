@@ -121,6 +121,26 @@ impl Sysfs {
         holders
     }
 
+    /// The numbers of all devices that stand on this one, however many are between, such
+    /// as `253:0`.
+    #[must_use]
+    pub fn numbers_above(&self, device: DeviceName) -> Vec<String> {
+        let mut found = self.holders(device);
+        let mut at = 0;
+        while let Some(name) = found.get(at) {
+            let entries = fs::read_dir(self.block.join(name).join("holders"));
+            for entry in entries.into_iter().flatten().flatten() {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                if !found.contains(&name) {
+                    found.push(name);
+                }
+            }
+            at += 1;
+        }
+        let number = |name: &String| read(&self.block.join(name).join("dev"));
+        found.iter().filter_map(number).collect()
+    }
+
     /// Sets after how many milliseconds the kernel looks at a request that is not
     /// answered.
     pub fn set_io_timeout(&self, device: DeviceName, milliseconds: u64) -> Result<(), AttachError> {

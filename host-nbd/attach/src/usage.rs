@@ -3,7 +3,7 @@
 //! What is mounted or swapped on in another mount namespace shows in no file, but
 //! whoever opens the device exclusively finds out: [`crate::Claim`].
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::name::DeviceName;
 use crate::sysfs::Sysfs;
@@ -12,13 +12,13 @@ use crate::sysfs::Sysfs;
 /// Touches no device, so it never waits for one.
 #[must_use]
 pub fn of(sysfs: &Sysfs, proc: &Path, device: DeviceName) -> Vec<String> {
-    let read = |file: &str| std::fs::read(proc.join(file)).unwrap_or_default();
-    let mut uses = mounts(
-        &String::from_utf8_lossy(&read("self/mountinfo")),
+    let points = mounts(
+        &text(proc, "self/mountinfo"),
         &sysfs.numbers(device),
         device,
     );
-    uses.extend(swaps(&String::from_utf8_lossy(&read("swaps")), device));
+    let mut uses: Vec<_> = points.iter().map(|p| format!("mounted at {p}")).collect();
+    uses.extend(swaps(&text(proc, "swaps"), device));
     uses.extend(
         sysfs
             .holders(device)
@@ -26,6 +26,21 @@ pub fn of(sysfs: &Sysfs, proc: &Path, device: DeviceName) -> Vec<String> {
             .map(|name| format!("held by {name}")),
     );
     uses
+}
+
+/// Where file systems are mounted whose bytes end on the device: its own, and those of
+/// devices that stand on it. As with [`of`], nothing of other mount namespaces.
+#[must_use]
+pub fn mount_points(sysfs: &Sysfs, proc: &Path, device: DeviceName) -> Vec<PathBuf> {
+    let mut numbers = sysfs.numbers(device);
+    numbers.extend(sysfs.numbers_above(device));
+    let points = mounts(&text(proc, "self/mountinfo"), &numbers, device);
+    points.into_iter().map(PathBuf::from).collect()
+}
+
+fn text(proc: &Path, file: &str) -> String {
+    let bytes = std::fs::read(proc.join(file)).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Mount points of these device numbers in the text of `/proc/PID/mountinfo`. File
@@ -42,7 +57,7 @@ fn mounts(mountinfo: &str, numbers: &[String], device: DeviceName) -> Vec<String
         let ours = numbers.iter().any(|known| known == number)
             || source.is_some_and(|source| is_part(source, device));
         if ours {
-            found.push(format!("mounted at {}", unescape(point)));
+            found.push(unescape(point));
         }
     }
     found
@@ -98,13 +113,30 @@ nonsense
             let numbers: Vec<_> = numbers.iter().map(|n| (*n).to_owned()).collect();
             mounts(MOUNTINFO, &numbers, DeviceName(device))
         };
-        assert_eq!(
-            of(&["43:32"], 1),
-            ["mounted at /mnt/a b", "mounted at /srv"]
-        );
-        assert_eq!(of(&[], 12), ["mounted at /pool"]);
+        assert_eq!(of(&["43:32"], 1), ["/mnt/a b", "/srv"]);
+        assert_eq!(of(&[], 12), ["/pool"]);
         assert!(of(&["43:0"], 0).is_empty());
         assert!(of(&["43:64"], 2).is_empty());
+    }
+
+    #[test]
+    fn file_systems_on_devices_above_are_found() {
+        let (root, sysfs) = tree(&[
+            ("nbd1/dev", "43:32"),
+            ("nbd1/holders/dm-0", ""),
+            ("dm-0/dev", "253:0"),
+            ("dm-0/holders/dm-1", ""),
+            ("dm-1/dev", "253:1"),
+            // A loop is none that the kernel makes, and no reason to go on for ever.
+            ("dm-1/holders/dm-0", ""),
+        ]);
+        let proc = root.path().join("proc");
+        std::fs::create_dir_all(proc.join("self")).unwrap();
+        let crypt = "40 28 253:1 / /secret rw - ext4 /dev/mapper/secret rw\n";
+        std::fs::write(proc.join("self/mountinfo"), MOUNTINFO.to_owned() + crypt).unwrap();
+        let points = mount_points(&sysfs, &proc, DeviceName(1));
+        let expected = ["/mnt/a b", "/srv", "/secret"].map(PathBuf::from);
+        assert_eq!(points, expected);
     }
 
     #[test]

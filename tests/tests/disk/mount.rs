@@ -45,6 +45,31 @@ fn a_disk_is_mounted_and_unmounted_in_one_step() {
     bed.vm.shut_down();
 }
 
+/// A host that is told to end while a file system on its device is in use, and after
+/// which there is no other, loses nothing that was written before.
+#[test]
+fn what_was_written_is_flushed_before_the_end() {
+    requires!(Machine);
+    let mut bed = Bed::new("128M", "replacement-timeout = \"3s\"");
+    bed.vm.expect_failures();
+    bed.start_host();
+    bed.vm
+        .ask(&EXT4.make(), LIMIT)
+        .expect_success("making a file system");
+    bed.vm.run(&EXT4.mount());
+    // The kernel keeps it to itself for half a minute.
+    let mark = "0123456789abcdef-flushed-at-the-end";
+    bed.vm.run(&format!(
+        "yes {mark} | head -c 4000000 > {MOUNT}/file; cd {MOUNT}; sleep 1000 & cd /"
+    ));
+    let found = format!("grep -c {mark} /dev/shm/unit || true");
+    assert_eq!(bed.vm.run(&found).trim(), "0", "it is on the disk already");
+    bed.stop_host();
+    let lines: u32 = bed.vm.run(&found).trim().parse().expect("a number");
+    assert!(lines > 100_000, "{lines} lines are on the disk");
+    drop(bed);
+}
+
 /// What has none is not mounted, and nothing is left of the attempt.
 fn makes_a_file_system(bed: &mut Bed) {
     let refused = bed.vm.ask(&format!("vcp mount {NAME} {MOUNT}"), LIMIT);

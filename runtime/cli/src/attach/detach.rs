@@ -1,6 +1,7 @@
 //! Detaching: what is written is flushed, what is in use stays unless forced, and
 //! nothing waits for a device that hangs.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,15 +57,26 @@ impl Attachments {
 
     /// At the end of the host: detaches what nobody uses, and leaves the rest to the
     /// kernel, which holds its requests for the next host; without a word of it where
-    /// that is given the connections (`kept`). From then on no device is mended.
+    /// that is given the connections (`kept`). What was written to file systems on those
+    /// that stay is flushed first: if there is no next host it would be lost. From then on
+    /// no device is mended.
     pub(crate) async fn leave(self: &Arc<Self>, kept: bool) {
+        self.flush_mounted().await;
         let mut leaving = tokio::task::JoinSet::new();
         // Those that are over were left before.
         for device in self.all().into_iter().filter(|device| !device.is_over()) {
             let all = Arc::clone(self);
             leaving.spawn(async move {
-                if kept && !device.uses(&all.sysfs).is_empty() {
+                let uses = device.uses(&all.sysfs);
+                if kept && !uses.is_empty() {
                     device.set_over(true);
+                    tracing::info!(
+                        export = device.export,
+                        "{} is in use ({}) and is kept for the next host; until that is started \
+                         it stands still",
+                        device.name,
+                        uses.join(", ")
+                    );
                 } else if let Err(error) = all.detach_device(&device, Effort::Last).await {
                     device.set_over(true);
                     let left = device.patience().as_secs();
@@ -78,6 +90,33 @@ impl Attachments {
             });
         }
         while leaving.join_next().await.is_some() {}
+    }
+
+    /// Has everything written that file systems on our devices hold back, within
+    /// [`LAST_FLUSH_LIMIT`]; who uses the devices is served meanwhile.
+    async fn flush_mounted(&self) {
+        let devices = self.all();
+        let served = devices.iter().filter(|device| !device.is_over());
+        let points: BTreeSet<_> = served.flat_map(|d| d.mount_points(&self.sysfs)).collect();
+        let points: Vec<_> = points.into_iter().collect();
+        if points.is_empty() {
+            return;
+        }
+        let flush = {
+            let points = points.clone();
+            move || vcp_attach::flush_mounted(&points, LAST_FLUSH_LIMIT)
+        };
+        let failed = tokio::task::spawn_blocking(flush).await.unwrap_or_default();
+        for point in &points {
+            let failure = failed.iter().find(|(failed, _)| failed == point);
+            match failure {
+                None => tracing::info!("what was written to {} is flushed", point.display()),
+                Some((_, error)) => tracing::warn!(
+                    "what was written to {} may not be on the disk: flushing it: {error}",
+                    point.display()
+                ),
+            }
+        }
     }
 
     /// Has a device that waits for its VCP not taken over; `None` when none of this name

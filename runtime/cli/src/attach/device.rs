@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -141,6 +141,11 @@ impl Device {
 
     pub(super) fn uses(&self, sysfs: &Sysfs) -> Vec<String> {
         usage::of(sysfs, Path::new("/proc"), self.name)
+    }
+
+    /// Where file systems are mounted that are on it.
+    pub(super) fn mount_points(&self, sysfs: &Sysfs) -> Vec<PathBuf> {
+        usage::mount_points(sysfs, Path::new("/proc"), self.name)
     }
 
     pub(super) fn report(&self, sysfs: &Sysfs) -> report::Device {
