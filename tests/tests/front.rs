@@ -76,7 +76,7 @@ fn exports_of_any_name_are_served_named_and_found() {
         );
         assert!(said(&user, "qemu-img", &["info"], uri).contains("8388608 bytes"));
         let mut copy = command("nbdcopy");
-        copy.args([uri, &format!("copy{at}")]);
+        copy.arg(uri).arg(user.dir().join(format!("copy{at}")));
         run(copy, user.dir(), LIMIT).expect_success("nbdcopy");
     }
     found.sort();

@@ -11,7 +11,8 @@
 //!   forgotten;
 //! * when `receive` returned `true` the client is not polled for input and is
 //!   called again after an answer to it or, if its last `send` was
-//!   [`Flushed::Pending`], after a `send` that was not. It may have stopped for
+//!   [`Flushed::Pending`], after a `send` that was not; at once if there is nothing to
+//!   answer and the `send` after `receive` was not pending. It may have stopped for
 //!   want of room in the queue, because it owes its peer too much that the peer
 //!   does not read, or because the peer said good-bye with requests under way;
 //! * a hang-up or an error of the socket is passed on by calling `receive`, also
@@ -373,7 +374,12 @@ impl Client for NbdClient {
         let mut emptied = false;
         loop {
             if let Stopped::NoRoom = self.digest(queue)? {
+                let before = self.outbox.unsent();
                 self.outbox.flush(self.socket.as_fd())?;
+                if self.outbox.unsent() < before {
+                    // Perhaps there is room now, and nothing else would tell.
+                    continue;
+                }
                 // Who waits for room does not see the end of the stream.
                 if inbox::hung_up(self.socket.as_fd())? {
                     return Err(end("closed with requests under way"));

@@ -23,6 +23,29 @@ fn assert_same(counts: &[u64]) {
     assert!(most - least <= most / 10 + 2, "{counts:?}");
 }
 
+/// Requests of which only one at a time fits into what is kept for a client, and which
+/// its socket takes in parts.
+#[test]
+fn requests_larger_than_a_clients_share_follow_each_other() {
+    const LARGE: usize = 16 << 20;
+    let user = User::new();
+    let host = user.host(&["ramdisk", "size=64MiB", "--name", "ram"]);
+    let mut connection = Connection::of(&host.uri());
+    let limit = Some(Duration::from_secs(10));
+    connection.stream().set_read_timeout(limit).unwrap();
+    for cookie in 0..8 {
+        connection.begin_read(cookie, 0, LARGE).unwrap();
+    }
+    for cookie in 8..200 {
+        let (_, error) = connection.reply().expect("it goes on");
+        assert_eq!(error, 0);
+        connection.skip(LARGE).expect("with data");
+        connection.begin_read(cookie, 0, LARGE).unwrap();
+    }
+    drop(connection);
+    host.shut_down();
+}
+
 /// A round is a request of each: 20 ms. The one that came later has its turn in the
 /// next, or the one after that.
 #[test]

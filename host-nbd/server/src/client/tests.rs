@@ -313,6 +313,48 @@ fn without_room_it_stops_and_goes_on_later() {
     assert_eq!(seen, [0, 1, 2, 3, 4]);
 }
 
+/// Answers that go out while it looks for room make some: nothing else would have it go
+/// on, as no answer is due.
+#[test]
+fn room_that_comes_while_it_is_looked_for_is_used() {
+    const LENGTH: usize = 12 << 20;
+    let (mut client, mut peer) = pair(session(false, false));
+    let mut queue = queue();
+    for cookie in 0..2 {
+        let read = request(cmd::READ, cookie, 0, LENGTH as u32);
+        peer.write_all(&read).unwrap();
+    }
+    assert!(client.receive(&mut queue).unwrap(), "both fit into it");
+    assert_eq!(queue.requests.len(), 1);
+    let data = vec![0x5a; LENGTH];
+    let answer = Answer {
+        cookie: queue.requests.remove(0).cookie,
+        status: Status::Ok,
+        data: &data,
+    };
+    assert_eq!(client.send(&[answer]).unwrap(), Flushed::Pending);
+    let mut got = vec![0; 16 + LENGTH];
+    let mut taken = 0;
+    // All but what the socket holds now: the rest of it goes out with the next look.
+    while client.outbox.unsent() > 64 << 10 {
+        taken += peer.read(&mut got[taken..]).unwrap();
+        client.outbox.flush(client.socket.as_fd()).unwrap();
+    }
+    if client.outbox.unsent() == 0 {
+        // The socket's buffer took it all at once.
+        assert!(!client.receive(&mut queue).unwrap());
+    } else {
+        taken += peer.read(&mut got[taken..]).unwrap();
+        let more = client.receive(&mut queue).unwrap();
+        assert!(!more || client.outbox.unsent() > 0, "nothing would wake it");
+    }
+    while client.outbox.unsent() > 0 {
+        taken += peer.read(&mut got[taken..]).unwrap();
+        client.receive(&mut queue).unwrap();
+    }
+    assert_eq!(queue.requests.len(), 1, "the second one is not taken");
+}
+
 #[test]
 fn a_peer_that_does_not_read_is_not_read_from() {
     const COUNT: u64 = 8;

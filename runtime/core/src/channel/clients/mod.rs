@@ -220,7 +220,10 @@ impl Clients {
         let refused: Vec<_> = refused.iter().map(|f| answer(f, &[])).collect();
         // What it answered by itself and could not send waits for OUT.
         self.transmit(id, &refused, table, poller);
-        if !refused.is_empty() {
+        // What it waited for may have come about just now: no answer is due, and the
+        // socket has taken all.
+        let idle = |slot: &Slot| slot.account.unanswered == 0 && !slot.interest.write;
+        if !refused.is_empty() || self.slots.get(&id).is_some_and(idle) {
             self.go_on(id);
         }
         stop
