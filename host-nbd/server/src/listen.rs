@@ -130,6 +130,14 @@ impl Listener {
 }
 
 impl Stream {
+    /// Its descriptor.
+    pub(crate) fn socket(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Unix(stream) => stream.as_fd(),
+            Self::Tcp(stream) => stream.as_fd(),
+        }
+    }
+
     /// The bare socket, without the reactor.
     pub(crate) fn into_fd(self) -> io::Result<OwnedFd> {
         Ok(match self {
