@@ -113,7 +113,7 @@ impl Listener {
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
                 let pid = stream.peer_cred().ok().and_then(|cred| cred.pid());
-                let name = pid.map_or("unix".to_owned(), |pid| format!("unix pid {pid}"));
+                let name = pid.map_or("unix".to_owned(), |pid| format!("unix:pid:{pid}"));
                 Ok((Stream::Unix(stream), name))
             }
             Self::Tcp(listener) => {
