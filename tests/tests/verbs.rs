@@ -1,7 +1,9 @@
 //! Verbs that did not do what they say: exit code 1, and one line with the reason.
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use vcp_tests::nbd::Connection;
 use vcp_tests::user::User;
 use vcp_tests::vcp::assert_one_line;
 
@@ -44,5 +46,39 @@ fn a_restart_that_never_serves_has_failed() {
     assert_one_line(&user.ask(&["restart", "ram"]), 1, &named);
     user.say(&["set", "ram", "memory=64MiB"]);
     user.say(&["restart", "ram"]);
+    host.shut_down();
+}
+
+/// What is to be cut is a call; without one, or with one that is over before, there is
+/// nothing to cut, and nothing is cut later.
+#[test]
+fn a_cut_without_anything_to_cut_has_failed() {
+    let user = User::new();
+    let host = user.configured("");
+    let mut client = Connection::of(&host.uri());
+    client.read(0, 512).expect("it is served");
+    let faults = || user.json(&["inspect", "ram"])["faults"].clone();
+    let idle = ["VCP ram: nothing was cut: it made no call within 5s"];
+    assert_one_line(&user.ask(&["inject", "ram", "cut:10"]), 1, &idle);
+    client.read(0, 512).expect("it is served");
+    assert_eq!(faults(), 0, "it was cut later");
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                client.read(0, 512).expect("it is served, if later");
+            }
+        });
+        let much = ["nothing was cut: its next call was over before 1000000000000 units"];
+        let outcome = user.ask(&["inject", "ram", "cut:1000000000000"]);
+        let before = faults();
+        let said = user.ask(&["inject", "ram", "cut:10"]);
+        over.store(true, Ordering::Relaxed);
+        assert_one_line(&outcome, 1, &much);
+        assert_eq!(before, 0);
+        let said = said.expect_success("cutting a call");
+        assert_eq!(said, "ram: cut:10 ended generation 1 in a call\n");
+    });
+    assert_eq!(faults(), 1);
     host.shut_down();
 }

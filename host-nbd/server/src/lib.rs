@@ -15,6 +15,7 @@ mod keep_alive;
 mod listen;
 mod negotiate;
 mod options;
+mod reserve;
 pub mod server;
 mod tally;
 

@@ -113,7 +113,7 @@ impl Listener {
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
                 let pid = stream.peer_cred().ok().and_then(|cred| cred.pid());
-                let name = pid.map_or("unix".to_owned(), |pid| format!("unix pid {pid}"));
+                let name = pid.map_or("unix".to_owned(), |pid| format!("unix:pid:{pid}"));
                 Ok((Stream::Unix(stream), name))
             }
             Self::Tcp(listener) => {
@@ -130,6 +130,14 @@ impl Listener {
 }
 
 impl Stream {
+    /// Its descriptor.
+    pub(crate) fn socket(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Unix(stream) => stream.as_fd(),
+            Self::Tcp(stream) => stream.as_fd(),
+        }
+    }
+
     /// The bare socket, without the reactor.
     pub(crate) fn into_fd(self) -> io::Result<OwnedFd> {
         Ok(match self {

@@ -22,6 +22,7 @@ use crate::gate::{Admission, Gate, Place};
 use crate::listen::{Listener, SocketFile, Stream, address_of};
 use crate::negotiate::{Agreed, NegotiationError, negotiate};
 use crate::options::ServerOptions;
+use crate::reserve::is_for_clients;
 use crate::tally::Tally;
 
 /// Why a server cannot listen.
@@ -183,6 +184,8 @@ struct Door {
     gate: Arc<Gate>,
     /// Clients that had to go for others.
     shed: Arc<Tally>,
+    /// Clients for whom there were no open files left.
+    beyond: Arc<Tally>,
 }
 
 impl Door {
@@ -192,6 +195,7 @@ impl Door {
             options,
             gate: Gate::new(),
             shed: Tally::new("had to go for a newcomer, as too many negotiate"),
+            beyond: Tally::new("not let in, as there are too many open files"),
         })
     }
 
@@ -236,6 +240,15 @@ async fn accept(listener: Arc<Listener>, door: Arc<Door>, mut finish: watch::Rec
                 continue;
             }
         };
+        if !is_for_clients(stream.socket()) {
+            door.beyond.note(|| {
+                warn!(
+                    client = peer,
+                    "not let in: too many open files; raise the limit (LimitNOFILE=, ulimit -n)"
+                );
+            });
+            continue;
+        }
         if let Some(place) = door.admit(&peer) {
             let number = place.number();
             let task = negotiations.spawn(serve(stream, peer, Arc::clone(&door), place));

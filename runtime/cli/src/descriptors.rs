@@ -2,6 +2,8 @@
 //! manager gives is for programs that use select(2); this one does not, and each of its
 //! clients takes a descriptor.
 
+use std::sync::OnceLock;
+
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use vcp_config::HostConfig;
 
@@ -10,9 +12,13 @@ const PROCESS: u64 = 64;
 /// Those of one VCP: a link, files, and what wakes it.
 const VCP: u64 = 16;
 
+/// The limit that this process was started with, if it has raised it.
+static BEFORE: OnceLock<Option<u64>> = OnceLock::new();
+
 /// Raises the limit to the most that this process may have without asking anybody.
 pub(crate) fn raise() {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    BEFORE.get_or_init(|| current);
     let all = Rlimit {
         current: maximum,
         maximum,
@@ -20,6 +26,23 @@ pub(crate) fn raise() {
     if let Err(error) = setrlimit(Resource::Nofile, all) {
         tracing::warn!("the limit of open files stays as it is: {error}");
     }
+}
+
+/// Starts another process with the limit that this one was started with: it may use
+/// select(2). Meanwhile no file can be opened here beyond that.
+pub(crate) fn as_before<T>(start: impl FnOnce() -> T) -> T {
+    let now = getrlimit(Resource::Nofile);
+    let Some(&current) = BEFORE.get().filter(|before| **before != now.current) else {
+        return start();
+    };
+    let before = Rlimit { current, ..now };
+    if let Err(error) = setrlimit(Resource::Nofile, before) {
+        tracing::warn!("the limit of open files of a process to start stays raised: {error}");
+    }
+    let started = start();
+    // It was so a moment ago.
+    let _ = setrlimit(Resource::Nofile, now);
+    started
 }
 
 /// Warns when a configuration allows more clients than there can be; one that needs as

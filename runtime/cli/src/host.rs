@@ -66,6 +66,14 @@ pub(crate) struct Host {
     perseveres: bool,
 }
 
+/// What could not be served, or not as it is configured now.
+pub(crate) struct Unserved {
+    /// Which they are.
+    pub(crate) exports: Vec<ExportName>,
+    /// Why not.
+    pub(crate) error: anyhow::Error,
+}
+
 /// A server and what it serves.
 struct Served {
     server: Server,
@@ -131,7 +139,8 @@ impl Host {
         for (name, settings) in prepared {
             host.board(name, settings)?;
         }
-        host.serve(&config).await.into_iter().try_for_each(Err)?;
+        let unserved = host.serve(&config).await.into_iter();
+        unserved.map(|unserved| unserved.error).try_for_each(Err)?;
         Ok(host)
     }
 
@@ -222,10 +231,13 @@ impl Host {
 
     /// Serves the exports of this configuration whose VCPs run, and no others: what
     /// is served already goes on. What could not be done is returned.
-    pub(crate) async fn serve(&mut self, config: &HostConfig) -> Vec<anyhow::Error> {
+    pub(crate) async fn serve(&mut self, config: &HostConfig) -> Vec<Unserved> {
         let config = match self.addressed(config) {
             Ok(config) => config,
-            Err(error) => return vec![error],
+            Err(error) => {
+                let exports = config.exports.keys().cloned().collect();
+                return vec![Unserved { exports, error }];
+            }
         };
         descriptors::check(&config, &self.config);
         self.config = config;
@@ -241,7 +253,8 @@ impl Host {
             let Some((at, table)) = wanted.remove(address) else {
                 continue;
             };
-            failed.extend(self.change(&served.server, &at).err());
+            let changed = self.change(&served.server, &at);
+            failed.extend(changed.err().map(|error| self.unserved(&at, error)));
             served.exports.replace(table);
         }
         for (address, (at, table)) in wanted {
@@ -249,11 +262,19 @@ impl Host {
             exports.replace(table);
             match self.listen(&at, &exports).await {
                 Ok(server) => _ = self.servers.insert(address, Served { server, exports }),
-                Err(error) => failed.push(error),
+                Err(error) => failed.push(self.unserved(&at, error)),
             }
         }
         self.control.replace(self.controlled());
         failed
+    }
+
+    /// What is amiss at an address is so for all exports there.
+    fn unserved(&self, at: &NbdAddress, error: anyhow::Error) -> Unserved {
+        let here = self.config.exports.iter();
+        let here = here.filter(|(_, export)| export.nbd.contains(at));
+        let exports = here.map(|(name, _)| name.clone()).collect();
+        Unserved { exports, error }
     }
 
     /// What is served of each VCP that runs.

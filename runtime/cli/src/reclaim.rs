@@ -100,7 +100,7 @@ thread_local! {
 }
 
 /// Starts another process without what it would inherit: it is not needed for
-/// writing back. On the main thread.
+/// writing back, and may not be made for many open files. On the main thread.
 pub(crate) fn aside<T>(start: impl FnOnce() -> T) -> T {
     let flusher = is_io_flusher().unwrap_or(false);
     let score = fs::read_to_string(SCORE)
@@ -112,7 +112,7 @@ pub(crate) fn aside<T>(start: impl FnOnce() -> T) -> T {
     if let (Some(before), Some(_)) = (&BEFORE.get(), &score) {
         let _ = set_score(*before);
     }
-    let started = start();
+    let started = crate::descriptors::as_before(start);
     if flusher {
         let _ = configure_io_flusher_behavior(true);
     }

@@ -60,7 +60,7 @@ impl Limiter {
         self.request_of(bytes, spare())
     }
 
-    fn request_of(&mut self, bytes: u64, spare: Option<u64>) -> Result<(), String> {
+    fn request_of(&mut self, bytes: u64, spare: Option<Spare>) -> Result<(), String> {
         if bytes <= self.memory as u64 {
             return Ok(());
         }
@@ -76,10 +76,11 @@ impl Limiter {
                 "needs {needed} of memory; it may have {given}KiB (`memory`)"
             ));
         }
-        if let Some(spare) = spare.filter(|spare| bytes > *spare) {
-            let spare = spare >> 20;
+        if let Some(spare) = spare.filter(|spare| bytes > spare.bytes) {
+            let Spare { bytes, whose } = spare;
+            let spare = bytes >> 20;
             return Err(format!(
-                "needs {needed} of memory; half of what this machine has to spare is {spare}MiB \
+                "needs {needed} of memory; half of what {whose} has to spare is {spare}MiB \
                  (`memory` lets it have more)"
             ));
         }
@@ -94,10 +95,31 @@ fn mebibytes(bytes: u64) -> String {
     format!("{}MiB", bytes.div_ceil(1 << 20))
 }
 
-/// Half of the memory that the kernel says can be had without swapping, in bytes; `None`
-/// where it does not say.
-fn spare() -> Option<u64> {
-    available(&std::fs::read_to_string("/proc/meminfo").ok()?).map(|bytes| bytes / 2)
+/// What a module can have without a word from anybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Spare {
+    bytes: u64,
+    /// Of whose memory it is half of what is left.
+    whose: &'static str,
+}
+
+/// Half of the memory that the kernel says can be had without swapping, or of what the
+/// control groups of this process leave it, if that is less; `None` where it says neither.
+fn spare() -> Option<Spare> {
+    let meminfo = std::fs::read_to_string("/proc/meminfo").ok();
+    let machine = meminfo.as_deref().and_then(available);
+    half(machine, vcp_topology::cgroup::memory_left())
+}
+
+fn half(machine: Option<u64>, group: Option<u64>) -> Option<Spare> {
+    let of = |bytes: u64, whose| Spare {
+        bytes: bytes / 2,
+        whose,
+    };
+    let machine = machine.map(|bytes| of(bytes, "this machine"));
+    let group = group.map(|bytes| of(bytes, "the host's control group"));
+    let both = [machine, group].into_iter().flatten();
+    both.min_by_key(|spare| spare.bytes)
 }
 
 /// `MemAvailable` of `/proc/meminfo`, in bytes.
@@ -169,7 +191,7 @@ mod tests {
     fn a_module_has_what_it_asks_for_as_far_as_there_is_some_to_spare() {
         let mut limiter = Limiter::new(None);
         assert!(holds(&mut limiter, 64 * MIB) && !holds(&mut limiter, 65 * MIB));
-        let spare = Some(1000 * MIB);
+        let spare = half(Some(2000 * MIB), None);
         assert_eq!(limiter.request_of(10 * MIB, spare), Ok(()));
         assert_eq!(limiter.memory as u64, 64 * MIB);
         assert_eq!(limiter.request_of(1000 * MIB, spare), Ok(()));
@@ -185,16 +207,35 @@ mod tests {
     }
 
     #[test]
+    fn a_control_group_that_leaves_less_than_the_machine_is_the_bound() {
+        let spare = half(Some(2000 * MIB), Some(300 * MIB));
+        assert_eq!(
+            Limiter::new(None).request_of(151 * MIB, spare).unwrap_err(),
+            "needs 151MiB of memory; half of what the host's control group has to spare is 150MiB \
+             (`memory` lets it have more)"
+        );
+        assert_eq!(Limiter::new(None).request_of(150 * MIB, spare), Ok(()));
+        let machine = Some(Spare {
+            bytes: 1000 * MIB,
+            whose: "this machine",
+        });
+        assert_eq!(half(Some(2000 * MIB), Some(3000 * MIB)), machine);
+        assert_eq!(half(None, Some(2)).map(|spare| spare.bytes), Some(1));
+        assert_eq!(half(None, None), None);
+    }
+
+    #[test]
     fn what_an_operator_gave_is_the_bound() {
         let mut limiter = Limiter::new(Some(100 << 20));
-        assert_eq!(limiter.request_of(100 * MIB, Some(0)), Ok(()));
+        let (none, much) = (half(Some(0), None), half(Some(2000 * MIB), None));
+        assert_eq!(limiter.request_of(100 * MIB, none), Ok(()));
         assert_eq!(
-            limiter.request_of(101 * MIB, Some(1000 * MIB)).unwrap_err(),
+            limiter.request_of(101 * MIB, much).unwrap_err(),
             "needs 101MiB of memory; it may have 102400KiB (`memory`)"
         );
         // Left to the module while it runs, it has what that asked for.
         let mut limiter = Limiter::new(None);
-        assert_eq!(limiter.request_of(200 * MIB, Some(1000 * MIB)), Ok(()));
+        assert_eq!(limiter.request_of(200 * MIB, much), Ok(()));
         limiter.set_given(Some(80 << 20));
         assert!(!holds(&mut limiter, 81 * MIB));
         limiter.set_given(None);

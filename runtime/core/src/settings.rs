@@ -21,7 +21,7 @@ pub struct Settings {
     /// Its configuration, handed to it as it is.
     pub config: Vec<(String, String)>,
     /// The most linear memory it may have, in bytes. `None`: 64 MiB, or what its module
-    /// asks for, up to half of what the machine has to spare then.
+    /// asks for, up to half of what the machine, or its control group, has to spare then.
     pub memory: Option<usize>,
     /// The most requests it is given at a time.
     pub queue_depth: usize,

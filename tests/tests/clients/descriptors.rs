@@ -1,17 +1,24 @@
 //! Each client takes an open file: a host may have as many as it was allowed clients.
 
 use std::fs;
+use std::process::Command;
 
 use vcp_tests::nbd::Connection;
-use vcp_tests::user::User;
+use vcp_tests::process::run;
+use vcp_tests::user::{LIMIT, User};
 use vcp_tests::vcp::Vcp;
 
 /// A host for 300 clients, from a shell with these limits of open files.
 fn host(user: &User, limits: &str) -> Vcp {
+    Vcp::start(limited(user, limits, &[]), user.dir())
+}
+
+/// The same with more options, not started yet.
+fn limited(user: &User, limits: &str, options: &[&str]) -> Command {
     let text = "[host]\nnbd = { connections = 300 }\n[vcp.ram]\nmodule = \"ramdisk\"\n\
                 config = { size = \"8MiB\" }\n[export.ram]\n";
     fs::write(user.dir().join("many.toml"), text).expect("writing a configuration");
-    let vcp = user.command(&["run", "many.toml"]);
+    let vcp = user.command(&[&["run", "many.toml"], options].concat());
     let mut shell = vcp_tests::process::command("/bin/sh");
     shell
         .args(["-c", &format!("{limits}; exec \"$0\" \"$@\"")])
@@ -21,7 +28,7 @@ fn host(user: &User, limits: &str) -> Vcp {
     for (name, value) in vcp.get_envs() {
         shell.env(name, value.unwrap_or_default());
     }
-    Vcp::start(shell, user.dir())
+    shell
 }
 
 #[test]
@@ -47,4 +54,14 @@ fn too_low_a_hard_limit_is_told() {
     let told = "may take 509 open files, and this process can have 256";
     assert_eq!(logs.matches(told).count(), 1, "{logs}");
     host.shut_down();
+}
+
+/// A command that is run for a host may use select(2).
+#[test]
+fn a_command_has_the_limits_that_the_host_was_started_with() {
+    let user = User::new();
+    let ask = "ulimit -Sn; ulimit -Hn";
+    let host = limited(&user, "ulimit -Sn 256; ulimit -Hn 4096", &["--run", ask]);
+    let said = run(host, user.dir(), LIMIT).expect_success("vcp run --run");
+    assert_eq!(said, "256\n4096\n");
 }

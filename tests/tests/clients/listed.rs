@@ -31,12 +31,13 @@ fn clients_are_listed_with_what_they_did() {
     );
     assert_eq!(clients[0]["export"], "ram");
     let peer = clients[0]["peer"].as_str().expect("a name");
-    assert!(peer.contains(&std::process::id().to_string()), "{peer}");
+    assert_eq!(peer, format!("unix:pid:{}", std::process::id()));
     assert!(clients[0]["waits"].is_null(), "{listed}");
     assert_eq!(clients[1]["waits"], "for the rest of a request");
     assert_eq!(clients[2]["waits"], "for its limit");
     let table = user.say(&["clients", "ram"]);
     assert!(table.contains("for its limit"), "{table}");
+    assert!(table.contains(&format!("  {peer}  ")), "{table}");
     user.say(&["set", "ram", "limit.iops=none"]);
     drop(flood);
     host.shut_down();

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
+use vcp_tests::nbd::Connection;
 use vcp_tests::process::{command, poll, run};
 use vcp_tests::requires;
 use vcp_tests::user::{LIMIT, User};
@@ -313,6 +314,50 @@ fn others_are_refused() {
         theirs.pid()
     );
     theirs.shut_down();
+}
+
+/// Clients that take every open file there is leave some to those who ask.
+#[test]
+fn asked_when_clients_have_all_open_files() {
+    requires!("prlimit");
+    let user = User::new();
+    let vcp = user.command(&[
+        "run",
+        "ramdisk",
+        "size=8MiB",
+        "--name",
+        "ram",
+        "--nbd",
+        "unix:s",
+    ]);
+    let mut limited = command("prlimit");
+    limited.arg("--nofile=64:64").arg(vcp.get_program());
+    limited.args(vcp.get_args()).current_dir(user.dir());
+    let set = vcp.get_envs();
+    limited.envs(set.filter_map(|(key, value)| Some((key, value?))));
+    let host = Vcp::start(limited, user.dir());
+    let socket = user.dir().join("s");
+    let mut served = Connection::to(&socket, "ram");
+    let connect = |_| UnixStream::connect(&socket).expect("it listens");
+    let crowd: Vec<_> = (0..100).map(connect).collect();
+    let told = || {
+        let logs = host.logs().to_lowercase();
+        logs.contains("too many open files").then_some(())
+    };
+    assert!(poll(LIMIT, told).is_some(), "{}", host.logs());
+    let listed = user.json(&["ps"]);
+    assert_eq!(listed[0]["pid"], host.pid(), "{listed}");
+    user.say(&["inspect", "ram"]);
+    user.say(&["clients", "ram"]);
+    user.say(&["set", "ram", "limit.iops=1000"]);
+    // What reads files, too.
+    module(&user, "new.wasm");
+    user.say(&["reload", "ram", "./new.wasm"]);
+    served.read(0, 512).expect("it is served");
+    drop(crowd);
+    let again = poll(LIMIT, || Connection::try_to(&socket, "ram").ok());
+    assert!(again.is_some(), "{}", host.logs());
+    host.shut_down();
 }
 
 /// Whatever is sent, the host answers or hangs up, and goes on.

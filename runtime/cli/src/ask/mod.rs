@@ -142,8 +142,10 @@ pub(crate) fn inject(arguments: &InjectArguments) -> Result<ExitCode> {
         vcp,
         fault: fault.clone(),
     };
-    done(&arguments.target, request, |done| {
-        format!("{fault} injected into generation {}", done.generation)
+    let cut = matches!(arguments.fault, vcp_core::Injection::Cut(_));
+    done(&arguments.target, request, |done| match cut {
+        true => format!("{fault} ended generation {} in a call", done.generation),
+        false => format!("{fault} injected into generation {}", done.generation),
     })
 }
 

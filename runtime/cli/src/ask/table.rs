@@ -66,8 +66,7 @@ pub(super) fn of_clients(clients: &Clients) -> String {
                 ByteSize(client.read_bytes).to_string(),
                 ByteSize(client.written_bytes).to_string(),
                 whole(client.held).to_string(),
-                // In one column, for programs.
-                client.peer.replace(' ', ":"),
+                client.peer.clone(),
                 client.waits.clone().unwrap_or_default(),
             ]
         })

@@ -5,12 +5,15 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use vcp_control::{Answer, Refusal, RefusalKind};
-use vcp_core::{Injection, State};
+use vcp_core::{InjectError, Injection, State, Stats, Vcp};
 
 use super::{Control, Controlled, done, failed};
 
 /// How long a restart or a stop is waited for before its state is told as it is.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long a call is waited for that is to be cut.
+const CALL: Duration = Duration::from_secs(5);
 
 /// How often a VCP that is waited for is looked at.
 const LOOK: Duration = Duration::from_millis(2);
@@ -65,10 +68,20 @@ impl Control {
         })?;
         stopped(vcp, &found)?;
         tracing::info!(vcp, %fault, "injecting");
-        let state = found.device.vcp.status().state;
-        let outcome = answer(vcp, found.device.vcp.inject(fault)).await?;
-        let generation =
-            outcome.map_err(|why| failed(format!("VCP {vcp} is {}: {why}", state.word())))?;
+        let device = &found.device.vcp;
+        let (state, before) = (device.status().state, device.stats());
+        let outcome = answer(vcp, device.inject(fault)).await?;
+        let generation = outcome.map_err(|why| {
+            failed(format!(
+                "VCP {vcp} {}",
+                not_injected(why, &device.status().state)
+            ))
+        })?;
+        if let Injection::Cut(fuel) = fault {
+            cut(device, fuel, &before)
+                .await
+                .map_err(|why| failed(format!("VCP {vcp}: nothing was cut: {why}")))?;
+        }
         let report = vcp_control::report::Done {
             vcp: vcp.to_owned(),
             generation,
@@ -76,6 +89,42 @@ impl Control {
         };
         Ok(Answer::new(&report))
     }
+}
+
+/// Why nothing was injected into a VCP that is in this state by now.
+fn not_injected(why: InjectError, state: &State) -> String {
+    match (why, state) {
+        // The next one has come meanwhile.
+        (InjectError::NoInstance, State::Ready) => {
+            "was between two instances: there is no instance to fail; it is ready by now".to_owned()
+        }
+        (InjectError::NoInstance, state) => format!("is {}: {why}", state.word()),
+        (why, _) => format!("was left alone: {why}"),
+    }
+}
+
+/// Waits for the end of a call that has so much fuel, of a VCP that had done so much
+/// before. The error says why there was none.
+async fn cut(vcp: &Vcp, fuel: u64, before: &Stats) -> Result<(), String> {
+    let armed = vcp.stats().calls;
+    let has_died = || vcp.stats().faults > before.faults;
+    let over = async {
+        // A call is counted when the instance has survived it.
+        while !has_died() && vcp.stats().calls == armed {
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    if timeout(CALL, over).await.is_err() {
+        // Nor is a call to be cut that comes when nobody waits for it any more.
+        let _ = timeout(PATIENCE, vcp.inject(Injection::Cut(u64::MAX))).await;
+    }
+    if has_died() {
+        return Ok(());
+    }
+    Err(match vcp.stats().calls == before.calls {
+        true => format!("it made no call within {CALL:?}"),
+        false => format!("its next call was over before {fuel} units of fuel"),
+    })
 }
 
 /// One that has ended answers nothing.
@@ -109,4 +158,26 @@ async fn wait(vcp: &Controlled, there: impl Fn(u32, &State) -> bool) {
         }
     };
     let _ = timeout(PATIENCE, looking).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn why_nothing_was_injected_does_not_contradict_the_state() {
+        let said = |state| not_injected(InjectError::NoInstance, &state);
+        assert_eq!(
+            said(State::Restarting),
+            "is restarting: there is no instance to fail"
+        );
+        assert_eq!(
+            said(State::Ready),
+            "was between two instances: there is no instance to fail; it is ready by now"
+        );
+        assert_eq!(
+            not_injected(InjectError::Native, &State::Ready),
+            "was left alone: it is compiled into the host and can't be made to fail"
+        );
+    }
 }

@@ -98,6 +98,6 @@ mod tests {
         tcp("[::ffff:10.0.0.1]:4444", "tcp:10.0.0.1");
         tcp("[2001:db8:1:2:3::4]:10", "tcp:[2001:db8:1:2::/64]");
         tcp("else\n", "else\\n");
-        assert_eq!(client("unix pid 4711"), Who::Own("unix".to_owned()));
+        assert_eq!(client("unix:pid:4711"), Who::Own("unix".to_owned()));
     }
 }

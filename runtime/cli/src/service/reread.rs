@@ -43,17 +43,22 @@ impl Service {
             .retain(|name, _| self.host.devices().contains_key(name.as_str()));
         now.exports
             .retain(|_, export| now.vcps.contains_key(&export.vcp));
-        let failed = self.host.serve(&now).await;
-        outcome
-            .failed
-            .extend(failed.iter().map(|error| format!("{error:#}")));
-        if difference.nbd && failed.is_empty() {
+        let unserved = self.host.serve(&now).await;
+        for failed in &unserved {
+            let line = format!("{:#}", failed.error);
+            // The same of another address is no news.
+            if !outcome.failed.contains(&line) {
+                outcome.failed.push(line);
+            }
+        }
+        let has_failed = |name| unserved.iter().any(|failed| failed.exports.contains(name));
+        if difference.nbd && unserved.is_empty() {
             let line = "[host]: nbd: as configured, for clients from now on";
             outcome.done.push(line.to_owned());
         }
         for name in &difference.exports {
             let stays = now.exports.contains_key(name) && !new.exports.contains_key(name);
-            if stays || self.stays_attached(name, &now) {
+            if stays || has_failed(name) || self.stays_attached(name, &now) {
                 continue;
             }
             let line = match new.exports.contains_key(name) {

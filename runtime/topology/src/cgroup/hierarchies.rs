@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 /// The longest mountinfo that is read; hosts of thousands of containers have 1 MB.
-const MAX_BYTES: u64 = 4 << 20;
+pub(super) const MAX_BYTES: u64 = 4 << 20;
 
 /// The controllers that matter here.
 const CONTROLLERS: [&str; 2] = ["cpu", "cpuset"];
@@ -43,21 +43,15 @@ impl Hierarchies {
     }
 
     fn take(&mut self, line: &[u8]) -> Option<()> {
-        let mut fields = line.split(|&byte| byte == b' ');
-        let mount = unescape(fields.nth(4)?);
-        // Optional fields end with a dash.
-        fields.by_ref().find(|field| *field == b"-")?;
-        let (kind, _, options) = (fields.next()?, fields.next()?, fields.next()?);
-        match kind {
+        let mount = Mount::parse(line)?;
+        match mount.kind {
             b"cgroup2" => {
-                self.v2.get_or_insert(mount);
+                self.v2.get_or_insert(mount.point);
             }
             b"cgroup" => {
-                for option in options.split(|&byte| byte == b',') {
-                    let known = CONTROLLERS.into_iter();
-                    for name in known.filter(|name| name.as_bytes() == option) {
-                        self.v1.entry(name).or_insert_with(|| mount.clone());
-                    }
+                let known = CONTROLLERS.into_iter();
+                for name in known.filter(|name| mount.has_option(name.as_bytes())) {
+                    self.v1.entry(name).or_insert_with(|| mount.point.clone());
                 }
             }
             _ => {}
@@ -81,6 +75,42 @@ impl Hierarchies {
     /// Where a version 1 controller, `cpu` or `cpuset`, is.
     pub fn v1(&self, controller: &str) -> Option<&Path> {
         self.v1.get(controller).map(PathBuf::as_path)
+    }
+}
+
+/// A line of `/proc/self/mountinfo`.
+pub(super) struct Mount<'a> {
+    /// What of the file system is mounted.
+    pub(super) root: PathBuf,
+    /// Where.
+    pub(super) point: PathBuf,
+    /// The type of file system.
+    pub(super) kind: &'a [u8],
+    /// Of the file system, separated by commas.
+    options: &'a [u8],
+}
+
+impl<'a> Mount<'a> {
+    /// `None` of a line that makes no sense.
+    pub(super) fn parse(line: &'a [u8]) -> Option<Self> {
+        let mut fields = line.split(|&byte| byte == b' ');
+        let root = unescape(fields.nth(3)?);
+        let point = unescape(fields.next()?);
+        // Optional fields end with a dash.
+        fields.by_ref().find(|field| *field == b"-")?;
+        let (kind, _, options) = (fields.next()?, fields.next()?, fields.next()?);
+        Some(Self {
+            root,
+            point,
+            kind,
+            options,
+        })
+    }
+
+    /// Whether the file system has this option; of version 1, a controller.
+    pub(super) fn has_option(&self, name: &[u8]) -> bool {
+        let mut options = self.options.split(|&byte| byte == b',');
+        options.any(|option| option == name)
     }
 }
 
