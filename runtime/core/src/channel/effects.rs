@@ -176,8 +176,17 @@ impl Channel {
         match notice {
             block::Notice::Ready(geometry) => {
                 let geometry = geometry_of(geometry)?;
-                if self.clients.contradicts(&geometry) {
-                    self.die("the device changed its size or block size while in use".to_owned());
+                if let Some((size, block_size)) = self.clients.contradicts(&geometry) {
+                    self.die(format!(
+                        "the device changed while in use: it had {size} bytes in blocks of \
+                         {block_size}, and has {} in blocks of {} now ({})",
+                        geometry.size,
+                        geometry.block_size,
+                        match geometry.identity.as_str() {
+                            "" => "it has no identity",
+                            identity => identity,
+                        }
+                    ));
                     return Ok(());
                 }
                 let news = self

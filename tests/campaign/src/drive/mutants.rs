@@ -29,7 +29,7 @@ const ENOUGH_DEATHS: u64 = 3;
 const BACK: Duration = Duration::from_secs(20);
 
 /// What the host says of a device that is not what its clients were told.
-const RESIZED: &str = "changed its size or block size";
+const RESIZED: &str = "the device changed while in use";
 
 /// Runs mutants, one after another.
 pub struct Mutants {

@@ -141,10 +141,11 @@ impl Clients {
         }
     }
 
-    /// Whether a client was told of a larger device, or of other blocks.
-    pub(super) fn contradicts(&self, geometry: &Geometry) -> bool {
+    /// The size and the blocks of which a client was told, where the device has less or
+    /// others now.
+    pub(super) fn contradicts(&self, geometry: &Geometry) -> Option<(u64, u32)> {
         let mut told = self.slots.values().filter_map(|slot| slot.told);
-        told.any(|(size, block)| geometry.size < size || geometry.block_size != block)
+        told.find(|(size, block)| geometry.size < *size || geometry.block_size != *block)
     }
 
     /// Who that is, and of which export, for those who read it.
