@@ -44,7 +44,7 @@ usage: cargo xtask COMMAND
   bench calls [--quick] [--precedence] [--out DIR]
                                what a call costs in its box and without, by what it has to
                                do; a whole run writes docs/bench
-  bench clients [--quick] [--strict] [--precedence] [--out DIR]
+  bench clients [--quick] [--strict] [--precedence] [--only CROWD] [--out DIR]
                                a client that behaves beside crowds that do not; a whole run
                                writes docs/bench
   bench recovery [--quick] [--json FILE] [--markdown FILE]
