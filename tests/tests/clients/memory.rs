@@ -86,6 +86,35 @@ fn greedy_clients_hold_no_more_than_their_export_may_and_others_get_on() {
     host.shut_down();
 }
 
+/// The clients that it would stand behind wait for much more, and two of them at a time
+/// take all there is and nothing off their sockets.
+#[test]
+fn one_mebibyte_does_not_stand_behind_many() {
+    let user = User::new();
+    let host = user.host(&["ramdisk", "size=40MiB", "--name", "ram"]);
+    let uri = host.uri();
+    let greedy: Vec<_> = (0..60)
+        .map(|_| {
+            let mut connection = Connection::of(&uri);
+            for cookie in 0..16 {
+                connection.begin_read(cookie, 0, 32 * MIB).expect("asked");
+            }
+            connection
+        })
+        .collect();
+    std::thread::sleep(Duration::from_millis(500));
+    for _ in 0..3 {
+        let mut honest = Connection::of(&uri);
+        let began = Instant::now();
+        honest.read(0, MIB).expect("it is served");
+        let took = began.elapsed();
+        println!("{took:?}");
+        assert!(took < Duration::from_secs(4), "{took:?}");
+    }
+    drop(greedy);
+    host.shut_down();
+}
+
 /// As long as nobody wants its memory, one that reads nothing may stay.
 #[test]
 fn who_keeps_nobody_waiting_is_left_alone() {

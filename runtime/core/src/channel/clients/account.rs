@@ -9,6 +9,9 @@ use crate::pool::{FREE, Pool};
 /// has with a byte now and then.
 const PIECE: u64 = 64 << 10;
 
+/// What a request counts for beside its bytes when clients take turns.
+const LEAST: u64 = 4096;
+
 /// Requests that each client may have in the table although it is full.
 const FREE_REQUESTS: u64 = 32;
 
@@ -43,6 +46,11 @@ impl Account {
             since: now,
             awaits: None,
         }
+    }
+
+    /// What it had so far, as turns count it: its bytes, and something for each request.
+    pub(super) fn had(&self) -> u64 {
+        self.read + self.written + self.requests * LEAST
     }
 
     /// Whether it may have one more request in the table, although that is full.

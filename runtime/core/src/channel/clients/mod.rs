@@ -56,10 +56,17 @@ struct Slot {
     /// The size and block size of the device, as it was told; what it reckons
     /// with for as long as it is attached.
     told: Option<(u64, u32)>,
-    /// When it last had a turn, by the number of turns; and the bytes that it is ahead,
-    /// if that is less than none.
-    turn: u64,
+    /// What it had while others waited, in bytes; and how many it is ahead, if that is
+    /// less than none.
+    had: u64,
     credit: i64,
+}
+
+impl Slot {
+    /// Time in which it wanted nothing is not saved up.
+    fn begin_to_wait(&mut self, clock: u64) {
+        self.had = self.had.max(clock);
+    }
 }
 
 /// All clients of one VCP.
@@ -68,7 +75,8 @@ pub(super) struct Clients {
     next: u64,
     /// Those of them that are stopped for another reason than their own.
     waiting: usize,
-    turns: u64,
+    /// What the one that had its turn last had had before.
+    clock: u64,
     /// What all clients of the process may hold.
     process: Arc<Pool>,
     /// When those that hold memory were last looked at.
@@ -94,7 +102,7 @@ impl Clients {
             slots: BTreeMap::new(),
             next: 0,
             waiting: 0,
-            turns: 0,
+            clock: 0,
             process,
             looked: 0,
             refusing: false,
@@ -125,8 +133,7 @@ impl Clients {
                 stop: None,
                 account,
                 told: None,
-                // Those who wait go before it.
-                turn: self.turns,
+                had: self.clock,
                 credit: 0,
             },
         );
@@ -210,7 +217,12 @@ impl Clients {
         }
         let stop = more.then(|| stop.unwrap_or(Stop::Own));
         slot.stop = stop;
-        self.waiting += usize::from(stop.is_some_and(|stop| stop != Stop::Own));
+        if stop.is_some_and(|stop| stop != Stop::Own) {
+            self.waiting += 1;
+            if stopped.is_none_or(|stop| stop == Stop::Own) {
+                slot.begin_to_wait(self.clock);
+            }
+        }
         // Who has nothing more to ask for starts anew.
         slot.credit = left.filter(|_| more).unwrap_or(0);
         let interest = Interest {
@@ -236,6 +248,7 @@ impl Clients {
             && slot.stop == Some(Stop::Own)
         {
             slot.stop = Some(Stop::Turn);
+            slot.begin_to_wait(self.clock);
             self.waiting += 1;
         }
     }

@@ -16,7 +16,7 @@ use crate::clock::now;
 const PATIENCE: u64 = 5_000_000_000;
 
 /// And how long at least, however many wait.
-const LEAST_PATIENCE: u64 = 250_000_000;
+const LEAST_PATIENCE: u64 = 1_000_000_000;
 
 /// Who held on for so long is looked at again after this.
 const LOOK_AGAIN: u64 = 250_000_000;

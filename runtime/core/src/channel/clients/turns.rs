@@ -2,16 +2,18 @@
 //!
 //! While nobody waits, who sends something is read from at once. As soon as one had to
 //! stop, for want of room or for its export's limit, all that have something to ask for
-//! take turns, the one that waited longest first, of so many bytes each; who took more
-//! with a large request sits out as many turns (deficit round robin: Shreedhar and
-//! Varghese, 1995). What then waits in the table is served in turns as well, by the
-//! table.
+//! take turns of so many bytes each; who took more with a large request sits out as many
+//! turns (deficit round robin: Shreedhar and Varghese, 1995). The first is the one that
+//! had least, with what it waits for: so a small request does not stand behind a hundred
+//! large ones, and a large one not for ever behind small ones, whose clients have had as
+//! much by then (start-time fair queueing, as in the table: Goyal, Vin and Cheng, 1996).
+//! What then waits in the table is served in turns as well, by the table.
 
 use vcp_queue::{ClientId, Table};
 
 use super::super::poller::Poller;
 use super::queue::{LOOK_AGAIN, Turn};
-use super::{Clients, Stop};
+use super::{Clients, Slot, Stop};
 use crate::clock::now;
 
 /// Bytes of a turn.
@@ -44,6 +46,7 @@ impl Clients {
         if others > 0 && !self.refusing && !broken {
             if slot.stop.is_none() {
                 slot.stop = Some(Stop::Turn);
+                slot.begin_to_wait(self.clock);
                 self.waiting += 1;
             }
             return;
@@ -110,15 +113,19 @@ impl Clients {
         };
         let all = self.slots.iter();
         let all = all.filter(|(_, slot)| slot.stop.is_some_and(due));
-        let mut round: Vec<_> = all.map(|(id, slot)| (slot.turn, *id)).collect();
+        let place = |slot: &Slot| match slot.stop {
+            Some(Stop::Memory { more, .. }) => slot.had.saturating_add(more as u64),
+            _ => slot.had,
+        };
+        let mut round: Vec<_> = all.map(|(id, slot)| (place(slot), *id)).collect();
         round.sort_unstable();
         // Those behind one that waits for room may not take it away.
         let mut least_only = false;
         while !round.is_empty() {
             let mut next = Vec::new();
-            for (turn, id) in round {
+            for (place, id) in round {
                 match self.take_turn(id, least_only, table, poller) {
-                    Outcome::Again => next.push((turn, id)),
+                    Outcome::Again => next.push((place, id)),
                     Outcome::Full => least_only = true,
                     Outcome::Over => {}
                 }
@@ -157,18 +164,19 @@ impl Clients {
         if slot.credit <= 0 && !alone {
             return Outcome::Again;
         }
-        let before = slot.account.requests;
+        let before = slot.account.had();
         let turn = Turn {
             allowance: (!alone).then_some(slot.credit),
             least_only,
         };
         let stop = self.receive(id, turn, table, poller);
-        if let Some(slot) = self.slots.get_mut(&id)
-            && slot.account.requests > before
-        {
+        if let Some(slot) = self.slots.get_mut(&id) {
             // Who got nothing keeps its place.
-            self.turns += 1;
-            slot.turn = self.turns;
+            let got = slot.account.had() - before;
+            if got > 0 {
+                self.clock = self.clock.max(slot.had);
+                slot.had += got;
+            }
         }
         match stop {
             Some(Stop::Turn) => Outcome::Again,
