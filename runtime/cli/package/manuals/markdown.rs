@@ -5,6 +5,9 @@ use roff::{Inline, Roff, bold, roman};
 
 use crate::page::{item_of, verbatim};
 
+/// Where the configuration is described in the book.
+const CONFIGURATION: &str = "configuration.md";
+
 /// A part of a page of the book: its heading, without marks, and what is below it.
 pub(crate) struct Part<'a> {
     pub(crate) level: usize,
@@ -139,8 +142,13 @@ fn inlines(text: &str) -> Vec<Inline> {
             b'`' => between(after, "`", "`").map(|(code, rest)| (vec![bold(code)], rest)),
             b'*' => between(after, "**", "**").map(|(text, rest)| (vec![bold(text)], rest)),
             _ => between(after, "[", "](").and_then(|(text, rest)| {
-                let (_, rest) = rest.split_once(')')?;
-                Some((inlines(text), rest))
+                let (to, rest) = rest.split_once(')')?;
+                let mut marked = inlines(text);
+                // The one page of the book that is a manual page as well.
+                if to.starts_with(CONFIGURATION) {
+                    marked.extend([roman(" ("), bold("vcp-host.toml"), roman("(5))")]);
+                }
+                Some((marked, rest))
             }),
         };
         let Some((marked, after)) = marked else {
@@ -172,11 +180,11 @@ fn without_bare_links(text: &str) -> String {
     let mut rest = text;
     while let Some((before, link)) = rest.split_once(" [") {
         kept += before;
-        let bare = kept
-            .ends_with(['.', ':'])
-            .then(|| link.split_once(")."))
-            .flatten();
-        match bare.filter(|(link, _)| !link.contains(')') && !link.contains(". ")) {
+        let bare = link.split_once(").").filter(|(link, _)| {
+            let to = link.split_once("](").map_or("", |(_, to)| to);
+            kept.ends_with(['.', ':']) && !link.contains(')') && !to.starts_with(CONFIGURATION)
+        });
+        match bare {
             Some((_, after)) => {
                 kept.pop();
                 kept.push('.');
