@@ -128,6 +128,7 @@ macro_rules! requires {
     (@ Ext4) => { $crate::need::Need::FileSystem("ext4") };
     (@ Xfs) => { $crate::need::Need::FileSystem("xfs") };
     (@ Btrfs) => { $crate::need::Need::FileSystem("btrfs") };
+    (@ Overlay) => { $crate::need::Need::FileSystem("overlay") };
     (@ Calls) => { $crate::need::Need::Calls };
     (@ $program:literal) => { $crate::need::Need::Program($program) };
 }

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -39,12 +40,21 @@ fn manuals() -> Result<()> {
     let mut cargo = shell::cargo();
     cargo.args(["run", "--quiet", "--release", "--package", "vcp"]);
     cargo.args(["--example", "manuals", "--"]).arg(&directory);
-    shell::run(&mut cargo)
+    shell::run(cargo.arg(date()))
+}
+
+/// The day of the last change, for the pages' headers; nothing where there is no history.
+fn date() -> String {
+    let mut git = Command::new("git");
+    git.current_dir(shell::root());
+    git.args(["log", "-1", "--format=%cs"]);
+    let day = shell::output(&mut git).unwrap_or_default();
+    day.trim().to_owned()
 }
 
 fn package(fast: bool) -> Result<PathBuf> {
     let package = shell::target_dir().join("debian/vcp.deb");
-    let mut deb = std::process::Command::new(cargo_deb()?);
+    let mut deb = Command::new(cargo_deb()?);
     deb.current_dir(shell::root());
     // Lines for backtraces are most of the file.
     deb.args([

@@ -1,121 +1,17 @@
-//! The Debian package, as `cargo xtask deb` has built it, and its unit.
+//! The unit and its drop-ins.
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use vcp_tests::lab::Scratch;
 use vcp_tests::process::{command, must, run};
 use vcp_tests::requires;
 use vcp_tests::vcp::binary;
 
+use crate::packaging;
+
 /// The most exposure that `systemd-analyze security` may find: "OK".
 const MOST_EXPOSURE: f64 = 2.0;
-
-fn packaging() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../runtime/cli/package")
-}
-
-/// The package, or a line that says that it was not built.
-fn package() -> Option<PathBuf> {
-    let built = binary().parent()?.parent()?.join("debian/vcp.deb");
-    if !built.is_file() {
-        println!(
-            "skipped: package.rs: no {}: cargo xtask deb makes it",
-            built.display()
-        );
-        return None;
-    }
-    Some(built)
-}
-
-/// The verbs that `vcp --help` lists.
-fn verbs() -> BTreeSet<String> {
-    let help = must(&binary().display().to_string(), &["--help"]);
-    let (_, list) = help.split_once("Commands:\n").expect("it has commands");
-    let list = list.split("\n\n").next().unwrap_or_default();
-    let verbs = list
-        .lines()
-        .filter_map(|line| line.split_whitespace().next());
-    verbs.map(str::to_owned).collect()
-}
-
-#[test]
-fn the_package_has_everything_in_its_place() {
-    requires!("dpkg-deb");
-    let Some(package) = package() else { return };
-    let scratch = Scratch::new();
-    let root = scratch.path().join("root");
-    let (deb, at) = (package.display().to_string(), root.display().to_string());
-    must("dpkg-deb", &["-x", &deb, &at]);
-    for file in [
-        "usr/bin/vcp",
-        "etc/vcp/host.toml",
-        "etc/vcp/conf.d/README",
-        "usr/share/doc/vcp/examples/links.conf",
-        "usr/share/doc/vcp/examples/attach.conf",
-        "usr/share/doc/vcp/examples/vcp-disk0.socket",
-    ] {
-        assert!(root.join(file).is_file(), "{file}");
-    }
-    let units = ["usr/lib/systemd/system", "lib/systemd/system"].map(|dir| root.join(dir));
-    let unit = units
-        .iter()
-        .map(|dir| dir.join("vcp.service"))
-        .find(|unit| unit.is_file());
-    let unit = fs::read_to_string(unit.expect("there is a unit")).expect("it is readable");
-    let ours = fs::read_to_string(packaging().join("vcp.service")).expect("it is there");
-    assert_eq!(unit, ours);
-    must("dpkg-deb", &["-e", &deb, &format!("{at}/DEBIAN")]);
-    let conffiles = fs::read_to_string(root.join("DEBIAN/conffiles")).expect("it has some");
-    let conffiles: BTreeSet<&str> = conffiles.lines().collect();
-    let expected = BTreeSet::from(["/etc/vcp/conf.d/README", "/etc/vcp/host.toml"]);
-    assert_eq!(conffiles, expected, "what is in /etc is the operator's");
-    let installed = must(
-        &root.join("usr/bin/vcp").display().to_string(),
-        &["--version"],
-    );
-    assert!(installed.starts_with("vcp "), "{installed}");
-    let config = root.join("etc/vcp/host.toml").display().to_string();
-    let mut dump = command(root.join("usr/bin/vcp"));
-    dump.args(["host", "--dump-config", "--config", &config]);
-    let limit = std::time::Duration::from_secs(30);
-    let _ = run(dump, scratch.path(), limit).expect_success("the configuration as installed");
-}
-
-#[test]
-fn manual_pages_and_completions_know_every_verb() {
-    requires!("dpkg-deb", "gzip");
-    let Some(package) = package() else { return };
-    let scratch = Scratch::new();
-    let root = scratch.path().join("root");
-    must(
-        "dpkg-deb",
-        &[
-            "-x",
-            &package.display().to_string(),
-            &root.display().to_string(),
-        ],
-    );
-    let verbs = verbs();
-    assert!(verbs.contains("host") && verbs.contains("run"), "{verbs:?}");
-    for verb in verbs.iter().filter(|verb| *verb != "help") {
-        let page = root.join(format!("usr/share/man/man1/vcp-{verb}.1.gz"));
-        let text = must("gzip", &["-dc", &page.display().to_string()]);
-        assert!(text.contains(".TH vcp-"), "{verb}: {text}");
-    }
-    for file in [
-        "bash-completion/completions/vcp",
-        "zsh/vendor-completions/_vcp",
-        "fish/vendor_completions.d/vcp.fish",
-    ] {
-        let path = root.join("usr/share").join(file);
-        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{file}: {error}"));
-        for verb in &verbs {
-            assert!(text.contains(verb.as_str()), "{file} knows no {verb}");
-        }
-    }
-}
 
 #[test]
 fn the_unit_is_sound_and_has_little_exposure() {
@@ -124,16 +20,22 @@ fn the_unit_is_sound_and_has_little_exposure() {
     // What it starts is not installed here.
     let unit = fs::read_to_string(packaging().join("vcp.service")).expect("it is there");
     let unit = unit.replace("/usr/bin/vcp", &binary().display().to_string());
-    let unit = unit.replace("Documentation=man:vcp-host(1)\n", "");
     let path = scratch.path().join("vcp.service");
     fs::write(&path, unit).expect("writing a unit");
+    // With all that may be put beside it.
+    let drop_ins = scratch.path().join("vcp.service.d");
+    fs::create_dir(&drop_ins).expect("making a directory");
     let path = path.display().to_string();
+    let security = ["security", "--offline=true", &path];
+    let told = must("systemd-analyze", &security);
+    for name in ["links.conf", "attach.conf"] {
+        fs::copy(packaging().join(name), drop_ins.join(name)).expect("it is there");
+    }
     let limit = std::time::Duration::from_secs(60);
     let mut verify = command("systemd-analyze");
     verify.args(["verify", "--man=no", &path]);
     let outcome = run(verify, scratch.path(), limit);
     assert_eq!((outcome.code(), outcome.stderr.as_str()), (0, ""));
-    let told = must("systemd-analyze", &["security", "--offline=true", &path]);
     let exposure = told
         .lines()
         .find(|line| line.contains("Overall exposure level"));
@@ -145,6 +47,35 @@ fn the_unit_is_sound_and_has_little_exposure() {
         level.is_some_and(|level| level <= MOST_EXPOSURE),
         "{exposure}"
     );
+}
+
+/// What `DeviceAllow=block-nbd` stands for is looked up when the unit starts, before
+/// anything that is run by the unit itself.
+#[test]
+fn nbd_is_loaded_before_the_devices_of_the_unit_are_looked_up() {
+    let drop_in = fs::read_to_string(packaging().join("attach.conf")).expect("it is there");
+    let (unit, service) = drop_in.split_once("[Service]\n").expect("it has both");
+    assert!(unit.contains("\n[Unit]\n"), "{drop_in}");
+    for order in ["Wants", "After"] {
+        let line = format!("\n{order}=modprobe@nbd.service\n");
+        assert!(unit.contains(&line), "{drop_in}");
+    }
+    assert!(
+        service.contains("\nDeviceAllow=block-nbd rw\n"),
+        "{drop_in}"
+    );
+    assert!(!service.contains("ExecStartPre="), "{drop_in}");
+}
+
+/// Compiled modules lie in the directory that the service manager makes for them.
+#[test]
+fn the_cache_is_the_units_cache_directory() {
+    let unit = fs::read_to_string(packaging().join("vcp.service")).expect("it is there");
+    let value = |key: &str| unit.lines().find_map(|line| line.strip_prefix(key));
+    let made = value("CacheDirectory=").expect("it has one");
+    // Cache::of_user adds the name of the program.
+    let used = value("Environment=XDG_CACHE_HOME=").expect("it names one");
+    assert_eq!(format!("/var/cache/{made}"), format!("{used}/vcp"));
 }
 
 /// What a host does when it serves, restarts a VCP and ends must be allowed by the
