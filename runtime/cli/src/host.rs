@@ -1,44 +1,34 @@
 //! A host: the VCPs of a configuration, running, and the servers of their
 //! exports.
 
+mod controlled;
+mod leave;
 mod prepare;
 mod servers;
 
 use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
 use tokio::time::timeout;
 use vcp_config::{ExportName, HostConfig, HostOptions, Name, NbdAddress};
-use vcp_control::report;
 use vcp_core::{Cache, Engine, Limit, Settings, Vcp};
 use vcp_nbd::{Address, Server};
-use vcp_queue::Parked;
 
 use crate::attach::{Attachments, Kept};
-use crate::control::{Control, Controlled, Reconfigure, Vcps};
+use crate::control::{Control, Reconfigure};
 use crate::exports::{Device, Export, Exports, State, Table};
 use crate::follow::follow;
 use crate::identity::Identity;
 use crate::reclaim::Precautions;
 use crate::service::Sockets;
 use crate::{budget, descriptors, link};
+use leave::{STOP_LIMIT, is_there};
 pub(crate) use prepare::network;
 use prepare::{prepare, private_sockets};
-
-/// How long those who are negotiating may take when the host is going to end.
-const NEGOTIATIONS: Duration = Duration::from_secs(1);
-
-/// How long a VCP may take to give up its clients: it finishes what it can first.
-const PARTING: Duration = Duration::from_secs(3);
-
-/// How long VCPs may take to take their leave before the process ends anyway.
-const STOP_LIMIT: Duration = Duration::from_secs(10);
 
 /// The limit of each export, by its name.
 type Limits = BTreeMap<String, Arc<Limit>>;
@@ -465,125 +455,6 @@ impl Host {
     pub(crate) fn passed_mut(&mut self) -> &mut Sockets {
         &mut self.passed
     }
-
-    /// Takes no more clients, and gives up those there are with their connections
-    /// whole. The sockets stay, and whoever connects waits.
-    ///
-    /// Each VCP's are given to `keep` when it answers: one that does not takes nobody's
-    /// but its own with it.
-    pub(crate) async fn park(&mut self, mut keep: impl FnMut(&Parked)) {
-        self.attachments.leave(true).await;
-        let servers = std::mem::take(&mut self.servers).into_values();
-        let retiring: JoinSet<()> = servers
-            .map(|served| served.server.retire(NEGOTIATIONS))
-            .collect();
-        retiring.join_all().await;
-        let mut parting = JoinSet::new();
-        for (name, device) in &self.devices {
-            let (name, answer) = (name.clone(), device.vcp.park());
-            parting.spawn(async move {
-                match timeout(PARTING, answer).await {
-                    // One that has stopped has no clients any more.
-                    Ok(parked) => parked.unwrap_or_default(),
-                    Err(_) => {
-                        tracing::warn!("VCP {name}: its connections end, as it does not answer");
-                        Vec::new()
-                    }
-                }
-            });
-        }
-        while let Some(parked) = parting.join_next().await {
-            parked.unwrap_or_default().iter().for_each(&mut keep);
-        }
-    }
-
-    /// Detaches what nobody uses, unless its connections are kept, stops listening and
-    /// lets the VCPs take their leave. One that does not within the limit is left where it
-    /// is, for the end of the process to end, and named in the error.
-    pub(crate) async fn stop(mut self) -> Result<()> {
-        self.attachments.leave(false).await;
-        self.servers.clear();
-        for device in self.devices.values() {
-            device.vcp.stop();
-        }
-        if timeout(STOP_LIMIT, self.all_stopped()).await.is_ok() {
-            return Ok(());
-        }
-        let devices = std::mem::take(&mut self.devices);
-        let left = devices.keys().filter(|name| is_there(&devices[*name]));
-        let left: Vec<&str> = left.map(String::as_str).collect();
-        let error = anyhow!(
-            "some VCPs did not stop within {STOP_LIMIT:?}: {}",
-            left.join(", ")
-        );
-        // Whoever drops the last of a VCP waits for its end.
-        std::mem::forget(devices);
-        Err(error)
-    }
-
-    /// What a control socket is told of each VCP.
-    fn controlled(&self) -> Vcps {
-        let uris = |export: &str| {
-            let serving = self.servers.values();
-            let serving = serving.filter(|s| s.exports.names().iter().any(|n| n == export));
-            serving.map(|served| served.server.uri(export)).collect()
-        };
-        let (before, mut vcps) = (self.control.vcps(), Vcps::new());
-        for (name, device) in &self.devices {
-            let Some((name, vcp)) = self.config.vcps.get_key_value(name.as_str()) else {
-                continue;
-            };
-            let before = before.get(name.as_str());
-            let before = before.filter(|before| Arc::ptr_eq(&before.device.vcp, &device.vcp));
-            let alone = self.alone(name, vcp, before.map(|before| before.config()).as_deref());
-            let export = |name: &ExportName| report::Export {
-                name: name.to_string(),
-                uris: uris(name.as_str()),
-                devices: Vec::new(),
-            };
-            let limit = |name: &ExportName| {
-                let limit = self.limits.get(name.as_str())?;
-                Some((name.to_string(), Arc::clone(limit)))
-            };
-            let controlled = Controlled {
-                device: device.clone(),
-                spare: vcp.restart.spare,
-                exports: alone.exports.keys().map(export).collect(),
-                limits: alone.exports.keys().filter_map(limit).collect(),
-                pin: self.places.get(name.as_str()).cloned().unwrap_or_default(),
-                config: Mutex::new(alone),
-            };
-            vcps.insert(name.to_string(), Arc::new(controlled));
-        }
-        vcps
-    }
-
-    /// The configuration of one VCP and its exports, with what was set meanwhile.
-    fn alone(&self, name: &Name, vcp: &vcp_config::Vcp, set: Option<&HostConfig>) -> HostConfig {
-        let mut alone = HostConfig::default();
-        let mut now = set
-            .and_then(|set| set.vcps.get(name))
-            .unwrap_or(vcp)
-            .clone();
-        now.module = vcp.module.clone();
-        alone.vcps.insert(name.clone(), now);
-        for (export, settings) in &self.config.exports {
-            if settings.vcp != *name {
-                continue;
-            }
-            let mut settings = settings.clone();
-            if let Some(before) = set.and_then(|set| set.exports.get(export)) {
-                settings.limit = before.limit;
-            }
-            alone.exports.insert(export.clone(), settings);
-        }
-        alone
-    }
-}
-
-/// Whether it has not stopped yet.
-fn is_there(device: &Device) -> bool {
-    device.vcp.status().state != vcp_core::State::Stopped
 }
 
 /// What is to be served at each address.

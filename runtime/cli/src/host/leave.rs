@@ -1,0 +1,82 @@
+//! The end of a host: with its connections whole for the next, or for good.
+
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use vcp_queue::Parked;
+
+use super::Host;
+use crate::exports::Device;
+
+/// How long those who are negotiating may take when the host is going to end.
+const NEGOTIATIONS: Duration = Duration::from_secs(1);
+
+/// How long a VCP may take to give up its clients: it finishes what it can first.
+const PARTING: Duration = Duration::from_secs(3);
+
+/// How long VCPs may take to take their leave before the process ends anyway.
+pub(super) const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+impl Host {
+    /// Takes no more clients, and gives up those there are with their connections
+    /// whole. The sockets stay, and whoever connects waits.
+    ///
+    /// Each VCP's are given to `keep` when it answers: one that does not takes nobody's
+    /// but its own with it.
+    pub(crate) async fn park(&mut self, mut keep: impl FnMut(&Parked)) {
+        self.attachments.leave(true).await;
+        let servers = std::mem::take(&mut self.servers).into_values();
+        let retiring: JoinSet<()> = servers
+            .map(|served| served.server.retire(NEGOTIATIONS))
+            .collect();
+        retiring.join_all().await;
+        let mut parting = JoinSet::new();
+        for (name, device) in &self.devices {
+            let (name, answer) = (name.clone(), device.vcp.park());
+            parting.spawn(async move {
+                match timeout(PARTING, answer).await {
+                    // One that has stopped has no clients any more.
+                    Ok(parked) => parked.unwrap_or_default(),
+                    Err(_) => {
+                        tracing::warn!("VCP {name}: its connections end, as it does not answer");
+                        Vec::new()
+                    }
+                }
+            });
+        }
+        while let Some(parked) = parting.join_next().await {
+            parked.unwrap_or_default().iter().for_each(&mut keep);
+        }
+    }
+
+    /// Detaches what nobody uses, unless its connections are kept, stops listening and
+    /// lets the VCPs take their leave. One that does not within the limit is left where it
+    /// is, for the end of the process to end, and named in the error.
+    pub(crate) async fn stop(mut self) -> Result<()> {
+        self.attachments.leave(false).await;
+        self.servers.clear();
+        for device in self.devices.values() {
+            device.vcp.stop();
+        }
+        if timeout(STOP_LIMIT, self.all_stopped()).await.is_ok() {
+            return Ok(());
+        }
+        let devices = std::mem::take(&mut self.devices);
+        let left = devices.keys().filter(|name| is_there(&devices[*name]));
+        let left: Vec<&str> = left.map(String::as_str).collect();
+        let error = anyhow!(
+            "some VCPs did not stop within {STOP_LIMIT:?}: {}",
+            left.join(", ")
+        );
+        // Whoever drops the last of a VCP waits for its end.
+        std::mem::forget(devices);
+        Err(error)
+    }
+}
+
+/// Whether it has not stopped yet.
+pub(super) fn is_there(device: &Device) -> bool {
+    device.vcp.status().state != vcp_core::State::Stopped
+}
