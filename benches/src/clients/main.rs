@@ -84,7 +84,7 @@ fn main() -> ExitCode {
 fn measure(effort: Effort, only: Option<&str>) -> Results {
     println!("{}", os::machine());
     let scratch = Scratch::new();
-    let mut arms = Kind::ALL.map(|kind| Arm::start(kind, scratch.path()));
+    let mut arms = Kind::ALL.map(|kind| started(kind, scratch.path()));
     let mut cells = Vec::new();
     let mut others = Vec::new();
     println!("\n{}", Cell::heading());
@@ -108,6 +108,12 @@ fn measure(effort: Effort, only: Option<&str>) -> Results {
     }
 }
 
+/// A server, on the first CPU: the client is on the last. Where they share one, each waits
+/// for what the other does not do.
+fn started(kind: Kind, dir: &Path) -> Arm {
+    os::on_cpu(0, || Arm::start(kind, dir))
+}
+
 /// The client beside a crowd of this manner, or alone. What other processes used of the
 /// CPUs is added to `others`.
 fn beside(
@@ -125,7 +131,7 @@ fn beside(
     let mut cell = Cell::new(arm.kind(), manner);
     for repetition in 0..repetitions {
         if arm.has_ended() {
-            *arm = Arm::start(arm.kind(), dir);
+            *arm = started(arm.kind(), dir);
         }
         let before = Others::than(vec![arm.process()]);
         let crowd = manner.map(|manner| {
@@ -139,7 +145,8 @@ fn beside(
         let watch = Watch::start(arm.process_id());
         let began = Instant::now();
         let answered = crowd.as_ref().map_or(0, Crowd::answers);
-        let load = arm.load(time, effort.precedence);
+        let last = os::cpus() - 1;
+        let load = os::on_cpu(last, || arm.load(time, effort.precedence));
         let pressure = crowd.as_ref().map_or(0.0, |crowd| {
             (crowd.answers() - answered) as f64 / began.elapsed().as_secs_f64()
         });
