@@ -73,7 +73,10 @@ fn mountable(name: &str) -> bool {
     // Where it is built in, or there are no modules, this says so, and that is all.
     let _ = Command::new("modprobe").args(["-q", name]).output();
     let known = fs::read_to_string("/proc/filesystems").unwrap_or_default();
-    known.lines().any(|line| line.trim() == name)
+    // Those that need no device have a word about that before their names.
+    known
+        .lines()
+        .any(|line| line.split_whitespace().last() == Some(name))
 }
 
 fn can_loop() -> bool {
