@@ -20,7 +20,7 @@ pub(crate) fn is_for_clients(descriptor: BorrowedFd<'_>) -> bool {
 }
 
 fn is_below(number: u64, limit: Option<u64>) -> bool {
-    // Of few descriptors clients get most.
+    // Where there are few descriptors, clients still get most of them.
     limit.is_none_or(|limit| number < limit - RESERVE.min(limit / 4))
 }
 

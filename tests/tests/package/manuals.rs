@@ -48,14 +48,21 @@ fn pages(root: &Path) -> BTreeMap<String, String> {
     pages
 }
 
+/// The pages of the package by their names, its program, and where that lies.
+fn shipped() -> Option<(BTreeMap<String, String>, String, Scratch)> {
+    let package = package()?;
+    let scratch = Scratch::new();
+    let root = unpacked(&package, &scratch);
+    let installed = root.join("usr/bin/vcp").display().to_string();
+    Some((pages(&root), installed, scratch))
+}
+
 #[test]
 fn manual_pages_have_the_version_and_all_sections() {
     requires!("dpkg-deb", "gzip");
-    let Some(package) = package() else { return };
-    let scratch = Scratch::new();
-    let root = unpacked(&package, &scratch);
-    let pages = pages(&root);
-    let installed = root.join("usr/bin/vcp").display().to_string();
+    let Some((pages, installed, _scratch)) = shipped() else {
+        return;
+    };
     let version = must(&installed, &["--version"]);
     let verbs = verbs();
     assert!(verbs.contains("host") && verbs.contains("run"), "{verbs:?}");
@@ -97,11 +104,9 @@ fn manual_pages_have_the_version_and_all_sections() {
 #[test]
 fn the_synopsis_has_every_option_and_its_value() {
     requires!("dpkg-deb", "gzip");
-    let Some(package) = package() else { return };
-    let scratch = Scratch::new();
-    let root = unpacked(&package, &scratch);
-    let pages = pages(&root);
-    let installed = root.join("usr/bin/vcp").display().to_string();
+    let Some((pages, installed, _scratch)) = shipped() else {
+        return;
+    };
     let mut seen = 0;
     for verb in verbs().iter().filter(|verb| *verb != "help") {
         let page = &pages[&format!("vcp-{verb}.1")];

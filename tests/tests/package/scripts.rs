@@ -120,6 +120,14 @@ fn repacked(root: &Path, version: &str, machine: &Machine) -> String {
     format!("/{name}")
 }
 
+/// A machine without the package, and where the package lies unpacked.
+fn with_package() -> Option<(Machine, PathBuf)> {
+    let package = package()?;
+    let machine = Machine::new();
+    let root = unpacked(&package, &machine.scratch);
+    Some((machine, root))
+}
+
 #[test]
 fn scripts_follow_the_service_from_installation_to_purge() {
     requires!(
@@ -130,9 +138,9 @@ fn scripts_follow_the_service_from_installation_to_purge() {
         "unshare",
         "deb-systemd-helper"
     );
-    let Some(package) = package() else { return };
-    let machine = Machine::new();
-    let root = unpacked(&package, &machine.scratch);
+    let Some((machine, root)) = with_package() else {
+        return;
+    };
     let first = repacked(&root, "0.0.1-1", &machine);
     let second = repacked(&root, "0.0.2-1", &machine);
 
@@ -201,9 +209,9 @@ fn a_removal_warns_of_devices_in_use() {
         "unshare",
         "deb-systemd-helper"
     );
-    let Some(package) = package() else { return };
-    let machine = Machine::new();
-    let root = unpacked(&package, &machine.scratch);
+    let Some((machine, root)) = with_package() else {
+        return;
+    };
     let deb = repacked(&root, "0.0.1-1", &machine);
     machine.dpkg(&["-i", &deb]);
     let ours = |export: &str, dead: u64| {

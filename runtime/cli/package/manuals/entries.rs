@@ -6,7 +6,7 @@ use clap::Parser as _;
 
 use crate::args::Arguments;
 
-/// Of one page.
+/// What one page has of these.
 pub(crate) struct Entry {
     /// Such as `vcp-run`.
     pub(crate) page: &'static str,
@@ -16,7 +16,7 @@ pub(crate) struct Entry {
     pub(crate) see_also: &'static [&'static str],
 }
 
-/// Of every command.
+/// What the exit codes of every command mean.
 pub(crate) const EXIT_STATUS: &[(&str, &str)] = &[
     ("0", "It is done."),
     (
@@ -26,7 +26,7 @@ pub(crate) const EXIT_STATUS: &[(&str, &str)] = &[
     ("2", "The command line makes no sense."),
 ];
 
-/// Of every command.
+/// What `VCP_LOG` does for every command.
 pub(crate) const VCP_LOG: &str = "What is logged on standard error: error, warn, info, debug or \
      trace, or such a level for each part of the program, as in vcp::guest=debug.";
 

@@ -13,7 +13,7 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// One that has its name and what it is about, in one line.
+    /// Begins a page with its name and what it is about, in one line.
     pub(crate) fn new(name: &str, section: &'static str, about: &str) -> Self {
         let mut text = Roff::new();
         text.control("SH", ["NAME"]);
