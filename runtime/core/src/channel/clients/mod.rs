@@ -63,6 +63,13 @@ struct Slot {
 }
 
 impl Slot {
+    /// It has sent more of its request, and is not read from before its turn: that
+    /// nothing moves is not its doing.
+    fn is_kept_waiting(&self) -> bool {
+        let rest = matches!(self.account.awaits, Some((vcp_queue::Awaits::Rest, ..)));
+        rest && self.stop.is_some_and(|stop| stop != Stop::Own)
+    }
+
     /// Time in which it wanted nothing is not saved up.
     fn begin_to_wait(&mut self, clock: u64) {
         self.had = self.had.max(clock);

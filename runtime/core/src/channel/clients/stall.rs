@@ -33,6 +33,9 @@ impl Clients {
     /// When the first of them has to be looked at.
     pub(in super::super) fn stall_deadline(&self) -> Option<u64> {
         let awaiting = self.slots.values().filter_map(|slot| {
+            if slot.is_kept_waiting() {
+                return None;
+            }
             let (awaits, since, _) = slot.account.awaits?;
             let wanted = (slot.account.taken > 0).then(|| {
                 // Not before it was looked at last.
@@ -58,6 +61,9 @@ impl Clients {
         let patience = self.patience();
         let mut ended: Vec<(ClientId, String)> = Vec::new();
         for (id, slot) in &self.slots {
+            if slot.is_kept_waiting() {
+                continue;
+            }
             let Some((awaits, since, _)) = slot.account.awaits else {
                 continue;
             };
