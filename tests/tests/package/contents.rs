@@ -23,7 +23,9 @@ fn the_package_has_everything_in_its_place() {
         "etc/vcp/conf.d/README",
         "usr/share/doc/vcp/examples/links.conf",
         "usr/share/doc/vcp/examples/attach.conf",
+        "usr/share/doc/vcp/examples/refuse-stop.conf",
         "usr/share/doc/vcp/examples/vcp-disk0.socket",
+        "usr/lib/systemd/system/vcp-left.service",
         "usr/share/doc/vcp/changelog.gz",
         "usr/share/doc/vcp/copyright",
     ] {

@@ -170,7 +170,7 @@ fn scripts_follow_the_service_from_installation_to_purge() {
     let (asked, said) = machine.dpkg(&["-r", "vcp"]);
     assert_eq!(
         asked,
-        "stop vcp.service\n--system daemon-reload\ndaemon-reload\n"
+        "stop vcp.service\nstop vcp-left.service\n--system daemon-reload\ndaemon-reload\n"
     );
     assert!(!said.contains("WARNING"), "nothing is in use: {said}");
     assert!(!machine.has("usr/bin/vcp"));

@@ -38,11 +38,14 @@ pub(crate) struct AttachArguments {
 #[derive(Args)]
 pub(crate) struct DetachArguments {
     /// The export, or its device
-    #[arg(value_name = "NAME|/dev/nbdX")]
-    pub(crate) name: String,
+    #[arg(value_name = "NAME|/dev/nbdX", required_unless_present = "left")]
+    pub(crate) name: Option<String>,
     /// Although it is in use, and whatever can't be written any more
     #[arg(long)]
     pub(crate) force: bool,
+    /// Every device that hosts have left and no host serves
+    #[arg(long, requires = "force", conflicts_with = "name")]
+    pub(crate) left: bool,
     #[command(flatten)]
     pub(crate) host: HostArguments,
     /// Print JSON

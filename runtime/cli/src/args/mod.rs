@@ -15,7 +15,8 @@ pub(crate) use run::{RunArguments, ServiceArguments};
 
 /// Runs virtual channel processors: I/O subsystems in boxes of their own.
 #[derive(Parser)]
-#[command(name = "vcp", version, arg_required_else_help = true)]
+// The service manager calls it `@vcp`: see vcp.service.
+#[command(name = "vcp", bin_name = "vcp", version, arg_required_else_help = true)]
 #[command(after_help = help::modules_and_links())]
 pub(crate) struct Arguments {
     #[command(subcommand)]

@@ -53,31 +53,51 @@ fn check(arguments: &AttachArguments) -> Result<(), String> {
 
 /// `vcp detach`.
 pub(crate) fn detach(arguments: &DetachArguments) -> Result<ExitCode> {
+    let Some(name) = &arguments.name else {
+        return left(arguments);
+    };
     runtime()?.block_on(async {
         let hosts = hosts(&arguments.host).await?;
         complain_of(&hosts.silent);
         let force = arguments.force;
-        let detached = if arguments.name.starts_with("/dev/") {
-            let device: DeviceName = arguments.name.parse()?;
+        let detached = if name.starts_with("/dev/") {
+            let device: DeviceName = name.parse()?;
             match hosts.with_device(&device.to_string()) {
                 Ok(found) => ask(found, device.to_string(), force).await?,
                 Err(_) => orphan::detach(device, force).await?,
             }
         } else {
-            let name: Address = arguments.name.parse().map_err(Usage)?;
+            let name: Address = name.parse().map_err(Usage)?;
             ask(hosts.with_vcp_or_export(&name)?, name.name, force).await?
         };
         if arguments.json {
             print_json(&detached)?;
             return Ok(ExitCode::SUCCESS);
         }
-        let rest = match detached.still_open {
-            true => ", and still open: what is asked of it fails, and its number is free once it is closed",
-            false => "",
-        };
-        print(&format!("{}: detached{rest}\n", plain(&detached.device)))?;
+        print(&outcome(&detached))?;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// `vcp detach --left`.
+fn left(arguments: &DetachArguments) -> Result<ExitCode> {
+    let detached = runtime()?.block_on(orphan::detach_all())?;
+    match arguments.json {
+        true => print_json(&detached)?,
+        false => print(&detached.iter().map(outcome).collect::<String>())?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What became of a device, in a line.
+fn outcome(detached: &report::Detached) -> String {
+    let rest = match detached.still_open {
+        true => {
+            ", and still open: what is asked of it fails, and its number is free once it is closed"
+        }
+        false => "",
+    };
+    format!("{}: detached{rest}\n", plain(&detached.device))
 }
 
 async fn ask(mut host: Found, device: String, force: bool) -> Result<report::Detached> {

@@ -15,6 +15,7 @@ use vcp_control::report;
 use super::device::Device;
 use super::restore::Waiting;
 use super::{Attachments, connect, orphan};
+use crate::service::{Ending, tell_everybody, unit};
 
 /// How long flushing may take before it is given up.
 const FLUSH_LIMIT: Duration = Duration::from_secs(30);
@@ -32,6 +33,28 @@ const CUT_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long a device that nothing has open takes to be free.
 const FREE_LIMIT: Duration = Duration::from_secs(2);
+
+/// Says what becomes of a device in use whose connections the service manager keeps: it
+/// waits for the next host, and if none follows by itself, whoever uses it is told.
+async fn left_in_use(device: &Device, uses: &[String], ending: Ending) {
+    let (name, uses) = (device.name, uses.join(", "));
+    if ending != Ending::Stop {
+        tracing::info!(
+            export = device.export,
+            "{name} is in use ({uses}) and is kept for the next host; until that is started it \
+             stands still"
+        );
+        return;
+    }
+    let unit = unit().unwrap_or_else(|| "its service".into());
+    let text = format!(
+        "{name} is in use ({uses}) and stands still, as {unit} was stopped: `systemctl start \
+         {unit}` within {} s goes on with it, and what reads or writes there fails after that",
+        device.patience().as_secs()
+    );
+    tracing::warn!(export = device.export, "{text}");
+    tell_everybody(format!("vcp: {text}\n")).await;
+}
 
 /// How hard to try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,29 +78,39 @@ impl Attachments {
         self.detach_device(&device, effort).await
     }
 
+    /// The devices that are served and in use, each with what uses it.
+    pub(crate) fn in_use(&self) -> Vec<String> {
+        let devices = self.all();
+        let served = devices.iter().filter(|device| !device.is_over());
+        let told = served.map(|device| (device, device.uses(&self.sysfs)));
+        told.filter(|(_, uses)| !uses.is_empty())
+            .map(|(device, uses)| format!("{} ({})", device.name, uses.join(", ")))
+            .collect()
+    }
+
     /// At the end of the host: detaches what nobody uses, and leaves the rest to the
-    /// kernel, which holds its requests for the next host; without a word of it where
-    /// that is given the connections (`kept`). What was written to file systems on those
-    /// that stay is flushed first: if there is no next host it would be lost. From then on
-    /// no device is mended.
-    pub(crate) async fn leave(self: &Arc<Self>, kept: bool) {
+    /// kernel, which holds its requests for the next host. Where the service manager keeps
+    /// the connections, `ending` says what it is the end of. What was written to file
+    /// systems on those that stay is flushed first: if there is no next host it would be
+    /// lost. From then on no device is mended.
+    pub(crate) async fn leave(self: &Arc<Self>, ending: Option<Ending>) {
         self.flush_mounted().await;
+        // When the machine goes down nobody follows who would take over what can't be flushed,
+        // and whatever waits for it would keep the machine.
+        let effort = match ending {
+            Some(Ending::Shutdown) => Effort::Forced,
+            _ => Effort::Last,
+        };
         let mut leaving = tokio::task::JoinSet::new();
         // Those that are over were left before.
         for device in self.all().into_iter().filter(|device| !device.is_over()) {
             let all = Arc::clone(self);
             leaving.spawn(async move {
                 let uses = device.uses(&all.sysfs);
-                if kept && !uses.is_empty() {
+                if let Some(ending) = ending.filter(|_| !uses.is_empty()) {
                     device.set_over(true);
-                    tracing::info!(
-                        export = device.export,
-                        "{} is in use ({}) and is kept for the next host; until that is started \
-                         it stands still",
-                        device.name,
-                        uses.join(", ")
-                    );
-                } else if let Err(error) = all.detach_device(&device, Effort::Last).await {
+                    left_in_use(&device, &uses, ending).await;
+                } else if let Err(error) = all.detach_device(&device, effort).await {
                     device.set_over(true);
                     let left = device.patience().as_secs();
                     tracing::warn!(
@@ -94,7 +127,7 @@ impl Attachments {
 
     /// Has everything written that file systems on our devices hold back, within
     /// [`LAST_FLUSH_LIMIT`]; who uses the devices is served meanwhile.
-    async fn flush_mounted(&self) {
+    pub(crate) async fn flush_mounted(&self) {
         let devices = self.all();
         let served = devices.iter().filter(|device| !device.is_over());
         let points: BTreeSet<_> = served.flat_map(|d| d.mount_points(&self.sysfs)).collect();

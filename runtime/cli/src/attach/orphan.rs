@@ -2,11 +2,40 @@
 //! so the command itself detaches them.
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use vcp_attach::{DeviceName, Driver, Identifier, Lock, Sysfs};
+use vcp_attach::{DeviceName, Driver, Identifier, Lock, LockError, Sysfs};
 use vcp_control::report;
 
 use super::detach::freed;
 use super::{KERNEL_LIMIT, blocking};
+
+/// Detaches every device that hosts have left and no host serves: requests that the
+/// kernel holds for them fail. Goes on with the others where one can't be detached, and
+/// fails at the end then.
+pub(crate) async fn detach_all() -> Result<Vec<report::Detached>> {
+    let (mut detached, mut failed) = (Vec::new(), Vec::new());
+    for device in Sysfs::default().attached() {
+        let backend = device.backend.as_deref().unwrap_or_default();
+        if backend.parse::<Identifier>().is_err() {
+            continue;
+        }
+        match Lock::take(device.device) {
+            // A host serves it.
+            Err(LockError::Held(_)) => {}
+            Err(error) => failed.push(format!("{}: {error}", device.device)),
+            Ok(lock) => {
+                drop(lock);
+                match detach(device.device, true).await {
+                    Ok(done) => detached.push(done),
+                    Err(error) => failed.push(format!("{error:#}")),
+                }
+            }
+        }
+    }
+    match failed.is_empty() {
+        true => Ok(detached),
+        false => bail!("{}", failed.join("; ")),
+    }
+}
 
 /// Detaches a device that no host serves. Requests that the kernel holds for it
 /// fail, so it has to be asked for by force.

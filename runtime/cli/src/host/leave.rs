@@ -9,6 +9,7 @@ use vcp_queue::Parked;
 
 use super::Host;
 use crate::exports::Device;
+use crate::service::Ending;
 
 /// How long those who are negotiating may take when the host is going to end.
 const NEGOTIATIONS: Duration = Duration::from_secs(1);
@@ -20,13 +21,28 @@ const PARTING: Duration = Duration::from_secs(3);
 pub(super) const STOP_LIMIT: Duration = Duration::from_secs(10);
 
 impl Host {
+    /// Whether it serves any device of the kernel's.
+    pub(crate) fn has_devices(&self) -> bool {
+        self.attachments.any()
+    }
+
+    /// The devices that are in use, each with what uses it.
+    pub(crate) fn devices_in_use(&self) -> Vec<String> {
+        self.attachments.in_use()
+    }
+
+    /// See [`crate::attach::Attachments::flush_mounted`].
+    pub(crate) async fn flush_mounted(&self) {
+        self.attachments.flush_mounted().await;
+    }
+
     /// Takes no more clients, and gives up those there are with their connections
     /// whole. The sockets stay, and whoever connects waits.
     ///
     /// Each VCP's are given to `keep` when it answers: one that does not takes nobody's
     /// but its own with it.
-    pub(crate) async fn park(&mut self, mut keep: impl FnMut(&Parked)) {
-        self.attachments.leave(true).await;
+    pub(crate) async fn park(&mut self, ending: Ending, mut keep: impl FnMut(&Parked)) {
+        self.attachments.leave(Some(ending)).await;
         let servers = std::mem::take(&mut self.servers).into_values();
         let retiring: JoinSet<()> = servers
             .map(|served| served.server.retire(NEGOTIATIONS))
@@ -55,7 +71,7 @@ impl Host {
     /// lets the VCPs take their leave. One that does not within the limit is left where it
     /// is, for the end of the process to end, and named in the error.
     pub(crate) async fn stop(mut self) -> Result<()> {
-        self.attachments.leave(false).await;
+        self.attachments.leave(None).await;
         self.servers.clear();
         for device in self.devices.values() {
             device.vcp.stop();

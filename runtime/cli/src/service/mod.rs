@@ -2,6 +2,8 @@
 //! manager how it is, reads its configuration again when asked, and gives its sockets
 //! and connections to the process that follows it.
 
+mod deadline;
+mod ending;
 mod manager;
 mod passed;
 mod reread;
@@ -29,6 +31,8 @@ use crate::exports::State;
 use crate::host::Host;
 use crate::run::{LAST_ANSWERS, metrics, runtime};
 use crate::watch::Stamp;
+use deadline::Deadline;
+pub(crate) use ending::{Ending, tell_everybody, unit};
 use manager::Manager;
 pub(crate) use passed::Sockets;
 use resume::Waiting;
@@ -37,6 +41,9 @@ use stored::{Store, Stored};
 /// How long VCPs may take until they serve before the host counts as started without
 /// them: one target that is away is not to keep the others from being used.
 const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// How often it is looked, at the end of the machine, whether devices are in use still.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How often the service manager is told how it is, if that has changed.
 const STATUS_INTERVAL: Duration = Duration::from_secs(2);
@@ -57,6 +64,7 @@ struct Service {
     kept: BTreeSet<String>,
     /// Connections of the process before whose exports are not ready yet.
     waiting: Waiting,
+    deadline: Deadline,
 }
 
 pub(crate) fn run(arguments: &ServiceArguments) -> Result<ExitCode> {
@@ -125,6 +133,7 @@ async fn serve(
         stamps: BTreeMap::new(),
         kept: BTreeSet::new(),
         waiting: Waiting::new(),
+        deadline: Deadline::set()?,
     };
     tokio::select! {
         outcome = service.configure(config) => log(&outcome),
@@ -266,6 +275,10 @@ impl Service {
     async fn end(mut self) -> Result<()> {
         // Those who still wait are kept as they are.
         self.waiting.abort_all();
+        let ending = self.ending().await;
+        if ending == Ending::Shutdown {
+            self.outlast().await;
+        }
         if self.manager.listens() {
             let mut store = Store::new(self.manager);
             let keep = |parked: &_| {
@@ -273,7 +286,7 @@ impl Service {
                     tracing::warn!("a connection can't be kept: {error}");
                 }
             };
-            self.host.park(keep).await;
+            self.host.park(ending, keep).await;
             self.manager.status(&format!(
                 "connections kept for the next host: {}",
                 store.count()
@@ -283,6 +296,40 @@ impl Service {
             }
         }
         self.host.stop().await
+    }
+
+    /// Why it ends, which matters only where there are devices.
+    async fn ending(&self) -> Ending {
+        match self.manager.listens() && self.host.has_devices() {
+            true => Ending::ask().await,
+            false => Ending::Unknown,
+        }
+    }
+
+    /// While the machine goes down, serves the devices that are in use until they are not:
+    /// whoever unmounts them may be the last process that runs. The service manager waits for a while, takes the service for ended then and leaves this process alone.
+    async fn outlast(&mut self) {
+        self.host.flush_mounted().await;
+        let in_use = self.host.devices_in_use();
+        if in_use.is_empty() {
+            return;
+        }
+        let in_use = in_use.join("; ");
+        if !ending::is_spared() {
+            tracing::warn!(
+                "the machine goes down with devices in use: {in_use}; what they have not \
+                 written is lost, as the unit does not start this host as @vcp (ExecStart= of \
+                 the unit that the package brings)"
+            );
+            return;
+        }
+        self.deadline.lift();
+        tracing::info!(
+            "the machine goes down; devices in use are served until they are not: {in_use}"
+        );
+        while !self.host.devices_in_use().is_empty() {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+        }
     }
 }
 
