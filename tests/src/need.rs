@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::calls::can_count;
+use crate::vm::debian::Image;
 use crate::vm::files;
 use crate::vm::kernel::Kernel;
 
@@ -19,6 +20,8 @@ pub enum Need {
     Calls,
     /// What a virtual machine is made of: qemu, a kernel, and what goes in.
     Machine,
+    /// A machine with systemd, on which the package can be installed.
+    Debian,
     /// A virtual machine whose kernel has an iSCSI target.
     KernelTarget,
     /// A file system that the kernel can mount, by name.
@@ -39,6 +42,10 @@ impl Need {
                 Some("no perf, or no tracepoints for it to count system calls with".into())
             }
             Self::Machine => lacking_for_a_machine(),
+            Self::Debian => lacking_for_a_machine().or_else(|| {
+                let there = Image::find().is_some();
+                (!there).then(|| "no machine with systemd; `cargo xtask machine` makes one".into())
+            }),
             Self::KernelTarget => lacking_for_a_machine().or_else(|| {
                 let module = "iscsi_target_mod";
                 let there = Kernel::find().is_some_and(|kernel| kernel.has(module));
@@ -126,6 +133,7 @@ macro_rules! requires {
     (@ Root) => { $crate::need::Need::Root };
     (@ Tun) => { $crate::need::Need::Tun };
     (@ Machine) => { $crate::need::Need::Machine };
+    (@ Debian) => { $crate::need::Need::Debian };
     (@ KernelTarget) => { $crate::need::Need::KernelTarget };
     (@ LoopAndFuse) => { $crate::need::Need::LoopAndFuse };
     (@ Ext4) => { $crate::need::Need::FileSystem("ext4") };

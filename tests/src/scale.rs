@@ -17,7 +17,7 @@ impl Scale {
     pub fn from_env() -> Self {
         let (mebibytes, seconds) = if is_set("VCP_E2E_FULL") {
             (1024, 60)
-        } else if is_set("VCP_E2E_QUICK") {
+        } else if is_quick() {
             (32, 2)
         } else {
             (128, 5)
@@ -40,6 +40,12 @@ impl Scale {
 #[must_use]
 pub fn is_full() -> bool {
     is_set("VCP_E2E_FULL")
+}
+
+/// Whether a quick answer is wanted.
+#[must_use]
+pub fn is_quick() -> bool {
+    is_set("VCP_E2E_QUICK")
 }
 
 fn is_set(name: &str) -> bool {

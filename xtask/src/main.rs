@@ -10,6 +10,7 @@ mod deb;
 mod demo;
 mod faults;
 mod fuzz;
+mod machine;
 mod setup;
 mod shell;
 mod test;
@@ -27,6 +28,7 @@ usage: cargo xtask COMMAND
   demo [ARG…]                  build, then `vcp demo ARG…`
   test [--quick] [--only light|host|e2e] [FILTER]
                                unit tests, then the end-to-end tests against real peers
+  machine [--quick] [FILTER]   the package on an emulated machine with systemd, over reboots
   check [NAME…]                format, lints, docs, layout and boundary checks
   fuzz [--seconds N] [TARGET]  every fuzz target, or one
   faults [--mutants N] [--seed S] [--module iscsi|ramdisk|both] [--only SEED]
@@ -82,6 +84,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         "check" => check::command(rest),
         "fuzz" => fuzz::command(rest),
         "faults" => faults::command(rest),
+        "machine" => machine::command(rest),
         "bench" => bench::command(rest),
         "help" | "--help" | "-h" => {
             print!("{USAGE}");

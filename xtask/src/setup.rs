@@ -41,6 +41,7 @@ const PACKAGES: &[&str] = &[
     "systemd",
     "lintian",
     "man-db",
+    "debootstrap",
     "mandoc",
     "dpkg-dev",
     "python3",

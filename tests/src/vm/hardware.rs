@@ -9,6 +9,8 @@ use super::warm::CPU;
 use crate::lab::{Lab, Side, WIRE_CLIENT};
 use crate::process::command;
 
+const QEMU: &str = "qemu-system-x86_64";
+
 /// Where a machine is, which is what its network leads to.
 #[derive(Debug)]
 pub(super) enum Place<'a> {
@@ -21,7 +23,6 @@ pub(super) enum Place<'a> {
 
 impl Place<'_> {
     fn qemu(&self) -> Command {
-        const QEMU: &str = "qemu-system-x86_64";
         match self {
             Self::Apart => command(QEMU),
             Self::Wire(lab) => lab.command(Side::Client, QEMU),
@@ -47,14 +48,8 @@ impl Place<'_> {
     }
 }
 
-pub(super) fn qemu(
-    place: &Place<'_>,
-    kernel: &Kernel,
-    initramfs: &Path,
-    port: &Path,
-    console: &Path,
-) -> Command {
-    let mut qemu = place.qemu();
+/// What every machine is.
+fn basis(mut qemu: Command, memory: &str, port: &Path, console: &Path) -> Command {
     qemu.args([
         "-nodefaults",
         "-no-user-config",
@@ -63,7 +58,53 @@ pub(super) fn qemu(
         "-no-reboot",
     ]);
     qemu.args(["-accel", "tcg,thread=multi", "-cpu", CPU]);
-    qemu.args(["-smp", "2", "-m", place.memory()]);
+    qemu.args(["-smp", "2", "-m", memory]);
+    qemu.arg("-serial")
+        .arg(format!("file:{}", console.display()));
+    qemu.arg("-chardev")
+        .arg(format!("socket,id=agent,path={}", port.display()));
+    qemu.args(["-serial", "chardev:agent"]);
+    qemu.args(["-device", "virtio-net-pci,netdev=net,romfile="]);
+    qemu
+}
+
+/// A machine that has disks, in the target's namespace of a lab: 10.0.2.2 is the loopback
+/// of that.
+pub(super) fn with_disks(
+    lab: &Lab,
+    (kernel, initramfs): (&Path, &Path),
+    disks: [(&Path, &str); 2],
+    (port, console): (&Path, &Path),
+) -> Command {
+    let mut qemu = basis(lab.command(Side::Target, QEMU), "1024", port, console);
+    qemu.args(["-netdev", "user,id=net,ipv6=off"]);
+    for (number, (disk, format)) in disks.into_iter().enumerate() {
+        let drive = format!(
+            "if=none,id=disk{number},format={format},cache=unsafe,file={}",
+            disk.display()
+        );
+        let device = format!("virtio-blk-pci,drive=disk{number}");
+        qemu.args(["-drive", &drive, "-device", &device]);
+    }
+    qemu.arg("-kernel").arg(kernel);
+    qemu.arg("-initrd").arg(initramfs);
+    qemu.args([
+        "-append",
+        "root=/dev/vda rw net.ifnames=0 console=ttyS0 panic=-1 nosoftlockup mitigations=off \
+         random.trust_cpu=on",
+    ]);
+    qemu
+}
+
+pub(super) fn qemu(
+    place: &Place<'_>,
+    kernel: &Kernel,
+    initramfs: &Path,
+    port: &Path,
+    console: &Path,
+) -> Command {
+    let mut qemu = basis(place.qemu(), place.memory(), port, console);
+    qemu.args(["-netdev", &place.network()]);
     qemu.arg("-kernel").arg(&kernel.image);
     qemu.arg("-initrd").arg(initramfs);
     qemu.args([
@@ -71,12 +112,5 @@ pub(super) fn qemu(
         // A busy machine keeps an emulated CPU waiting, which is no lock-up.
         "console=ttyS0 loglevel=5 panic=-1 nosoftlockup mitigations=off random.trust_cpu=on",
     ]);
-    qemu.arg("-serial")
-        .arg(format!("file:{}", console.display()));
-    qemu.arg("-chardev")
-        .arg(format!("socket,id=agent,path={}", port.display()));
-    qemu.args(["-serial", "chardev:agent"]);
-    qemu.args(["-netdev", &place.network()]);
-    qemu.args(["-device", "virtio-net-pci,netdev=net,romfile="]);
     qemu
 }

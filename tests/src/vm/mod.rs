@@ -13,7 +13,9 @@
 //!
 //! | module | what it has |
 //! |---|---|
-//! | [`machine`] | booting, running things, ending |
+//! | [`machine`] | booting, ending |
+//! | [`session`] | running things in a machine that is up |
+//! | [`debian`] | a machine with systemd, on which the package is installed |
 //! | [`agent`] | this end of the line to the agent; the other is `bin/vm-agent` |
 //! | [`kernel`] | where the kernel is, and which modules in which order |
 //! | [`initramfs`] | programs with the libraries they want, as an archive |
@@ -24,13 +26,16 @@
 //! | [`warm`] | modules compiled for the machine once |
 
 pub mod agent;
+pub mod debian;
 pub mod files;
 mod hardware;
 pub mod initramfs;
 pub mod judge;
 pub mod kernel;
 pub mod machine;
+pub mod session;
 mod target;
 pub mod warm;
 
+pub use debian::Debian;
 pub use machine::Vm;
