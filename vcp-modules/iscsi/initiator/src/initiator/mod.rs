@@ -135,6 +135,8 @@ pub struct Initiator {
     lost_write: bool,
     /// What was last told of a target that refuses to serve.
     told_refusal: Option<String>,
+    /// What the last attempt to connect again came to, as it was told.
+    told_attempt: Option<String>,
     /// When a session was last given up to try a command on another.
     renewed_at: Option<u64>,
     /// The logical unit was told to start, in this session.
@@ -195,6 +197,7 @@ impl Initiator {
             hurry: false,
             lost_write: false,
             told_refusal: None,
+            told_attempt: None,
             renewed_at: None,
             started_unit: false,
             ping: None,

@@ -176,6 +176,7 @@ impl Initiator {
         self.phase = Phase::Ready;
         self.suspended = false;
         self.told_refusal = None;
+        self.told_attempt = None;
         if let Some(device) = &self.device {
             let geometry = device.geometry(&self.config);
             self.actions.push_back(Action::Ready(geometry));
@@ -268,7 +269,11 @@ impl Initiator {
         if serves && (!core::mem::replace(&mut self.suspended, true) || news) {
             self.told_refusal = refusal.then(|| line.clone());
             self.actions.push_back(Action::Suspended(line));
+        } else if self.told_attempt.as_ref() == Some(&line) {
+            // It was the same the last time.
+            self.log(Level::Debug, line);
         } else {
+            self.told_attempt = Some(line.clone());
             self.log(Level::Warn, line);
         }
         self.phase = Phase::Waiting;
