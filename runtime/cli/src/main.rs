@@ -26,6 +26,7 @@ mod module;
 mod mount;
 mod reclaim;
 mod run;
+mod sandbox;
 mod service;
 mod sources;
 mod watch;
