@@ -21,7 +21,7 @@ use vcp_nbd::{Address, Server};
 use crate::attach::{Attachments, Kept};
 use crate::control::{Control, Reconfigure};
 use crate::exports::{Device, Export, Exports, State, Table};
-use crate::follow::follow;
+use crate::follow::{Unstarted, follow};
 use crate::identity::Identity;
 use crate::reclaim::Precautions;
 use crate::service::Sockets;
@@ -52,7 +52,7 @@ pub(crate) struct Host {
     passed: Sockets,
     /// Holds the sockets of exports that were given no address.
     sockets: Option<tempfile::TempDir>,
-    /// Whether a VCP that can't start is started again.
+    /// Whether a VCP that can't start is started again, or left as it is: others serve.
     perseveres: bool,
 }
 
@@ -205,7 +205,7 @@ impl Host {
     }
 
     fn board(&mut self, name: &Name, settings: Settings) -> Result<()> {
-        let perseveres = self.perseveres && settings.restart.always;
+        let always = settings.restart.always;
         let started = Vcp::start(&self.engine, settings);
         let (vcp, events) = started.with_context(|| format!("VCP {name}"))?;
         let (state, seen) = watch::channel(State::Starting);
@@ -213,9 +213,13 @@ impl Host {
             vcp: Arc::new(vcp),
             state: seen,
         };
-        let tried_again = perseveres.then(|| Arc::downgrade(&device.vcp));
+        let unstarted = match (self.perseveres, always) {
+            (false, _) => Unstarted::Ends,
+            (true, false) => Unstarted::Stays,
+            (true, true) => Unstarted::TriedAgain(Arc::downgrade(&device.vcp)),
+        };
         self.devices.insert(name.to_string(), device);
-        tokio::spawn(follow(name.to_string(), events, state, tried_again));
+        tokio::spawn(follow(name.to_string(), events, state, unstarted));
         Ok(())
     }
 

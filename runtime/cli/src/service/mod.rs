@@ -3,9 +3,11 @@
 //! and connections to the process that follows it.
 
 mod manager;
+mod outcome;
 mod passed;
 mod reread;
 mod resume;
+mod status;
 mod stored;
 mod watchdog;
 
@@ -30,6 +32,7 @@ use crate::host::Host;
 use crate::run::{LAST_ANSWERS, metrics, runtime};
 use crate::watch::Stamp;
 use manager::Manager;
+use outcome::Outcome;
 pub(crate) use passed::Sockets;
 use resume::Waiting;
 use stored::{Store, Stored};
@@ -127,7 +130,7 @@ async fn serve(
         waiting: Waiting::new(),
     };
     tokio::select! {
-        outcome = service.configure(config) => log(&outcome),
+        _ = service.configure(config) => {}
         () = &mut ended => {
             manager.stopping();
             service.end().await?;
@@ -169,7 +172,7 @@ async fn serve(
                         told = status;
                     }
                 }
-                _ = hangup.recv() => log(&service.reconfigure().await),
+                _ = hangup.recv() => drop(service.reconfigure().await),
                 Some(answer) = wishes.recv() => service.answer(answer).await,
             }
         }
@@ -199,28 +202,17 @@ impl Service {
 
     /// How it is, in a line for people.
     fn status(&self) -> String {
-        let (mut serving, mut other) = (0, Vec::new());
-        for (name, device) in self.host.devices() {
-            match &*device.state.borrow() {
-                State::Ready(_) => serving += 1,
-                State::Starting => other.push(format!("{name} is starting")),
-                State::Failed(_) => other.push(format!("{name} has failed")),
-                State::Stopped => other.push(format!("{name} was stopped")),
-            }
-        }
-        let missing = self.configured.vcps.keys();
-        let missing = missing.filter(|name| !self.host.devices().contains_key(name.as_str()));
-        other.extend(missing.map(|name| format!("{name} could not be started")));
-        match (serving, &other[..]) {
-            (0, []) => "no VCPs are configured".to_owned(),
-            (count, []) => format!("VCPs serving: {count}"),
-            (count, other) => format!("VCPs serving: {count}; {}", other.join(", ")),
-        }
+        let devices = self.host.devices();
+        let running = devices
+            .iter()
+            .map(|(name, device)| (name.as_str(), device.vcp.status().state.word()));
+        let missing = self.configured.vcps.keys().map(|name| name.as_str());
+        let missing = missing.filter(|name| !devices.contains_key(*name));
+        status::line(running, missing)
     }
 
     async fn answer(&mut self, answer: Reconfigure) {
         let outcome = self.reconfigure().await;
-        log(&outcome);
         // Who asked may be gone.
         let _ = answer.send(outcome);
     }
@@ -230,15 +222,16 @@ impl Service {
         self.manager.reloading();
         let outcome = match HostConfig::read_all(&self.file, &self.drop_ins) {
             Ok(config) => self.configure(config).await,
-            Err(error) => Reconfigured {
-                failed: vec![error.to_string()],
-                ..Reconfigured::default()
-            },
+            Err(error) => {
+                let mut outcome = Outcome::default();
+                outcome.failed(error.to_string());
+                outcome
+            }
         };
         self.keep_sockets();
         self.host.want_attached().await;
         self.manager.ready(&self.status());
-        outcome
+        outcome.report()
     }
 
     /// Has the manager keep what is listened on, and nothing else: a host that dies
@@ -283,17 +276,5 @@ impl Service {
             }
         }
         self.host.stop().await
-    }
-}
-
-fn log(outcome: &Reconfigured) {
-    for line in &outcome.done {
-        tracing::info!("{line}");
-    }
-    for line in &outcome.left {
-        tracing::warn!("{line}");
-    }
-    for line in &outcome.failed {
-        tracing::error!("{line}");
     }
 }
