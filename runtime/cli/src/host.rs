@@ -4,6 +4,7 @@
 mod controlled;
 mod leave;
 mod prepare;
+mod private;
 mod servers;
 
 use std::collections::BTreeMap;
@@ -28,7 +29,7 @@ use crate::service::Sockets;
 use crate::{budget, descriptors, link};
 use leave::{STOP_LIMIT, is_there};
 pub(crate) use prepare::network;
-use prepare::{prepare, private_sockets};
+use prepare::prepare;
 
 /// The limit of each export, by its name.
 type Limits = BTreeMap<String, Arc<Limit>>;
@@ -343,7 +344,7 @@ impl Host {
                 export.nbd.push(address);
             }
         }
-        private_sockets(&mut config, &mut self.sockets)?;
+        private::sockets(&mut config, &mut self.sockets)?;
         Ok(config)
     }
 
