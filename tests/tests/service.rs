@@ -15,6 +15,8 @@ use vcp_tests::requires;
 
 #[path = "service/connections.rs"]
 mod connections;
+#[path = "service/told.rs"]
+mod told;
 
 /// The manager, which cargo builds with these tests.
 const MANAGER: &str = env!("CARGO_BIN_EXE_service-manager");

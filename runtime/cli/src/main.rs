@@ -91,7 +91,7 @@ fn obey() -> ExitCode {
         Command::Metrics(arguments) => ask::metrics(&arguments),
         Command::Mount(arguments) => mount::mount(&arguments),
         Command::Umount(arguments) => mount::umount(&arguments),
-        Command::Doctor => doctor::run(),
+        Command::Doctor(arguments) => doctor::run(&arguments),
     };
     match result {
         Ok(code) => code,

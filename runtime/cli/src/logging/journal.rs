@@ -104,7 +104,7 @@ where
 #[cfg(test)]
 mod tests {
     use std::os::linux::fs::MetadataExt as _;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
 
     use tracing_subscriber::prelude::*;
 
@@ -136,18 +136,17 @@ mod tests {
 
     /// What is written of an event.
     fn written(journal: bool) -> String {
-        let written = Arc::new(Mutex::new(Vec::new()));
+        let file = tempfile::NamedTempFile::new().unwrap();
         let layer = tracing_subscriber::fmt::layer()
             .fmt_fields(super::super::format::Fields)
             .event_format(Form::of(journal))
             .with_ansi(false)
-            .with_writer(Arc::clone(&written));
+            .with_writer(Arc::new(file.reopen().unwrap()));
         let subscriber = tracing_subscriber::registry().with(layer);
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(vcp = "disk", "it\nserves");
         });
-        let bytes = written.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap()
+        std::fs::read_to_string(file.path()).unwrap()
     }
 
     #[test]
