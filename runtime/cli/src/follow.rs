@@ -54,7 +54,9 @@ pub(crate) async fn follow(
                 state.send_replace(State::Ready(geometry));
             }
             Event::Suspended(why) => {
-                if outage.reason(Instant::now(), &why) {
+                let news = outage.reason(Instant::now(), &why);
+                // What it could not be started for it may wait for the next time.
+                if news && (has_served || why_not.as_ref() != Some(&why)) {
                     outage::waits(&name, &why);
                 }
             }

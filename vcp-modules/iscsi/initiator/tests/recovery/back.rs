@@ -63,11 +63,11 @@ fn back_off_doubles_up_to_five_seconds() {
     assert_eq!(pair.readies(), 2);
 }
 
-/// What the log says of attempts to connect, if it is for operators.
-fn told_attempts(pair: &Pair) -> usize {
+/// How often the log says this of attempts to connect, if it is for operators.
+fn told_attempts(pair: &Pair, what: &str) -> usize {
     let told = |action: &&Action| {
         matches!(action, Action::Log { level, message }
-            if *level != Level::Debug && message.contains("cannot connect"))
+            if *level != Level::Debug && message.contains(what))
     };
     pair.actions.iter().filter(told).count()
 }
@@ -80,7 +80,7 @@ fn attempts_that_all_fail_alike_are_told_once_in_an_outage() {
         pair.cut("reset by peer");
         pair.run_for(60 * SECOND);
         assert!(pair.connects.len() > 10 * outage, "it goes on trying");
-        assert_eq!(told_attempts(&pair), outage);
+        assert_eq!(told_attempts(&pair, "cannot connect"), outage);
         pair.reachable = true;
         pair.run_for(6 * SECOND);
         assert_eq!(pair.readies(), 1 + outage);
@@ -99,6 +99,12 @@ fn refusals_after_the_first_ready_are_waited_out() {
     pair.cut("reset by peer");
     pair.run_for(10 * SECOND);
     assert_eq!(pair.failed(), None);
+    assert_eq!(
+        pair.suspended().len(),
+        2,
+        "the connection, then the refusal"
+    );
+    assert_eq!(told_attempts(&pair, "login refused"), 0, "that is told");
     pair.peer.mangle = None;
     pair.run_for(6 * SECOND);
     assert_eq!(pair.readies(), 2);
