@@ -92,7 +92,7 @@ fn the_status_has_the_words_of_ps() {
     let scratch = Scratch::new();
     let held = "[vcp.disk]\nmodule = \"iscsi\"\nnet = { link = \"host\" }\n\
         restart = { policy = \"never\" }\n\
-        config = { target = \"iscsi://127.0.0.1:1/iqn.a:b/1\" }\n[export.disk]\n";
+        config = { target = \"iscsi://127.0.0.1:1/iqn.2026-11.test:told/1\" }\n[export.disk]\n";
     configure(&scratch, &(ram("a", "") + held));
     let manager = Manager::start(MANAGER, scratch.path(), &[], &[]);
     manager.wait_for("STATUS=VCPs ready: 1; disk is held", 1);
@@ -105,6 +105,27 @@ fn the_status_has_the_words_of_ps() {
     };
     assert_eq!((state("a"), state("disk")), (Some("ready"), Some("held")));
     assert_eq!(said(&manager, "can't start: "), 1, "{}", manager.logs());
+    manager.stop();
+}
+
+/// Nobody is at the portal, and it tries again by and by.
+#[test]
+fn why_a_vcp_can_not_start_is_said_once() {
+    let scratch = Scratch::new();
+    let away = "[vcp.disk]\nmodule = \"iscsi\"\nnet = { link = \"host\" }\n\
+        config = { target = \"iscsi://127.0.0.1:1/iqn.2026-11.test:told/1\" }\n[export.disk]\n";
+    configure(&scratch, away);
+    let manager = Manager::start(MANAGER, scratch.path(), &[], &[]);
+    manager.wait_for("STATUS=VCPs ready: 0; disk is ", 2);
+    // The second instance has made some attempts of its own by then.
+    std::thread::sleep(Duration::from_secs(4));
+    assert_eq!(said(&manager, "can't start: "), 1, "{}", manager.logs());
+    assert_eq!(
+        said(&manager, "connection refused"),
+        1,
+        "{}",
+        manager.logs()
+    );
     manager.stop();
 }
 

@@ -58,6 +58,8 @@ struct Service {
     stamps: BTreeMap<String, Option<Stamp>>,
     /// Listening sockets that the manager keeps, by the names they have there.
     kept: BTreeSet<String>,
+    /// What the manager was last told of how it is.
+    told: String,
     /// Connections of the process before whose exports are not ready yet.
     waiting: Waiting,
 }
@@ -127,6 +129,7 @@ async fn serve(
         started_with: config.host,
         stamps: BTreeMap::new(),
         kept: BTreeSet::new(),
+        told: String::new(),
         waiting: Waiting::new(),
     };
     tokio::select! {
@@ -160,16 +163,15 @@ async fn serve(
         let _ = tokio::join!(known, service.host.restore(kept));
         service.host.keep_attaching();
         service.host.want_attached().await;
-        let mut told = service.status();
-        manager.ready(&told);
+        service.tell_ready();
         let mut look = tokio::time::interval(STATUS_INTERVAL);
         loop {
             tokio::select! {
                 _ = look.tick() => {
                     let status = service.status();
-                    if status != told {
+                    if status != service.told {
                         manager.status(&status);
-                        told = status;
+                        service.told = status;
                     }
                 }
                 _ = hangup.recv() => drop(service.reconfigure().await),
@@ -211,6 +213,12 @@ impl Service {
         status::line(running, missing)
     }
 
+    /// Tells the manager that it is ready, and how it is.
+    fn tell_ready(&mut self) {
+        self.told = self.status();
+        self.manager.ready(&self.told);
+    }
+
     async fn answer(&mut self, answer: Reconfigure) {
         let outcome = self.reconfigure().await;
         // Who asked may be gone.
@@ -230,7 +238,7 @@ impl Service {
         };
         self.keep_sockets();
         self.host.want_attached().await;
-        self.manager.ready(&self.status());
+        self.tell_ready();
         outcome.report()
     }
 
