@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -237,6 +238,58 @@ fn a_file_has_every_line_of_a_burst() {
     assert!(poll(LIMIT, all).is_some(), "{} of 5000 lines", count());
     assert_eq!(host.ps().expect("it runs")["log"]["lost"], 0);
     host.end();
+}
+
+/// What a host logs of a fault in a file that it is told is the journal: its device, and
+/// its inode or one that is so many numbers away.
+fn in_the_journal(away: u64) -> String {
+    let user = User::new();
+    let path = user.dir().join("log");
+    let file = File::create(&path).expect("a file");
+    let found = file.metadata().expect("it is there");
+    let journal = format!("{}:{}", found.dev(), found.ino() + away);
+    let mut command = user.command(&["run", "ramdisk", "size=8MiB", "--name", "ram"]);
+    command.env("JOURNAL_STREAM", journal).stdin(Stdio::null());
+    let child = spawn(command, Stdio::null(), file);
+    let socket = PathBuf::new();
+    let host = Host {
+        child,
+        socket,
+        user,
+    };
+    let state = |wanted: &'static str| {
+        let there = || host.ps().filter(|ps| ps["vcps"][0]["state"] == wanted);
+        assert!(poll(LIMIT, there).is_some(), "not {wanted}");
+    };
+    state("ready");
+    host.user.say(&["inject", "ram", "trap"]);
+    state("held");
+    let told = || {
+        fs::read_to_string(&path)
+            .is_ok_and(|log| log.contains("failed: "))
+            .then_some(())
+    };
+    assert!(poll(LIMIT, told).is_some(), "it says nothing");
+    let log = fs::read_to_string(&path).expect("a log");
+    host.end();
+    log
+}
+
+#[test]
+fn lines_for_the_journal_begin_with_their_priority() {
+    let log = in_the_journal(0);
+    for line in log.lines() {
+        let begins = ["<3>vcp::", "<4>vcp::", "<6>vcp::"];
+        assert!(begins.iter().any(|begin| line.starts_with(begin)), "{line}");
+    }
+    assert!(log.contains("<3>vcp::follow: failed: "), "{log}");
+    assert!(log.contains("<4>vcp::follow: trap: "), "{log}");
+    let elsewhere = in_the_journal(1);
+    assert!(
+        elsewhere.contains("Z ERROR vcp::follow: failed: "),
+        "{elsewhere}"
+    );
+    assert!(!elsewhere.contains("<3>"), "{elsewhere}");
 }
 
 /// Asks for an export of this name, the way that can only fail by being closed.

@@ -78,6 +78,14 @@ fn the_target_dies_and_comes_back_under_load() {
     }
     load.finish();
     assert_eq!(host.faults(), 0, "waiting for a target is no fault");
+    let logs = host.vcp().logs();
+    for line in ["waiting: ", "serves again after "] {
+        assert_eq!(
+            logs.matches(line).count(),
+            deaths as usize,
+            "{line}\n{logs}"
+        );
+    }
     host.shut_down();
 }
 

@@ -17,6 +17,8 @@ use vcp_tests::requires;
 mod connections;
 #[path = "service/hanging.rs"]
 mod hanging;
+#[path = "service/told.rs"]
+mod told;
 
 /// The manager, which cargo builds with these tests.
 const MANAGER: &str = env!("CARGO_BIN_EXE_service-manager");

@@ -3,6 +3,8 @@
 
 use std::io;
 
+use rustix::io::Errno;
+
 use crate::name::DeviceName;
 
 /// What can go wrong.
@@ -40,6 +42,12 @@ pub enum AttachError {
         "the kernel refuses nbd to this process: it takes CAP_SYS_ADMIN, outside of any user namespace"
     )]
     Capability,
+    /// This process may not have the sockets that the driver is reached by.
+    #[error(
+        "the kernel's nbd is reached by netlink, and this process may have no such sockets: \
+         {0}; the sandbox or container that it is in has to allow AF_NETLINK"
+    )]
+    NoNetlink(io::Error),
     /// The device serves somebody.
     #[error("{device} is attached already, {holder}")]
     Busy {
@@ -88,7 +96,7 @@ pub enum AttachError {
     },
     /// Talking to the kernel failed.
     #[error("generic netlink: {0}")]
-    Netlink(#[from] io::Error),
+    Netlink(io::Error),
     /// What came back makes no sense.
     #[error("generic netlink: the kernel's answer makes no sense: {0}")]
     Garbled(String),
@@ -100,4 +108,65 @@ pub enum AttachError {
         /// Why.
         error: io::Error,
     },
+}
+
+impl AttachError {
+    /// Whether somebody keeps this process from it who could allow it: the sandbox of a
+    /// service, or of a container.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        matches!(
+            self,
+            Self::NoNetlink(_) | Self::Capability | Self::NoModules(_)
+        )
+    }
+
+    /// Why there is no netlink socket.
+    pub(crate) fn of_socket(error: io::Error) -> Self {
+        match error.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::AFNOSUPPORT | Errno::PERM | Errno::ACCESS) => Self::NoNetlink(error),
+            _ => Self::Netlink(error),
+        }
+    }
+}
+
+/// The line has the error in it, which is therefore no source: a chain would say it twice.
+impl From<io::Error> for AttachError {
+    fn from(error: io::Error) -> Self {
+        Self::Netlink(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+
+    fn of(errno: Errno) -> AttachError {
+        AttachError::of_socket(io::Error::from_raw_os_error(errno.raw_os_error()))
+    }
+
+    #[test]
+    fn a_socket_that_is_forbidden_is_told_from_one_that_fails() {
+        for errno in [Errno::AFNOSUPPORT, Errno::PERM, Errno::ACCESS] {
+            let error = of(errno);
+            assert!(error.is_forbidden(), "{error}");
+            assert!(error.to_string().contains("AF_NETLINK"), "{error}");
+        }
+        let error = of(Errno::NFILE);
+        assert!(!error.is_forbidden(), "{error}");
+        assert!(
+            error.to_string().starts_with("generic netlink: "),
+            "{error}"
+        );
+        assert!(!AttachError::Namespace.is_forbidden());
+    }
+
+    #[test]
+    fn what_the_system_says_is_said_once() {
+        for error in [of(Errno::AFNOSUPPORT), of(Errno::NFILE)] {
+            assert!(error.source().is_none(), "{error}");
+        }
+    }
 }

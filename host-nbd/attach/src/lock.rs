@@ -28,7 +28,14 @@ pub enum LockError {
     Held(String),
     /// The system would not.
     #[error("its lock in {DIRECTORY}: {0}")]
-    System(#[from] io::Error),
+    System(io::Error),
+}
+
+/// As in [`AttachError`](crate::AttachError): the line has it already.
+impl From<io::Error> for LockError {
+    fn from(error: io::Error) -> Self {
+        Self::System(error)
+    }
 }
 
 impl Lock {

@@ -32,7 +32,7 @@ pub(crate) struct Netlink {
 impl Netlink {
     /// Looks the family up; `None` while the driver is not there.
     pub(crate) fn open() -> Result<Option<Self>, AttachError> {
-        let mut socket = Socket::new(NETLINK_GENERIC)?;
+        let mut socket = Socket::new(NETLINK_GENERIC).map_err(AttachError::of_socket)?;
         socket.bind_auto()?;
         socket.connect(&SocketAddr::new(0, 0))?;
         set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE)).map_err(io::Error::from)?;

@@ -1,8 +1,10 @@
 //! What happens to a VCP, on its way to the log and to those who wait for its
-//! device.
+//! device. Each is told once.
+
+mod outage;
 
 use std::sync::Weak;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use vcp_core::{Event, Next, Vcp};
@@ -10,30 +12,54 @@ use vcp_queue::Operation;
 
 use crate::exports::State;
 use crate::logging::Shown;
+use outage::Outage;
 
 /// How long what could not start is left alone before it is tried again, at first and
 /// at most.
 const FIRST: Duration = Duration::from_secs(1);
 const MOST: Duration = Duration::from_secs(60);
 
-/// Keeps a device's state up to date, and the log informed. One that has never served
-/// is started again when that fails, if it is `tried_again`.
+/// What becomes of a VCP that fails before it has ever served.
+#[derive(Debug)]
+pub(crate) enum Unstarted {
+    /// Whoever waits for it ends, and tells why.
+    Ends,
+    /// It stays as it is.
+    Stays,
+    /// It is started again, as often as it takes.
+    TriedAgain(Weak<Vcp>),
+}
+
+/// Keeps a device's state up to date, and the log informed.
 pub(crate) async fn follow(
     name: String,
     mut events: mpsc::UnboundedReceiver<Event>,
     state: watch::Sender<State>,
-    tried_again: Option<Weak<Vcp>>,
+    unstarted: Unstarted,
 ) {
     let mut has_served = false;
     let mut delay = FIRST;
+    let mut outage = Outage::default();
+    let mut why_not = None;
     while let Some(event) = events.recv().await {
         match event {
             Event::Ready(geometry) => {
-                tracing::info!(vcp = name, size = geometry.size, "ready");
+                match outage.end(Instant::now()) {
+                    Some(lasted) if has_served => outage::over(&name, lasted),
+                    // So it is after each reload, which is told.
+                    _ if *state.borrow() == State::Ready(geometry.clone()) => {}
+                    _ => tracing::info!(vcp = name, size = geometry.size, "ready"),
+                }
                 has_served = true;
                 state.send_replace(State::Ready(geometry));
             }
-            Event::Suspended(why) => tracing::warn!(vcp = name, "waiting: {}", Shown(&why)),
+            Event::Suspended(why) => {
+                let news = outage.reason(Instant::now(), &why);
+                // What it could not be started for it may wait for the next time.
+                if news && (has_served || why_not.as_ref() != Some(&why)) {
+                    outage::waits(&name, &why);
+                }
+            }
             Event::LowSpace(what) => {
                 tracing::warn!(vcp = name, "its space runs out: {}", Shown(&what));
             }
@@ -42,19 +68,16 @@ pub(crate) async fn follow(
                 generation,
                 next,
             } => {
-                let first = *state.borrow() == State::Starting;
-                let then = match next {
-                    Next::Restart(Duration::ZERO) => "; starting anew".to_owned(),
-                    Next::Restart(delay) => format!("; starting anew in {delay:.0?}"),
-                    Next::RollBack => "; going back to the module before".to_owned(),
-                    Next::Hold | Next::Stop => String::new(),
-                };
-                // A fault before the device was ever ready is told by what follows.
-                if first {
-                    tracing::debug!(vcp = name, generation, ?fault, "fault");
-                } else {
-                    let fault = fault.to_string();
-                    tracing::warn!(vcp = name, generation, "{}{then}", Shown(&fault));
+                if has_served && next != Next::Stop {
+                    outage.begin(Instant::now());
+                }
+                match then(next).filter(|_| has_served) {
+                    // It is told by what follows.
+                    None => tracing::debug!(vcp = name, generation, ?fault, "fault"),
+                    Some(then) => {
+                        let fault = fault.to_string();
+                        tracing::warn!(vcp = name, generation, "{}{then}", Shown(&fault));
+                    }
                 }
             }
             Event::Expired {
@@ -85,17 +108,27 @@ pub(crate) async fn follow(
             }
             Event::RolledBack(why) => tracing::warn!(vcp = name, "rolled back: {}", Shown(&why)),
             Event::Failed(why) => {
-                if let Some(vcp) = tried_again.as_ref().filter(|_| !has_served) {
-                    tracing::error!(
-                        vcp = name,
-                        "can't start: {}; trying again in {delay:.0?}",
-                        Shown(&why)
-                    );
-                    tokio::spawn(try_again(vcp.clone(), state.subscribe(), delay));
-                    delay = (delay * 2).min(MOST);
-                } else if *state.borrow() != State::Starting {
-                    tracing::error!(vcp = name, "failed: {}", Shown(&why));
+                let first = !has_served && *state.borrow() == State::Starting;
+                match &unstarted {
+                    Unstarted::TriedAgain(vcp) if !has_served => {
+                        if why_not.as_ref() != Some(&why) {
+                            tracing::error!(
+                                vcp = name,
+                                "can't start: {}; it is tried again, at least once a minute",
+                                Shown(&why)
+                            );
+                        }
+                        tokio::spawn(try_again(vcp.clone(), state.subscribe(), delay));
+                        delay = (delay * 2).min(MOST);
+                    }
+                    Unstarted::Ends if first => {}
+                    _ if first => tracing::error!(vcp = name, "can't start: {}", Shown(&why)),
+                    _ => {
+                        outage.begin(Instant::now());
+                        tracing::error!(vcp = name, "failed: {}", Shown(&why));
+                    }
                 }
+                why_not = Some(why.clone());
                 state.send_replace(State::Failed(why));
             }
             Event::Found(what) => tracing::info!(vcp = name, "{}", Shown(&what)),
@@ -104,6 +137,16 @@ pub(crate) async fn follow(
                 break;
             }
         }
+    }
+}
+
+/// What follows a fault, unless that is told in words of its own with the fault in them.
+fn then(next: Next) -> Option<String> {
+    match next {
+        Next::Restart(Duration::ZERO) => Some("; starting anew".to_owned()),
+        Next::Restart(delay) => Some(format!("; starting anew in {delay:.0?}")),
+        Next::Stop => Some(String::new()),
+        Next::RollBack | Next::Hold => None,
     }
 }
 

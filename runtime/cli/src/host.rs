@@ -4,6 +4,7 @@
 mod controlled;
 mod leave;
 mod prepare;
+mod private;
 mod servers;
 
 use std::collections::BTreeMap;
@@ -21,14 +22,14 @@ use vcp_nbd::{Address, Server};
 use crate::attach::{Attachments, Kept};
 use crate::control::{Control, Reconfigure};
 use crate::exports::{Device, Export, Exports, State, Table};
-use crate::follow::follow;
+use crate::follow::{Unstarted, follow};
 use crate::identity::Identity;
 use crate::reclaim::Precautions;
 use crate::service::Sockets;
 use crate::{budget, descriptors, link};
 use leave::{STOP_LIMIT, is_there};
 pub(crate) use prepare::network;
-use prepare::{prepare, private_sockets};
+use prepare::prepare;
 
 /// The limit of each export, by its name.
 type Limits = BTreeMap<String, Arc<Limit>>;
@@ -52,7 +53,7 @@ pub(crate) struct Host {
     passed: Sockets,
     /// Holds the sockets of exports that were given no address.
     sockets: Option<tempfile::TempDir>,
-    /// Whether a VCP that can't start is started again.
+    /// Whether a VCP that can't start is started again, or left as it is: others serve.
     perseveres: bool,
 }
 
@@ -205,7 +206,7 @@ impl Host {
     }
 
     fn board(&mut self, name: &Name, settings: Settings) -> Result<()> {
-        let perseveres = self.perseveres && settings.restart.always;
+        let always = settings.restart.always;
         let started = Vcp::start(&self.engine, settings);
         let (vcp, events) = started.with_context(|| format!("VCP {name}"))?;
         let (state, seen) = watch::channel(State::Starting);
@@ -213,9 +214,13 @@ impl Host {
             vcp: Arc::new(vcp),
             state: seen,
         };
-        let tried_again = perseveres.then(|| Arc::downgrade(&device.vcp));
+        let unstarted = match (self.perseveres, always) {
+            (false, _) => Unstarted::Ends,
+            (true, false) => Unstarted::Stays,
+            (true, true) => Unstarted::TriedAgain(Arc::downgrade(&device.vcp)),
+        };
         self.devices.insert(name.to_string(), device);
-        tokio::spawn(follow(name.to_string(), events, state, tried_again));
+        tokio::spawn(follow(name.to_string(), events, state, unstarted));
         Ok(())
     }
 
@@ -339,7 +344,7 @@ impl Host {
                 export.nbd.push(address);
             }
         }
-        private_sockets(&mut config, &mut self.sockets)?;
+        private::sockets(&mut config, &mut self.sockets)?;
         Ok(config)
     }
 

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, anyhow, bail};
 use vcp_config::{LinkKind, Net, Offload};
 use vcp_core::Reopen;
-use vcp_link::{Capture, LinkSpec, Offloading, Opener};
+use vcp_link::{Capture, LinkError, LinkSpec, Offloading, Opener};
 use vcp_queue::Link;
 
 use crate::args::help;
+use crate::sandbox::{self, DropIn};
 
 /// Near ends of in-memory wires, by name, put there by whoever holds the far ends.
 #[derive(Default)]
@@ -38,9 +39,13 @@ pub(crate) fn open(net: &Net, pipes: &mut Pipes) -> Result<(Box<dyn Link>, Optio
     spec.pcap.clone_from(&net.pcap);
     let host = net.host_addresses.iter();
     spec.host_addresses = host.map(|host| (host.address, host.prefix)).collect();
+    let told = |error: LinkError| match sandbox::cure(DropIn::Links) {
+        Some(cure) if error.is_forbidden() => error.with_hint(&cure).to_string(),
+        _ => error.to_string(),
+    };
     // Its line says the cause already.
-    let (link, opener) = Opener::open(&spec).map_err(|error| anyhow!("{error}"))?;
-    let reopen = move || opener.reopen().map_err(|error| error.to_string());
+    let (link, opener) = Opener::open(&spec).map_err(|error| anyhow!(told(error)))?;
+    let reopen = move || opener.reopen().map_err(told);
     Ok((link, Some(Arc::new(reopen))))
 }
 

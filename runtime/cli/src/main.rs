@@ -26,6 +26,7 @@ mod module;
 mod mount;
 mod reclaim;
 mod run;
+mod sandbox;
 mod service;
 mod sources;
 mod watch;
@@ -52,9 +53,12 @@ fn obey() -> ExitCode {
         // It kills its VCP itself and says so in its own words.
         Command::Demo(_) => "error",
         // Who watches wants to know when it was done.
-        Command::Run(run) if run.watch => "warn,vcp::watch=info",
-        // Its log is the service's.
-        Command::Host(_) => "warn,vcp::service=info",
+        Command::Run(run) if run.watch => "warn,vcp::follow::outage=info,vcp::watch=info",
+        Command::Run(_) => "warn,vcp::follow::outage=info",
+        // Its log is the service's, which says what begins, ends and changes.
+        Command::Host(_) => {
+            "warn,vcp::service=info,vcp::follow=info,vcp::attach=info,vcp::control=info"
+        }
         _ => "warn",
     });
     conceal::passwords();
@@ -87,7 +91,7 @@ fn obey() -> ExitCode {
         Command::Metrics(arguments) => ask::metrics(&arguments),
         Command::Mount(arguments) => mount::mount(&arguments),
         Command::Umount(arguments) => mount::umount(&arguments),
-        Command::Doctor => doctor::run(),
+        Command::Doctor(arguments) => doctor::run(&arguments),
     };
     match result {
         Ok(code) => code,

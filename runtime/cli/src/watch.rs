@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use vcp_config::{HostConfig, Module as Named};
 
-use crate::control::Control;
+use crate::control::{Control, Reloading};
 
 /// How often files are looked at. A file is loaded when it was the same twice in
 /// a row, so that one being written is left alone.
@@ -103,8 +103,8 @@ pub(crate) async fn watch(control: Arc<Control>, name: String, mut watched: Opti
 
 async fn reload(control: &Control, name: &str, path: &Path) {
     match control.reload(name, None).await {
-        Ok(reload) if reload.replaced => {
-            let generation = reload.generation;
+        Ok(Reloading::Replaced(reloaded)) => {
+            let generation = reloaded.generation;
             tracing::info!(
                 vcp = name,
                 generation,
@@ -112,7 +112,9 @@ async fn reload(control: &Control, name: &str, path: &Path) {
                 path.display()
             );
         }
-        Ok(reload) => warn(name, reload.reason.as_deref().unwrap_or_default()),
+        Ok(Reloading::NotStarted(why)) => warn(name, &why),
+        // The log says why already.
+        Ok(Reloading::RolledBack(_)) => {}
         Err(refusal) => warn(name, &refusal.message),
     }
 }

@@ -4,6 +4,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{
     DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _,
 };
@@ -13,8 +14,9 @@ use std::path::{Path, PathBuf};
 pub const VARIABLE: &str = "VCP_CONTROL_DIR";
 
 /// The directory of this user's control sockets: what [`VARIABLE`] says;
-/// `/run/vcp/control` for root; `$XDG_RUNTIME_DIR/vcp/control`; or a directory
-/// among the temporary files, named by the user's id.
+/// `/run/vcp/control` for root; `control` in the directory [of a service](of_service);
+/// `$XDG_RUNTIME_DIR/vcp/control`; or a directory among the temporary files, named by
+/// the user's id.
 pub fn directory() -> PathBuf {
     let user = rustix::process::geteuid();
     let named = |variable| {
@@ -26,11 +28,30 @@ pub fn directory() -> PathBuf {
         directory
     } else if user.is_root() {
         PathBuf::from("/run/vcp/control")
+    } else if let Some(directory) = of_service().filter(|path| path.is_dir()) {
+        directory.join("control")
     } else if let Some(directory) = named("XDG_RUNTIME_DIR").filter(|path| path.is_dir()) {
         directory.join("vcp/control")
     } else {
         std::env::temp_dir().join(format!("vcp-control-{}", user.as_raw()))
     }
+}
+
+/// The directory in `/run` that the service manager has made for this process, if it has:
+/// `RuntimeDirectory=` of systemd.exec(5), the first of several. Whoever is outside of the
+/// service finds it there, which cannot be said of the temporary files of a service.
+pub fn of_service() -> Option<PathBuf> {
+    first_of(&std::env::var_os("RUNTIME_DIRECTORY")?)
+}
+
+/// The first of some paths with colons between them, if it is absolute.
+fn first_of(paths: &OsStr) -> Option<PathBuf> {
+    let path = paths
+        .as_encoded_bytes()
+        .split(|byte| *byte == b':')
+        .next()?;
+    let path = PathBuf::from(OsStr::from_bytes(path));
+    path.is_absolute().then_some(path)
 }
 
 /// The socket of this process in `directory`.
@@ -133,6 +154,15 @@ fn refuses(path: &Path) -> bool {
 mod tests {
     use super::*;
     use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn the_directory_of_a_service_is_the_first_of_several() {
+        let first = |paths: &str| first_of(OsStr::new(paths));
+        assert_eq!(first("/run/vcp"), Some(PathBuf::from("/run/vcp")));
+        assert_eq!(first("/run/a:/run/b"), Some(PathBuf::from("/run/a")));
+        assert_eq!(first(""), None);
+        assert_eq!(first("vcp"), None);
+    }
 
     #[test]
     fn only_what_is_dead_is_removed() {

@@ -26,6 +26,12 @@ pub enum LinkError {
         /// What is wrong with it, and what helps.
         problem: String,
     },
+    /// There is no device for TAPs.
+    #[error("{link}: there is no /dev/net/tun; load the kernel module tun (`modprobe tun`)")]
+    NoTun {
+        /// Which link.
+        link: LinkName,
+    },
     /// The kernel refused a step.
     #[error("{link}: {step}: {}{hint}", plain(source))]
     Refused {
@@ -56,6 +62,42 @@ pub enum LinkError {
         /// What the system said.
         source: io::Error,
     },
+}
+
+impl LinkError {
+    /// Whether somebody keeps this process from it who could allow it: the sandbox of a
+    /// service, or of a container.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        match self {
+            Self::NoTun { .. } => true,
+            Self::Refused { source, .. } => {
+                source.kind() == io::ErrorKind::PermissionDenied
+                    || source.raw_os_error() == Some(libc::EAFNOSUPPORT)
+            }
+            _ => false,
+        }
+    }
+
+    /// The same line with other words for what helps.
+    #[must_use]
+    pub fn with_hint(self, words: &str) -> Self {
+        match self {
+            Self::Refused {
+                link, step, source, ..
+            } => Self::Refused {
+                link,
+                step,
+                source,
+                hint: format!("; {words}"),
+            },
+            Self::NoTun { link } => Self::Interface {
+                link,
+                problem: format!("there is no /dev/net/tun; {words}"),
+            },
+            other => other,
+        }
+    }
 }
 
 /// A link as the user wrote it: `tap vcp0`.
@@ -165,6 +207,25 @@ mod tests {
         ] {
             tap(bad).check().unwrap_err();
         }
+    }
+
+    #[test]
+    fn what_a_sandbox_forbids_is_told_from_what_fails() {
+        let refused = |errno| tap("vcp0").refused("opening", io::Error::from_raw_os_error(errno));
+        for errno in [libc::EPERM, libc::EACCES, libc::EAFNOSUPPORT] {
+            let error = refused(errno);
+            assert!(error.is_forbidden(), "{error}");
+            let error = error.with_hint("copy links.conf").to_string();
+            assert!(error.ends_with("; copy links.conf"), "{error}");
+        }
+        let busy = refused(libc::EBUSY);
+        assert!(!busy.is_forbidden());
+        let missing = LinkError::NoTun { link: tap("vcp0") };
+        assert!(missing.is_forbidden());
+        assert_eq!(
+            missing.with_hint("copy links.conf").to_string(),
+            "tap vcp0: there is no /dev/net/tun; copy links.conf"
+        );
     }
 
     #[test]

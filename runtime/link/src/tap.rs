@@ -90,9 +90,7 @@ impl Device {
 fn refused_tun(link: &LinkName, error: io::Error) -> LinkError {
     let name = &link.name;
     match error.kind() {
-        io::ErrorKind::NotFound => link.interface(format!(
-            "there is no {TUN}; load the kernel module tun (`modprobe tun`)"
-        )),
+        io::ErrorKind::NotFound => LinkError::NoTun { link: link.clone() },
         _ => link.refused_with(
             format!("opening {TUN}"),
             error,

@@ -47,5 +47,4 @@ fn a_host_that_hangs_at_its_end_is_gone_all_the_same() {
     );
     assert!(took > Duration::from_secs(15), "it did not hang: {took:?}");
     drop(hold);
-    manager.wait_for("ended -9", 1);
 }

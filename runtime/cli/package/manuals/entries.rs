@@ -392,7 +392,10 @@ const ENTRIES: &[Entry] = &[
     },
     Entry {
         page: "vcp-doctor",
-        examples: &[("Look at this machine", "vcp doctor")],
+        examples: &[
+            ("Look at this machine", "vcp doctor"),
+            ("What the service may do", "vcp doctor --service"),
+        ],
         see_also: &["vcp-host.toml(5)", "vcp-set(1)", "lscpu(1)"],
     },
 ];

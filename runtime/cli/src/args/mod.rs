@@ -68,8 +68,8 @@ pub(crate) enum Command {
     Mount(MountArguments),
     /// Undo what mount did, in order
     Umount(UmountArguments),
-    /// Show this machine's CPUs and what to give to VCPs
-    Doctor,
+    /// Show this machine's CPUs and what to give to VCPs, or what the service may do
+    Doctor(DoctorArguments),
 }
 
 /// `vcp demo`.
@@ -180,11 +180,25 @@ pub(crate) struct ReloadArguments {
     /// Have a host that runs as a service read its configuration again
     #[arg(long, conflicts_with_all = ["vcp", "module"])]
     pub(crate) all: bool,
+    /// Print nothing of what the host's log says: for output that goes to the same journal
+    #[arg(long, requires = "all", conflicts_with = "json")]
+    pub(crate) quiet: bool,
     #[command(flatten)]
     pub(crate) host: HostArguments,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `vcp doctor`.
+#[derive(Args)]
+pub(crate) struct DoctorArguments {
+    /// Look from the place of the service: what its unit allows, and what it is configured to do
+    #[arg(long)]
+    pub(crate) service: bool,
+    /// The configuration of the service
+    #[arg(long, requires = "service", value_name = "FILE", default_value = run::CONFIG)]
+    pub(crate) config: PathBuf,
 }
 
 /// `vcp clients`.

@@ -137,11 +137,14 @@ impl RunArguments {
     }
 }
 
+/// The configuration of a machine.
+pub(super) const CONFIG: &str = "/etc/vcp/host.toml";
+
 /// `vcp host`.
 #[derive(Args)]
 pub(crate) struct ServiceArguments {
     /// The configuration; every *.toml in conf.d beside it belongs to it
-    #[arg(long, value_name = "FILE", default_value = "/etc/vcp/host.toml")]
+    #[arg(long, value_name = "FILE", default_value = CONFIG)]
     pub(crate) config: PathBuf,
     /// Serve metrics for Prometheus here: tcp:127.0.0.1:PORT
     #[arg(long, value_name = "ADDR")]

@@ -108,7 +108,7 @@ fn reload_all(arguments: &ReloadArguments) -> Result<ExitCode> {
         let outcome: report::Reconfigured = client.ask(&Request::ReloadAll {}).await?;
         if arguments.json {
             print_json(&outcome)?;
-        } else {
+        } else if !arguments.quiet {
             let done = outcome.done.iter().chain(&outcome.left);
             let lines: String = done.map(|line| plain(line) + "\n").collect();
             print(&lines)?;

@@ -18,7 +18,7 @@ use vcp_nbd_proto::ExportInfo;
 use vcp_queue::Geometry;
 
 use super::device::Device;
-use super::{Attachable, Attachments, KERNEL_LIMIT, undoing};
+use super::{Attachable, Attachments, KERNEL_LIMIT, told, undoing};
 
 /// How long a VCP may take to say what its device is.
 const READY_LIMIT: Duration = Duration::from_secs(20);
@@ -86,8 +86,8 @@ impl Attachments {
             identifier: identifier.to_string(),
         };
         let attaching = move || {
-            let (device, near) = Driver::open()?.connect(&wanted)?;
-            Ok((device, near))
+            let connected = Driver::open().and_then(|mut driver| driver.connect(&wanted));
+            connected.map_err(told)
         };
         // A device that nobody would serve is none to leave behind.
         let undo = |(device, near)| {

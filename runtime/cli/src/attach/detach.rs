@@ -14,7 +14,8 @@ use vcp_control::report;
 
 use super::device::Device;
 use super::restore::Waiting;
-use super::{Attachments, connect, orphan};
+use super::{Attachments, connect, orphan, told};
+use crate::sandbox::{self, DropIn};
 use crate::service::{Ending, tell_everybody, unit};
 
 /// How long flushing may take before it is given up.
@@ -274,8 +275,23 @@ async fn flush(device: DeviceName, effort: Effort) -> Result<Claim> {
              namespace{}",
             hint(effort)
         ),
-        Err(error) => bail!("opening and flushing {device}: {error}{}", hint(effort)),
+        Err(error) => {
+            let cure = sandbox::cure(DropIn::Attach).filter(|_| is_out_of_reach(&error));
+            let cure = cure.map_or_else(String::new, |cure| format!("; {cure}"));
+            bail!(
+                "opening and flushing {device}: {error}{cure}{}",
+                hint(effort)
+            )
+        }
     }
+}
+
+/// Whether a device that the kernel has is not there, or not to be opened.
+fn is_out_of_reach(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
+    )
 }
 
 fn hint(effort: Effort) -> &'static str {
@@ -290,10 +306,10 @@ fn hint(effort: Effort) -> &'static str {
 async fn disconnect(device: &Arc<Device>) -> Result<()> {
     let name = device.name;
     let mut task = tokio::task::spawn_blocking(move || -> Result<()> {
-        match Driver::open()?.disconnect(name) {
+        match Driver::open().and_then(|mut driver| driver.disconnect(name)) {
             // Somebody was faster.
             Err(AttachError::NotAttached(_)) => Ok(()),
-            outcome => Ok(outcome?),
+            outcome => outcome.map_err(told),
         }
     });
     let outcome = match timeout(LEAVE_LIMIT, &mut task).await {

@@ -10,7 +10,7 @@ use vcp_attach::{DeviceName, Driver, Reconnect, whole_sectors};
 
 use super::device::Device;
 use super::restore::same_disk;
-use super::{Attachable, Attachments, KERNEL_LIMIT, blocking};
+use super::{Attachable, Attachments, KERNEL_LIMIT, blocking, told};
 use crate::exports::State;
 
 /// How long the kernel may take to notice that a connection is dead before it is
@@ -121,7 +121,10 @@ impl Attachments {
             size: known.is_some_and(|known| known != size).then_some(size),
             patient: identifier.connections == 1 && identifier.timeout == 0,
         };
-        let reconnecting = move || Ok(Driver::open()?.reconnect(&wanted)?);
+        let reconnecting = move || {
+            let reconnected = Driver::open().and_then(|mut driver| driver.reconnect(&wanted));
+            reconnected.map_err(told)
+        };
         blocking(KERNEL_LIMIT, "reconnecting", reconnecting).await
     }
 

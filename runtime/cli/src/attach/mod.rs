@@ -21,11 +21,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use tokio::sync::{Notify, mpsc, oneshot};
-use vcp_attach::{DeviceName, Sysfs};
+use vcp_attach::{AttachError, DeviceName, Sysfs};
 use vcp_config::{HostConfig, Timeout};
 use vcp_control::report;
 
 use crate::exports::{Export, Table};
+use crate::sandbox::{self, DropIn};
 use device::Device;
 use restore::Waiting;
 
@@ -188,6 +189,14 @@ impl Drop for Alone<'_> {
     fn drop(&mut self) {
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
         busy.retain(|export| *export != self.export);
+    }
+}
+
+/// What the kernel's driver says, and how a service is allowed what it may not.
+fn told(error: AttachError) -> anyhow::Error {
+    match sandbox::cure(DropIn::Attach) {
+        Some(cure) if error.is_forbidden() => anyhow!("{error}; {cure}"),
+        _ => error.into(),
     }
 }
 

@@ -147,7 +147,7 @@ impl Attachments {
         let outcome = self.mend(&device).await;
         device.mended();
         match outcome {
-            Ok(()) => tracing::warn!(
+            Ok(()) => tracing::info!(
                 export,
                 "{name} was taken over from the host before this one, with {kept} of its \
                  connections"

@@ -21,7 +21,7 @@ use vcp_config::{HostConfig, Module as Named};
 use vcp_control::{
     Answer, Handler, Handling, Refusal, RefusalKind, Request, Server, place, report,
 };
-use vcp_core::{Cache, Engine, Limit, ReloadError};
+use vcp_core::{Cache, Engine, Limit, ReloadError, Reloaded};
 
 use crate::attach::Attachments;
 use crate::exports::Device;
@@ -63,6 +63,17 @@ pub(crate) struct Control {
 
 /// All VCPs, by name.
 pub(crate) type Vcps = BTreeMap<String, Arc<Controlled>>;
+
+/// How a reload went that could be tried.
+#[derive(Debug)]
+pub(crate) enum Reloading {
+    /// There is another instance, which the log says.
+    Replaced(Reloaded),
+    /// The new module could not be started, and the one before goes on; why.
+    NotStarted(String),
+    /// It could, and was no good; why. The log says that, too.
+    RolledBack(String),
+}
 
 /// A wish that the configuration be read again, and who wants to know what came of it.
 pub(crate) type Reconfigure = oneshot::Sender<report::Reconfigured>;
@@ -133,7 +144,7 @@ impl Control {
         &self,
         name: &str,
         module: Option<Named>,
-    ) -> Result<report::Reload, Refusal> {
+    ) -> Result<Reloading, Refusal> {
         let vcp = self.find(name)?;
         let named = module
             .or_else(|| self.module(name))
@@ -144,27 +155,13 @@ impl Control {
         let loaded = load.await.map_err(|error| failed(error.to_string()))?;
         let loaded = loaded.map_err(|error| failed(format!("{error:#}")))?;
         let outcome = vcp.device.vcp.reload(loaded).await;
-        let stays = |reason: String| report::Reload {
-            vcp: name.to_owned(),
-            replaced: false,
-            generation: vcp.device.vcp.stats().generation,
-            handed_over: false,
-            pause_us: 0,
-            replayed: 0,
-            reason: Some(reason),
-        };
         match outcome {
-            Ok(Ok(reloaded)) => Ok(report::Reload {
-                vcp: name.to_owned(),
-                replaced: true,
-                generation: reloaded.generation,
-                handed_over: reloaded.handed_over,
-                pause_us: tell::micros(reloaded.pause),
-                replayed: reloaded.replayed as u64,
-                reason: None,
-            }),
-            Ok(Err(error @ (ReloadError::NotStarted(_) | ReloadError::RolledBack(_)))) => {
-                Ok(stays(error.to_string()))
+            Ok(Ok(reloaded)) => Ok(Reloading::Replaced(reloaded)),
+            Ok(Err(error @ ReloadError::NotStarted(_))) => {
+                Ok(Reloading::NotStarted(error.to_string()))
+            }
+            Ok(Err(error @ ReloadError::RolledBack(_))) => {
+                Ok(Reloading::RolledBack(error.to_string()))
             }
             Ok(Err(error)) => Err(failed(error.to_string())),
             Err(_) => Err(failed("the VCP has stopped".to_owned())),
@@ -220,7 +217,9 @@ impl Control {
             Request::Crash { vcp, number, core } => self.crash(&vcp, number, core),
             Request::Reload { vcp, module } => {
                 let module = module.as_deref().map(parse).transpose()?;
-                Ok(Answer::new(&self.reload(&vcp, module).await?))
+                let outcome = self.reload(&vcp, module).await?;
+                let generation = self.find(&vcp)?.device.vcp.stats().generation;
+                Ok(Answer::new(&tell::reload(&vcp, &outcome, generation)))
             }
             Request::ReloadAll {} => self.reconfigure().await,
             Request::Restart { vcp } => self.restart(&vcp).await,

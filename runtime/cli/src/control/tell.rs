@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
-use vcp_control::report::{Crash, CrashLine, Entry, Inspection, Summary};
+use vcp_control::report::{Crash, CrashLine, Entry, Inspection, Reload, Summary};
 use vcp_core::{CrashReport, ReloadState, State, Stats, What};
 
-use super::Controlled;
+use super::{Controlled, Reloading};
 use crate::exports;
 
 pub(super) fn summary(name: &str, vcp: &Controlled, started: Instant) -> Summary {
@@ -34,6 +34,33 @@ pub(super) fn summary(name: &str, vcp: &Controlled, started: Instant) -> Summary
         cpu_ms: (stats.reserved_ns + stats.slack_ns) / 1_000_000,
         share: share.map(|share| share.to_string()),
         exports: vcp.exports.clone(),
+    }
+}
+
+/// How a reload went; `generation` is the instance that there is.
+pub(super) fn reload(vcp: &str, outcome: &Reloading, generation: u32) -> Reload {
+    let stays = Reload {
+        vcp: vcp.to_owned(),
+        replaced: false,
+        generation,
+        handed_over: false,
+        pause_us: 0,
+        replayed: 0,
+        reason: None,
+    };
+    match outcome {
+        Reloading::Replaced(reloaded) => Reload {
+            replaced: true,
+            generation: reloaded.generation,
+            handed_over: reloaded.handed_over,
+            pause_us: micros(reloaded.pause),
+            replayed: reloaded.replayed as u64,
+            ..stays
+        },
+        Reloading::NotStarted(why) | Reloading::RolledBack(why) => Reload {
+            reason: Some(why.clone()),
+            ..stays
+        },
     }
 }
 

@@ -1,50 +1,15 @@
 //! From what is configured to what a VCP is started with.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use vcp_config::{HostConfig, LinkKind, NbdAddress, RestartPolicy};
+use vcp_config::{LinkKind, NbdAddress, RestartPolicy};
 use vcp_core::{
     Cache, DirectoryGrant, Engine, Network, Peers, ReloadSettings, ReportSettings, RestartSettings,
     Settings, WatchdogSettings,
 };
 
 use crate::{link, module};
-
-/// Gives every export that has no address a socket in a directory of their own.
-pub(super) fn private_sockets(
-    config: &mut HostConfig,
-    sockets: &mut Option<tempfile::TempDir>,
-) -> Result<()> {
-    if config.exports.values().all(|export| !export.nbd.is_empty()) {
-        return Ok(());
-    }
-    if sockets.is_none() {
-        *sockets = Some(private_directory()?);
-    }
-    let directory = sockets.as_ref().context("a directory for sockets")?;
-    for (name, export) in &mut config.exports {
-        if export.nbd.is_empty() {
-            let socket = directory
-                .path()
-                .join(vcp_mount::file_name(name.as_str()) + ".sock");
-            export.nbd.push(NbdAddress::Unix(socket));
-        }
-    }
-    Ok(())
-}
-
-fn private_directory() -> Result<tempfile::TempDir> {
-    let base = std::env::var_os("XDG_RUNTIME_DIR")
-        .map(PathBuf::from)
-        .filter(|path| path.is_dir());
-    let base = base.unwrap_or_else(std::env::temp_dir);
-    tempfile::Builder::new()
-        .prefix("vcp-")
-        .tempdir_in(&base)
-        .with_context(|| format!("making a directory for sockets in {}", base.display()))
-}
 
 /// What a VCP is started with; opens what it may use.
 pub(super) fn prepare(

@@ -3,9 +3,11 @@
 //! Nothing waits for who reads them. Every line, and every other word to stderr, goes
 //! through a queue to a thread that writes ([`output`]); what others can bring about at
 //! will is limited ([`limit`]), and what they said is shortened ([`text`], [`mod@format`]).
+//! Where standard error is the journal, lines are as that wants them ([`journal`]).
 
 mod filter;
 mod format;
+mod journal;
 mod limit;
 mod output;
 mod text;
@@ -15,6 +17,7 @@ use std::io::{self, IsTerminal as _};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant, SystemTime};
 
+use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::prelude::*;
 
@@ -46,6 +49,7 @@ pub(crate) fn start(default: &str) {
     };
     let writing = tracing_subscriber::fmt::layer()
         .fmt_fields(format::Fields)
+        .event_format(journal::Form::of(journal::is_stderr()))
         .with_writer(Lines)
         .with_ansi(io::stderr().is_terminal());
     let limiter: &'static Limiter = &LIMITER;
@@ -60,7 +64,7 @@ pub(crate) fn start(default: &str) {
         complain(&format!("thread {name}: {panic}"));
         let trace = std::backtrace::Backtrace::capture();
         if trace.status() == std::backtrace::BacktraceStatus::Captured {
-            STDERR.say(format!("{trace}\n").into_bytes());
+            say(&format!("{trace}\n"));
         }
         // The process ends with this thread only; the others are not to wait.
         if name == "main" {
@@ -85,7 +89,18 @@ pub(crate) fn begin() {
 /// Tells of an error the one way errors are told: in one line on stderr.
 pub(crate) fn complain(message: &str) {
     let line = message.trim_end().replace('\n', " ");
-    STDERR.say(format!("vcp: {line}\n").into_bytes());
+    // The journal knows who says it.
+    let name = if journal::is_stderr() { "" } else { "vcp: " };
+    say(&format!("{name}{line}\n"));
+}
+
+/// Has an error written that is no message of the log.
+fn say(text: &str) {
+    let text = match journal::is_stderr() {
+        true => journal::prefixed(Level::ERROR, text),
+        false => text.to_owned(),
+    };
+    STDERR.say(text.into_bytes());
 }
 
 /// Has `text` written to stdout, by a process that serves and waits for nobody.
@@ -143,7 +158,7 @@ impl Notices for Owed {
         let due = LIMITER.due(Instant::now(), last).into_iter();
         due.map(|left_out| {
             let (level, target) = (left_out.metadata.level(), left_out.metadata.target());
-            line(level.as_str(), target, &left_out.message)
+            line(*level, target, &left_out.message)
         })
         .collect()
     }
@@ -155,12 +170,15 @@ impl Notices for Owed {
     fn lost(&self, count: u64) -> String {
         let message =
             format!("{count} lines of the log were lost: they could not be written in time");
-        line("WARN", "vcp::log", &message)
+        line(Level::WARN, "vcp::log", &message)
     }
 }
 
 /// As a message of the log is written.
-fn line(level: &str, target: &str, message: &str) -> String {
+fn line(level: Level, target: &str, message: &str) -> String {
+    if journal::is_stderr() {
+        return journal::prefixed(level, &format!("{target}: {message}"));
+    }
     let time = humantime::format_rfc3339_micros(SystemTime::now());
     format!("{time} {level:>5} {target}: {message}\n")
 }

@@ -5,9 +5,11 @@
 mod deadline;
 mod ending;
 mod manager;
+mod outcome;
 mod passed;
 mod reread;
 mod resume;
+mod status;
 mod stored;
 mod watchdog;
 
@@ -34,6 +36,7 @@ use crate::watch::Stamp;
 use deadline::Deadline;
 pub(crate) use ending::{Ending, tell_everybody, unit};
 use manager::Manager;
+use outcome::Outcome;
 pub(crate) use passed::Sockets;
 use resume::Waiting;
 use stored::{Store, Stored};
@@ -62,6 +65,8 @@ struct Service {
     stamps: BTreeMap<String, Option<Stamp>>,
     /// Listening sockets that the manager keeps, by the names they have there.
     kept: BTreeSet<String>,
+    /// What the manager was last told of how it is.
+    told: String,
     /// Connections of the process before whose exports are not ready yet.
     waiting: Waiting,
     deadline: Deadline,
@@ -132,11 +137,12 @@ async fn serve(
         started_with: config.host,
         stamps: BTreeMap::new(),
         kept: BTreeSet::new(),
+        told: String::new(),
         waiting: Waiting::new(),
         deadline: Deadline::set()?,
     };
     tokio::select! {
-        outcome = service.configure(config) => log(&outcome),
+        _ = service.configure(config) => {}
         () = &mut ended => {
             manager.stopping();
             service.end().await?;
@@ -166,19 +172,18 @@ async fn serve(
         let _ = tokio::join!(known, service.host.restore(kept));
         service.host.keep_attaching();
         service.host.want_attached().await;
-        let mut told = service.status();
-        manager.ready(&told);
+        service.tell_ready();
         let mut look = tokio::time::interval(STATUS_INTERVAL);
         loop {
             tokio::select! {
                 _ = look.tick() => {
                     let status = service.status();
-                    if status != told {
+                    if status != service.told {
                         manager.status(&status);
-                        told = status;
+                        service.told = status;
                     }
                 }
-                _ = hangup.recv() => log(&service.reconfigure().await),
+                _ = hangup.recv() => drop(service.reconfigure().await),
                 Some(answer) = wishes.recv() => service.answer(answer).await,
             }
         }
@@ -208,28 +213,23 @@ impl Service {
 
     /// How it is, in a line for people.
     fn status(&self) -> String {
-        let (mut serving, mut other) = (0, Vec::new());
-        for (name, device) in self.host.devices() {
-            match &*device.state.borrow() {
-                State::Ready(_) => serving += 1,
-                State::Starting => other.push(format!("{name} is starting")),
-                State::Failed(_) => other.push(format!("{name} has failed")),
-                State::Stopped => other.push(format!("{name} was stopped")),
-            }
-        }
-        let missing = self.configured.vcps.keys();
-        let missing = missing.filter(|name| !self.host.devices().contains_key(name.as_str()));
-        other.extend(missing.map(|name| format!("{name} could not be started")));
-        match (serving, &other[..]) {
-            (0, []) => "no VCPs are configured".to_owned(),
-            (count, []) => format!("VCPs serving: {count}"),
-            (count, other) => format!("VCPs serving: {count}; {}", other.join(", ")),
-        }
+        let devices = self.host.devices();
+        let running = devices
+            .iter()
+            .map(|(name, device)| (name.as_str(), device.vcp.status().state.word()));
+        let missing = self.configured.vcps.keys().map(|name| name.as_str());
+        let missing = missing.filter(|name| !devices.contains_key(*name));
+        status::line(running, missing)
+    }
+
+    /// Tells the manager that it is ready, and how it is.
+    fn tell_ready(&mut self) {
+        self.told = self.status();
+        self.manager.ready(&self.told);
     }
 
     async fn answer(&mut self, answer: Reconfigure) {
         let outcome = self.reconfigure().await;
-        log(&outcome);
         // Who asked may be gone.
         let _ = answer.send(outcome);
     }
@@ -239,15 +239,16 @@ impl Service {
         self.manager.reloading();
         let outcome = match HostConfig::read_all(&self.file, &self.drop_ins) {
             Ok(config) => self.configure(config).await,
-            Err(error) => Reconfigured {
-                failed: vec![error.to_string()],
-                ..Reconfigured::default()
-            },
+            Err(error) => {
+                let mut outcome = Outcome::default();
+                outcome.failed(error.to_string());
+                outcome
+            }
         };
         self.keep_sockets();
         self.host.want_attached().await;
-        self.manager.ready(&self.status());
-        outcome
+        self.tell_ready();
+        outcome.report()
     }
 
     /// Has the manager keep what is listened on, and nothing else: a host that dies
@@ -330,17 +331,5 @@ impl Service {
         while !self.host.devices_in_use().is_empty() {
             tokio::time::sleep(LOOK_INTERVAL).await;
         }
-    }
-}
-
-fn log(outcome: &Reconfigured) {
-    for line in &outcome.done {
-        tracing::info!("{line}");
-    }
-    for line in &outcome.left {
-        tracing::warn!("{line}");
-    }
-    for line in &outcome.failed {
-        tracing::error!("{line}");
     }
 }

@@ -2,15 +2,16 @@
 //! alone, and what can't be done leaves the old as it was.
 
 use vcp_config::{Difference, ExportName, HostConfig, Module, Name, VcpDifference};
-use vcp_control::report::Reconfigured;
 
 use super::Service;
+use super::outcome::Outcome;
+use crate::control::Reloading;
 use crate::watch::Stamp;
 
 impl Service {
     /// Goes from what is configured to `new`.
-    pub(super) async fn configure(&mut self, new: HostConfig) -> Reconfigured {
-        let mut outcome = Reconfigured::default();
+    pub(super) async fn configure(&mut self, new: HostConfig) -> Outcome {
+        let mut outcome = Outcome::default();
         let difference = Difference::between(&self.configured, &new);
         let mut now = new.clone();
         self.not_now(&new, &mut outcome);
@@ -18,12 +19,12 @@ impl Service {
         for name in &difference.removed {
             if let Err(refusal) = self.host.control().detach_all(name.as_str()).await {
                 self.stays(name, &mut now);
-                outcome.left.push(refusal.message);
+                outcome.left(refusal.message);
                 continue;
             }
             self.host.dismiss(name.as_str());
             self.stamps.remove(name.as_str());
-            outcome.done.push(format!("VCP {name}: stopped"));
+            outcome.done(format!("VCP {name}: stopped"));
         }
         let idle = |name: &&Name| !self.host.runs(name.as_str());
         let launched: Vec<&Name> = new.vcps.keys().filter(idle).collect();
@@ -45,16 +46,12 @@ impl Service {
             .retain(|_, export| now.vcps.contains_key(&export.vcp));
         let unserved = self.host.serve(&now).await;
         for failed in &unserved {
-            let line = format!("{:#}", failed.error);
-            // The same of another address is no news.
-            if !outcome.failed.contains(&line) {
-                outcome.failed.push(line);
-            }
+            outcome.failed(format!("{:#}", failed.error));
         }
         let has_failed = |name| unserved.iter().any(|failed| failed.exports.contains(name));
         if difference.nbd && unserved.is_empty() {
             let line = "[host]: nbd: as configured, for clients from now on";
-            outcome.done.push(line.to_owned());
+            outcome.done(line.to_owned());
         }
         for name in &difference.exports {
             let stays = now.exports.contains_key(name) && !new.exports.contains_key(name);
@@ -65,17 +62,17 @@ impl Service {
                 true => format!("export {name}: as configured"),
                 false => format!("export {name}: gone"),
             };
-            outcome.done.push(line);
+            outcome.done(line);
         }
         self.configured = now;
         outcome
     }
 
     /// Says what has changed and is not for a host that runs.
-    fn not_now(&self, new: &HostConfig, outcome: &mut Reconfigured) {
+    fn not_now(&self, new: &HostConfig, outcome: &mut Outcome) {
         if new.host != self.started_with {
             let line = "[host]: is of the process, and changes with its next start";
-            outcome.left.push(line.to_owned());
+            outcome.left(line.to_owned());
         }
         for (name, old) in &self.configured.exports {
             let Some(attach) = &old.attach else { continue };
@@ -85,7 +82,7 @@ impl Service {
                 Some(None) => "gone",
                 _ => continue,
             };
-            outcome.left.push(format!(
+            outcome.left(format!(
                 "export {name}: attach: {what}, and a device that is attached stays as it was: \
                  vcp detach {name}"
             ));
@@ -106,13 +103,13 @@ impl Service {
 
     /// An export that is to go, or to become another VCP's, lets go of its device; one
     /// whose device is in use stays as it was.
-    async fn keep_attached(&self, now: &mut HostConfig, outcome: &mut Reconfigured) {
+    async fn keep_attached(&self, now: &mut HostConfig, outcome: &mut Outcome) {
         for (name, old) in &self.configured.exports {
             if now.exports.get(name).is_some_and(|new| new.vcp == old.vcp) {
                 continue;
             }
             if let Err(refusal) = self.host.control().detach_export(name.as_str()).await {
-                outcome.left.push(refusal.message);
+                outcome.left(refusal.message);
                 now.exports.insert(name.clone(), old.clone());
             }
         }
@@ -130,13 +127,13 @@ impl Service {
     }
 
     /// Starts a VCP that is new, or was stopped.
-    async fn launch(&mut self, name: &Name, config: &HostConfig, outcome: &mut Reconfigured) {
+    async fn launch(&mut self, name: &Name, config: &HostConfig, outcome: &mut Outcome) {
         self.stamp(name, config);
         self.host.gone(name.as_str()).await;
         self.host.dismiss(name.as_str());
         match self.host.launch(name, config).await {
-            Ok(()) => outcome.done.push(format!("VCP {name}: started")),
-            Err(error) => outcome.failed.push(format!("VCP {name}: {error:#}")),
+            Ok(()) => outcome.done(format!("VCP {name}: started")),
+            Err(error) => outcome.failed(format!("VCP {name}: {error:#}")),
         }
     }
 
@@ -151,7 +148,7 @@ impl Service {
         &mut self,
         change: &VcpDifference,
         now: &mut HostConfig,
-        outcome: &mut Reconfigured,
+        outcome: &mut Outcome,
     ) {
         let name = &change.name;
         let (Some(old), Some(new)) = (
@@ -171,11 +168,9 @@ impl Service {
         if !change.live.is_empty() {
             let words: Vec<_> = change.live.iter().map(ToString::to_string).collect();
             match self.host.control().set(name.as_str(), &words) {
-                Ok(_) => outcome
-                    .done
-                    .push(format!("VCP {name}: {}", words.join(" "))),
+                Ok(_) => outcome.done_and_said(format!("VCP {name}: {}", words.join(" "))),
                 Err(refusal) => {
-                    outcome.failed.push(refusal.message);
+                    outcome.failed(refusal.message);
                     let module = holds.module.clone();
                     holds = old;
                     holds.module = module;
@@ -184,7 +179,7 @@ impl Service {
         }
         if !change.fixed.is_empty() {
             let keys = change.fixed.join(", ");
-            outcome.left.push(format!(
+            outcome.left(format!(
                 "VCP {name}: {keys}: can't be changed while it runs, and stays as it was: \
                  vcp stop {name}, then reload again"
             ));
@@ -197,7 +192,7 @@ impl Service {
         &mut self,
         difference: &Difference,
         new: &HostConfig,
-        outcome: &mut Reconfigured,
+        outcome: &mut Outcome,
     ) {
         for (name, vcp) in &new.vcps {
             let loaded = difference
@@ -215,26 +210,24 @@ impl Service {
     }
 
     /// Whether the VCP runs this module now.
-    async fn reload(&self, name: &Name, module: &Module, outcome: &mut Reconfigured) -> bool {
+    async fn reload(&self, name: &Name, module: &Module, outcome: &mut Outcome) -> bool {
         let control = self.host.control();
-        let why = match control.reload(name.as_str(), Some(module.clone())).await {
-            Ok(reload) if reload.replaced => {
-                let generation = reload.generation;
-                let line = format!("VCP {name}: reloaded, generation {generation}");
-                outcome.done.push(line);
+        let line = |why: &str| format!("VCP {name}: not reloaded: {why}");
+        match control.reload(name.as_str(), Some(module.clone())).await {
+            Ok(Reloading::Replaced(reloaded)) => {
+                let generation = reloaded.generation;
+                outcome.done_and_said(format!("VCP {name}: reloaded, generation {generation}"));
                 return true;
             }
-            Ok(reload) => reload.reason.unwrap_or_default(),
-            Err(refusal) => refusal.message,
-        };
-        outcome
-            .failed
-            .push(format!("VCP {name}: not reloaded: {why}"));
+            Ok(Reloading::RolledBack(why)) => outcome.failed_and_said(line(&why)),
+            Ok(Reloading::NotStarted(why)) => outcome.failed(line(&why)),
+            Err(refusal) => outcome.failed(line(&refusal.message)),
+        }
         false
     }
 
     /// Changes the limits of exports that are served.
-    fn limit(&self, difference: &Difference, new: &HostConfig, outcome: &mut Reconfigured) {
+    fn limit(&self, difference: &Difference, new: &HostConfig, outcome: &mut Outcome) {
         for name in &difference.exports {
             let (Some(old), Some(new)) = (self.configured.exports.get(name), new.exports.get(name))
             else {
@@ -245,7 +238,7 @@ impl Service {
                 continue;
             }
             if let Err(refusal) = self.host.control().set_limit(name.as_str(), &changes) {
-                outcome.failed.push(refusal.message);
+                outcome.failed(refusal.message);
             }
         }
     }

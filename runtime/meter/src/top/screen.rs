@@ -39,7 +39,14 @@ pub enum TopError<E> {
     Fetch(E),
     /// The terminal would not.
     #[error("terminal: {0}")]
-    Terminal(#[from] io::Error),
+    Terminal(io::Error),
+}
+
+/// The line has the error in it, which is therefore no source: a chain would say it twice.
+impl<E> From<io::Error> for TopError<E> {
+    fn from(error: io::Error) -> Self {
+        Self::Terminal(error)
+    }
 }
 
 /// Shows what `fetch` gives until the operator has seen enough. Blocks its thread.

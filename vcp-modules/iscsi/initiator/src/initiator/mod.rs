@@ -41,6 +41,7 @@ mod transfer;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 use vcp_iscsi_proto::Lun;
@@ -135,6 +136,8 @@ pub struct Initiator {
     lost_write: bool,
     /// What was last told of a target that refuses to serve.
     told_refusal: Option<String>,
+    /// What attempts to connect again came to, as it was told in this outage.
+    told_attempts: Vec<String>,
     /// When a session was last given up to try a command on another.
     renewed_at: Option<u64>,
     /// The logical unit was told to start, in this session.
@@ -195,6 +198,7 @@ impl Initiator {
             hurry: false,
             lost_write: false,
             told_refusal: None,
+            told_attempts: Vec::new(),
             renewed_at: None,
             started_unit: false,
             ping: None,

@@ -22,6 +22,9 @@ use crate::timer::Timer;
 const LONGEST_ABSENCE: u64 = 3_600_000 * MS;
 /// A target that sends us away for longer is worth telling, in nanoseconds.
 const LONG_ABSENCE: u64 = 5000 * MS;
+
+/// Ends of attempts that are known as told in one outage.
+const MOST_TOLD: usize = 8;
 /// The longest delay between sessions that end over one known request, for the sake of
 /// the others; in nanoseconds.
 const SHORT_DELAY: u64 = 1000 * MS;
@@ -176,6 +179,7 @@ impl Initiator {
         self.phase = Phase::Ready;
         self.suspended = false;
         self.told_refusal = None;
+        self.told_attempts.clear();
         if let Some(device) = &self.device {
             let geometry = device.geometry(&self.config);
             self.actions.push_back(Action::Ready(geometry));
@@ -267,8 +271,12 @@ impl Initiator {
         let serves = self.device.is_some() || self.config.predecessor;
         if serves && (!core::mem::replace(&mut self.suspended, true) || news) {
             self.told_refusal = refusal.then(|| line.clone());
+            self.remember_told(&line);
             self.actions.push_back(Action::Suspended(line));
+        } else if self.told_attempts.contains(&line) {
+            self.log(Level::Debug, line);
         } else {
+            self.remember_told(&line);
             self.log(Level::Warn, line);
         }
         self.phase = Phase::Waiting;
@@ -280,6 +288,13 @@ impl Initiator {
         };
         let until = now.saturating_add(delay.max(wait));
         self.timers.set(Timer::Reconnect, until);
+    }
+
+    /// A target that finds other words each time is told of each time.
+    fn remember_told(&mut self, line: &str) {
+        if self.told_attempts.len() < MOST_TOLD {
+            self.told_attempts.push(line.into());
+        }
     }
 
     fn forget_connection(&mut self) {

@@ -1,6 +1,6 @@
 //! Connections that are lost: coming back, and what becomes of requests then.
 
-use vcp_iscsi_initiator::{Action, Operation, Status};
+use vcp_iscsi_initiator::{Action, Level, Operation, Status};
 use vcp_iscsi_proto::login::LoginStatus;
 use vcp_iscsi_proto::pdu::{InitiatorPdu, TargetPdu};
 use vcp_iscsi_proto::scsi::Command;
@@ -63,6 +63,30 @@ fn back_off_doubles_up_to_five_seconds() {
     assert_eq!(pair.readies(), 2);
 }
 
+/// How often the log says this of attempts to connect, if it is for operators.
+fn told_attempts(pair: &Pair, what: &str) -> usize {
+    let told = |action: &&Action| {
+        matches!(action, Action::Log { level, message }
+            if *level != Level::Debug && message.contains(what))
+    };
+    pair.actions.iter().filter(told).count()
+}
+
+#[test]
+fn attempts_that_all_fail_alike_are_told_once_in_an_outage() {
+    let mut pair = Pair::plain().ready();
+    for outage in 1..=2 {
+        pair.reachable = false;
+        pair.cut("reset by peer");
+        pair.run_for(60 * SECOND);
+        assert!(pair.connects.len() > 10 * outage, "it goes on trying");
+        assert_eq!(told_attempts(&pair, "cannot connect"), outage);
+        pair.reachable = true;
+        pair.run_for(6 * SECOND);
+        assert_eq!(pair.readies(), 1 + outage);
+    }
+}
+
 #[test]
 fn refusals_after_the_first_ready_are_waited_out() {
     let mut pair = Pair::plain().ready();
@@ -75,6 +99,12 @@ fn refusals_after_the_first_ready_are_waited_out() {
     pair.cut("reset by peer");
     pair.run_for(10 * SECOND);
     assert_eq!(pair.failed(), None);
+    assert_eq!(
+        pair.suspended().len(),
+        2,
+        "the connection, then the refusal"
+    );
+    assert_eq!(told_attempts(&pair, "login refused"), 0, "that is told");
     pair.peer.mangle = None;
     pair.run_for(6 * SECOND);
     assert_eq!(pair.readies(), 2);

@@ -1,5 +1,9 @@
 //! `vcp doctor`: this machine as VCPs would find it, what to give them, and whether
-//! their devices can be attached.
+//! their devices can be attached; or what the service may do.
+
+mod checks;
+mod service;
+mod unit;
 
 use std::process::ExitCode;
 
@@ -8,10 +12,14 @@ use vcp_attach::Driver;
 use vcp_topology::Topology;
 use vcp_topology::doctor::{Capabilities, report};
 
+use crate::args::DoctorArguments;
 use crate::ask::print;
 
 /// Looks, and says what it saw. Nothing is changed.
-pub(crate) fn run() -> Result<ExitCode> {
+pub(crate) fn run(arguments: &DoctorArguments) -> Result<ExitCode> {
+    if arguments.service {
+        return service::run(&arguments.config);
+    }
     let topology = Topology::of_this_machine().context("the machine's CPUs")?;
     let cpus = report(&topology, &Capabilities::probe(&topology));
     print(&format!(
