@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use crate::process::{Outcome, Running, command, poll, run};
@@ -32,7 +33,21 @@ impl Manager {
         sockets: &[String],
         environment: &[(&str, &str)],
     ) -> Self {
-        let mut manager = command(program);
+        Self::by(command(program), dir, sockets, environment)
+    }
+
+    /// The same of a command that runs this program in a place of its own, such as a
+    /// network namespace.
+    ///
+    /// # Panics
+    /// When it cannot.
+    #[must_use]
+    pub fn by(
+        mut manager: Command,
+        dir: &Path,
+        sockets: &[String],
+        environment: &[(&str, &str)],
+    ) -> Self {
         manager.arg(dir).args(sockets).arg("--");
         // The host, too, is not to outlive who started it.
         manager.args(["setpriv", "--pdeathsig", "KILL", "--"]);

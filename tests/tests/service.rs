@@ -16,6 +16,9 @@ use vcp_tests::requires;
 #[path = "service/connections.rs"]
 mod connections;
 
+#[path = "service/links.rs"]
+mod links;
+
 /// The manager, which cargo builds with these tests.
 const MANAGER: &str = env!("CARGO_BIN_EXE_service-manager");
 /// How often a host is restarted under load.

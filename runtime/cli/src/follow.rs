@@ -42,7 +42,7 @@ pub(crate) async fn follow(
                 generation,
                 next,
             } => {
-                let first = *state.borrow() == State::Starting;
+                let first = !state.borrow().is_known();
                 let then = match next {
                     Next::Restart(Duration::ZERO) => "; starting anew".to_owned(),
                     Next::Restart(delay) => format!("; starting anew in {delay:.0?}"),
@@ -93,7 +93,7 @@ pub(crate) async fn follow(
                     );
                     tokio::spawn(try_again(vcp.clone(), state.subscribe(), delay));
                     delay = (delay * 2).min(MOST);
-                } else if *state.borrow() != State::Starting {
+                } else if state.borrow().is_known() {
                     tracing::error!(vcp = name, "failed: {}", Shown(&why));
                 }
                 state.send_replace(State::Failed(why));

@@ -58,6 +58,17 @@ pub enum LinkError {
     },
 }
 
+impl LinkError {
+    /// Whether it may be otherwise later, with the same description of the link: its
+    /// interface is not there yet, say, or another program still has it.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Interface { .. } | Self::Refused { .. } => true,
+            Self::Name { .. } | Self::Options { .. } | Self::Capture { .. } => false,
+        }
+    }
+}
+
 /// A link as the user wrote it: `tap vcp0`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkName {

@@ -4,12 +4,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use vcp_config::{HostConfig, LinkKind, NbdAddress, RestartPolicy};
+use vcp_config::{HostConfig, LinkKind, NbdAddress, RestartPolicy, Sources};
 use vcp_core::{
     Cache, DirectoryGrant, Engine, Network, Peers, ReloadSettings, ReportSettings, RestartSettings,
     Settings, WatchdogSettings,
 };
 
+use crate::link::Opened;
+use crate::sources::System;
 use crate::{link, module};
 
 /// Gives every export that has no address a socket in a directory of their own.
@@ -46,33 +48,59 @@ fn private_directory() -> Result<tempfile::TempDir> {
         .with_context(|| format!("making a directory for sockets in {}", base.display()))
 }
 
-/// What a VCP is started with; opens what it may use.
-pub(super) fn prepare(
-    engine: &Engine,
-    cache: &Cache,
-    name: &str,
-    vcp: &vcp_config::Vcp,
-    nbd: &[NbdAddress],
-    host: &str,
-    links: &mut link::Pipes,
-) -> Result<Settings> {
-    let module = module::load(engine, cache, &vcp.module).with_context(|| format!("VCP {name}"))?;
-    let mut grants = Vec::new();
-    for grant in &vcp.files {
-        let opened = DirectoryGrant::open(&grant.host, &grant.guest, grant.read_only);
-        grants.push(opened.with_context(|| format!("VCP {name}"))?);
+/// What a host prepares each of its VCPs with.
+#[derive(Clone)]
+pub(super) struct Preparing {
+    pub(super) engine: Engine,
+    pub(super) cache: Cache,
+    /// What the host is known by.
+    pub(super) host: String,
+    /// Whether a VCP whose link is not there yet is started, and waits for it.
+    pub(super) waits: bool,
+}
+
+impl Preparing {
+    /// What a VCP is started with; opens what it may use.
+    pub(super) fn prepare(
+        &self,
+        name: &str,
+        vcp: &vcp_config::Vcp,
+        nbd: &[NbdAddress],
+        links: &mut link::Pipes,
+    ) -> Result<Settings> {
+        let settings = self.settle(name, vcp, nbd, &System)?;
+        let zone = module::zone(vcp);
+        let network = network(vcp, &settings.config, zone, links, self.waits)
+            .with_context(|| format!("VCP {name}"))?;
+        Ok(Settings {
+            network,
+            ..settings
+        })
     }
-    let config = module::settings(name, vcp, nbd, host)?;
-    let zone = module::zone(vcp);
-    let network = network(vcp, &config, zone, links).with_context(|| format!("VCP {name}"))?;
-    Ok(Settings {
-        config,
-        memory: memory(vcp)?,
-        queue_depth: vcp.queue_depth as usize,
-        grants,
-        network,
-        ..recovery(vcp, Settings::new(name, module))
-    })
+
+    /// All of that but its network. Nothing is changed by it.
+    pub(super) fn settle(
+        &self,
+        name: &str,
+        vcp: &vcp_config::Vcp,
+        nbd: &[NbdAddress],
+        sources: &dyn Sources,
+    ) -> Result<Settings> {
+        let module = module::load(&self.engine, &self.cache, &vcp.module)
+            .with_context(|| format!("VCP {name}"))?;
+        let mut grants = Vec::new();
+        for grant in &vcp.files {
+            let opened = DirectoryGrant::open(&grant.host, &grant.guest, grant.read_only);
+            grants.push(opened.with_context(|| format!("VCP {name}"))?);
+        }
+        Ok(Settings {
+            config: module::settings(name, vcp, nbd, &self.host, sources)?,
+            memory: memory(vcp)?,
+            queue_depth: vcp.queue_depth as usize,
+            grants,
+            ..recovery(vcp, Settings::new(name, module))
+        })
+    }
 }
 
 /// What the operator lets it have of linear memory.
@@ -114,12 +142,14 @@ fn recovery(vcp: &vcp_config::Vcp, settings: Settings) -> Settings {
 }
 
 /// How a VCP that is told `config` reaches the network; link-local addresses over the
-/// host's TCP are those of the interface `zone`.
+/// host's TCP are those of the interface `zone`. A link that may be there later is waited
+/// for if it `waits`.
 pub(crate) fn network(
     vcp: &vcp_config::Vcp,
     config: &[(String, String)],
     zone: Option<String>,
     links: &mut link::Pipes,
+    waits: bool,
 ) -> Result<Option<Network>> {
     let Some(net) = &vcp.net else { return Ok(None) };
     if net.link == LinkKind::Host {
@@ -134,11 +164,20 @@ pub(crate) fn network(
         }
         return Ok(Some(Network::Streams { peers }));
     }
-    let (link, reopen) = link::open(net, links)?;
-    Ok(Some(Network::Frames {
-        link,
-        reopen,
-        addresses: net.addresses.iter().map(ToString::to_string).collect(),
-        gateways: net.gateways.iter().map(ToString::to_string).collect(),
+    let addresses = net.addresses.iter().map(ToString::to_string).collect();
+    let gateways = net.gateways.iter().map(ToString::to_string).collect();
+    Ok(Some(match link::open(net, links, waits)? {
+        Opened::There(link, reopen) => Network::Frames {
+            link,
+            reopen,
+            addresses,
+            gateways,
+        },
+        Opened::Later(why, reopen) => Network::Awaited {
+            why,
+            reopen,
+            addresses,
+            gateways,
+        },
     }))
 }

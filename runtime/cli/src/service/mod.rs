@@ -191,6 +191,7 @@ impl Service {
     /// Waits until it is known of each VCP whether it serves.
     async fn known(&self) {
         for device in self.host.devices().values() {
+            // What waits for its link does not hold up the rest of the machine.
             let known = |state: &State| *state != State::Starting;
             // One that has ended is known, too.
             let _ = device.state.clone().wait_for(known).await;
@@ -203,7 +204,10 @@ impl Service {
         for (name, device) in self.host.devices() {
             match &*device.state.borrow() {
                 State::Ready(_) => serving += 1,
-                State::Starting => other.push(format!("{name} is starting")),
+                State::Waiting if device.waits() => {
+                    other.push(format!("{name} waits for its link"));
+                }
+                State::Starting | State::Waiting => other.push(format!("{name} is starting")),
                 State::Failed(_) => other.push(format!("{name} has failed")),
                 State::Stopped => other.push(format!("{name} was stopped")),
             }

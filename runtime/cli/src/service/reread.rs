@@ -5,6 +5,7 @@ use vcp_config::{Difference, ExportName, HostConfig, Module, Name, VcpDifference
 use vcp_control::report::Reconfigured;
 
 use super::Service;
+use crate::exports::State;
 use crate::watch::Stamp;
 
 impl Service {
@@ -135,7 +136,16 @@ impl Service {
         self.host.gone(name.as_str()).await;
         self.host.dismiss(name.as_str());
         match self.host.launch(name, config).await {
-            Ok(()) => outcome.done.push(format!("VCP {name}: started")),
+            Ok(()) => {
+                let device = self.host.device(name.as_str());
+                let waits = device.is_some_and(|d| *d.state.borrow() == State::Waiting);
+                let how = if waits {
+                    ", and waits for its link"
+                } else {
+                    ""
+                };
+                outcome.done.push(format!("VCP {name}: started{how}"));
+            }
             Err(error) => outcome.failed.push(format!("VCP {name}: {error:#}")),
         }
     }

@@ -179,7 +179,10 @@ impl FromStr for InterfaceAddress {
         match parsed.stands_for() {
             None => Ok(parsed),
             Some(all) => Err(Invalid::new(
-                format!("the address of one machine, and {} is {all}", parsed.address),
+                format!(
+                    "the address of one machine, and {} is {all}",
+                    parsed.address
+                ),
                 text,
             )),
         }
