@@ -13,6 +13,9 @@ use vcp_tests::manager::Manager;
 use vcp_tests::process::{command, poll, run};
 use vcp_tests::requires;
 
+#[path = "service/check.rs"]
+mod check;
+
 #[path = "service/connections.rs"]
 mod connections;
 

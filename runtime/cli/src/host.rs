@@ -27,8 +27,9 @@ use crate::reclaim::Precautions;
 use crate::service::Sockets;
 use crate::{budget, descriptors, link};
 use leave::{STOP_LIMIT, is_there};
-pub(crate) use prepare::network;
-use prepare::{Preparing, private_sockets};
+use prepare::private_sockets;
+pub(crate) use prepare::{Preparing, grants, network, together};
+pub(crate) use servers::options as server_options;
 
 /// The limit of each export, by its name.
 type Limits = BTreeMap<String, Arc<Limit>>;

@@ -33,7 +33,9 @@ fn the_unit_is_sound_and_has_little_exposure() {
     }
     let limit = std::time::Duration::from_secs(60);
     let mut verify = command("systemd-analyze");
-    verify.args(["verify", "--man=no", &path]);
+    let socket = scratch.path().join("vcp-disk0.socket");
+    fs::copy(packaging().join("vcp-disk0.socket"), &socket).expect("it is there");
+    verify.args(["verify", "--man=no", &path, &socket.display().to_string()]);
     let outcome = run(verify, scratch.path(), limit);
     assert_eq!((outcome.code(), outcome.stderr.as_str()), (0, ""));
     let exposure = told
@@ -47,6 +49,35 @@ fn the_unit_is_sound_and_has_little_exposure() {
         level.is_some_and(|level| level <= MOST_EXPOSURE),
         "{exposure}"
     );
+}
+
+/// A reload is of a configuration that a start would take, or it fails before anything has
+/// changed.
+#[test]
+fn a_reload_checks_the_configuration_first() {
+    let unit = fs::read_to_string(packaging().join("vcp.service")).expect("it is there");
+    let reload: Vec<_> = unit
+        .lines()
+        .filter_map(|line| line.strip_prefix("ExecReload="))
+        .collect();
+    let start = unit
+        .lines()
+        .find_map(|line| line.strip_prefix("ExecStart="));
+    let start = start.expect("it starts something");
+    assert_eq!(reload.len(), 2, "{reload:?}");
+    // A "-" before it would have its failure ignored.
+    assert_eq!(reload[0], format!("{start} --check"));
+    assert!(reload[1].starts_with("/usr/bin/vcp reload --all "));
+}
+
+/// A restart of the service starts the socket: while the service runs nothing can.
+#[test]
+fn the_socket_is_wanted_by_the_service() {
+    let unit = fs::read_to_string(packaging().join("vcp-disk0.socket")).expect("it is there");
+    let (_, install) = unit.split_once("[Install]\n").expect("it can be enabled");
+    for by in ["sockets.target", "vcp.service"] {
+        assert!(install.contains(&format!("WantedBy={by}\n")), "{install}");
+    }
 }
 
 /// What `DeviceAllow=block-nbd` stands for is looked up when the unit starts, before

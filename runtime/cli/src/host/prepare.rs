@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use vcp_config::{HostConfig, LinkKind, NbdAddress, RestartPolicy, Sources};
 use vcp_core::{
-    Cache, DirectoryGrant, Engine, Network, Peers, ReloadSettings, ReportSettings, RestartSettings,
-    Settings, WatchdogSettings,
+    Cache, DirectoryGrant, Engine, Module, Network, Peers, ReloadSettings, ReportSettings,
+    RestartSettings, Settings, WatchdogSettings,
 };
 
 use crate::link::Opened;
@@ -50,13 +50,13 @@ fn private_directory() -> Result<tempfile::TempDir> {
 
 /// What a host prepares each of its VCPs with.
 #[derive(Clone)]
-pub(super) struct Preparing {
-    pub(super) engine: Engine,
-    pub(super) cache: Cache,
+pub(crate) struct Preparing {
+    pub(crate) engine: Engine,
+    pub(crate) cache: Cache,
     /// What the host is known by.
-    pub(super) host: String,
+    pub(crate) host: String,
     /// Whether a VCP whose link is not there yet is started, and waits for it.
-    pub(super) waits: bool,
+    pub(crate) waits: bool,
 }
 
 impl Preparing {
@@ -79,28 +79,59 @@ impl Preparing {
     }
 
     /// All of that but its network. Nothing is changed by it.
-    pub(super) fn settle(
+    fn settle(
         &self,
         name: &str,
         vcp: &vcp_config::Vcp,
         nbd: &[NbdAddress],
         sources: &dyn Sources,
     ) -> Result<Settings> {
-        let module = module::load(&self.engine, &self.cache, &vcp.module)
-            .with_context(|| format!("VCP {name}"))?;
-        let mut grants = Vec::new();
-        for grant in &vcp.files {
-            let opened = DirectoryGrant::open(&grant.host, &grant.guest, grant.read_only);
-            grants.push(opened.with_context(|| format!("VCP {name}"))?);
-        }
-        Ok(Settings {
-            config: module::settings(name, vcp, nbd, &self.host, sources)?,
-            memory: memory(vcp)?,
-            queue_depth: vcp.queue_depth as usize,
-            grants,
-            ..recovery(vcp, Settings::new(name, module))
-        })
+        let module = self.module(vcp).with_context(|| format!("VCP {name}"))?;
+        let grants = grants(vcp).with_context(|| format!("VCP {name}"))?;
+        let config = self.config(name, vcp, nbd, sources)?;
+        together(name, vcp, module, grants, config)
     }
+
+    pub(crate) fn module(&self, vcp: &vcp_config::Vcp) -> Result<Module> {
+        module::load(&self.engine, &self.cache, &vcp.module)
+    }
+
+    /// What the module is told. `nbd` are the addresses of its exports that stay the same.
+    pub(crate) fn config(
+        &self,
+        name: &str,
+        vcp: &vcp_config::Vcp,
+        nbd: &[NbdAddress],
+        sources: &dyn Sources,
+    ) -> Result<Vec<(String, String)>> {
+        module::settings(name, vcp, nbd, &self.host, sources)
+    }
+}
+
+/// The directories that a VCP may reach, open.
+pub(crate) fn grants(vcp: &vcp_config::Vcp) -> Result<Vec<DirectoryGrant>> {
+    let open = |grant: &vcp_config::DirectoryGrant| {
+        DirectoryGrant::open(&grant.host, &grant.guest, grant.read_only)
+    };
+    let opened: Result<_, _> = vcp.files.iter().map(open).collect();
+    Ok(opened?)
+}
+
+/// The settings of a VCP, from its parts.
+pub(crate) fn together(
+    name: &str,
+    vcp: &vcp_config::Vcp,
+    module: Module,
+    grants: Vec<DirectoryGrant>,
+    config: Vec<(String, String)>,
+) -> Result<Settings> {
+    Ok(Settings {
+        config,
+        memory: memory(vcp)?,
+        queue_depth: vcp.queue_depth as usize,
+        grants,
+        ..recovery(vcp, Settings::new(name, module))
+    })
 }
 
 /// What the operator lets it have of linear memory.

@@ -60,6 +60,9 @@ struct Service {
 }
 
 pub(crate) fn run(arguments: &ServiceArguments) -> Result<ExitCode> {
+    if arguments.check {
+        return crate::judge::run(arguments);
+    }
     let (file, drop_ins) = arguments.files();
     let config = HostConfig::read_all(&file, &drop_ins)?;
     if arguments.dump_config {
