@@ -89,6 +89,12 @@ impl Manager {
         self.again("restart");
     }
 
+    /// Restarts the host as planned, with one more socket that is passed: `NAME=PATH`, made
+    /// while no host runs.
+    pub fn restart_with(&self, socket: &str) {
+        self.again(&format!("socket {socket}"));
+    }
+
     /// Kills the host, and waits until the next one serves.
     pub fn kill(&self) {
         self.again("kill");

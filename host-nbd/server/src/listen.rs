@@ -257,6 +257,34 @@ fn unix_socket() -> rustix::io::Result<OwnedFd> {
     socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
 }
 
+/// The file that leads to a unix socket, as it was when that began to be served.
+#[derive(Debug)]
+pub(crate) struct Way {
+    path: PathBuf,
+    /// Device and inode.
+    id: (u64, u64),
+}
+
+impl Way {
+    /// To a socket at this address; none to one that has no file.
+    pub(crate) fn to(address: &Address) -> Option<Self> {
+        let Address::Unix(path) = address else {
+            return None;
+        };
+        let file = std::fs::symlink_metadata(path).ok()?;
+        Some(Self {
+            path: path.clone(),
+            id: (file.dev(), file.ino()),
+        })
+    }
+
+    /// Whether it leads there still.
+    pub(crate) fn is_open(&self) -> bool {
+        let file = std::fs::symlink_metadata(&self.path);
+        file.is_ok_and(|file| (file.dev(), file.ino()) == self.id)
+    }
+}
+
 /// The file of a unix socket; removed when dropped, unless another has taken its
 /// place.
 #[derive(Debug)]

@@ -462,6 +462,13 @@ impl Host {
         servers.map(|(address, served)| (address, served.server.socket()))
     }
 
+    /// The addresses whose file leads to somebody else's socket, or is gone.
+    pub(crate) fn out_of_reach(&self) -> impl Iterator<Item = &String> {
+        let servers = self.servers.iter();
+        let lost = servers.filter(|(_, served)| !served.server.can_be_reached());
+        lost.map(|(address, _)| address)
+    }
+
     /// Sockets that were passed.
     pub(crate) fn passed_mut(&mut self) -> &mut Sockets {
         &mut self.passed

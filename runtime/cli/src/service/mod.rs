@@ -55,6 +55,8 @@ struct Service {
     stamps: BTreeMap<String, Option<Stamp>>,
     /// Listening sockets that the manager keeps, by the names they have there.
     kept: BTreeSet<String>,
+    /// Addresses that clients do not reach any more, as was said.
+    out_of_reach: BTreeSet<String>,
     /// Connections of the process before whose exports are not ready yet.
     waiting: Waiting,
 }
@@ -127,6 +129,7 @@ async fn serve(
         started_with: config.host,
         stamps: BTreeMap::new(),
         kept: BTreeSet::new(),
+        out_of_reach: BTreeSet::new(),
         waiting: Waiting::new(),
     };
     tokio::select! {
@@ -166,6 +169,7 @@ async fn serve(
         loop {
             tokio::select! {
                 _ = look.tick() => {
+                    service.look_at_sockets();
                     let status = service.status();
                     if status != told {
                         manager.status(&status);
@@ -267,6 +271,19 @@ impl Service {
             self.manager.forget(gone);
         }
         self.kept = kept;
+    }
+
+    /// Says of each socket once that its file leads to it no more.
+    fn look_at_sockets(&mut self) {
+        let lost: BTreeSet<String> = self.host.out_of_reach().cloned().collect();
+        for address in lost.difference(&self.out_of_reach) {
+            tracing::error!(
+                "{address}: another has taken its place, or its file was removed: clients do \
+                 not reach this host there. If a socket unit of this service is to have it, \
+                 enable that and \"systemctl restart vcp\""
+            );
+        }
+        self.out_of_reach = lost;
     }
 
     /// Ends; with a manager that keeps them, connections do not.
