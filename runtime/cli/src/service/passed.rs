@@ -230,7 +230,7 @@ mod tests {
             assert!(sockets.take(&address).is_some());
             assert!(sockets.is_of_unit(&address));
             // It is listened on no more, so the manager forgets it.
-            assert_eq!(sockets.kept(), [kept.clone()]);
+            assert_eq!(sockets.kept(), std::slice::from_ref(&kept));
             assert!(sockets.waiting.is_empty());
         }
     }
