@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use crate::process::{Outcome, Running, command, poll, run};
@@ -32,7 +33,21 @@ impl Manager {
         sockets: &[String],
         environment: &[(&str, &str)],
     ) -> Self {
-        let mut manager = command(program);
+        Self::by(command(program), dir, sockets, environment)
+    }
+
+    /// The same of a command that runs this program in a place of its own, such as a
+    /// network namespace.
+    ///
+    /// # Panics
+    /// When it cannot.
+    #[must_use]
+    pub fn by(
+        mut manager: Command,
+        dir: &Path,
+        sockets: &[String],
+        environment: &[(&str, &str)],
+    ) -> Self {
         manager.arg(dir).args(sockets).arg("--");
         // The host, too, is not to outlive who started it.
         manager.args(["setpriv", "--pdeathsig", "KILL", "--"]);
@@ -72,6 +87,12 @@ impl Manager {
     /// Restarts the host as planned, and waits until it serves again.
     pub fn restart(&self) {
         self.again("restart");
+    }
+
+    /// Restarts the host as planned, with one more socket that is passed: `NAME=PATH`, made
+    /// while no host runs.
+    pub fn restart_with(&self, socket: &str) {
+        self.again(&format!("socket {socket}"));
     }
 
     /// Kills the host, and waits until the next one serves.

@@ -209,6 +209,18 @@ fn one_digest() {
     }
 }
 
+/// What the how-to about digests says of tgtd: one that is set to CRC32C alone takes a
+/// login without digests all the same.
+#[test]
+fn tgtd_insists_on_no_digest() {
+    requires!(Root, Tun, "tgtd", "qemu-io", "tshark");
+    let none = ["header-digest=none", "data-digest=none"].map(str::to_owned);
+    let agreed = at_target("CRC32C", &none, |clients, uri, _| {
+        clients.qemu_io(uri, &["write -P 8 0 1m", "read -P 8 0 1m"]);
+    });
+    assert!(!agreed.contains("Digest=CRC32C"), "{agreed}");
+}
+
 /// Nobody has asked for digests but the target, which may take them or leave them.
 #[test]
 fn digests_as_the_target_wishes() {

@@ -13,12 +13,18 @@ use vcp_tests::manager::Manager;
 use vcp_tests::process::{command, poll, run};
 use vcp_tests::requires;
 
+#[path = "service/check.rs"]
+mod check;
+
 #[path = "service/connections.rs"]
 mod connections;
 #[path = "service/hanging.rs"]
 mod hanging;
 #[path = "service/told.rs"]
 mod told;
+
+#[path = "service/links.rs"]
+mod links;
 
 /// The manager, which cargo builds with these tests.
 const MANAGER: &str = env!("CARGO_BIN_EXE_service-manager");
@@ -166,6 +172,61 @@ fn sockets_of_socket_units_are_found_by_address_and_by_name() {
     asked.expect_success("vcp reload by the host's own socket");
     manager.stop();
     assert!(dir.join("disk.sock").exists(), "the file is the manager's");
+}
+
+/// `systemctl enable` of a socket unit and a restart, while the host listens there itself.
+#[test]
+fn a_socket_unit_takes_over_the_path_that_the_host_had() {
+    requires!("nbdinfo");
+    let scratch = Scratch::new();
+    let dir = scratch.path();
+    configure(&scratch, &disk(dir, "disk"));
+    let manager = Manager::start(MANAGER, dir, &[], &[]);
+    manager.wait_for("READY=1", 1);
+    let clients = Clients::new(dir);
+    let served = || {
+        let info = clients.info(&uri(&scratch, "disk"));
+        assert_eq!(info["export-size"], 64 << 20, "{}", manager.logs());
+    };
+    served();
+    let path = dir.join("disk.sock").display().to_string();
+    manager.restart_with(&format!("disk={path}"));
+    served();
+    manager.wait_for("FDSTOREREMOVE=1 FDNAME=vcp-nbd=", 1);
+    let logs = manager.logs();
+    let line = format!("unix:{path}: the socket unit's from now on");
+    assert_eq!(logs.matches(&line).count(), 1, "{logs}");
+    assert!(!logs.contains("no export is there"), "{logs}");
+    // And from here on as if it had never been otherwise.
+    manager.restart();
+    served();
+    assert_eq!(manager.logs().matches(&line).count(), 1);
+    manager.stop();
+}
+
+/// Who takes the path of a socket takes its clients: that is said, once.
+#[test]
+fn a_path_that_somebody_else_has_taken_is_told() {
+    let scratch = Scratch::new();
+    let dir = scratch.path();
+    configure(&scratch, &disk(dir, "disk"));
+    let manager = Manager::start(MANAGER, dir, &[], &[]);
+    manager.wait_for("READY=1", 1);
+    let path = dir.join("disk.sock");
+    let line = format!("unix:{}: another has taken its place", path.display());
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(!manager.logs().contains(&line), "nobody has yet");
+    fs::remove_file(&path).expect("it is there");
+    let other = std::os::unix::net::UnixListener::bind(&path).expect("it is free");
+    let told = || (manager.logs().matches(&line).count() == 1).then_some(());
+    let told = poll(Duration::from_secs(20), told);
+    assert!(told.is_some(), "{}", manager.logs());
+    manager.reload();
+    std::thread::sleep(Duration::from_secs(3));
+    assert_eq!(manager.logs().matches(&line).count(), 1, "it is said once");
+    drop(other);
+    manager.stop();
+    assert!(path.exists(), "it is not the host's to remove");
 }
 
 #[test]

@@ -22,6 +22,6 @@ mod tally;
 pub use address::Address;
 pub use client::{NbdClient, ResumeError};
 pub use exports::{Export, Exports};
-pub use listen::set_access;
+pub use listen::{look, set_access};
 pub use options::{Access, ServerOptions};
 pub use server::{Server, ServerError};

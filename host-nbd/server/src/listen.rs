@@ -147,6 +147,41 @@ impl Stream {
     }
 }
 
+/// Looks whether a server could listen there, as far as that can be seen without doing it:
+/// another that listens there already may be the one whose place it takes.
+pub fn look(address: &Address) -> Result<(), ServerError> {
+    match address {
+        Address::Unix(path) => look_unix(path, address),
+        // Any port shows whether this machine has the address.
+        Address::Tcp { host, .. } => std::net::TcpListener::bind((host.as_str(), 0))
+            .map(drop)
+            .map_err(|error| ServerError::new(address, error)),
+    }
+}
+
+fn look_unix(path: &Path, address: &Address) -> Result<(), ServerError> {
+    let error = |error| ServerError::new(address, error);
+    SocketAddrUnix::new(path).map_err(|errno| error(errno.into()))?;
+    match std::fs::symlink_metadata(path) {
+        Ok(there) if !there.file_type().is_socket() => {
+            return Err(ServerError::NotASocket(path.to_owned()));
+        }
+        Ok(_) => {}
+        Err(absent) if absent.kind() == io::ErrorKind::NotFound => {}
+        Err(other) => return Err(error(other)),
+    }
+    let directory = match path.parent() {
+        Some(directory) if directory != Path::new("") => directory,
+        _ => Path::new("."),
+    };
+    let may = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    rustix::fs::access(directory, may).map_err(|errno| {
+        let why = io::Error::from(errno);
+        let message = format!("directory {}: {why}", directory.display());
+        error(io::Error::new(why.kind(), message))
+    })
+}
+
 fn bind_unix(path: &Path, access: Access) -> Result<(UnixListener, SocketFile), ServerError> {
     let address = Address::Unix(path.to_owned());
     let bound = match open_unix(path, access) {
@@ -220,6 +255,34 @@ fn knock(path: &Path) -> rustix::io::Result<()> {
 fn unix_socket() -> rustix::io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+}
+
+/// The file that leads to a unix socket, as it was when that began to be served.
+#[derive(Debug)]
+pub(crate) struct Way {
+    path: PathBuf,
+    /// Device and inode.
+    id: (u64, u64),
+}
+
+impl Way {
+    /// To a socket at this address; none to one that has no file.
+    pub(crate) fn to(address: &Address) -> Option<Self> {
+        let Address::Unix(path) = address else {
+            return None;
+        };
+        let file = std::fs::symlink_metadata(path).ok()?;
+        Some(Self {
+            path: path.clone(),
+            id: (file.dev(), file.ino()),
+        })
+    }
+
+    /// Whether it leads there still.
+    pub(crate) fn is_open(&self) -> bool {
+        let file = std::fs::symlink_metadata(&self.path);
+        file.is_ok_and(|file| (file.dev(), file.ino()) == self.id)
+    }
 }
 
 /// The file of a unix socket; removed when dropped, unless another has taken its

@@ -19,7 +19,7 @@ use crate::address::Address;
 use crate::client::NbdClient;
 use crate::exports::Exports;
 use crate::gate::{Admission, Gate, Place};
-use crate::listen::{Listener, SocketFile, Stream, address_of};
+use crate::listen::{Listener, SocketFile, Stream, Way, address_of};
 use crate::negotiate::{Agreed, NegotiationError, negotiate};
 use crate::options::ServerOptions;
 use crate::reserve::is_for_clients;
@@ -65,6 +65,8 @@ pub struct Server {
     finishing: watch::Sender<bool>,
     options: watch::Sender<Arc<ServerOptions>>,
     file: Option<SocketFile>,
+    /// `None`: it is on TCP.
+    way: Option<Way>,
 }
 
 impl Server {
@@ -101,6 +103,7 @@ impl Server {
         let (finishing, finish) = watch::channel(false);
         let (options, current) = watch::channel(Arc::new(options));
         let door = Door::new(exports, current);
+        let way = Way::to(&address);
         let task = accept(Arc::clone(&listener), door, finish);
         Self {
             address,
@@ -109,6 +112,7 @@ impl Server {
             finishing,
             options,
             file,
+            way,
         }
     }
 
@@ -133,6 +137,13 @@ impl Server {
     #[must_use]
     pub fn owns_file(&self) -> bool {
         self.file.is_some()
+    }
+
+    /// Whether the file at its address leads to it still: another process can put its own
+    /// socket there.
+    #[must_use]
+    pub fn can_be_reached(&self) -> bool {
+        self.way.as_ref().is_none_or(Way::is_open)
     }
 
     /// Where the socket `socket` listens.

@@ -64,7 +64,7 @@ async fn ask(uri: &DiscoveryUri, net: Net) -> Result<Vec<String>> {
     let engine = Engine::new(true)?;
     let module = module::load(&engine, &Cache::of_user(), &named)?;
     let settings = Settings {
-        network: host::network(&description, &config, zone, &mut Pipes::default())?,
+        network: host::network(&description, &config, zone, &mut Pipes::default(), false)?,
         config,
         memory: None,
         queue_depth: 1,

@@ -14,12 +14,21 @@ use vcp_queue::{Client, Geometry};
 pub(crate) enum State {
     /// Not ready yet.
     Starting,
+    /// The same of one that had no link to begin with: for how long is anybody's guess.
+    Waiting,
     /// Serving.
     Ready(Geometry),
     /// Refused, unless an operator revives it; why.
     Failed(String),
     /// Over: an operator has stopped it.
     Stopped,
+}
+
+impl State {
+    /// Whether it is known what it has come to.
+    pub(crate) fn is_known(&self) -> bool {
+        !matches!(self, Self::Starting | Self::Waiting)
+    }
 }
 
 /// One device: a VCP and what is known of it.
@@ -85,12 +94,11 @@ impl vcp_nbd::Export for Export {
     fn geometry(&self) -> GeometryFuture<'_> {
         let mut state = self.device.state.clone();
         Box::pin(async move {
-            let known = |state: &State| *state != State::Starting;
-            match state.wait_for(known).await.as_deref() {
+            match state.wait_for(State::is_known).await.as_deref() {
                 Ok(State::Ready(geometry)) => Ok(geometry.clone()),
                 Ok(State::Failed(why)) => Err(Unavailable::NotReady(why.clone())),
                 Ok(State::Stopped) => Err(Unavailable::NotReady("it was stopped".to_owned())),
-                Ok(State::Starting) | Err(_) => {
+                Ok(State::Starting | State::Waiting) | Err(_) => {
                     Err(Unavailable::NotReady("the host is stopping".to_owned()))
                 }
             }

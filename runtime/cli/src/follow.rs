@@ -108,7 +108,7 @@ pub(crate) async fn follow(
             }
             Event::RolledBack(why) => tracing::warn!(vcp = name, "rolled back: {}", Shown(&why)),
             Event::Failed(why) => {
-                let first = !has_served && *state.borrow() == State::Starting;
+                let first = !has_served && !state.borrow().is_known();
                 match &unstarted {
                     Unstarted::TriedAgain(vcp) if !has_served => {
                         if why_not.as_ref() != Some(&why) {

@@ -15,8 +15,8 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
-use vcp_config::{ExportName, HostConfig, HostOptions, Name, NbdAddress};
-use vcp_core::{Cache, Engine, Limit, Settings, Vcp};
+use vcp_config::{ExportName, HostConfig, HostOptions, Name, NbdAddress, RestartPolicy};
+use vcp_core::{Cache, Engine, Limit, Network, Settings, Vcp};
 use vcp_nbd::{Address, Server};
 
 use crate::attach::{Attachments, Kept};
@@ -28,8 +28,8 @@ use crate::reclaim::Precautions;
 use crate::service::Sockets;
 use crate::{budget, descriptors, link};
 use leave::{STOP_LIMIT, is_there};
-pub(crate) use prepare::network;
-use prepare::prepare;
+pub(crate) use prepare::{Preparing, grants, network, together};
+pub(crate) use servers::options as server_options;
 
 /// The limit of each export, by its name.
 type Limits = BTreeMap<String, Arc<Limit>>;
@@ -187,11 +187,15 @@ impl Host {
         // A private one is another each time.
         let nbd: Vec<_> = addresses.filter(|at| !self.is_private(at)).collect();
         let place = self.places.get(name.as_str()).cloned().unwrap_or_default();
-        let (engine, cache) = (self.engine.clone(), self.cache.clone());
-        let identity = self.identity.name().to_owned();
+        let preparing = Preparing {
+            engine: self.engine.clone(),
+            cache: self.cache.clone(),
+            host: self.identity.name().to_owned(),
+            waits: self.perseveres && vcp.restart.policy == RestartPolicy::Always,
+        };
         let (name, vcp) = (name.to_string(), vcp.clone());
         move |links| {
-            let settings = prepare(&engine, &cache, &name, &vcp, &nbd, &identity, links)?;
+            let settings = preparing.prepare(&name, &vcp, &nbd, links)?;
             Ok(Settings {
                 cpu: budget::cpu(&vcp.cpu, place),
                 ..settings
@@ -207,9 +211,13 @@ impl Host {
 
     fn board(&mut self, name: &Name, settings: Settings) -> Result<()> {
         let always = settings.restart.always;
+        let first = match settings.network {
+            Some(Network::Awaited { .. }) => State::Waiting,
+            _ => State::Starting,
+        };
         let started = Vcp::start(&self.engine, settings);
         let (vcp, events) = started.with_context(|| format!("VCP {name}"))?;
-        let (state, seen) = watch::channel(State::Starting);
+        let (state, seen) = watch::channel(first);
         let device = Device {
             vcp: Arc::new(vcp),
             state: seen,
@@ -352,12 +360,14 @@ impl Host {
     pub(crate) async fn ready(&self) -> Result<()> {
         for (name, device) in &self.devices {
             let mut state = device.state.clone();
-            let known = |state: &State| *state != State::Starting;
-            let outcome = state.wait_for(known).await.map(|state| state.clone());
+            let outcome = state
+                .wait_for(State::is_known)
+                .await
+                .map(|state| state.clone());
             match outcome {
                 Ok(State::Ready(_)) => {}
                 Ok(State::Failed(why)) => bail!("VCP {name}: {why}"),
-                Ok(State::Starting | State::Stopped) | Err(_) => {
+                Ok(State::Starting | State::Waiting | State::Stopped) | Err(_) => {
                     bail!("VCP {name}: ended before it was ready")
                 }
             }
@@ -454,6 +464,13 @@ impl Host {
             !private && !self.passed.is_of_unit(address)
         });
         servers.map(|(address, served)| (address, served.server.socket()))
+    }
+
+    /// The addresses whose file leads to somebody else's socket, or is gone.
+    pub(crate) fn out_of_reach(&self) -> impl Iterator<Item = &String> {
+        let servers = self.servers.iter();
+        let lost = servers.filter(|(_, served)| !served.server.can_be_reached());
+        lost.map(|(address, _)| address)
     }
 
     /// Sockets that were passed.

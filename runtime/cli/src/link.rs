@@ -16,15 +16,53 @@ use crate::sandbox::{self, DropIn};
 #[derive(Default)]
 pub(crate) struct Pipes(pub(crate) BTreeMap<String, Box<dyn Link>>);
 
-/// Opens what a `net` table describes, and says how it is opened again.
-pub(crate) fn open(net: &Net, pipes: &mut Pipes) -> Result<(Box<dyn Link>, Option<Reopen>)> {
+/// A link, or what there is of it.
+pub(crate) enum Opened {
+    /// It is there. How it is opened again, if it can be.
+    There(Box<dyn Link>, Option<Reopen>),
+    /// It can't be opened now, for this reason, and may be later.
+    Later(String, Reopen),
+}
+
+/// Opens what a `net` table describes, and says how it is opened again. What may be there
+/// later is no error to who `waits`.
+pub(crate) fn open(net: &Net, pipes: &mut Pipes, waits: bool) -> Result<Opened> {
+    if let LinkKind::Pipe(name) = &net.link
+        && let Some(link) = pipes.0.remove(name)
+    {
+        return Ok(Opened::There(captured(link, net)?, None));
+    }
+    let spec = spec(net)?;
+    // Its line says the cause already.
+    let said = |error| anyhow!(told(error));
+    match Opener::open(&spec) {
+        Ok((link, opener)) => Ok(Opened::There(link, Some(again(opener)))),
+        Err(error) if waits && error.may_pass() => {
+            let opener = Opener::later(&spec).map_err(said)?;
+            Ok(Opened::Later(told(error), again(opener)))
+        }
+        Err(error) => Err(said(error)),
+    }
+}
+
+fn again(opener: Opener) -> Reopen {
+    Arc::new(move || opener.reopen().map_err(told))
+}
+
+/// An error's line, which in a service whose unit forbids links says what allows them.
+fn told(error: LinkError) -> String {
+    match sandbox::cure(DropIn::Links) {
+        Some(cure) if error.is_forbidden() => error.with_hint(&cure).to_string(),
+        _ => error.to_string(),
+    }
+}
+
+/// What is to be opened for a `net` table.
+pub(crate) fn spec(net: &Net) -> Result<LinkSpec> {
     let kind = match &net.link {
         LinkKind::Tap(name) => vcp_link::LinkKind::Tap(name.clone()),
         LinkKind::Packet(name) => vcp_link::LinkKind::Packet(name.clone()),
-        LinkKind::Pipe(name) => match pipes.0.remove(name) {
-            Some(link) => return Ok((captured(link, net)?, None)),
-            None => bail!("net.link: pipe:{name} has no other end in this process"),
-        },
+        LinkKind::Pipe(name) => bail!("net.link: pipe:{name} has no other end in this process"),
         LinkKind::Host => bail!("net.link: host: it has no frames"),
         LinkKind::Macvtap(_) => bail!("net.link: {}: {}", net.link, no_such_links()),
     };
@@ -39,14 +77,7 @@ pub(crate) fn open(net: &Net, pipes: &mut Pipes) -> Result<(Box<dyn Link>, Optio
     spec.pcap.clone_from(&net.pcap);
     let host = net.host_addresses.iter();
     spec.host_addresses = host.map(|host| (host.address, host.prefix)).collect();
-    let told = |error: LinkError| match sandbox::cure(DropIn::Links) {
-        Some(cure) if error.is_forbidden() => error.with_hint(&cure).to_string(),
-        _ => error.to_string(),
-    };
-    // Its line says the cause already.
-    let (link, opener) = Opener::open(&spec).map_err(|error| anyhow!(told(error)))?;
-    let reopen = move || opener.reopen().map_err(told);
-    Ok((link, Some(Arc::new(reopen))))
+    Ok(spec)
 }
 
 /// Why there is no such link.

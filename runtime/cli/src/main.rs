@@ -20,6 +20,7 @@ mod exports;
 mod follow;
 mod host;
 mod identity;
+mod judge;
 mod link;
 mod logging;
 mod module;

@@ -4,10 +4,8 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use vcp_config::{IscsiUri, Module as Named, NbdAddress, Portal, PortalHost, Vcp};
+use vcp_config::{IscsiUri, Module as Named, NbdAddress, Portal, PortalHost, Sources, Vcp};
 use vcp_core::{Cache, Engine, Module};
-
-use crate::sources::System;
 
 /// Loads what a configuration calls a module.
 pub(crate) fn load(engine: &Engine, cache: &Cache, named: &Named) -> Result<Module> {
@@ -54,10 +52,11 @@ pub(crate) fn settings(
     vcp: &Vcp,
     nbd: &[NbdAddress],
     host: &str,
+    sources: &dyn Sources,
 ) -> Result<Vec<(String, String)>> {
     let mut pairs = vcp
         .settings
-        .resolve(&vcp.module, &System)
+        .resolve(&vcp.module, sources)
         .map_err(|error| anyhow!("vcp.{name}.config.{error}"))?
         .into_pairs();
     if vcp.module.is_builtin("iscsi") {

@@ -44,6 +44,7 @@ pub use export_name::ExportName;
 pub use model::{DirectoryGrant, Export, HostConfig, Module, Name, Vcp};
 pub use nbd::NbdOptions;
 pub use net::{InterfaceAddress, LinkForm, LinkKind, LinkOption, Mac, Net, Offload, Subnet};
+pub use read::Places;
 pub use reclaim::HostOptions;
 pub use recovery::{CrashReports, PoisonAfter, Reload, Restart, RestartPolicy, Watchdog};
 pub use secret::Secret;

@@ -146,7 +146,8 @@ impl Settings {
                         name: name.clone(),
                     })?;
                     let path = Path::new(&directory).join(name);
-                    read_secret(key, "credential", &path, sources)?
+                    read_secret(key, "credential", &path, sources)
+                        .map_err(|error| error.of_credential(name))?
                 }
             };
             resolved.insert(key.clone(), value);
@@ -273,9 +274,20 @@ pub enum SecretError {
         /// Of the file.
         path: PathBuf,
     },
+    /// A credential that the service manager has not handed over, as it does at the start
+    /// of a service.
+    #[error(
+        "{key}-credential: {name}: the service was not given it when it was started: it takes LoadCredential={name}:FILE in its unit, then \"systemctl daemon-reload\" and \"systemctl restart vcp\""
+    )]
+    NotGiven {
+        /// Of the secret.
+        key: String,
+        /// Of the credential.
+        name: String,
+    },
     /// A credential, and nobody who has handed over any.
     #[error(
-        "{key}-credential: {name}: no CREDENTIALS_DIRECTORY in the environment: the service manager hands over credentials that its unit names (LoadCredential=)"
+        "{key}-credential: {name}: no CREDENTIALS_DIRECTORY in the environment: the service manager hands over credentials that its unit names (LoadCredential=), to a service that is restarted after \"systemctl daemon-reload\""
     )]
     NoCredentials {
         /// Of the secret.
@@ -300,6 +312,19 @@ pub enum SecretError {
         "target-password: needs \"user\" and \"password\" too: a target proves itself only to an initiator that does"
     )]
     OneWay,
+}
+
+impl SecretError {
+    /// The same of the credential of this name: one that is not there has not been given.
+    fn of_credential(self, name: &str) -> Self {
+        match self {
+            Self::Unreadable { key, error, .. } if error.kind() == io::ErrorKind::NotFound => {
+                let name = name.to_owned();
+                Self::NotGiven { key, name }
+            }
+            other => other,
+        }
+    }
 }
 
 /// What a module is told, secrets included; `Debug` shows the keys only.

@@ -1,5 +1,6 @@
 //! One instance by itself, called by hand: what a call costs, without a channel
-//! processor, clients or a link around it. For measurements only.
+//! processor, clients or a link around it. For measurements, and for asking a module about
+//! its configuration.
 
 use std::sync::Arc;
 

@@ -262,6 +262,19 @@ pub enum Network {
         /// `None`: it can't be.
         reopen: Option<Reopen>,
     },
+    /// Frames over a link that can't be opened yet: its interface is not there, say. The
+    /// first instance comes when it can, and is tried for from the start as for a link
+    /// that vanished.
+    Awaited {
+        /// Why it can't be opened, in one line.
+        why: String,
+        /// As of [`Network::Frames`].
+        addresses: Vec<String>,
+        /// As of [`Network::Frames`].
+        gateways: Vec<String>,
+        /// How the link is opened.
+        reopen: Reopen,
+    },
     /// Streams over the host's own TCP.
     Streams {
         /// The only addresses that it may connect to.
@@ -269,7 +282,7 @@ pub enum Network {
     },
 }
 
-/// Opens a link that vanished, or says in one line why it can't be opened now. Called
+/// Opens a link that vanished or was not there yet, or says in one line why it can't be opened now. Called
 /// on a thread that may be held up, once at a time.
 pub type Reopen = Arc<dyn Fn() -> Result<Box<dyn Link>, String> + Send + Sync>;
 

@@ -267,6 +267,21 @@ impl Shared {
         lock(&self.status)
     }
 
+    /// It has ended: nothing is attached to it, and it holds nothing. What it did counts
+    /// on.
+    pub(crate) fn end(&self) {
+        let counters = &self.counters;
+        for now in [
+            &counters.clients,
+            &counters.unanswered,
+            &counters.held,
+            &counters.memory,
+        ] {
+            now.store(0, Ordering::Relaxed);
+        }
+        self.status().state = State::Stopped;
+    }
+
     pub(crate) fn reports(&self) -> Vec<Arc<CrashReport>> {
         lock(&self.reports).iter().cloned().collect()
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
-use vcp_queue::{Client, Parked};
+use vcp_queue::{Client, LinkProperties, Parked};
 use vcp_sched::{Budget, Refused};
 
 use crate::bindings::processor;
@@ -290,6 +290,14 @@ fn depth(settings: &Settings) -> usize {
     settings.queue_depth.clamp(1, DEEPEST)
 }
 
+/// A link that is not there yet.
+const NOT_YET: LinkProperties = LinkProperties {
+    mac: [0; 6],
+    mtu: 0,
+    checksum_offload: false,
+    segmentation_offload: false,
+};
+
 /// What its channel keeps of the settings.
 fn set_up(
     engine: &Engine,
@@ -305,12 +313,28 @@ fn set_up(
             gateways,
             reopen,
         }) => {
-            let network = network_of(&*link, &addresses, &gateways);
+            let network = network_of(link.properties(), &addresses, &gateways);
             let open = OpenLink {
-                link,
+                link: Ok(link),
                 addresses,
                 gateways,
                 reopen,
+            };
+            (Some(open), None, Some(network))
+        }
+        Some(Network::Awaited {
+            why,
+            addresses,
+            gateways,
+            reopen,
+        }) => {
+            // No instance is told this: the link says what it is when it is there.
+            let network = network_of(&NOT_YET, &addresses, &gateways);
+            let open = OpenLink {
+                link: Err(why),
+                addresses,
+                gateways,
+                reopen: Some(reopen),
             };
             (Some(open), None, Some(network))
         }

@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use vcp_core::native::{self, Events, Notice, Request, Span};
 use vcp_core::{Alone, Cache, Engine, Event, Fault, Injection, Module, RescanError, Settings, Vcp};
@@ -58,6 +58,27 @@ fn reads_give_what_writes_put_there() {
     assert!(stats.fuel > 0);
     vcp.stop();
     assert_eq!(next(&mut events), Event::Stopped);
+}
+
+/// What it did counts on; what it has does not.
+#[test]
+fn one_that_has_stopped_has_no_clients() {
+    let (engine, settings) = settings(&[("size", "1048576")]);
+    let (vcp, mut events) = Vcp::start(&engine, settings).unwrap();
+    assert!(matches!(next(&mut events), Event::Ready(_)));
+    let driver = Driver::attach(&vcp);
+    driver.write(1, 0, vec![7; 512]);
+    assert_eq!(driver.answer().1, Status::Ok);
+    vcp.stop();
+    assert_eq!(next(&mut events), Event::Stopped);
+    let began = Instant::now();
+    while vcp.status().state != vcp_core::State::Stopped {
+        assert!(began.elapsed() < support::PATIENCE);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let stats = vcp.stats();
+    assert_eq!((stats.clients, stats.held, stats.memory), (0, 0, 0));
+    assert_eq!(stats.completed, 1);
 }
 
 #[test]

@@ -458,3 +458,61 @@ fn a_slow_attempt_holds_nobody_up() {
     }
     assert!(began.elapsed() < Duration::from_millis(500));
 }
+
+/// A VCP behind a cable that is not there yet, and its events.
+fn awaiting(cable: &Arc<Cable>) -> (Vcp, UnboundedReceiver<Event>) {
+    cable.out.store(true, Ordering::SeqCst);
+    let mut settings = settings_for(module(), &[]);
+    let again = Arc::clone(cable);
+    settings.network = Some(Network::Awaited {
+        why: "packet eth0: there is no such interface".to_owned(),
+        addresses: vec!["192.0.2.1/24".to_owned()],
+        gateways: Vec::new(),
+        reopen: Arc::new(move || {
+            again.attempts.fetch_add(1, Ordering::SeqCst);
+            again.open()
+        }),
+    });
+    Vcp::start(engine(), settings).unwrap()
+}
+
+const NOT_YET: &str = "there is no link yet: packet eth0: there is no such interface";
+
+#[test]
+fn a_link_that_is_not_there_at_the_start_is_waited_for() {
+    let cable = Cable::new();
+    let (vcp, mut events) = awaiting(&cable);
+    assert_eq!(next(&mut events), Event::Suspended(NOT_YET.to_owned()));
+    let driver = Driver::attach(&vcp);
+    driver.write(1, 4096, vec![7; 4096]);
+    let began = Instant::now();
+    while cable.attempts() < 2 {
+        assert!(began.elapsed() < PATIENCE);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(vcp.status().state, State::Suspended(NOT_YET.to_owned()));
+    assert!(events.try_recv().is_err(), "it is told once");
+    let refused = vcp.restart().blocking_recv().unwrap();
+    assert_eq!(refused, Err(no_interface(RestartError::Link)));
+    cable.put_back();
+    assert!(matches!(next(&mut events), Event::Ready(_)));
+    assert_eq!(driver.answer(), (1, Status::Ok, Vec::new()));
+    let stats = vcp.stats();
+    assert_eq!((stats.generation, stats.faults), (1, 0));
+    // From here on it is as any other.
+    cable.pull();
+    let gone = Event::Suspended("the link is gone: no such device".to_owned());
+    assert_eq!(next(&mut events), gone);
+    vcp.stop();
+    while next(&mut events) != Event::Stopped {}
+}
+
+#[test]
+fn one_that_waits_for_its_first_link_stops_at_once() {
+    let (vcp, mut events) = awaiting(&Cable::new());
+    assert_eq!(next(&mut events), Event::Suspended(NOT_YET.to_owned()));
+    let began = Instant::now();
+    vcp.stop();
+    while next(&mut events) != Event::Stopped {}
+    assert!(began.elapsed() < Duration::from_secs(1));
+}

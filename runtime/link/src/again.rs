@@ -1,6 +1,8 @@
 //! A link that is opened again: its interface was removed, and somebody made it once
 //! more.
 
+use std::fs::File;
+
 use vcp_queue::Link;
 
 use crate::capture::Capture;
@@ -31,6 +33,23 @@ impl Opener {
             ..spec.clone()
         };
         Ok((link, Self { spec: again }))
+    }
+
+    /// For a link that could not be opened a first time, to be opened once it can be. Its
+    /// Ethernet address is chosen now, and a capture begins in a new file.
+    pub fn later(spec: &LinkSpec) -> Result<Self, LinkError> {
+        if let Some(path) = &spec.pcap {
+            File::create(path).map_err(|source| LinkError::Capture {
+                link: spec.name(),
+                path: path.clone(),
+                source,
+            })?;
+        }
+        let again = LinkSpec {
+            mac: Some(spec.mac()),
+            ..spec.clone()
+        };
+        Ok(Self { spec: again })
     }
 
     /// Opens it again, once the link before is dropped. A capture goes on in the same

@@ -65,6 +65,16 @@ pub enum LinkError {
 }
 
 impl LinkError {
+    /// Whether it may be otherwise later, with the same description of the link: its
+    /// interface is not there yet, say, or another program still has it.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Interface { .. } | Self::Refused { .. } | Self::NoTun { .. } => true,
+            Self::Name { .. } | Self::Options { .. } | Self::Capture { .. } => false,
+        }
+    }
+
     /// Whether somebody keeps this process from it who could allow it: the sandbox of a
     /// service, or of a container.
     #[must_use]

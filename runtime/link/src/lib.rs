@@ -28,5 +28,5 @@ pub use error::{LinkError, LinkName};
 pub use faults::{FaultRates, Faults};
 pub use packet::PacketLink;
 pub use pipe::{PipeEnd, pipe};
-pub use spec::{LinkKind, LinkSpec, Offloading, open, random_mac};
+pub use spec::{LinkKind, LinkSpec, Offloading, look, open, random_mac};
 pub use tap::Tap;

@@ -89,7 +89,7 @@ impl PacketLink {
     }
 }
 
-fn find(link: &LinkName) -> Result<Interface, LinkError> {
+pub(crate) fn find(link: &LinkName) -> Result<Interface, LinkError> {
     let found =
         netlink::interface(&link.name).map_err(|error| link.refused("looking it up", error))?;
     let interface = found.ok_or_else(|| link.interface("there is no such interface"))?;

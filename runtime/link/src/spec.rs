@@ -127,6 +127,18 @@ pub fn open(spec: &LinkSpec) -> Result<Box<dyn Link>, LinkError> {
     open_with(spec, Capture::create)
 }
 
+/// Looks whether a link can be opened, as far as that can be seen without doing it: that
+/// its description makes sense, and that its interface is there and fit. A TAP that is not
+/// there is no error if it is to be made.
+pub fn look(spec: &LinkSpec) -> Result<(), LinkError> {
+    spec.check()?;
+    match spec.kind {
+        LinkKind::Tap(_) if spec.make => Ok(()),
+        LinkKind::Tap(_) => Tap::look(&spec.name()).map(drop),
+        LinkKind::Packet(_) => crate::packet::find(&spec.name()).map(drop),
+    }
+}
+
 /// How a link is captured: to a new file, or to what is there already.
 type Capturing = fn(Box<dyn Link>, &Path, u32, &str) -> io::Result<Capture>;
 

@@ -33,15 +33,13 @@ enum Device {
 impl Tap {
     pub(crate) fn open(spec: &LinkSpec) -> Result<Self, LinkError> {
         let link = spec.name();
-        let look =
-            || netlink::interface(&link.name).map_err(|error| link.refused("looking it up", error));
-        let existed = look()?.is_some();
-        if !existed && !spec.make {
-            return Err(link.interface("there is no such interface"));
-        }
+        let existed = match spec.make {
+            true => find(&link)?.is_some(),
+            false => Self::look(&link).map(|_| true)?,
+        };
         let device = Device::open(&link, spec.offload, existed)?;
         let gone = || link.interface("it vanished while it was set up");
-        let interface = look()?.ok_or_else(gone)?;
+        let interface = find(&link)?.ok_or_else(gone)?;
         let mtu = configure(&link, spec, &interface)?;
         let properties = LinkProperties {
             mac: spec.mac(),
@@ -51,6 +49,15 @@ impl Tap {
         };
         Ok(Tap { properties, device })
     }
+
+    /// One that is there already.
+    pub(crate) fn look(link: &LinkName) -> Result<Interface, LinkError> {
+        find(link)?.ok_or_else(|| link.interface("there is no such interface"))
+    }
+}
+
+fn find(link: &LinkName) -> Result<Option<Interface>, LinkError> {
+    netlink::interface(&link.name).map_err(|error| link.refused("looking it up", error))
 }
 
 impl Device {

@@ -73,7 +73,7 @@ pub(crate) fn refused(bed: &mut Bed) {
 pub(crate) fn target_away(bed: &mut Bed) {
     bed.run(&format!(
         "printf '{DEVICE} {MOUNT} ext4 \
-         nofail,_netdev,x-systemd.device-timeout=10s,x-systemd.requires=vcp.service 0 0\\n' \
+         nofail,_netdev,x-systemd.device-timeout=10s,x-systemd.after=vcp.service 0 0\\n' \
          >> /etc/fstab"
     ));
     bed.kill_target();

@@ -65,7 +65,8 @@ fn the_units_are_sound_and_have_little_exposure() {
         put_beside(&unit, name);
     }
     let mut verify = command("systemd-analyze");
-    verify.args(["verify", "--man=no", &unit, &left]);
+    let socket = put("vcp-disk0.socket", &scratch);
+    verify.args(["verify", "--man=no", &unit, &left, &socket]);
     let limit = std::time::Duration::from_secs(60);
     let outcome = run(verify, scratch.path(), limit);
     assert_eq!((outcome.code(), outcome.stderr.as_str()), (0, ""));
@@ -81,6 +82,31 @@ fn the_unit_leaves_a_host_alone_that_outlasts_it() {
         "KillMode=process",
     ] {
         assert!(unit.lines().any(|l| l == line), "{line}");
+    }
+}
+
+/// A reload is of a configuration that a start would take, or it fails before anything has
+/// changed.
+#[test]
+fn a_reload_checks_the_configuration_first() {
+    let unit = fs::read_to_string(packaging().join("vcp.service")).expect("it is there");
+    let reload: Vec<_> = unit
+        .lines()
+        .filter_map(|line| line.strip_prefix("ExecReload="))
+        .collect();
+    assert_eq!(reload.len(), 2, "{reload:?}");
+    // A "-" before it would have its failure ignored.
+    assert_eq!(reload[0], "/usr/bin/vcp host --check");
+    assert!(reload[1].starts_with("/usr/bin/vcp reload --all "));
+}
+
+/// A restart of the service starts the socket: while the service runs nothing can.
+#[test]
+fn the_socket_is_wanted_by_the_service() {
+    let unit = fs::read_to_string(packaging().join("vcp-disk0.socket")).expect("it is there");
+    let (_, install) = unit.split_once("[Install]\n").expect("it can be enabled");
+    for by in ["sockets.target", "vcp.service"] {
+        assert!(install.contains(&format!("WantedBy={by}\n")), "{install}");
     }
 }
 

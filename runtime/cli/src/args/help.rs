@@ -113,7 +113,7 @@ mod tests {
                 continue;
             }
             let net = vcp_config::Net::new(form.kind());
-            let opened = crate::link::open(&net, &mut crate::link::Pipes::default());
+            let opened = crate::link::open(&net, &mut crate::link::Pipes::default(), false);
             let error = opened
                 .err()
                 .map(|error| format!("{error:#}"))

@@ -155,6 +155,9 @@ pub(crate) struct ServiceArguments {
     /// Print the configuration as it was understood, and exit
     #[arg(long)]
     pub(crate) dump_config: bool,
+    /// Judge the configuration as a start would, and exit: 1 if anything is wrong
+    #[arg(long, conflicts_with = "dump_config")]
+    pub(crate) check: bool,
 }
 
 impl ServiceArguments {

@@ -77,7 +77,7 @@ impl Attachments {
                     let same = same_disk(geometry, &device.identifier, &attached);
                     same.map_err(anyhow::Error::msg)?;
                 }
-                State::Starting | State::Failed(_) => {}
+                State::Starting | State::Waiting | State::Failed(_) => {}
             }
             match self.connect_again(device, &attachable).await {
                 Ok(0) => {

@@ -3,39 +3,98 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result};
-use vcp_config::{LinkKind, NbdAddress, RestartPolicy};
+use vcp_config::{LinkKind, NbdAddress, RestartPolicy, Sources};
 use vcp_core::{
-    Cache, DirectoryGrant, Engine, Network, Peers, ReloadSettings, ReportSettings, RestartSettings,
-    Settings, WatchdogSettings,
+    Cache, DirectoryGrant, Engine, Module, Network, Peers, ReloadSettings, ReportSettings,
+    RestartSettings, Settings, WatchdogSettings,
 };
 
+use crate::link::Opened;
+use crate::sources::System;
 use crate::{link, module};
 
-/// What a VCP is started with; opens what it may use.
-pub(super) fn prepare(
-    engine: &Engine,
-    cache: &Cache,
+/// What a host prepares each of its VCPs with.
+#[derive(Clone)]
+pub(crate) struct Preparing {
+    pub(crate) engine: Engine,
+    pub(crate) cache: Cache,
+    /// What the host is known by.
+    pub(crate) host: String,
+    /// Whether a VCP whose link is not there yet is started, and waits for it.
+    pub(crate) waits: bool,
+}
+
+impl Preparing {
+    /// What a VCP is started with; opens what it may use.
+    pub(super) fn prepare(
+        &self,
+        name: &str,
+        vcp: &vcp_config::Vcp,
+        nbd: &[NbdAddress],
+        links: &mut link::Pipes,
+    ) -> Result<Settings> {
+        let settings = self.settle(name, vcp, nbd, &System)?;
+        let zone = module::zone(vcp);
+        let network = network(vcp, &settings.config, zone, links, self.waits)
+            .with_context(|| format!("VCP {name}"))?;
+        Ok(Settings {
+            network,
+            ..settings
+        })
+    }
+
+    /// All of that but its network. Nothing is changed by it.
+    fn settle(
+        &self,
+        name: &str,
+        vcp: &vcp_config::Vcp,
+        nbd: &[NbdAddress],
+        sources: &dyn Sources,
+    ) -> Result<Settings> {
+        let module = self.module(vcp).with_context(|| format!("VCP {name}"))?;
+        let grants = grants(vcp).with_context(|| format!("VCP {name}"))?;
+        let config = self.config(name, vcp, nbd, sources)?;
+        together(name, vcp, module, grants, config)
+    }
+
+    pub(crate) fn module(&self, vcp: &vcp_config::Vcp) -> Result<Module> {
+        module::load(&self.engine, &self.cache, &vcp.module)
+    }
+
+    /// What the module is told. `nbd` are the addresses of its exports that stay the same.
+    pub(crate) fn config(
+        &self,
+        name: &str,
+        vcp: &vcp_config::Vcp,
+        nbd: &[NbdAddress],
+        sources: &dyn Sources,
+    ) -> Result<Vec<(String, String)>> {
+        module::settings(name, vcp, nbd, &self.host, sources)
+    }
+}
+
+/// The directories that a VCP may reach, open.
+pub(crate) fn grants(vcp: &vcp_config::Vcp) -> Result<Vec<DirectoryGrant>> {
+    let open = |grant: &vcp_config::DirectoryGrant| {
+        DirectoryGrant::open(&grant.host, &grant.guest, grant.read_only)
+    };
+    let opened: Result<_, _> = vcp.files.iter().map(open).collect();
+    Ok(opened?)
+}
+
+/// The settings of a VCP, from its parts.
+pub(crate) fn together(
     name: &str,
     vcp: &vcp_config::Vcp,
-    nbd: &[NbdAddress],
-    host: &str,
-    links: &mut link::Pipes,
+    module: Module,
+    grants: Vec<DirectoryGrant>,
+    config: Vec<(String, String)>,
 ) -> Result<Settings> {
-    let module = module::load(engine, cache, &vcp.module).with_context(|| format!("VCP {name}"))?;
-    let mut grants = Vec::new();
-    for grant in &vcp.files {
-        let opened = DirectoryGrant::open(&grant.host, &grant.guest, grant.read_only);
-        grants.push(opened.with_context(|| format!("VCP {name}"))?);
-    }
-    let config = module::settings(name, vcp, nbd, host)?;
-    let zone = module::zone(vcp);
-    let network = network(vcp, &config, zone, links).with_context(|| format!("VCP {name}"))?;
     Ok(Settings {
         config,
         memory: memory(vcp)?,
         queue_depth: vcp.queue_depth as usize,
         grants,
-        network,
         ..recovery(vcp, Settings::new(name, module))
     })
 }
@@ -79,12 +138,14 @@ fn recovery(vcp: &vcp_config::Vcp, settings: Settings) -> Settings {
 }
 
 /// How a VCP that is told `config` reaches the network; link-local addresses over the
-/// host's TCP are those of the interface `zone`.
+/// host's TCP are those of the interface `zone`. A link that may be there later is waited
+/// for if it `waits`.
 pub(crate) fn network(
     vcp: &vcp_config::Vcp,
     config: &[(String, String)],
     zone: Option<String>,
     links: &mut link::Pipes,
+    waits: bool,
 ) -> Result<Option<Network>> {
     let Some(net) = &vcp.net else { return Ok(None) };
     if net.link == LinkKind::Host {
@@ -99,11 +160,20 @@ pub(crate) fn network(
         }
         return Ok(Some(Network::Streams { peers }));
     }
-    let (link, reopen) = link::open(net, links)?;
-    Ok(Some(Network::Frames {
-        link,
-        reopen,
-        addresses: net.addresses.iter().map(ToString::to_string).collect(),
-        gateways: net.gateways.iter().map(ToString::to_string).collect(),
+    let addresses = net.addresses.iter().map(ToString::to_string).collect();
+    let gateways = net.gateways.iter().map(ToString::to_string).collect();
+    Ok(Some(match link::open(net, links, waits)? {
+        Opened::There(link, reopen) => Network::Frames {
+            link,
+            reopen,
+            addresses,
+            gateways,
+        },
+        Opened::Later(why, reopen) => Network::Awaited {
+            why,
+            reopen,
+            addresses,
+            gateways,
+        },
     }))
 }

@@ -5,7 +5,7 @@ use vcp_config::{ExportName, HostConfig, NbdAddress, SocketGroup};
 use vcp_nbd::{Access, ServerOptions};
 
 /// The options of the server at this address, by the exports that it has.
-pub(super) fn options(config: &HostConfig, at: &NbdAddress) -> Result<ServerOptions> {
+pub(crate) fn options(config: &HostConfig, at: &NbdAddress) -> Result<ServerOptions> {
     let nbd = &config.nbd;
     let handshake = nbd.handshake.duration();
     Ok(ServerOptions {

@@ -67,12 +67,17 @@ struct Service {
     kept: BTreeSet<String>,
     /// What the manager was last told of how it is.
     told: String,
+    /// Addresses that clients do not reach any more, as was said.
+    out_of_reach: BTreeSet<String>,
     /// Connections of the process before whose exports are not ready yet.
     waiting: Waiting,
     deadline: Deadline,
 }
 
 pub(crate) fn run(arguments: &ServiceArguments) -> Result<ExitCode> {
+    if arguments.check {
+        return crate::judge::run(arguments);
+    }
     let (file, drop_ins) = arguments.files();
     let config = HostConfig::read_all(&file, &drop_ins)?;
     if arguments.dump_config {
@@ -138,6 +143,7 @@ async fn serve(
         stamps: BTreeMap::new(),
         kept: BTreeSet::new(),
         told: String::new(),
+        out_of_reach: BTreeSet::new(),
         waiting: Waiting::new(),
         deadline: Deadline::set()?,
     };
@@ -177,6 +183,7 @@ async fn serve(
         loop {
             tokio::select! {
                 _ = look.tick() => {
+                    service.look_at_sockets();
                     let status = service.status();
                     if status != service.told {
                         manager.status(&status);
@@ -205,7 +212,8 @@ impl Service {
     /// Waits until it is known of each VCP whether it serves.
     async fn known(&self) {
         for device in self.host.devices().values() {
-            let known = |state: &State| *state != State::Starting;
+            // What waits for its link does not hold up the rest of the machine.
+            let known = |state: &State| !matches!(state, State::Starting);
             // One that has ended is known, too.
             let _ = device.state.clone().wait_for(known).await;
         }
@@ -270,6 +278,19 @@ impl Service {
             self.manager.forget(gone);
         }
         self.kept = kept;
+    }
+
+    /// Says of each socket once that its file leads to it no more.
+    fn look_at_sockets(&mut self) {
+        let lost: BTreeSet<String> = self.host.out_of_reach().cloned().collect();
+        for address in lost.difference(&self.out_of_reach) {
+            tracing::error!(
+                "{address}: another has taken its place, or its file was removed: clients do \
+                 not reach this host there. If a socket unit of this service is to have it, \
+                 enable that and \"systemctl restart vcp\""
+            );
+        }
+        self.out_of_reach = lost;
     }
 
     /// Ends; with a manager that keeps them, connections do not.

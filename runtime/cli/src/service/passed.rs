@@ -81,6 +81,7 @@ pub(crate) fn name_of(address: &str) -> String {
 impl Sockets {
     /// The one that listens there.
     pub(crate) fn take(&mut self, address: &Address) -> Option<OwnedFd> {
+        self.forget_replaced(address);
         let Some(at) = self.find(address) else {
             let of_unit = self.of_units.iter().find(|s| same(&s.address, address))?;
             return of_unit.socket.try_clone().ok();
@@ -93,6 +94,21 @@ impl Sockets {
         let socket = taken.socket.try_clone().ok()?;
         self.of_units.push(taken);
         Some(socket)
+    }
+
+    /// A socket unit that was started since has taken the path of what was kept: whoever
+    /// connects comes to the unit's.
+    fn forget_replaced(&mut self, address: &Address) {
+        let (name, path) = (name_of(&address.to_string()), address.to_string());
+        let of_unit = |s: &Socket| !s.name.starts_with(LISTENING) && same(&s.address, address);
+        if !self.waiting.iter().any(of_unit) {
+            return;
+        }
+        let kept = self.waiting.iter().position(|socket| socket.name == name);
+        if let Some(kept) = kept {
+            tracing::info!("{path}: the socket unit's from now on");
+            self.kept.push(self.waiting.swap_remove(kept).name);
+        }
     }
 
     /// Where the one for this address is among those that wait. What was kept has it
@@ -203,6 +219,20 @@ mod tests {
         assert!(sockets.take(&tcp("storage.example")).is_some());
         assert_eq!(sockets.kept(), [name]);
         assert!(sockets.kept().is_empty(), "told once");
+    }
+
+    #[test]
+    fn a_units_socket_comes_before_one_that_was_kept_for_its_path() {
+        let address = Address::Unix("/run/vcp/disk0.sock".into());
+        let kept = name_of("unix:/run/vcp/disk0.sock");
+        for order in [[&*kept, "disk0"], ["disk0", &kept]] {
+            let mut sockets = sockets(&order.map(|name| (name, address.clone())));
+            assert!(sockets.take(&address).is_some());
+            assert!(sockets.is_of_unit(&address));
+            // It is listened on no more, so the manager forgets it.
+            assert_eq!(sockets.kept(), std::slice::from_ref(&kept));
+            assert!(sockets.waiting.is_empty());
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use vcp_config::{Difference, ExportName, HostConfig, Module, Name, VcpDifference
 use super::Service;
 use super::outcome::Outcome;
 use crate::control::Reloading;
+use crate::exports::State;
 use crate::watch::Stamp;
 
 impl Service {
@@ -132,7 +133,16 @@ impl Service {
         self.host.gone(name.as_str()).await;
         self.host.dismiss(name.as_str());
         match self.host.launch(name, config).await {
-            Ok(()) => outcome.done(format!("VCP {name}: started")),
+            Ok(()) => {
+                let device = self.host.device(name.as_str());
+                let waits = device.is_some_and(|d| *d.state.borrow() == State::Waiting);
+                let how = if waits {
+                    ", and waits for its link"
+                } else {
+                    ""
+                };
+                outcome.done(format!("VCP {name}: started{how}"));
+            }
             Err(error) => outcome.failed(format!("VCP {name}: {error:#}")),
         }
     }

@@ -140,6 +140,22 @@ impl InterfaceAddress {
             _ => false,
         }
     }
+
+    /// What it stands for, if that is more than one machine: the first and the last
+    /// address of an IPv4 network (RFC 1122 §3.2.1.3). A network of two has neither (RFC
+    /// 3021), and that of one address has no other.
+    fn stands_for(&self) -> Option<&'static str> {
+        let IpAddr::V4(address) = self.address else {
+            return None;
+        };
+        let rest = u32::MAX.checked_shr(self.prefix.into()).unwrap_or(0);
+        match address.to_bits() & rest {
+            _ if rest <= 1 => None,
+            0 => Some("the network itself"),
+            host if host == rest => Some("its broadcast address"),
+            _ => None,
+        }
+    }
 }
 
 impl FromStr for InterfaceAddress {
@@ -154,12 +170,22 @@ impl FromStr for InterfaceAddress {
             let prefix = prefix.parse::<u8>().ok()?;
             (plain && (1..=bits).contains(&prefix)).then_some(Self { address, prefix })
         };
-        parse().ok_or_else(|| {
+        let parsed = parse().ok_or_else(|| {
             Invalid::new(
                 "an address with its prefix, such as \"10.77.0.2/24\" or \"fd77::2/64\"",
                 text,
             )
-        })
+        })?;
+        match parsed.stands_for() {
+            None => Ok(parsed),
+            Some(all) => Err(Invalid::new(
+                format!(
+                    "the address of one machine, and {} is {all}",
+                    parsed.address
+                ),
+                text,
+            )),
+        }
     }
 }
 
@@ -264,6 +290,33 @@ mod tests {
         ];
         for text in bad {
             assert!(text.parse::<InterfaceAddress>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_ends_of_a_network_are_no_machines() {
+        let error = |text: &str| text.parse::<InterfaceAddress>().map_err(|e| e.to_string());
+        let expected = |what: &str, found: &str| {
+            let expected = format!("expected the address of one machine, and {what}");
+            Err(format!("{expected}, found {found:?}"))
+        };
+        for (text, what) in [
+            ("10.0.0.0/24", "10.0.0.0 is the network itself"),
+            ("10.0.0.255/24", "10.0.0.255 is its broadcast address"),
+            ("10.0.0.4/30", "10.0.0.4 is the network itself"),
+            ("10.0.0.7/30", "10.0.0.7 is its broadcast address"),
+        ] {
+            assert_eq!(error(text), expected(what, text));
+        }
+        for good in [
+            "10.0.0.0/31",
+            "10.0.0.1/31",
+            "10.0.0.0/32",
+            "10.0.0.255/32",
+            "10.0.0.255/16",
+            "fd77::/64",
+        ] {
+            assert!(error(good).is_ok(), "{good}");
         }
     }
 

@@ -3,6 +3,7 @@
 mod cpu;
 mod export;
 mod host;
+mod places;
 mod recovery;
 mod table;
 mod vcp;
@@ -14,6 +15,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{ConfigError, Place};
 use crate::export_name::ExportName;
 use crate::model::{HostConfig, Name};
+pub use places::Places;
 use table::{Node, Source, Table};
 
 /// The largest configuration file that is read, in bytes.
@@ -29,14 +31,16 @@ impl HostConfig {
     /// every `*.toml` in `drop_ins` in the order of their names. A name can be given
     /// once in all of them. There may be no VCP in them, and no such directory.
     pub fn read_all(path: &Path, drop_ins: &Path) -> Result<Self, ConfigError> {
-        let mut files = vec![path.to_owned()];
-        files.extend(drop_ins_of(drop_ins)?);
-        let mut texts = Vec::new();
-        for path in files {
-            let text = text_of(&path)?;
-            texts.push((path, text));
-        }
-        Self::parse_all(&texts)
+        Self::parse_all(&texts_of(path, drop_ins)?)
+    }
+
+    /// The same, and where everything in it is written.
+    pub fn read_all_with_places(
+        path: &Path,
+        drop_ins: &Path,
+    ) -> Result<(Self, Places), ConfigError> {
+        let texts = texts_of(path, drop_ins)?;
+        Ok((Self::parse_all(&texts)?, Places::of(&texts)?))
     }
 
     /// Checks the text of a configuration file; `path` is for errors.
@@ -129,6 +133,14 @@ fn unreadable(path: &Path, message: String) -> ConfigError {
         key: String::new(),
         message,
     }
+}
+
+/// The files of a configuration, in their order.
+fn texts_of(path: &Path, drop_ins: &Path) -> Result<Vec<(PathBuf, String)>, ConfigError> {
+    let mut files = vec![path.to_owned()];
+    files.extend(drop_ins_of(drop_ins)?);
+    let read = |path: PathBuf| text_of(&path).map(|text| (path, text));
+    files.into_iter().map(read).collect()
 }
 
 fn text_of(path: &Path) -> Result<String, ConfigError> {

@@ -40,7 +40,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    fn place(&self, at: usize) -> Place {
+    pub(super) fn place(&self, at: usize) -> Place {
         let before = self.text.get(..at).unwrap_or(self.text);
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         Place::File {
@@ -70,6 +70,11 @@ impl<'a> Node<'a> {
     /// An error about the key.
     pub(super) fn key_error(&self, message: impl Display) -> ConfigError {
         self.source.error(self.key_at, &self.path, message)
+    }
+
+    /// Its dotted key.
+    pub(super) fn key(&self) -> &str {
+        &self.path
     }
 
     /// Where its key is written.
@@ -304,7 +309,7 @@ impl<'a> Table<'a> {
 }
 
 /// A dotted key; a part that could not stand bare is quoted.
-fn join(path: &str, name: &str) -> String {
+pub(super) fn join(path: &str, name: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let name = match !name.is_empty() && name.chars().all(bare) {
         true => name.to_owned(),

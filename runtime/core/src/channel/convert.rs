@@ -6,11 +6,10 @@ use crate::bindings::{block, processor};
 
 /// The VCP's view of the network, from what the link is.
 pub(crate) fn network_of(
-    link: &dyn vcp_queue::Link,
+    properties: &vcp_queue::LinkProperties,
     addresses: &[String],
     gateways: &[String],
 ) -> processor::Network {
-    let properties = link.properties();
     processor::Network::Frames(crate::bindings::frames::Link {
         mac: properties.mac.to_vec(),
         mtu: properties.mtu,

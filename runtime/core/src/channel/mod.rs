@@ -117,7 +117,8 @@ pub(crate) struct Setup {
 
 /// A link, and what is needed when it is not there any more.
 pub(crate) struct OpenLink {
-    pub(crate) link: Box<dyn Link>,
+    /// Or why there is none yet.
+    pub(crate) link: Result<Box<dyn Link>, String>,
     pub(crate) addresses: Vec<String>,
     pub(crate) gateways: Vec<String>,
     pub(crate) reopen: Option<Reopen>,
@@ -239,16 +240,19 @@ impl Channel {
         let waker = poller.waker();
         let spins = [(); 2].map(|()| Spin::new(setup.spin));
         let gather = Gather::new(setup.gather);
+        let mut awaited = None;
         let (network, relink) = match setup.link.take() {
-            Some(open) => (
-                Some(Network::new(open.link, &poller)?),
-                Relink::new(open.reopen, open.addresses, open.gateways),
-            ),
+            Some(open) => {
+                let link = open.link.map_err(|why| awaited = Some(why)).ok();
+                let network = link.map(|link| Network::new(link, &poller));
+                let relink = Relink::new(open.reopen, open.addresses, open.gateways);
+                (network.transpose()?, relink)
+            }
             None => (None, Relink::new(None, Vec::new(), Vec::new())),
         };
         let hands = Hands::new(&setup.plan.name, setup.affinity);
         let streams = setup.peers.take().map(Streams::new);
-        let channel = Self {
+        let mut channel = Self {
             table: Table::new(setup.limits),
             supervisor: Supervisor::new(setup.policy),
             shared,
@@ -290,6 +294,9 @@ impl Channel {
             still: Standstill::default(),
             setup,
         };
+        if let Some(why) = awaited {
+            channel.await_link(&why);
+        }
         Ok((channel, waker))
     }
 

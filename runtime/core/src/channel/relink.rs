@@ -37,6 +37,8 @@ pub(super) struct Relink {
     addresses: Vec<String>,
     gateways: Vec<String>,
     opened_at: u64,
+    /// There was none when the VCP was started, and it is waited for.
+    awaited: bool,
     /// When it is tried next.
     at: Option<u64>,
     delay: u64,
@@ -81,6 +83,7 @@ impl Relink {
             addresses,
             gateways,
             opened_at: now(),
+            awaited: false,
             at: None,
             delay: FIRST,
             pending: false,
@@ -127,7 +130,8 @@ impl Channel {
         }
         let why = format!("the link is gone: {error}");
         // What never served is somebody's first attempt, which fails.
-        if self.relink.reopen.is_none() || !self.supervisor.served() {
+        let waits = self.supervisor.served() || self.relink.awaited;
+        if self.relink.reopen.is_none() || !waits {
             self.cancel_reload("has lost its link");
             return self.hold(why);
         }
@@ -146,6 +150,16 @@ impl Channel {
         self.try_later(time);
         self.run_clocks(time);
         self.wait_for_link(why);
+    }
+
+    /// There is no link to begin with. That is an outage from the start, and no instance
+    /// comes before there is one.
+    pub(super) fn await_link(&mut self, why: &str) {
+        let time = now();
+        self.relink.awaited = true;
+        self.supervisor.cut_off(time);
+        self.try_later(time);
+        self.wait_for_link(format!("there is no link yet: {why}"));
     }
 
     fn wait_for_link(&mut self, why: String) {
@@ -213,7 +227,11 @@ impl Channel {
             Ok(()) => self.on_link(waiting).await,
             Err(why) => {
                 waiting.into_iter().for_each(|w| w.refuse(&why));
-                self.still_no_link(&format!("the link is gone: {why}"));
+                let so_far = match self.supervisor.served() {
+                    true => "the link is gone",
+                    false => "there is no link yet",
+                };
+                self.still_no_link(&format!("{so_far}: {why}"));
             }
         }
     }
@@ -233,7 +251,11 @@ impl Channel {
     /// What the next instances are told of the link: it need not be what it was.
     fn take_link(&mut self, link: Box<dyn Link>) -> Result<(), String> {
         self.relink.check_mtu(link.properties().mtu)?;
-        let told = network_of(&*link, &self.relink.addresses, &self.relink.gateways);
+        let told = network_of(
+            link.properties(),
+            &self.relink.addresses,
+            &self.relink.gateways,
+        );
         let network = Network::new(link, &self.poller);
         let mut network = network.map_err(|error| format!("polling it: {error}"))?;
         network.dropped = self.relink.dropped;

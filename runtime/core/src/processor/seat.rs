@@ -13,7 +13,7 @@ use super::pace::{Alarm, Pause};
 use crate::channel::Channel;
 use crate::event::Event;
 use crate::fuel::Rate;
-use crate::status::{Shared, State};
+use crate::status::Shared;
 
 /// A VCP on its way to a processor.
 pub(crate) struct Passenger {
@@ -131,7 +131,7 @@ impl Seat {
             let _ = self.events.send(Event::Failed(what));
             let _ = self.events.send(Event::Stopped);
         }
-        self.shared.status().state = State::Stopped;
+        self.shared.end();
     }
 }
 

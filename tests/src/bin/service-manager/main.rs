@@ -8,7 +8,7 @@
 //! Makes a listening unix socket at each PATH and passes it under NAME. Does what is
 //! written, a line each, to the pipe `commands` in DIRECTORY: `restart` the program,
 //! `kill` and restart it, `reload` it (SIGHUP), have it `away` until it is to be `back`,
-//! `stop` both. Says what happens in lines on standard output.
+//! `stop` both; `socket NAME=PATH` restarts it and starts a socket unit in between. Says what happens in lines on standard output.
 
 mod store;
 
@@ -123,6 +123,16 @@ impl Manager {
                         child = self.start()?;
                     }
                     "stop" => return self.end(&mut child, Signal::TERM),
+                    unit if unit.starts_with("socket ") => {
+                        self.end(&mut child, Signal::TERM)?;
+                        let unit = unit.trim_start_matches("socket ");
+                        // As systemd has it, who finds another's socket there.
+                        if let Some((_, path)) = unit.split_once('=') {
+                            let _ = std::fs::remove_file(path);
+                        }
+                        self.passed.push(listen(unit)?);
+                        child = self.start()?;
+                    }
                     other => return Err(format!("unexpected {other:?}").into()),
                 }
             }

@@ -10,6 +10,7 @@
 //! | `outgoing` | what is sent next |
 //! | `completion` | ends of commands, and what becomes of their tasks |
 //! | `answer` | answers to requests, with every byte moved or an error |
+//! | `portal` | where the target is |
 //! | `retry` | commands that were not carried out: when and where again |
 //! | `fault` | why a connection has to end |
 //! | `suspect` | requests that end sessions, and sessions that others end |
@@ -31,6 +32,7 @@ mod leave;
 mod lengths;
 mod names;
 mod outgoing;
+mod portal;
 mod retry;
 mod session;
 mod survey;
@@ -114,6 +116,8 @@ pub struct Initiator {
     portal: SocketAddr,
     address: SocketAddr,
     redirections: u32,
+    /// Attempts since there was a session.
+    unreached: u32,
     /// The last portal that there was a session with, and its portal group.
     portal_group: Option<(SocketAddr, u16)>,
     /// Before the first `Ready`: when to give up on a target that is busy.
@@ -185,6 +189,7 @@ impl Initiator {
             portal,
             address: portal,
             redirections: 0,
+            unreached: 0,
             portal_group: None,
             give_up: now.saturating_add(config.timing.login_timeout),
             suspended: false,

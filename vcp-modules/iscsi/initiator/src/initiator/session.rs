@@ -28,8 +28,6 @@ const MOST_TOLD: usize = 8;
 /// The longest delay between sessions that end over one known request, for the sake of
 /// the others; in nanoseconds.
 const SHORT_DELAY: u64 = 1000 * MS;
-/// Portals that a login may be sent on to in a row.
-const MAX_REDIRECTIONS: u32 = 4;
 
 impl Initiator {
     pub(super) fn connect(&mut self, now: u64) {
@@ -126,43 +124,9 @@ impl Initiator {
         self.connect(now);
     }
 
-    /// Goes where the target says it is (RFC 7143 §11.13.5).
-    fn follow(&mut self, now: u64, address: SocketAddr, status: LoginStatus) -> Result<(), Fault> {
-        self.redirections += 1;
-        if self.redirections > MAX_REDIRECTIONS {
-            return Err(Fault::refusal("it is sent on from portal to portal".into()));
-        }
-        self.log(
-            Level::Info,
-            format!("{}: {status}, now at {address}", self.place()),
-        );
-        if status == LoginStatus::TargetMovedPermanently {
-            self.portal = address;
-        }
-        self.connect_anew(now, address);
-        Ok(())
-    }
-
-    /// Whether a portal is still of the portal group that it was of (RFC 7143 §6.3.1).
-    /// In another group a login takes no session over, and what is under way in the
-    /// old session could still arrive after what is sent in the new one.
-    fn check_portal_group(&mut self, group: Option<u16>) -> Result<(), Fault> {
-        let Some(group) = group else { return Ok(()) };
-        match self.portal_group {
-            Some((address, known)) if address == self.address && known != group => {
-                Err(Fault::refusal(format!(
-                    "it is of portal group {group} now, and was of {known} before"
-                )))
-            }
-            _ => {
-                self.portal_group = Some((self.address, group));
-                Ok(())
-            }
-        }
-    }
-
     fn start_session(&mut self, now: u64) {
         self.redirections = 0;
+        self.portal_serves();
         let timing = &self.config.timing;
         self.timers.set(Timer::Idle, now + timing.nop_interval);
         self.started_unit = false;
@@ -280,7 +244,7 @@ impl Initiator {
             self.log(Level::Warn, line);
         }
         self.phase = Phase::Waiting;
-        self.address = self.portal;
+        self.address = self.next_portal();
         self.redirections = 0;
         let delay = match self.hurry {
             true => self.reconnect.delay().min(SHORT_DELAY),

@@ -40,6 +40,8 @@ pub struct Pair {
     pub completed: BTreeMap<u64, Status>,
     /// Whether the target accepts connections, and whether there is one.
     pub reachable: bool,
+    /// One that does not, whatever the others do.
+    pub dead: Option<core::net::SocketAddr>,
     /// The link is down: whatever is sent is lost, and nobody says so.
     pub dark: bool,
     pub open: bool,
@@ -75,6 +77,7 @@ impl Pair {
             actions: Vec::new(),
             completed: BTreeMap::new(),
             reachable: true,
+            dead: None,
             dark: false,
             open: false,
             connects: Vec::new(),
@@ -258,7 +261,7 @@ impl Pair {
                     self.connects.push(*address);
                     if self.dark {
                         // No answer at all.
-                    } else if self.reachable {
+                    } else if self.reachable && self.dead != Some(*address) {
                         self.open = true;
                         self.peer.accept();
                         self.initiator.connected(self.now);

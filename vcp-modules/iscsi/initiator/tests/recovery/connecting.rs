@@ -154,6 +154,50 @@ fn permanent_redirection_is_remembered() {
     assert_eq!(ports, [3260, 3261, 3261]);
 }
 
+/// For good is not for ever: where nobody is any more the target can't move on from.
+#[test]
+fn permanent_redirection_to_a_dead_portal_is_undone() {
+    let mut pair = moved(LoginStatus::TargetMovedPermanently);
+    let there = *pair.connects.last().unwrap();
+    pair.dead = Some(there);
+    pair.connects.clear();
+    pair.cut("reset by peer");
+    pair.run_for(10 * SECOND);
+    let ports: Vec<u16> = pair.connects.iter().map(|a| a.port()).collect();
+    assert_eq!(ports, [3261, 3261, 3261, 3261, 3260]);
+    assert_eq!(pair.readies(), 2);
+    // And it is the portal to begin with from then on.
+    pair.dead = None;
+    pair.connects.clear();
+    pair.cut("reset by peer");
+    pair.run_for(10 * SECOND);
+    assert_eq!(pair.connects.first().map(|a| a.port()), Some(3260));
+}
+
+/// Either may come back first.
+#[test]
+fn a_portal_that_was_moved_to_is_asked_as_well_as_the_configured_one() {
+    let mut pair = moved(LoginStatus::TargetMovedPermanently);
+    pair.reachable = false;
+    pair.connects.clear();
+    pair.cut("reset by peer");
+    pair.run_for(60 * SECOND);
+    let ports: Vec<u16> = pair.connects.iter().map(|a| a.port()).collect();
+    let (first, then) = ports.split_at(4);
+    assert_eq!(first, [3261; 4]);
+    let turns = [3260, 3261];
+    assert!(then.len() > 6, "{ports:?}");
+    assert!(
+        then.iter().zip(turns.iter().cycle()).all(|(a, b)| a == b),
+        "{ports:?}"
+    );
+    pair.reachable = true;
+    pair.dead = Some("10.0.0.1:3260".parse().unwrap());
+    pair.run_for(15 * SECOND);
+    assert_eq!(pair.readies(), 2);
+    assert_eq!(pair.connects.last().map(|a| a.port()), Some(3261));
+}
+
 #[test]
 fn redirection_in_a_circle_ends() {
     let mut pair = login_status(LoginStatus::TargetMovedTemporarily);
