@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use vcp_tests::vm::Vm;
-use vcp_tests::vm::machine::Job;
+use vcp_tests::vm::session::Job;
 
 /// Where disks are mounted.
 pub(crate) const MOUNT: &str = "/mnt";

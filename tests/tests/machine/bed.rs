@@ -74,7 +74,6 @@ impl Bed {
         bed.run(&format!(
             "mkdir -p -m 700 /var/cache/vcp {DROP_INS}
              cp {DELIVERY}/cache/* /var/cache/vcp/
-             cp {EXAMPLES}/attach.conf {DROP_INS}/
              printf '%s\\n' 0123456789abcdef > /etc/vcp/disk0-chap
              chmod 600 /etc/vcp/disk0-chap
              printf '[Service]\\nLoadCredential=disk0-chap:/etc/vcp/disk0-chap\\n' \
@@ -85,6 +84,13 @@ impl Bed {
             .write("/etc/vcp/conf.d/disk0.toml", &configuration);
         bed.run("systemctl enable vcp");
         bed
+    }
+
+    /// Copies the drop-in.
+    pub(crate) fn allow_devices(&mut self) {
+        self.run(&format!(
+            "cp {EXAMPLES}/attach.conf {DROP_INS}/ && systemctl daemon-reload"
+        ));
     }
 
     pub(crate) fn run(&mut self, script: &str) -> String {

@@ -6,6 +6,7 @@ use crate::bed::{Bed, DEVICE, DROP_INS, EXAMPLES, MOUNT, SOON};
 /// A process stays on the mount until the machine kills it, long after the service was
 /// told to end: the host goes on until the last unmount.
 pub(crate) fn busy_mount(bed: &mut Bed) {
+    bed.allow_devices();
     bed.run("systemctl start vcp");
     bed.wait_for_device();
     bed.run(&format!("mkfs.ext4 -q {DEVICE}"));

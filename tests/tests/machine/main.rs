@@ -5,6 +5,7 @@
 mod bed;
 mod ends;
 mod service;
+mod told;
 
 use vcp_tests::requires;
 use vcp_tests::scale::is_quick;
@@ -19,9 +20,12 @@ const AGENT: &str = env!("CARGO_BIN_EXE_vm-agent");
 fn from_installation_to_purge() {
     requires!(Root, Debian, "tgtd", "qemu-img", "dpkg-deb");
     let mut bed = Bed::install();
+    told::without_the_drop_in(&mut bed);
     service::first_boot(&mut bed);
     service::reload(&mut bed);
     service::restarts_under_load(&mut bed);
+    told::journal(&mut bed);
+    service::socket_unit_under_load(&mut bed);
     service::upgrade_under_load(&mut bed);
     service::purge(&mut bed);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use vcp_tests::vm::debian::DELIVERY;
 use vcp_tests::vm::session::Job;
 
-use crate::bed::{Bed, DEVICE, MOUNT, SOON};
+use crate::bed::{Bed, DEVICE, EXAMPLES, MOUNT, SOON};
 
 /// The first start after a boot has every right to the device.
 pub(crate) fn first_boot(bed: &mut Bed) {
@@ -58,6 +58,26 @@ pub(crate) fn restarts_under_load(bed: &mut Bed) {
     );
     end_load(bed, load);
     bed.check_file("first");
+}
+
+/// A socket unit is enabled while the service runs, and a restart puts it in the place of
+/// the host's own.
+pub(crate) fn socket_unit_under_load(bed: &mut Bed) {
+    let load = start_load(bed);
+    bed.run(&format!(
+        "cp {EXAMPLES}/vcp-disk0.socket /etc/systemd/system/ && systemctl daemon-reload &&
+         systemctl enable vcp-disk0.socket && systemctl restart vcp"
+    ));
+    let state = bed.run("systemctl is-active vcp-disk0.socket vcp.service");
+    assert_eq!(state, "active\nactive\n");
+    bed.machine
+        .until("vcp ps --json | grep -q '\"state\": *\"ready\"'", SOON);
+    end_load(bed, load);
+    bed.run(
+        "systemctl disable --now vcp-disk0.socket && rm /etc/systemd/system/vcp-disk0.socket &&
+         systemctl daemon-reload && systemctl restart vcp",
+    );
+    bed.wait_for_device();
 }
 
 /// An upgrade restarts the service, with the unit of the new package.

@@ -83,7 +83,7 @@ fn an_interface_that_comes_after_the_start_is_used() {
     let manager = bed.manager();
     manager.wait_for("READY=1", 1);
     assert!(began.elapsed() < PATIENCE, "the machine starts meanwhile");
-    assert_eq!(manager.count("disk waits for its link"), 1);
+    manager.wait_for("disk is suspended", 1);
     assert_eq!(until(&manager, "suspended")["reason"], WAITS);
     std::thread::sleep(Duration::from_secs(3));
     let said = manager.logs();
@@ -92,7 +92,7 @@ fn an_interface_that_comes_after_the_start_is_used() {
     until(&manager, "ready");
     let clients = Clients::new(bed.lab.dir());
     clients.qemu_io(&bed.uri(), &["write -P 7 0 64k", "read -P 7 0 64k"]);
-    manager.wait_for("STATUS=VCPs serving: 1", 1);
+    manager.wait_for("STATUS=VCPs ready: 1", 1);
     manager.stop();
 }
 

@@ -64,6 +64,8 @@ pub(super) struct Machine {
     pub(super) nbd: bool,
     /// Credentials that the service that runs was given.
     pub(super) credentials: BTreeSet<String>,
+    /// Credentials that the files of the unit name.
+    pub(super) named: BTreeSet<String>,
 }
 
 /// One thing that a service may be able to do.
@@ -131,7 +133,12 @@ fn attach(unit: &Unit, needs: &Needs, machine: &Machine) -> Check {
         (unit.allows_device(NBD), "/dev/nbd*"),
     ]);
     let mut check = allowed("/dev/nbdX", lacks, DropIn::Attach, needs.attach);
-    if check.outcome.is_ok() && !machine.nbd {
+    let starts = unit.value("ActiveState") != "active";
+    let comes = starts
+        && unit
+            .words("Wants")
+            .any(|unit| unit == "modprobe@nbd.service");
+    if check.outcome.is_ok() && !machine.nbd && !comes {
         let why = "the kernel's nbd module is not loaded, which has to be before the service \
                    starts: modprobe nbd && systemctl restart vcp";
         check.outcome = Err(why.to_owned());
@@ -145,7 +152,10 @@ fn credential(unit: &Unit, name: &str, machine: &Machine) -> Check {
          systemctl restart vcp"
     );
     let given = machine.credentials.contains(name);
-    let outcome = match unit.has_credential(name) {
+    // What has no text for the service manager stands in its files.
+    let named = unit.has_credential(name);
+    let named = named.or_else(|| machine.named.contains(name).then_some(true));
+    let outcome = match named {
         _ if given => Ok(String::new()),
         Some(true) if unit.value("ActiveState") == "active" => Err(format!(
             "the unit names it, and the service that runs was not given it: {}",
@@ -294,5 +304,31 @@ mod tests {
         );
         machine.credentials.insert("disk0-chap".to_owned());
         assert!(failing(&active, &config, &machine).is_empty());
+    }
+
+    /// systemd has no text for the value of `LoadCredential=`.
+    #[test]
+    fn a_credential_may_be_known_from_the_files_of_the_unit() {
+        let given = "LoadCredential=disk0-chap:/etc/vcp/disk0-chap";
+        let unit = ALLOWED.replace(given, "LoadCredential=[unprintable]");
+        let config = ISCSI.replace("/tmp/", "/run/vcp/");
+        let mut machine = Machine {
+            nbd: true,
+            ..Machine::default()
+        };
+        assert_eq!(failing(&unit, &config, &machine).len(), 1);
+        machine.named.insert("disk0-chap".to_owned());
+        assert!(failing(&unit, &config, &machine).is_empty());
+    }
+
+    #[test]
+    fn a_unit_that_has_nbd_loaded_does_not_need_it_before_it_starts() {
+        let config = ISCSI.replace("/tmp/", "/run/vcp/");
+        let mut machine = Machine::default();
+        machine.credentials.insert("disk0-chap".to_owned());
+        let wants = format!("{ALLOWED}Wants=remote-fs-pre.target modprobe@nbd.service\n");
+        assert!(failing(&wants, &config, &machine).is_empty());
+        let runs = wants.replace("ActiveState=inactive", "ActiveState=active");
+        assert_eq!(failing(&runs, &config, &machine).len(), 1);
     }
 }

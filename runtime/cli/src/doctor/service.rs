@@ -37,6 +37,7 @@ pub(super) fn run(config: &Path) -> Result<ExitCode> {
     let machine = Machine {
         nbd: Path::new("/sys/module/nbd").exists(),
         credentials: credentials(),
+        named: crate::judge::credentials_of_unit(),
     };
     let mut checks = vec![configuration];
     checks.extend(checks::all(&unit, &needs, &machine));

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 /// What is asked for.
-pub(super) const PROPERTIES: [&str; 20] = [
+pub(super) const PROPERTIES: [&str; 21] = [
     "LoadState",
+    "Wants",
     "ActiveState",
     "MainPID",
     "FragmentPath",

@@ -8,6 +8,8 @@ mod exports;
 mod unit;
 mod vcps;
 
+pub(crate) use unit::credentials_of_unit;
+
 use std::cell::RefCell;
 use std::fmt::Display;
 use std::process::ExitCode;

@@ -3,7 +3,7 @@
 //! (systemd.unit(5), systemd.exec(5)).
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,6 +28,13 @@ pub(super) struct Unit {
     credentials: BTreeMap<String, Option<PathBuf>>,
     /// The directories that are made when the service starts.
     made: Vec<PathBuf>,
+}
+
+/// The names of the credentials that the files of the unit name; none where there is no
+/// unit. A name may end in `*`.
+pub(crate) fn credentials_of_unit() -> BTreeSet<String> {
+    let unit = Unit::of_service().unwrap_or_default();
+    unit.credentials.into_keys().collect()
 }
 
 impl Unit {
