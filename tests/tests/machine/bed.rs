@@ -245,3 +245,13 @@ fn cache(lab: &Lab) -> Vec<(String, PathBuf)> {
 fn text(path: &Path) -> String {
     path.display().to_string()
 }
+
+impl Drop for Bed {
+    /// What the service said, where a test fails.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let script = "journalctl -b -u vcp --no-pager -o short-monotonic | tail -n 40";
+            eprintln!("{}", self.machine.ask(script, SOON).stdout);
+        }
+    }
+}

@@ -29,7 +29,7 @@ pub(crate) fn journal(bed: &mut Bed) {
     bed.wait_for_device();
     bed.machine.until("vcp ps | grep -q ready", SOON);
     let warnings = bed.run("journalctl -b -u vcp -p warning -o cat --no-pager");
-    assert_eq!(warnings, "-- No entries --\n", "a planned restart");
+    assert_eq!(warnings, "", "a planned restart");
     let lines = bed.run("journalctl -b _COMM=vcp -o cat --no-pager");
     assert!(!lines.is_empty(), "the host says nothing");
     for line in lines.lines() {

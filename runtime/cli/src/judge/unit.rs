@@ -40,9 +40,10 @@ pub(crate) fn credentials_of_unit() -> BTreeSet<String> {
 impl Unit {
     /// That of the service; none where there is no such unit, or this is the service.
     pub(super) fn of_service() -> Option<Self> {
-        // The second is there for what the unit runs beside the host itself.
-        let own = [CREDENTIALS, "MAINPID"];
-        if own.iter().any(|name| std::env::var_os(name).is_some()) {
+        // What the unit runs beside the host itself, at a reload, may have the name of that
+        // directory and no right to it (systemd 252).
+        let own = std::env::var_os(CREDENTIALS).map(std::fs::read_dir);
+        if own.is_some_and(|read| read.is_ok()) {
             return None;
         }
         let path = std::env::var_os("SYSTEMD_UNIT_PATH").filter(|path| !path.is_empty());
@@ -163,16 +164,26 @@ impl Sources for AsStarted<'_> {
         let name = name.to_string_lossy();
         match unit.credential(&name) {
             None => Err(io::ErrorKind::NotFound.into()),
-            Some(Some(file)) => System.read(file).map_err(|error| {
-                let from = file.display();
-                io::Error::other(format!("the unit loads it from {from}: {error}"))
-            }),
-            Some(None) => {
-                self.unseen.borrow_mut().push(name.into_owned());
-                // In its place; nobody is given it.
-                Ok("unseen".to_owned())
-            }
+            Some(None) => Ok(self.unseen(&name)),
+            Some(Some(file)) => match System.read(file) {
+                // The service manager may.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                    Ok(self.unseen(&name))
+                }
+                read => read.map_err(|error| {
+                    let from = file.display();
+                    io::Error::other(format!("the unit loads it from {from}: {error}"))
+                }),
+            },
         }
+    }
+}
+
+impl AsStarted<'_> {
+    /// What is in the place of a credential that can't be read; nobody is given it.
+    fn unseen(&self, name: &str) -> String {
+        self.unseen.borrow_mut().push(name.to_owned());
+        "unseen".to_owned()
     }
 }
 
