@@ -1,8 +1,8 @@
 //! How many requests and bytes a second an export may ask for, and how much memory its
 //! clients may hold.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::pool::Pool;
@@ -35,13 +35,39 @@ impl Default for Rates {
 /// A request is let through while what was let through before it is paid for, or
 /// could be within the burst (the generic cell rate algorithm, ITU-T I.371): one
 /// that is larger than a burst passes, and those behind it wait.
+///
+/// It is asked twice for each request, by the one thread that serves the export, and
+/// changed and read by others, without a lock: each number is whole by itself, and a
+/// request that passes while the rates change pays by the old or by the new ones.
 #[derive(Debug)]
 pub struct Limit {
     name: String,
     pool: Pool,
     /// In nanoseconds.
     half_request: AtomicU64,
-    state: Mutex<State>,
+    /// [`Rates::iops`], or [`NONE`].
+    iops: AtomicU64,
+    /// [`Rates::bytes`], or [`NONE`].
+    bytes: AtomicU64,
+    /// [`Rates::burst`] in nanoseconds.
+    burst: AtomicU64,
+    /// When all requests so far are paid for, in nanoseconds of the monotonic clock.
+    requests_paid: AtomicU64,
+    /// And all bytes.
+    bytes_paid: AtomicU64,
+    totals: Counters,
+}
+
+/// No such rate.
+const NONE: u64 = u64::MAX;
+
+/// [`Totals`] as they grow.
+#[derive(Debug, Default)]
+struct Counters {
+    clients: AtomicU64,
+    requests: AtomicU64,
+    bytes: AtomicU64,
+    limited_ns: AtomicU64,
 }
 
 /// Bytes that the clients of an export may hold beyond what each of them may, unless
@@ -50,16 +76,6 @@ const MEMORY: usize = 64 << 20;
 
 /// How long half a request may take unless it is said otherwise, in nanoseconds.
 pub(crate) const HALF_REQUEST: u64 = 30_000_000_000;
-
-#[derive(Debug)]
-struct State {
-    rates: Rates,
-    /// When all requests so far are paid for, in nanoseconds of the monotonic clock.
-    requests: u64,
-    /// And all bytes.
-    bytes: u64,
-    totals: Totals,
-}
 
 /// What came of a limit so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -85,17 +101,19 @@ impl Limit {
     /// Of the export `name`: by these rates. Its clients may hold 64 MiB together, and
     /// take 30 s over a request, until that is set.
     pub fn of(name: &str, rates: Rates) -> Self {
-        Self {
+        let limit = Self {
             name: name.to_owned(),
             pool: Pool::new(MEMORY),
             half_request: AtomicU64::new(HALF_REQUEST),
-            state: Mutex::new(State {
-                rates,
-                requests: 0,
-                bytes: 0,
-                totals: Totals::default(),
-            }),
-        }
+            iops: AtomicU64::new(NONE),
+            bytes: AtomicU64::new(NONE),
+            burst: AtomicU64::new(0),
+            requests_paid: AtomicU64::new(0),
+            bytes_paid: AtomicU64::new(0),
+            totals: Counters::default(),
+        };
+        limit.set(rates);
+        limit
     }
 
     /// The export's name.
@@ -121,52 +139,80 @@ impl Limit {
 
     /// What it lets through.
     pub fn rates(&self) -> Rates {
-        self.lock().rates
+        Rates {
+            iops: rate(&self.iops),
+            bytes: rate(&self.bytes),
+            burst: Duration::from_nanos(self.burst.load(Ordering::Relaxed)),
+        }
     }
 
     /// By other rates from now on. What was saved up or is owed is forgotten.
     pub fn set(&self, rates: Rates) {
-        let mut state = self.lock();
-        (state.rates, state.requests, state.bytes) = (rates, 0, 0);
+        let store = |to: &AtomicU64, value| to.store(value, Ordering::Relaxed);
+        store(&self.iops, rates.iops.unwrap_or(NONE));
+        store(&self.bytes, rates.bytes.unwrap_or(NONE));
+        store(&self.burst, nanoseconds(rates.burst));
+        store(&self.requests_paid, 0);
+        store(&self.bytes_paid, 0);
     }
 
     /// When the next request may pass; not after `now` if it may at once.
     pub(crate) fn opens(&self, now: u64) -> u64 {
-        let state = self.lock();
-        if state.rates.iops.is_none() && state.rates.bytes.is_none() {
+        if rate(&self.iops).is_none() && rate(&self.bytes).is_none() {
             return now;
         }
-        let paid = state.requests.max(state.bytes);
-        paid.saturating_sub(nanoseconds(state.rates.burst))
+        let [requests, bytes, burst] = [&self.requests_paid, &self.bytes_paid, &self.burst]
+            .map(|number| number.load(Ordering::Relaxed));
+        requests.max(bytes).saturating_sub(burst)
     }
 
     /// One passes.
     pub(crate) fn charge(&self, bytes: u64, now: u64) {
-        let state = &mut *self.lock();
-        state.totals.requests += 1;
-        state.totals.bytes += bytes;
-        if let Some(iops) = state.rates.iops {
-            state.requests = state.requests.max(now) + cost(1, iops);
+        self.totals.requests.fetch_add(1, Ordering::Relaxed);
+        self.totals.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if let Some(iops) = rate(&self.iops) {
+            pay(&self.requests_paid, now, cost(1, iops));
         }
-        if let Some(rate) = state.rates.bytes {
-            state.bytes = state.bytes.max(now) + cost(bytes, rate);
+        if let Some(rate) = rate(&self.bytes) {
+            pay(&self.bytes_paid, now, cost(bytes, rate));
         }
     }
 
     /// What came of it so far.
     pub fn totals(&self) -> Totals {
-        self.lock().totals
+        let Counters {
+            clients,
+            requests,
+            bytes,
+            limited_ns,
+        } = &self.totals;
+        let [clients, requests, bytes, limited_ns] =
+            [clients, requests, bytes, limited_ns].map(|counter| counter.load(Ordering::Relaxed));
+        Totals {
+            clients,
+            requests,
+            bytes,
+            limited_ns,
+        }
     }
 
     /// A client waited for it.
     pub(crate) fn waited(&self, nanoseconds: u64) {
-        self.lock().totals.limited_ns += nanoseconds;
+        let waited = &self.totals.limited_ns;
+        waited.fetch_add(nanoseconds, Ordering::Relaxed);
     }
+}
 
-    /// What is behind the lock is whole after any panic.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn rate(number: &AtomicU64) -> Option<u64> {
+    let number = number.load(Ordering::Relaxed);
+    (number != NONE).then_some(number)
+}
+
+/// So much more is to be paid for, from `now` on if nothing is owed.
+fn pay(paid: &AtomicU64, now: u64, cost: u64) {
+    let more = |paid: u64| Some(paid.max(now).saturating_add(cost));
+    // The closure always has a value.
+    let _ = paid.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
 }
 
 /// One client that has the limit.
@@ -174,7 +220,7 @@ pub(crate) struct Attached(Arc<Limit>);
 
 impl Attached {
     pub(crate) fn to(limit: Arc<Limit>) -> Self {
-        limit.lock().totals.clients += 1;
+        limit.totals.clients.fetch_add(1, Ordering::Relaxed);
         Self(limit)
     }
 }
@@ -189,7 +235,7 @@ impl std::ops::Deref for Attached {
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        self.0.lock().totals.clients -= 1;
+        self.0.totals.clients.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
