@@ -4,7 +4,7 @@ use vcp_iscsi_proto::login::{LoginStatus, Stage};
 use vcp_iscsi_proto::pdu::*;
 use vcp_iscsi_proto::scsi::*;
 use vcp_iscsi_proto::{
-    Ahs, BHS_LEN, InitiatorPdu, Isid, Lun, RESERVED_TAG, Serial, TargetPdu, scsi,
+    BHS_LEN, InitiatorPdu, Isid, Lun, RESERVED_TAG, Serial, TargetPdu, scsi,
 };
 
 use super::Seeds;
@@ -255,14 +255,10 @@ fn from_target() -> [TargetPdu; 10] {
 }
 
 fn long_command(seeds: &Seeds) {
-    let mut ahs = Vec::new();
-    Ahs::ExtendedCdb(&[1; 16]).emit(&mut ahs);
-    Ahs::BidirectionalReadLength(4096).emit(&mut ahs);
-    Ahs::Other {
-        kind: 9,
-        data: &[0, 1, 2],
-    }
-    .emit(&mut ahs);
+    // RFC 7143 §11.2.2: the rest of a long CDB, a read length, and a type that is unknown.
+    let long = [&[0, 17, 1, 0][..], &[1; 16]].concat();
+    let read = [0, 5, 2, 0, 0, 0, 0x10, 0];
+    let ahs = [&long[..], &read, &[0, 3, 9, 0, 1, 2, 0, 0]].concat();
     let mut b = [0; BHS_LEN];
     command(InitiatorSn::default(), ahs.len() as u16).emit(&mut b);
     seeds.add("pdu-ahs", &[&[0], &b, &ahs, &[0x5a; 64]]);

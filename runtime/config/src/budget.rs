@@ -4,7 +4,6 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
-use std::time::Duration;
 
 use crate::check;
 use crate::error::Invalid;
@@ -247,22 +246,6 @@ impl Limit {
     pub fn is_none(&self) -> bool {
         self.iops.is_none() && self.bytes.is_none()
     }
-
-    /// The most requests that can be saved up, if they are limited; at least 1.
-    pub fn burst_requests(&self) -> Option<u64> {
-        let rate = u64::from(self.iops?);
-        Some(saved(rate, self.burst.duration()))
-    }
-
-    /// The most bytes that can be saved up, if they are limited; at least 1.
-    pub fn burst_bytes(&self) -> Option<u64> {
-        Some(saved(self.bytes?.bytes(), self.burst.duration()))
-    }
-}
-
-fn saved(rate: u64, time: Duration) -> u64 {
-    let tokens = u128::from(rate) * time.as_nanos() / 1_000_000_000;
-    u64::try_from(tokens).unwrap_or(u64::MAX).max(1)
 }
 
 impl Default for Limit {
@@ -311,24 +294,5 @@ mod tests {
         }
         assert!("a/".repeat(600).parse::<Cgroup>().is_err());
         assert!("a".repeat(256).parse::<Cgroup>().is_err());
-    }
-
-    #[test]
-    fn a_burst_is_what_a_time_saves_up() {
-        let limit = Limit {
-            iops: Some(1000),
-            bytes: Some(ByteSize::mib(100)),
-            burst: Interval::millis(2500),
-        };
-        assert_eq!(limit.burst_requests(), Some(2500));
-        assert_eq!(limit.burst_bytes(), Some(250 << 20));
-        let slow = Limit {
-            iops: Some(1),
-            burst: Interval::millis(10),
-            ..Limit::default()
-        };
-        assert_eq!(slow.burst_requests(), Some(1));
-        assert_eq!(slow.burst_bytes(), None);
-        assert!(Limit::default().is_none() && !slow.is_none());
     }
 }

@@ -4,6 +4,7 @@ mod docs;
 mod files;
 mod imports;
 mod layout;
+mod unused;
 mod wit;
 
 use anyhow::{Result, bail};
@@ -17,6 +18,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("fmt", fmt),
     ("layout", layout::check),
     ("links", docs::links),
+    ("unused", unused::check),
     ("wit", wit::check),
     ("clippy", clippy),
     ("docs", docs::rustdoc),

@@ -290,12 +290,6 @@ impl Connection {
     pub fn end(&self) -> Option<&End> {
         self.end.as_ref()
     }
-
-    /// True in full feature phase.
-    #[must_use]
-    pub fn is_established(&self) -> bool {
-        matches!(self.phase, Phase::Full(_))
-    }
 }
 
 impl Drop for Connection {

@@ -52,8 +52,6 @@ impl Sense {
     pub const POWER_ON: Self = Self::new(0x6, 0x29, 0x00);
     /// Bus device reset function occurred (a LOGICAL UNIT RESET by anyone).
     pub const UNIT_RESET: Self = Self::new(0x6, 0x29, 0x03);
-    /// Mode parameters changed.
-    pub const MODE_CHANGED: Self = Self::new(0x6, 0x2A, 0x01);
     /// Capacity data has changed.
     pub const CAPACITY_CHANGED: Self = Self::new(0x6, 0x2A, 0x09);
     /// Write protected.

@@ -28,12 +28,6 @@ impl Isid {
         Self::assemble(0x80, random, qualifier)
     }
 
-    /// Type `EnterpriseNumber`, of which `number` uses the low 24 bits.
-    #[must_use]
-    pub const fn enterprise(number: u32, qualifier: u16) -> Self {
-        Self::assemble(0x40, number, qualifier)
-    }
-
     /// Type `Oui`: the 22 low bits of `oui` and 24 bits of qualifier.
     #[must_use]
     pub const fn oui(oui: u32, qualifier: u32) -> Self {
@@ -75,7 +69,6 @@ mod tests {
             Isid([0x80, 0x12, 0x34, 0x56, 0, 7])
         );
         assert_eq!(Isid::random(0, 0).kind(), IsidType::Random);
-        assert_eq!(Isid::enterprise(4660, 1), Isid([0x40, 0, 0x12, 0x34, 0, 1]));
         assert_eq!(
             Isid::oui(0xff_d037, 0x023d),
             Isid([0x3f, 0xd0, 0x37, 0, 2, 0x3d])

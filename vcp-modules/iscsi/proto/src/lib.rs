@@ -9,7 +9,6 @@
 //! |---|---|---|
 //! | [`bhs`] | what all PDUs share, and where a PDU's parts lie | RFC 7143 §11.2 |
 //! | [`pdu`] | one struct per PDU | RFC 7143 §11 |
-//! | [`ahs`] | additional header segments | RFC 7143 §11.2.2 |
 //! | [`digest`] | CRC32C | RFC 7143 §13.1 |
 //! | [`login`] | stages and outcomes of a login | RFC 7143 §6.3, §11.13.5 |
 //! | [`text`] | `key=value` negotiation text and the keys | RFC 7143 §6, §13 |
@@ -23,7 +22,6 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-pub mod ahs;
 pub mod bhs;
 pub mod chap;
 pub mod digest;
@@ -38,7 +36,6 @@ pub mod scsi;
 mod serial;
 pub mod text;
 
-pub use ahs::Ahs;
 pub use bhs::{BHS_LEN, Bhs, BhsBytes, DIGEST_LEN, Layout, MAX_DATA_LEN, Opcode, RESERVED_TAG};
 pub use digest::Crc32c;
 pub use error::Error;

@@ -95,12 +95,6 @@ impl Inquiry {
             .for_each(|(to, from)| *to = from);
         field
     }
-
-    /// True when there is a block device that can be used.
-    #[must_use]
-    pub fn is_disk(&self) -> bool {
-        self.qualifier == PeripheralQualifier::Connected && self.device_type == Self::DIRECT_ACCESS
-    }
 }
 
 #[cfg(test)]
@@ -123,13 +117,7 @@ mod tests {
         let b = disk.emit();
         assert_eq!(b[..8], [0, 0, 6, 0x12, 31, 0, 0, 2]);
         assert_eq!(&b[8..], b"VCP     a product name t1.0 ");
-        assert!(disk.is_disk());
         assert!(Inquiry::parse(&b[..35]).is_err());
-        let none = Inquiry {
-            qualifier: PeripheralQualifier::NotSupported,
-            ..disk
-        };
-        assert!(!none.is_disk());
     }
 
     proptest! {

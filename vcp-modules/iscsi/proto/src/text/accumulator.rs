@@ -13,7 +13,7 @@ pub struct Accumulator {
 }
 
 impl Accumulator {
-    /// Takes up to `limit` bytes; at least [`MIN_ACCEPTED_LEN`](super::MIN_ACCEPTED_LEN)
+    /// Takes up to `limit` bytes; at least 8192
     /// if peers are to be satisfied.
     #[must_use]
     pub const fn new(limit: usize) -> Self {

@@ -255,18 +255,4 @@ mod tests {
             }
         }
     }
-
-    #[test]
-    fn only_negotiated_keys_want_answers() {
-        for declared in [
-            Key::MaxRecvDataSegmentLength,
-            Key::TargetName,
-            Key::SessionType,
-        ] {
-            assert!(!declared.spec().kind.wants_answer(), "{declared}");
-        }
-        for negotiated in [Key::HeaderDigest, Key::InitialR2T, Key::MaxBurstLength] {
-            assert!(negotiated.spec().kind.wants_answer(), "{negotiated}");
-        }
-    }
 }

@@ -25,10 +25,6 @@ pub const MAX_KEY_LEN: usize = 63;
 /// (RFC 7143 §6.1). One value of a list is a simple value; the list is none.
 pub const MAX_VALUE_LEN: usize = 255;
 
-/// Text that everyone must be able to take in one negotiation (RFC 7143 §6.2), in
-/// bytes. With an authentication method that needs more, it is eight times that.
-pub const MIN_ACCEPTED_LEN: usize = 8192;
-
 /// The answer to an offer that can't be met.
 pub const REJECT: &str = "Reject";
 /// The answer to a key that has no meaning with the keys before it.

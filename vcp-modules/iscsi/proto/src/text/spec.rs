@@ -102,17 +102,6 @@ pub enum KeyKind {
     SecurityNumber,
 }
 
-impl KeyKind {
-    /// True when the other side owes an answer.
-    #[must_use]
-    pub const fn wants_answer(&self) -> bool {
-        matches!(
-            self,
-            Self::Number { .. } | Self::Boolean { .. } | Self::List { .. }
-        )
-    }
-}
-
 /// How two numbers become one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NumberFn {
