@@ -2,9 +2,9 @@
 //!
 //! One VCP is one component instance in a store of its own, on a channel processor:
 //! one OS thread, of its own or shared with others by budget, that also polls the
-//! VCP's link and its clients' sockets: an I/O crosses no thread. What a guest says is checked once, where it enters
-//! (`guest.rs` for spans, `vcp-queue` for tags); a violation is a fault of that
-//! VCP and never of the host.
+//! VCP's link and its clients' sockets: an I/O crosses no thread. What a guest says is
+//! checked where it enters (`guest/boundary.rs` for spans, `vcp-queue` for tags); a
+//! violation is a fault of that VCP and never of the host.
 //!
 //! This crate knows queues, memory, fuel and restarts. It knows nothing of NBD,
 //! SCSI or TCP: those are a [`vcp_queue::Client`] above, a guest inside, a

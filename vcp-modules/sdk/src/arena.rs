@@ -1,5 +1,5 @@
-//! Memory that the host writes into between calls. The only unsafe code of the
-//! SDK.
+//! Memory that the host writes into between calls. Besides this, the SDK has unsafe code
+//! where a component is one (`instance.rs`) and where it has no `std` (`standalone.rs`).
 
 use core::cell::UnsafeCell;
 
