@@ -30,11 +30,12 @@ const FINAL: [&str; 6] = [
 pub(crate) enum Ending {
     /// Another process of the same service follows at once.
     Restart,
-    /// Nobody follows until an operator starts the service again.
+    /// Nobody follows until an operator starts the service again. So it is as well when
+    /// somebody has sent the signal by hand, of which the service manager knows nothing.
     Stop,
     /// The machine goes down.
     Shutdown,
-    /// The service manager has no job for it: somebody has sent the signal by hand.
+    /// There is no service manager, or none that answers.
     Unknown,
 }
 
@@ -70,12 +71,11 @@ impl Ending {
             let mut words = line.split_whitespace().skip(1);
             Some((words.next()?, words.next()?))
         });
-        let mut found = Self::Unknown;
+        let mut found = Self::Stop;
         for (name, kind) in jobs {
             match kind {
                 "start" if FINAL.contains(&name) => return Self::Shutdown,
                 "restart" if name == unit => found = Self::Restart,
-                "stop" if name == unit => found = Self::Stop,
                 _ => {}
             }
         }
@@ -131,11 +131,11 @@ mod tests {
     fn jobs_say_why_a_service_ends() {
         let unit = "vcp.service";
         let of = |jobs| Ending::of(jobs, unit);
-        assert_eq!(of(""), Ending::Unknown);
-        assert_eq!(of("No jobs running.\n"), Ending::Unknown);
+        assert_eq!(of(""), Ending::Stop);
+        assert_eq!(of("No jobs running.\n"), Ending::Stop);
         assert_eq!(of("812 vcp.service restart running\n"), Ending::Restart);
         assert_eq!(of("813 vcp.service stop running\n"), Ending::Stop);
-        assert_eq!(of("813 other.service stop running\n"), Ending::Unknown);
+        assert_eq!(of("813 other.service restart running\n"), Ending::Stop);
         let shutdown = "900 vcp.service stop running\n\
                         901 mnt.mount   stop running\n\
                         899 reboot.target start waiting\n";
