@@ -19,12 +19,13 @@ pub const VARIABLE: &str = "VCP_CONTROL_DIR";
 /// the user's id.
 pub fn directory() -> PathBuf {
     let user = rustix::process::geteuid();
+    // By its specification one that is not absolute says nothing.
     let named = |variable| {
         std::env::var_os(variable)
             .map(PathBuf::from)
             .filter(|path| path.is_absolute())
     };
-    if let Some(directory) = named(VARIABLE) {
+    if let Some(directory) = std::env::var_os(VARIABLE).and_then(|said| from_here(&said)) {
         directory
     } else if user.is_root() {
         PathBuf::from("/run/vcp/control")
@@ -35,6 +36,11 @@ pub fn directory() -> PathBuf {
     } else {
         std::env::temp_dir().join(format!("vcp-control-{}", user.as_raw()))
     }
+}
+
+/// A path as somebody has written it, seen from the working directory; nothing is none.
+fn from_here(path: &OsStr) -> Option<PathBuf> {
+    std::path::absolute(path).ok()
 }
 
 /// The directory in `/run` that the service manager has made for this process, if it has:
@@ -154,6 +160,14 @@ fn refuses(path: &Path) -> bool {
 mod tests {
     use super::*;
     use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn a_directory_may_be_named_from_the_working_directory() {
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(from_here(OsStr::new("a/b")), Some(here.join("a/b")));
+        assert_eq!(from_here(OsStr::new("/a")), Some(PathBuf::from("/a")));
+        assert_eq!(from_here(OsStr::new("")), None);
+    }
 
     #[test]
     fn the_directory_of_a_service_is_the_first_of_several() {
