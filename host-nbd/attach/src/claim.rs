@@ -1,5 +1,5 @@
-//! A device opened for one alone and flushed, and file systems flushed, each by a thread that may hang for as long as
-//! the device does.
+//! Opens devices exclusively and flushes them, and flushes file systems, each on a thread
+//! that may hang for as long as the device does.
 //!
 //! A device may wait for the very process that opens it, and a thread that hangs in the
 //! kernel keeps all descriptors that it shares: were it to share those of the process,
@@ -7,7 +7,8 @@
 //! the kernel would wait for it for ever. So the thread has descriptors of its own, of
 //! which it closes all but the standard ones first.
 //!
-//! The one module of this crate with `unsafe`: the system call that does so.
+//! This is the only module of the crate with `unsafe` code, for the system call that does
+//! so.
 #![expect(unsafe_code, reason = "the table of descriptors of one thread")]
 
 use std::fs::File;
@@ -21,7 +22,8 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::name::DeviceName;
 
-/// Holds a device open for itself, so that nobody else mounts it; until it is dropped.
+/// Holds a device open exclusively, so that nobody else can mount it, until it is
+/// dropped.
 #[derive(Debug)]
 pub struct Claim {
     _held: mpsc::Sender<()>,
@@ -29,16 +31,19 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Has the device opened and flushed; see [`Claim::flushed`] for what comes of it.
+    /// Starts a thread that opens and flushes the device; [`Claim::flushed`] gives the
+    /// result.
     pub fn take(device: DeviceName) -> io::Result<Self> {
         let (held, release) = mpsc::channel();
-        // A channel of std: whatever wakes others by a descriptor can't from there.
+        // A channel of std: one that wakes a task by a descriptor does not work from that
+        // thread.
         let (tell, outcome) = mpsc::channel();
         let work = move || match open_and_flush(device) {
             Ok(file) => {
-                // Who does not wait any more does not hold it either.
+                // If the caller no longer waits, the claim is already dropped and `recv`
+                // returns at once.
                 let _ = tell.send(Ok(()));
-                // Nothing is ever sent: it ends with the claim.
+                // Nothing is ever sent; `recv` returns when the claim is dropped.
                 let _ = release.recv();
                 drop(file);
             }
@@ -53,8 +58,8 @@ impl Claim {
         })
     }
 
-    /// Waits until it is flushed, once, for at most `limit`.
-    /// [`io::ErrorKind::ResourceBusy`]: somebody else has it for themselves.
+    /// Waits for the flush for at most `limit`; to be called once.
+    /// [`io::ErrorKind::ResourceBusy`]: another process has the device open exclusively.
     pub fn flushed(&self, limit: Duration) -> io::Result<()> {
         self.outcome
             .recv_timeout(limit)
@@ -62,9 +67,8 @@ impl Claim {
     }
 }
 
-/// Has everything written that was written to the file systems at these places, by a
-/// thread for each, and waits for at most `limit`. Returns those of which that can't be
-/// said, and why.
+/// Flushes the file systems mounted at these places, on a thread for each, and waits for
+/// at most `limit`. Returns those that could not be flushed in time, with the reason.
 pub fn flush_mounted(points: &[PathBuf], limit: Duration) -> Vec<(PathBuf, io::Error)> {
     let began = Instant::now();
     let begin = |point: &PathBuf| {
@@ -91,7 +95,7 @@ pub fn flush_mounted(points: &[PathBuf], limit: Duration) -> Vec<(PathBuf, io::E
 
 fn open_and_sync(point: &Path) -> io::Result<()> {
     part_with_descriptors()?;
-    // What is mounted there may be a single file, a pipe even.
+    // The mount point may be a single file, even a pipe.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let place = rustix::fs::open(point, flags, Mode::empty())?;
     Ok(rustix::fs::syncfs(place)?)

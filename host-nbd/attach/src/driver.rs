@@ -1,4 +1,4 @@
-//! What the kernel's nbd is told.
+//! Requests to the kernel's nbd driver.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -14,18 +14,18 @@ use crate::netlink::Netlink;
 use crate::sysfs::Sysfs;
 use crate::wires::Wires;
 
-/// How often the kernel looks whether a request that is not answered was sent over
-/// a connection that has been replaced, and then sends it again: so long stands
-/// still at most what was under way when a host died. Only while no request times
-/// out ([`Connect::timeout`]) and there is one connection; each look at a request
-/// that merely takes long is a line in the kernel's log.
+/// How often, in milliseconds, the kernel checks whether an unanswered request was sent
+/// over a connection that has since been replaced, and sends it again. This is the
+/// longest that requests stand still after a host dies. It works only while no request
+/// times out ([`Connect::timeout`]) and there is one connection. Each check of a request
+/// that merely takes long writes a line to the kernel's log.
 const RESEND: u64 = 5_000;
 
-/// The kernel's block devices are made of whole ones of these, in bytes.
+/// The sector size in bytes; the kernel's block devices consist of whole sectors.
 pub const SECTOR: u32 = 512;
 
-/// How much of a disk of `size` bytes a block device has: what is less than a sector at
-/// its end is out of the kernel's reach.
+/// The part of a disk of `size` bytes that a block device can hold: the kernel cannot
+/// reach an incomplete sector at the end.
 #[must_use]
 pub fn whole_sectors(size: u64) -> u64 {
     size - size % u64::from(SECTOR)
@@ -38,12 +38,12 @@ pub struct Driver {
     sysfs: Sysfs,
 }
 
-/// A device to be.
+/// The device to attach.
 #[derive(Debug, Clone)]
 pub struct Connect {
-    /// Which; `None`: the next that is free, and a new one if none is.
+    /// The device to use; `None`: the next free one, or a new one if none is free.
     pub device: Option<DeviceName>,
-    /// Bytes; the device has the whole sectors of them.
+    /// The size in bytes; the device holds the whole sectors of it.
     pub size: u64,
     /// Bytes; a power of two.
     pub block_size: u32,
@@ -52,9 +52,9 @@ pub struct Connect {
     pub flags: u16,
     /// At least one.
     pub connections: u32,
-    /// What a request may take before the kernel gives its connection up; whole
-    /// seconds. `None`: as long as it takes. With several connections there is no
-    /// such thing: the kernel's own 30 s hold then.
+    /// How long a request may take before the kernel gives up its connection, in whole
+    /// seconds. `None`: no limit. With several connections the kernel's own limit of 30 s
+    /// applies instead.
     pub timeout: Option<Duration>,
     /// How long requests wait for new connections once all are dead; whole seconds.
     pub dead_timeout: Duration,
@@ -65,20 +65,20 @@ pub struct Connect {
 /// New connections for a device whose old ones are dead.
 #[derive(Debug, Clone)]
 pub struct Reconnect {
-    /// Which.
+    /// The device to reconnect.
     pub device: DeviceName,
-    /// How many are missing, as far as is known.
+    /// How many connections are missing, as far as is known.
     pub connections: u32,
-    /// Must be what it was attached with.
+    /// The identifier that the device was attached with.
     pub identifier: String,
-    /// Bytes, if that has changed.
+    /// The new size in bytes, if it has changed.
     pub size: Option<u64>,
-    /// Whether it has one connection and no limit of time for requests.
+    /// Whether the device has one connection and no time limit for requests.
     pub patient: bool,
 }
 
 impl Driver {
-    /// Finds the driver, and loads it if it is not there.
+    /// Finds the driver, and loads it if necessary.
     pub fn open() -> Result<Self, AttachError> {
         if let Some(netlink) = Netlink::open()? {
             return Ok(Self::new(netlink));
@@ -92,7 +92,7 @@ impl Driver {
         Err(AttachError::Namespace)
     }
 
-    /// Finds the driver, and loads nothing.
+    /// Finds the driver without loading it.
     pub fn find() -> Result<Option<Self>, AttachError> {
         match Netlink::open()? {
             Some(netlink) => Ok(Some(Self::new(netlink))),
@@ -108,7 +108,7 @@ impl Driver {
         }
     }
 
-    /// How many devices there are, and how many of them serve somebody.
+    /// The number of devices, and how many of them are attached.
     pub fn count(&mut self) -> Result<(usize, usize), AttachError> {
         let request = NbdMessage::request(Command::Status, Vec::new());
         let answers = self.netlink.nbd(request)??;
@@ -118,8 +118,8 @@ impl Driver {
         Ok((all.len(), attached))
     }
 
-    /// Attaches a device. The near ends of its connections speak NBD from its
-    /// transmission phase on, and the kernel asks at once.
+    /// Attaches a device. The near ends of its connections speak NBD from the
+    /// transmission phase on, and the kernel sends requests at once.
     pub fn connect(&mut self, wanted: &Connect) -> Result<(DeviceName, Vec<OwnedFd>), AttachError> {
         if let Some(attached) = wanted.device.and_then(|device| self.sysfs.get(device)) {
             return Err(AttachError::Busy {
@@ -179,7 +179,7 @@ impl Driver {
             .map_err(|error| refused(device, "detach it", error))
     }
 
-    /// Nothing but a longer pause after a restart depends on it.
+    /// If this fails, only the pause after a restart becomes longer.
     fn look_often(&self, device: DeviceName) {
         if let Err(error) = self.sysfs.set_io_timeout(device, RESEND) {
             tracing::warn!(
@@ -225,7 +225,8 @@ pub fn may_attach() -> Result<(), AttachError> {
     use rustix::thread::{CapabilitySet, capabilities};
     let sets = capabilities(None).map_err(io::Error::from)?;
     let held = sets.effective.contains(CapabilitySet::SYS_ADMIN);
-    // Of the first user namespace, which maps every user to itself.
+    // The capability counts only in the initial user namespace, which maps every user to
+    // itself.
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     let first = map.split_whitespace().eq(["0", "0", "4294967295"]);
     (held && first).then_some(()).ok_or(AttachError::Capability)
@@ -245,7 +246,7 @@ fn attributes(wanted: &Connect, wires: &Wires) -> Vec<Attribute> {
         .collect();
     attributes.extend([
         Attribute::SizeBytes(whole_sectors(wanted.size)),
-        // The kernel has no smaller blocks; it asks for whole ones of these.
+        // The kernel has no smaller blocks; its requests are multiples of 512 bytes.
         Attribute::BlockSizeBytes(u64::from(wanted.block_size.max(SECTOR))),
         Attribute::ServerFlags(u64::from(wanted.flags)),
         Attribute::Timeout(wanted.timeout.map_or(0, |time| time.as_secs())),
@@ -306,7 +307,7 @@ mod tests {
         assert!(asked.contains(&Attribute::Timeout(90)));
     }
 
-    /// Only where there is no driver: elsewhere this would be the machine's own.
+    /// Runs only where there is no driver: elsewhere it would use the machine's own.
     #[test]
     fn a_machine_without_the_driver_says_so() {
         if module::is_there() {

@@ -1,5 +1,5 @@
-//! Why a device is not attached, or not detached: one line that says what, and
-//! what to do about it.
+//! Why a device was not attached or detached: one line that says what is wrong and what
+//! to do about it.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 use crate::name::DeviceName;
 
-/// What can go wrong.
+/// An error of attaching or detaching.
 #[derive(Debug, thiserror::Error)]
 pub enum AttachError {
     /// The name is not one of a whole nbd device.
@@ -19,7 +19,7 @@ pub enum AttachError {
     /// The module is not loaded, and could not be.
     #[error("the kernel's nbd module is not loaded, and \"modprobe nbd\" failed: {0}")]
     CannotLoad(String),
-    /// The module is not loaded, and whether there is one is hidden.
+    /// The module is not loaded, and this process cannot see whether there is one.
     #[error(
         "the kernel's nbd module is not loaded, and this process may not look \
          for it ({0}): \"modprobe nbd\" outside of its sandbox or container loads it"
@@ -31,18 +31,18 @@ pub enum AttachError {
          or its modules are not installed here"
     )]
     NoSupport(String),
-    /// The driver is there and out of reach.
+    /// The driver exists but cannot be reached from this network namespace.
     #[error(
         "the kernel's nbd can't be reached from this network namespace; \
          it answers in the machine's first one only"
     )]
     Namespace,
-    /// Not allowed.
+    /// The kernel refuses this process for want of privileges.
     #[error(
         "the kernel refuses nbd to this process: it takes CAP_SYS_ADMIN, outside of any user namespace"
     )]
     Capability,
-    /// This process may not have the sockets that the driver is reached by.
+    /// This process may not open netlink sockets, by which the driver is reached.
     #[error(
         "the kernel's nbd is reached by netlink, and this process may have no such sockets: \
          {0}; the sandbox or container that it is in has to allow AF_NETLINK"
@@ -51,68 +51,68 @@ pub enum AttachError {
     /// The device serves somebody.
     #[error("{device} is attached already, {holder}")]
     Busy {
-        /// Which.
+        /// The device.
         device: DeviceName,
-        /// By whom, as far as the kernel says.
+        /// The holder, as far as the kernel says.
         holder: String,
     },
-    /// There is no device, and the kernel makes no other.
+    /// No device is free, and the kernel makes no new one.
     #[error(
         "no nbd device is free ({present} there are), and the kernel makes no other: {error}; \
          \"modprobe nbd nbds_max=N\" loads it with N of them"
     )]
     NoneFree {
-        /// How many there are.
+        /// The number of devices.
         present: usize,
-        /// What the kernel says.
+        /// The kernel's error.
         error: io::Error,
     },
     /// The number is larger than the kernel takes.
     #[error("there can be no {0}: the number is too large for this kernel")]
     NoSuchDevice(DeviceName),
-    /// Nothing to detach or reconnect.
+    /// The device is not attached, so that it cannot be detached or reconnected.
     #[error("{0} is not attached")]
     NotAttached(DeviceName),
-    /// The kernel takes no such blocks.
+    /// The kernel does not accept the device's block size.
     #[error(
         "the device has blocks of {block_size} bytes, and the kernel's nbd takes \
          512 to {page} bytes only"
     )]
     BlockSize {
-        /// Of the device.
+        /// The device's block size in bytes.
         block_size: u32,
-        /// The largest that there may be.
+        /// The largest block size that the kernel accepts.
         page: usize,
     },
-    /// The kernel would not, for a reason of its own.
+    /// The kernel refused, for a reason of its own.
     #[error("{device}: the kernel refuses to {what}: {error}; its log may say why")]
     Refused {
-        /// Which.
+        /// The device.
         device: DeviceName,
-        /// Verb.
+        /// What was refused, as a verb.
         what: &'static str,
-        /// Why.
+        /// The reason.
         error: io::Error,
     },
     /// Talking to the kernel failed.
     #[error("generic netlink: {0}")]
     Netlink(io::Error),
-    /// What came back makes no sense.
+    /// The kernel's answer makes no sense.
     #[error("generic netlink: the kernel's answer makes no sense: {0}")]
     Garbled(String),
-    /// What `/sys` shows can't be read.
+    /// A file in `/sys` cannot be read.
     #[error("{path}: {error}")]
     Sysfs {
-        /// Of the file.
+        /// The file's path.
         path: String,
-        /// Why.
+        /// The reason.
         error: io::Error,
     },
 }
 
 impl AttachError {
-    /// Whether somebody keeps this process from it who could allow it: the sandbox of a
-    /// service, or of a container.
+    /// Whether the sandbox of a service or container forbids it, so that its
+    /// administrator could allow it.
     #[must_use]
     pub fn is_forbidden(&self) -> bool {
         matches!(
@@ -130,7 +130,7 @@ impl AttachError {
     }
 }
 
-/// The line has the error in it, which is therefore no source: a chain would say it twice.
+/// The message has the error in it, so it is not a source: a chain would print it twice.
 impl From<io::Error> for AttachError {
     fn from(error: io::Error) -> Self {
         Self::Netlink(error)

@@ -1,40 +1,40 @@
-//! What the kernel keeps for us with each device: `NBD_ATTR_BACKEND_IDENTIFIER`,
-//! shown in `/sys/block/nbdX/backend`. All that a host needs to know of a device
-//! that its predecessor has left is in it, so that there is no file of state that
-//! could be lost or be wrong.
+//! The identifier that the kernel stores with each device: `NBD_ATTR_BACKEND_IDENTIFIER`,
+//! shown in `/sys/block/nbdX/backend`. It has all that a host needs to know of a device
+//! that its predecessor left, so that there is no state file that could be lost or be
+//! wrong.
 
 use std::fmt;
 use std::str::FromStr;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
-/// Whose a device is and what it was attached with.
+/// The host and export that a device belongs to, and how it was attached.
 ///
 /// ```text
 /// vcp/1 export=disk0 connections=1 timeout=0 dead=300 device=90c3c10d5fa3a5b6 host=/etc/vcp/host.toml
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identifier {
-    /// Which host: one of these runs at a time.
+    /// The host; only one of that name runs at a time.
     pub host: String,
-    /// Which of its exports.
+    /// The host's export.
     pub export: String,
-    /// How many connections the kernel has, dead or alive.
+    /// The number of the kernel's connections, dead or alive.
     pub connections: u32,
-    /// What a request may take, in seconds; 0: as long as it takes.
+    /// The time limit for a request, in seconds; 0: none.
     pub timeout: u64,
     /// How long requests wait for another host, in seconds.
     pub dead_timeout: u64,
-    /// Whether it was attached read-only, whatever the export is.
+    /// Whether the device was attached read-only, even if the export is not.
     pub read_only: bool,
-    /// Of what the device says that it is: another disk in the place of this one
-    /// does not get its requests.
+    /// A fingerprint of the device's identity: another disk in its place must not get its
+    /// requests.
     pub device: u64,
 }
 
 impl Identifier {
-    /// A fingerprint of a device's own name for itself: FNV-1a, as it has to be the
-    /// same in every version of this program.
+    /// A fingerprint of a device's identity: FNV-1a, as it has to be the same in every
+    /// version of this program.
     #[must_use]
     pub fn fingerprint(identity: &str) -> u64 {
         identity.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
@@ -43,7 +43,8 @@ impl Identifier {
     }
 }
 
-/// What an export's name has encoded here: everything but letters, digits and these.
+/// The characters of an export's name that are encoded: all but letters, digits and
+/// these.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
 
 impl fmt::Display for Identifier {
@@ -62,7 +63,7 @@ impl fmt::Display for Identifier {
     }
 }
 
-/// Not one of ours.
+/// The identifier is not one of this program's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not attached by vcp, or by another version")]
 pub struct Foreign;
@@ -146,7 +147,7 @@ mod tests {
             text.starts_with("vcp/1 export=a%20host%3Db%2F%C3%BC%25 connections=1"),
             "{text}"
         );
-        // As it always was.
+        // The form that earlier versions wrote.
         let plain = identifier("a.b_c-0").to_string();
         assert!(
             plain.starts_with("vcp/1 export=a.b_c-0 connections=1"),

@@ -2,9 +2,9 @@
 //! through its generic-netlink family (`linux/nbd-netlink.h`), without nbd-client
 //! and without the old ioctls.
 //!
-//! [`Driver`] says to the kernel what is wanted; [`Sysfs`] is what is there, read
-//! from `/sys/block`; [`usage`] says who uses a device; [`Identifier`] is what the
-//! kernel keeps for us, so that a host that comes back finds its devices.
+//! [`Driver`] sends requests to the kernel; [`Sysfs`] reads from `/sys/block` which
+//! devices there are; [`usage`] finds out who uses a device; [`Identifier`] is what the
+//! kernel stores for us, so that a restarted host finds its devices.
 //!
 //! This crate serves nothing and keeps no state: the near ends of the sockets
 //! ([`Wires`]) are the caller's, and so is every decision. Its calls may block, for

@@ -1,6 +1,6 @@
-//! One host at a time serves a device: a lock that ends with its process, whatever
-//! ends that. Without it a second host of the same name would take over what the
-//! first has lost a connection of.
+//! Locks that allow only one host at a time to serve a device. A lock ends with its
+//! process, however that ends. Without it a second host of the same name would take over
+//! a device when the first loses one of its connections.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -11,27 +11,27 @@ use crate::name::DeviceName;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-/// Where locks are.
+/// The directory of the locks.
 const DIRECTORY: &str = "/run/vcp/attach";
 
-/// Held for as long as this lives.
+/// A lock on a device, held until this is dropped.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
-/// Why there is no lock.
+/// Why the lock could not be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Another process has it.
+    /// Another process holds the lock.
     #[error("another host serves it, process {0}")]
     Held(String),
-    /// The system would not.
+    /// The system refused.
     #[error("its lock in {DIRECTORY}: {0}")]
     System(io::Error),
 }
 
-/// As in [`AttachError`](crate::AttachError): the line has it already.
+/// As in [`AttachError`](crate::AttachError), the message already has the error in it.
 impl From<io::Error> for LockError {
     fn from(error: io::Error) -> Self {
         Self::System(error)
@@ -39,7 +39,7 @@ impl From<io::Error> for LockError {
 }
 
 impl Lock {
-    /// Takes it, or fails at once.
+    /// Takes the lock, or fails at once.
     pub fn take(device: DeviceName) -> Result<Self, LockError> {
         Self::take_in(Path::new(DIRECTORY), device)
     }

@@ -7,14 +7,14 @@ use netlink_packet_core::{
 };
 use netlink_packet_generic::{GenlFamily, GenlHeader};
 
-/// What is asked for, or answered.
+/// The command of a request or an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Command {
     Connect,
     Disconnect,
     Reconfigure,
     Status,
-    /// One that this crate has no use for.
+    /// A command that this crate does not use.
     Other(u8),
 }
 
@@ -46,7 +46,7 @@ pub(crate) enum Attribute {
     Index(u32),
     SizeBytes(u64),
     BlockSizeBytes(u64),
-    /// Seconds for a request; 0: any time.
+    /// The time limit of a request in seconds; 0: none.
     Timeout(u64),
     /// The transmission flags of the NBD protocol.
     ServerFlags(u64),
@@ -62,7 +62,7 @@ impl Nla for Attribute {
         match self {
             Self::Index(_) => 4,
             Self::Sockets(items) => items.as_slice().buffer_len(),
-            // The kernel wants the NUL.
+            // The kernel requires the NUL.
             Self::BackendIdentifier(text) => text.len() + 1,
             _ => 8,
         }
@@ -141,14 +141,14 @@ impl Nla for SocketFd {
     }
 }
 
-/// One message, either way: requests are built of attributes, and of answers only
-/// what is of use is read.
+/// A message in either direction. Requests are built of attributes; of answers only the
+/// useful attributes are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NbdMessage {
     pub(crate) command: Command,
     pub(crate) attributes: Vec<Attribute>,
-    /// Of an answer to [`Command::Status`]: numbers of devices, and whether they
-    /// are attached.
+    /// The device numbers in an answer to [`Command::Status`], and whether each is
+    /// attached.
     pub(crate) devices: Vec<(u32, bool)>,
 }
 
@@ -161,7 +161,7 @@ impl NbdMessage {
         }
     }
 
-    /// The device an answer is about.
+    /// The number of the device that an answer is about.
     pub(crate) fn index(&self) -> Option<u32> {
         self.attributes
             .iter()

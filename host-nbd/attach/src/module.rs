@@ -22,16 +22,16 @@ pub(crate) fn is_installed() -> bool {
     look(Path::new(MODULES), &release()) == Installed::Yes
 }
 
-/// Where modules are.
+/// The directory of the kernel's modules.
 const MODULES: &str = "/lib/modules";
 
-/// What can be seen of the module's file.
+/// Whether the module's file is installed, as far as can be seen.
 #[derive(Debug, PartialEq, Eq)]
 enum Installed {
     Yes,
-    /// The kernel's modules are there, and it is not among them.
+    /// The kernel's modules are there, but not this one.
     No,
-    /// The modules are hidden from this process; where.
+    /// This process cannot see the modules in this directory.
     Hidden(String),
 }
 
@@ -45,7 +45,7 @@ fn look(modules: &Path, release: &str) -> Installed {
     }
 }
 
-/// Has it loaded, as far as this user may.
+/// Loads the driver, as far as this user may.
 pub(crate) fn load() -> Result<(), AttachError> {
     let root = rustix::process::geteuid().is_root();
     let tried = if root { modprobe() } else { Ok(()) };
@@ -55,14 +55,14 @@ pub(crate) fn load() -> Result<(), AttachError> {
     }
 }
 
-/// A sandbox covers a directory with an empty one that nobody may enter; who is above
-/// such modes sees that nothing is in it.
+/// Whether a sandbox hides the modules: it covers a directory with an empty one that
+/// nobody may enter. A process that may ignore modes sees that the directory is empty.
 fn hidden(modules: &Path, error: &io::Error) -> bool {
     let closed = |found: Metadata| found.permissions().mode() & 0o777 == 0;
     error.kind() == io::ErrorKind::PermissionDenied || modules.metadata().is_ok_and(closed)
 }
 
-/// What to tell of a module that is not loaded.
+/// The error for a module that is not loaded.
 fn why(tried: Result<(), String>, installed: Installed) -> AttachError {
     match (installed, tried) {
         (Installed::No, _) => AttachError::NoSupport(release()),
@@ -79,7 +79,7 @@ fn release() -> String {
         .into_owned()
 }
 
-/// The error is one line.
+/// Runs modprobe; the error is one line.
 fn modprobe() -> Result<(), String> {
     let mut child = Command::new("modprobe")
         .arg("nbd")

@@ -26,10 +26,10 @@ impl DeviceName {
         format!("nbd{}", self.0)
     }
 
-    /// Reads a name in `/sys/block`; partitions are none.
+    /// Parses a name in `/sys/block`; partitions are refused.
     pub(crate) fn from_short(text: &str) -> Option<Self> {
         let number = text.strip_prefix("nbd")?;
-        // As the kernel writes it: `nbd07` names nothing.
+        // Only as the kernel writes it: `nbd07` names no device.
         let digits = number.bytes().all(|byte| byte.is_ascii_digit());
         let plain = number == "0" || !number.starts_with('0');
         let number = number.parse().ok().filter(|_| digits && plain)?;

@@ -17,11 +17,12 @@ use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use crate::error::AttachError;
 use crate::message::NbdMessage;
 
-/// The kernel answers while it takes the request, so that this is never waited for
-/// unless something is wrong.
+/// How long to wait for an answer. The kernel answers while it takes the request, so this
+/// time passes only if something is wrong.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A socket of this family, and the number that the family has since it was loaded.
+/// A netlink socket, and the family's number, which lasts until the driver is loaded
+/// again.
 #[derive(Debug)]
 pub(crate) struct Netlink {
     socket: Socket,
@@ -61,8 +62,8 @@ impl Netlink {
         Ok(Some(netlink))
     }
 
-    /// Sends one request, and waits for its end. The inner error is what the kernel
-    /// makes of the request.
+    /// Sends one request, and waits until it is done. The inner error is the kernel's
+    /// verdict on the request.
     pub(crate) fn nbd(
         &mut self,
         request: NbdMessage,
@@ -119,8 +120,8 @@ impl Netlink {
 mod tests {
     use super::*;
 
-    /// Of the controller itself, which every kernel has, so that the conversation is
-    /// a true one.
+    /// Asks for the controller's own family, which every kernel has, so that the
+    /// conversation is a real one.
     #[test]
     fn the_kernel_answers() {
         let found = Netlink::open();

@@ -1,5 +1,5 @@
-//! What there is of nbd devices, as `/sys/block` shows it. What can't be read or
-//! makes no sense counts as not there.
+//! The nbd devices as `/sys/block` shows them. A file that can't be read or makes no
+//! sense counts as missing.
 
 use std::fs;
 use std::io;
@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use crate::error::AttachError;
 use crate::name::DeviceName;
 
-/// The most of a file that is of interest: a page.
+/// The most that is read of a file: a page.
 const LONGEST: usize = 4096;
 
-/// A mount of sysfs, or what stands for one in a test.
+/// A mount of sysfs, or a directory in its place in a test.
 #[derive(Debug, Clone)]
 pub struct Sysfs {
     block: PathBuf,
@@ -23,26 +23,26 @@ impl Default for Sysfs {
     }
 }
 
-/// A device that serves somebody.
+/// An attached device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attached {
-    /// Which.
+    /// The device.
     pub device: DeviceName,
-    /// The process that attached it, as the first namespace of the machine numbers
-    /// it; it need not live any more.
+    /// The process that attached it, as numbered in the machine's initial PID namespace;
+    /// it may have ended since.
     pub pid: Option<u32>,
-    /// What that process left for its successor; not before Linux 5.14.
+    /// The identifier that the process left for its successor; absent before Linux 5.14.
     pub backend: Option<String>,
-    /// Bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// Bytes of a logical block.
+    /// The logical block size in bytes.
     pub block_size: u32,
     /// Whether writes are refused.
     pub read_only: bool,
 }
 
 impl Attached {
-    /// Who has it, for people.
+    /// A description of the process that holds the device, for people.
     #[must_use]
     pub fn holder(&self) -> String {
         let pid = self.pid.map(|pid| format!("by process {pid}"));
@@ -55,7 +55,7 @@ impl Attached {
 }
 
 impl Sysfs {
-    /// The one mounted at `root`.
+    /// The sysfs mounted at `root`.
     #[must_use]
     pub fn at(root: &Path) -> Self {
         Self {
@@ -73,14 +73,14 @@ impl Sysfs {
         devices
     }
 
-    /// Those that serve somebody.
+    /// All attached devices.
     #[must_use]
     pub fn attached(&self) -> Vec<Attached> {
         let devices = self.devices().into_iter();
         devices.filter_map(|device| self.get(device)).collect()
     }
 
-    /// One device, if it serves somebody: only then it has a `pid`.
+    /// One device, if it is attached: only then it has a `pid`.
     #[must_use]
     pub fn get(&self, device: DeviceName) -> Option<Attached> {
         let pid = self.read(device, "pid")?;
@@ -107,7 +107,7 @@ impl Sysfs {
             .collect()
     }
 
-    /// The devices that stand on this one or its partitions, such as `dm-0`.
+    /// The devices built directly on this one or its partitions, such as `dm-0`.
     #[must_use]
     pub fn holders(&self, device: DeviceName) -> Vec<String> {
         let mut holders = Vec::new();
@@ -121,8 +121,8 @@ impl Sysfs {
         holders
     }
 
-    /// The numbers of all devices that stand on this one, however many are between, such
-    /// as `253:0`.
+    /// The numbers, such as `253:0`, of all devices built directly or indirectly on this
+    /// one.
     #[must_use]
     pub fn numbers_above(&self, device: DeviceName) -> Vec<String> {
         let mut found = self.holders(device);
@@ -141,8 +141,8 @@ impl Sysfs {
         found.iter().filter_map(number).collect()
     }
 
-    /// Sets after how many milliseconds the kernel looks at a request that is not
-    /// answered.
+    /// Sets the interval, in milliseconds, at which the kernel checks unanswered
+    /// requests.
     pub fn set_io_timeout(&self, device: DeviceName, milliseconds: u64) -> Result<(), AttachError> {
         let path = self.path(device).join("queue/io_timeout");
         fs::write(&path, milliseconds.to_string()).map_err(|error| AttachError::Sysfs {
@@ -180,7 +180,7 @@ impl Sysfs {
     }
 }
 
-/// A file of one line, without its end.
+/// Reads a file of one line, without its end.
 fn read(path: &Path) -> Option<String> {
     use io::Read as _;
     let mut text = String::new();

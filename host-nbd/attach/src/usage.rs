@@ -1,15 +1,15 @@
-//! Who uses a device.
+//! Finds out who uses a device.
 //!
-//! What is mounted or swapped on in another mount namespace shows in no file, but
-//! whoever opens the device exclusively finds out: [`crate::Claim`].
+//! Mounts and swap in another mount namespace show in no file; opening the device
+//! exclusively ([`crate::Claim`]) reveals them.
 
 use std::path::{Path, PathBuf};
 
 use crate::name::DeviceName;
 use crate::sysfs::Sysfs;
 
-/// What is known to use the device: one short text each, none if nothing is.
-/// Touches no device, so it never waits for one.
+/// The known users of the device, one short text each; empty if there are none. Touches
+/// no device, so it never waits for one.
 #[must_use]
 pub fn of(sysfs: &Sysfs, proc: &Path, device: DeviceName) -> Vec<String> {
     let points = mounts(
@@ -28,8 +28,8 @@ pub fn of(sysfs: &Sysfs, proc: &Path, device: DeviceName) -> Vec<String> {
     uses
 }
 
-/// Where file systems are mounted whose bytes end on the device: its own, and those of
-/// devices that stand on it. As with [`of`], nothing of other mount namespaces.
+/// The mount points of file systems stored on the device, or on devices built on it. As
+/// with [`of`], those in other mount namespaces are not seen.
 #[must_use]
 pub fn mount_points(sysfs: &Sysfs, proc: &Path, device: DeviceName) -> Vec<PathBuf> {
     let mut numbers = sysfs.numbers(device);
@@ -71,7 +71,7 @@ fn swaps(swaps: &str, device: DeviceName) -> Option<String> {
     used.then(|| "used as swap".to_owned())
 }
 
-/// `/dev/nbd0`, or a partition of it.
+/// Whether `path` is the device or a partition of it, such as `/dev/nbd0p1`.
 fn is_part(path: &str, device: DeviceName) -> bool {
     match path.strip_prefix(&device.to_string()) {
         Some("") => true,
@@ -80,7 +80,7 @@ fn is_part(path: &str, device: DeviceName) -> bool {
     }
 }
 
-/// Blanks and the like are written in octal (proc_pid_mountinfo(5)).
+/// Decodes blanks and the like, which are written in octal (proc_pid_mountinfo(5)).
 fn unescape(text: &str) -> String {
     let mut plain = text.to_owned();
     for (escape, character) in [
@@ -127,7 +127,7 @@ nonsense
             ("dm-0/dev", "253:0"),
             ("dm-0/holders/dm-1", ""),
             ("dm-1/dev", "253:1"),
-            // A loop is none that the kernel makes, and no reason to go on for ever.
+            // The kernel makes no such loop; the search must end even so.
             ("dm-1/holders/dm-0", ""),
         ]);
         let proc = root.path().join("proc");

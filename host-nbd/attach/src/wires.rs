@@ -1,4 +1,4 @@
-//! Socket pairs between the kernel's nbd and whoever serves it.
+//! Socket pairs between the kernel's nbd and the process that serves it.
 
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
@@ -6,12 +6,13 @@ use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair, sockopt};
 
-/// Wanted send buffer of the kernel's end, in bytes: room for large writes.
+/// The send buffer size that is asked for at the kernel's end, in bytes: room for large
+/// writes.
 const SEND_BUFFER: usize = 4 << 20;
 
-/// Connections that were made and not handed out yet. Unix stream sockets: the only
-/// kind beside TCP that every kernel takes, and their other end is gone the moment
-/// the process that has it is.
+/// Connections that were made and not yet handed out. Unix stream sockets are the only
+/// kind beside TCP that every kernel accepts, and the kernel sees them closed the moment
+/// the process at the near end is gone.
 #[derive(Debug)]
 pub struct Wires {
     near: Vec<OwnedFd>,
@@ -19,7 +20,7 @@ pub struct Wires {
 }
 
 impl Wires {
-    /// So many pairs.
+    /// Makes `count` pairs.
     pub fn new(count: u32) -> io::Result<Self> {
         let (mut near, mut far) = (Vec::new(), Vec::new());
         for _ in 0..count {
@@ -44,8 +45,8 @@ impl Wires {
             .map(|fd| u32::try_from(fd.as_raw_fd()).expect("descriptors are not negative"))
     }
 
-    /// Lets go of the far ends and keeps the near ends of those that the kernel has
-    /// taken: it does not say which, but the others have hung up now.
+    /// Closes the far ends and returns the near ends of those that the kernel took. The
+    /// kernel does not say which it took, but the others have hung up now.
     pub fn taken(self) -> io::Result<Vec<OwnedFd>> {
         drop(self.far);
         let mut taken = Vec::new();
@@ -69,7 +70,7 @@ mod tests {
     fn what_nobody_took_is_dropped() {
         let wires = Wires::new(3).unwrap();
         assert_eq!(wires.far().count(), 3);
-        // As the kernel would.
+        // Stands for the kernel, which takes a reference.
         let held = wires.far[1].try_clone().unwrap();
         assert_eq!(wires.taken().unwrap().len(), 1);
         drop(held);

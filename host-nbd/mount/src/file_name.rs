@@ -1,12 +1,11 @@
-//! Names of disks as names of files: whatever is in them, and however long they are.
+//! File names for disks, whatever characters their names have and however long they are.
 
 use std::fmt::Write as _;
 
-/// The longest file name that is made, in bytes: it must fit in the path of a unix
-/// socket, too.
+/// The longest file name, in bytes: it must fit in the path of a unix socket, too.
 const LONGEST: usize = 63;
 
-/// How much is left of the front of a longer one.
+/// How much is kept of the front of a longer name.
 const FRONT: usize = 40;
 
 /// The name of a file for the disk `name`: different for each name, and the name itself
@@ -26,11 +25,11 @@ pub fn file_name(name: &str) -> String {
     if encoded.len() <= LONGEST {
         return encoded;
     }
-    // FNV-1a: the next version of this program has to find the same file.
+    // FNV-1a, so that the next version of this program finds the same file.
     let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });
-    // No name that is not cut has a tilde.
+    // Names that are not cut never have a tilde.
     format!("{}~{hash:016x}", &encoded[..FRONT])
 }
 

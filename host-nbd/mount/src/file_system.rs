@@ -1,4 +1,4 @@
-//! What is on a device, mounting it, and the way back.
+//! Finds out what is on a device, mounts it and unmounts it.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -10,17 +10,17 @@ use crate::{Error, Manner};
 /// How to mount.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// The type; found by what is on the device when not given.
+    /// The file system's type; if not given, it is detected on the device.
     pub kind: Option<String>,
     /// mount(8)'s `-o`.
     pub options: Option<String>,
-    /// Without writing.
+    /// Whether to mount read-only.
     pub read_only: bool,
 }
 
-/// blkid(8): nothing was found.
+/// blkid(8)'s exit status when nothing was found.
 const NOTHING: i32 = 2;
-/// blkid(8): more than one thing was found.
+/// blkid(8)'s exit status when more than one thing was found.
 const SEVERAL: i32 = 8;
 
 /// The type of the file system on a device, by its superblock.
@@ -60,8 +60,9 @@ pub fn probe(device: &Path) -> Result<String, Error> {
     }
 }
 
-/// Mounts what is on the device by mount(8), as a file system that needs the network
-/// (`_netdev`): at shutdown it goes before the network does. Its type.
+/// Mounts the device by mount(8) and returns the type. The file system is marked as one
+/// that needs the network (`_netdev`), so that a shutdown unmounts it before the network
+/// goes.
 pub fn mount(device: &Path, dir: &Path, how: &Options) -> Result<String, Error> {
     let kind = match &how.kind {
         Some(kind) => kind.clone(),
@@ -91,8 +92,7 @@ pub fn mount(device: &Path, dir: &Path, how: &Options) -> Result<String, Error> 
     Ok(kind)
 }
 
-/// Takes what is mounted at `dir` away; returns when its last bytes are with the
-/// device, unless the manner is another.
+/// Unmounts `dir`. An orderly unmount returns when all data is on the device.
 pub fn unmount(dir: &Path, manner: Manner) -> Result<(), Error> {
     match manner {
         Manner::Orderly => UMOUNT.run(&[dir.as_os_str()])?,
@@ -102,7 +102,7 @@ pub fn unmount(dir: &Path, manner: Manner) -> Result<(), Error> {
     Ok(())
 }
 
-/// Has the device keep for good what it was given.
+/// Flushes the device, so that all data written to it is durable.
 pub fn flush(device: &Path) -> Result<(), Error> {
     File::open(device)
         .and_then(|device| device.sync_all())
@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn what_is_no_file_system_is_said() {
         assert!(probed(0, &[]).ends_with("no file system on it; mkfs makes one"));
-        // A table with one Linux partition.
+        // A partition table with one Linux partition.
         let mut table = [0; 512];
         table[446 + 4] = 0x83;
         table[446 + 8] = 8;

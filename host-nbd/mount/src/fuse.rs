@@ -1,12 +1,12 @@
-//! A block device for kernels without NBD: nbdfuse makes a file of an NBD address, and
-//! the loop driver a device of the file.
+//! A block device for kernels without NBD: nbdfuse presents an NBD address as a file, and
+//! the loop driver makes that a device.
 //!
 //! ```text
 //! file system ─ /dev/loopX ─ SLOT/fuse/disk (FUSE) ─ nbdfuse ─ NBD ─ host
 //! ```
 //!
-//! nbdfuse does not connect a second time: when the process that serves the address
-//! ends, everything fails from then on.
+//! nbdfuse does not reconnect: once the process that serves the address ends, every
+//! request fails.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -22,19 +22,19 @@ use crate::{Error, Manner, Slot, table};
 
 /// How long nbdfuse may take to connect.
 const CONNECTING: Duration = Duration::from_secs(30);
-/// How long anything may take to go.
+/// How long a process or device may take to go away.
 const GOING: Duration = Duration::from_secs(10);
-/// How often one looks.
+/// How often that is checked.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// The names of things in a slot.
+/// The names of the files in a slot.
 const DIR: &str = "fuse";
 const DISK: &str = "fuse/disk";
 const PID: &str = "nbdfuse.pid";
 const LOG: &str = "nbdfuse.log";
 
-/// Starts nbdfuse on the address; its file is there when this returns. It stays
-/// when this process ends. On failure nothing of it is left.
+/// Starts nbdfuse on the address; its file exists when this returns. nbdfuse goes on when
+/// this process ends. On failure nothing of it is left.
 pub fn start(slot: &Slot, uri: &str, read_only: bool) -> Result<(), Error> {
     let dir = slot.file(DIR);
     fs::create_dir(&dir).map_err(Error::at(dir.display()))?;
@@ -47,7 +47,7 @@ pub fn start(slot: &Slot, uri: &str, read_only: bool) -> Result<(), Error> {
     command.arg("--pidfile").arg(slot.file(PID));
     command.arg(slot.file(DISK)).arg(uri);
     command.stdout(Stdio::null()).stderr(output);
-    // What is meant for this process on its terminal is not meant for it.
+    // Signals from this process's terminal are not meant for nbdfuse.
     command.process_group(0);
     let mut child = flushing(|| command.spawn()).map_err(|error| NBDFUSE.not_started(error))?;
     let connected = connected(slot, &mut child);
@@ -57,14 +57,14 @@ pub fn start(slot: &Slot, uri: &str, read_only: bool) -> Result<(), Error> {
         let _ = child.wait();
         return connected;
     }
-    // Nor is it to be killed to make room. Who may not say so goes without.
+    // The OOM killer must spare it. Without the privilege for that, it goes unprotected.
     let _ = fs::write(format!("/proc/{}/oom_score_adj", child.id()), "-1000");
     connected
 }
 
-/// The kernel writes memory back through the process that is started here: its
-/// allocations must not wait for that (prctl(2), `PR_SET_IO_FLUSHER`, is inherited).
-/// Who may not say so goes without.
+/// Starts a process through which the kernel writes memory back: its allocations must not
+/// wait for that (prctl(2), `PR_SET_IO_FLUSHER`, is inherited). Without the privilege for
+/// that, it starts unprotected.
 fn flushing<T>(start: impl FnOnce() -> T) -> T {
     let before = is_io_flusher().unwrap_or(true);
     let changed = !before && configure_io_flusher_behavior(true).is_ok();
@@ -95,11 +95,11 @@ fn connected(slot: &Slot, child: &mut Child) -> Result<(), Error> {
     })
 }
 
-/// Makes a loop device of nbdfuse's file: its path.
+/// Makes a loop device on nbdfuse's file and returns its path.
 pub fn attach(slot: &Slot, read_only: bool) -> Result<PathBuf, Error> {
     let disk = slot.file(DISK);
-    // The page cache of the device is enough; another one below it would only hold
-    // everything twice, and write it back at its own time.
+    // The device's page cache is enough; a second one below it would only hold everything
+    // twice, and write it back in its own time.
     let mut words = vec!["--find", "--show", "--direct-io=on"];
     if read_only {
         words.push("--read-only");
@@ -109,13 +109,13 @@ pub fn attach(slot: &Slot, read_only: bool) -> Result<PathBuf, Error> {
     Ok(LOSETUP.run(&words)?.into())
 }
 
-/// Takes the loop device away from the file.
+/// Detaches the loop device from the file.
 pub fn detach(device: &Path, manner: Manner) -> Result<(), Error> {
     if !is_bound(device) {
         return Ok(());
     }
     LOSETUP.run(&[OsStr::new("--detach"), device.as_os_str()])?;
-    // In use it goes with its last user.
+    // A device in use goes away with its last user.
     if manner == Manner::Orderly && !wait(GOING, || !is_bound(device)) {
         let why = format!("{}: still in use", device.display());
         return Err(Error::Late(why));
@@ -123,7 +123,7 @@ pub fn detach(device: &Path, manner: Manner) -> Result<(), Error> {
     Ok(())
 }
 
-/// Has nbdfuse end, and its file go.
+/// Ends nbdfuse and removes its file.
 pub fn stop(slot: &Slot, manner: Manner) -> Result<(), Error> {
     let dir = slot.file(DIR);
     if manner == Manner::Force {
@@ -142,19 +142,19 @@ pub fn stop(slot: &Slot, manner: Manner) -> Result<(), Error> {
     Ok(())
 }
 
-/// Kills nbdfuse: what waits for an answer that will not come fails, and all that comes.
+/// Kills nbdfuse: requests that wait for an answer fail, and so do all later ones.
 pub fn abort(slot: &Slot) {
     if let Some(pid) = pid(slot) {
-        // If it has ended meanwhile, that is what was wanted.
+        // If it has ended meanwhile, all is well.
         let _ = kill_process(pid, Signal::KILL);
     }
 }
 
-/// nbdfuse, as long as it runs.
+/// The process of nbdfuse, if it still runs.
 fn pid(slot: &Slot) -> Option<Pid> {
     let text = fs::read_to_string(slot.file(PID)).ok()?;
     let number: i32 = text.trim().parse().ok()?;
-    // The number may have been given to another process since.
+    // The PID may have been given to another process since.
     let line = fs::read(format!("/proc/{number}/cmdline")).ok()?;
     let disk = slot.file(DISK);
     let mut words = line.split(|&byte| byte == 0);

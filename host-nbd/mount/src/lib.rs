@@ -1,17 +1,17 @@
-//! File systems on the devices of a host: mounted by mount(8), so that its helpers and
-//! options work, and taken apart again in the order that loses nothing. Each step that
-//! was made is undone when a later one fails.
+//! Mounts the devices of a host by mount(8), so that its helpers and options work, and
+//! unmounts them in the order that loses nothing. When a step fails, the earlier ones are
+//! undone.
 //!
-//! Knows block devices and NBD addresses, and nothing of VCPs. Where the kernel has no
-//! NBD, [`fuse`] makes a block device of an NBD address by nbdfuse and a loop device.
+//! This crate knows block devices and NBD addresses, but not VCPs. Where the kernel has
+//! no NBD, [`fuse`] makes a block device of an NBD address by nbdfuse and a loop device.
 //!
 //! | module | subject |
 //! |---|---|
 //! | [`mod@file_system`] | what is on a device, and mounting it |
 //! | [`fuse`] | a device by nbdfuse and loop |
-//! | [`record`] | what was mounted, for whoever takes it apart |
+//! | [`record`] | what was mounted, for the process that unmounts it |
 //! | [`table`] | what the kernel says is mounted |
-//! | `file_name` | a file's name for any disk's |
+//! | `file_name` | file names for disks |
 //! | `program` | other programs, run to their end |
 
 mod file_name;
@@ -28,67 +28,67 @@ pub use file_name::file_name;
 pub use file_system::{Options, flush, mount, unmount};
 pub use record::{Device, Record, Slot};
 
-/// How one goes about what may not answer any more.
+/// How to unmount a device that may no longer answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Manner {
-    /// In order, and not while somebody uses it.
+    /// In order, and only when nobody uses it.
     Orderly,
-    /// Out of sight at once; it ends when nobody uses it.
+    /// Out of sight at once; the mount ends when nobody uses it.
     Lazy,
-    /// Now: what is under way fails.
+    /// At once: requests under way fail.
     Force,
 }
 
-/// What could not be done, in one line.
+/// Why something could not be done, in one line.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A program that is not installed.
+    /// A program is not installed.
     #[error("{program}: not found; Debian has it in the package {package}")]
     NoProgram {
-        /// Its name.
+        /// The program's name.
         program: &'static str,
-        /// Where it comes from.
+        /// The Debian package that has it.
         package: &'static str,
     },
-    /// A program failed, and what it said.
+    /// A program failed.
     #[error("{program}: {said}")]
     Failed {
-        /// Its name.
+        /// The program's name.
         program: &'static str,
-        /// In one line.
+        /// Its message, in one line.
         said: String,
     },
-    /// There is nothing to mount.
+    /// There is no file system to mount.
     #[error("{}: {found}", device.display())]
     NoFileSystem {
-        /// Where it was looked for.
+        /// The device that was examined.
         device: PathBuf,
-        /// What is there instead.
+        /// What was found on it instead.
         found: String,
     },
-    /// It is in use, or being worked on.
+    /// The disk is in use, or another process works on it.
     #[error("{name}: {why}")]
     Taken {
-        /// Of the VCP or export.
+        /// The name of the VCP or export.
         name: String,
-        /// By whom.
+        /// The reason.
         why: String,
     },
-    /// The system would not.
+    /// The system refused.
     #[error("{what}: {error}")]
     System {
-        /// Of which object.
+        /// The path or other object concerned.
         what: String,
-        /// Why not.
+        /// The reason.
         error: io::Error,
     },
-    /// It did not happen in time.
+    /// Something did not happen in time.
     #[error("{0}")]
     Late(String),
 }
 
 impl Error {
-    /// An error of the system about a path or another thing with a name.
+    /// Makes an error of the system about a path or another named object.
     pub(crate) fn at(what: impl std::fmt::Display) -> impl FnOnce(io::Error) -> Self {
         let what = what.to_string();
         move |error| Self::System { what, error }

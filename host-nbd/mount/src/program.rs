@@ -1,4 +1,4 @@
-//! Other programs, run to their end; what they complain about becomes one line.
+//! Other programs, run to their end; their complaints become one line.
 
 use std::ffi::OsStr;
 use std::io;
@@ -20,7 +20,8 @@ pub(crate) const NBDFUSE: Program = Program("nbdfuse", "libnbd-bin");
 const MORE: &str = "/usr/local/sbin:/usr/sbin:/sbin";
 
 impl Program {
-    /// To add arguments to. Messages are in English, as those of this program.
+    /// The command without arguments. Its messages are in English, like those of this
+    /// program.
     pub(crate) fn command(self) -> Command {
         let mut command = Command::new(self.0);
         let path = std::env::var("PATH").unwrap_or_default();
@@ -31,13 +32,13 @@ impl Program {
         command
     }
 
-    /// Runs it, whatever becomes of it.
+    /// Runs the program, whether or not it succeeds.
     pub(crate) fn output(self, arguments: &[&OsStr]) -> Result<Output, Error> {
         let output = self.command().args(arguments).output();
         output.map_err(|error| self.not_started(error))
     }
 
-    /// Runs it; it must succeed. What it prints, without the last newline.
+    /// Runs the program, which must succeed; returns its output without the last newline.
     pub(crate) fn run(self, arguments: &[&OsStr]) -> Result<String, Error> {
         let output = self.output(arguments)?;
         if !output.status.success() {
@@ -66,7 +67,7 @@ impl Program {
     }
 }
 
-/// What a program said, without its own name, hints and line ends.
+/// A program's message, without its own name, hints and line ends.
 pub(crate) fn one_line(text: &str, program: &str) -> String {
     let own = format!("{program}: ");
     let lines = text.lines().map(str::trim);

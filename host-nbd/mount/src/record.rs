@@ -1,6 +1,6 @@
-//! What was mounted, and how: a directory for each disk in a directory that only root
-//! can enter. It is there from before the first step to after the last, so that what a
-//! killed process left half done can be taken apart too.
+//! Records of mounts: a directory for each disk, in a directory that only root can enter.
+//! A record exists from before the first step until after the last, so that the work of a
+//! killed process can be undone too.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -20,11 +20,11 @@ const FILE: &str = "record.json";
 /// A disk that was mounted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// Of the VCP or export.
+    /// The name of the VCP or export.
     pub name: String,
-    /// The mount point, without links.
+    /// The mount point, without symbolic links.
     pub dir: PathBuf,
-    /// What is mounted.
+    /// The mounted device.
     pub device: Device,
 }
 
@@ -36,19 +36,19 @@ pub enum Device {
     Kernel {
         /// `/dev/nbdX`.
         path: PathBuf,
-        /// Attached for this mount: detached with it.
+        /// Whether it was attached for this mount, and is detached with it.
         ours: bool,
-        /// The control socket of its host, where that is not one of the usual.
+        /// The host's control socket, unless it is in one of the usual places.
         control: Option<PathBuf>,
     },
     /// nbdfuse, and a loop device on its file.
     Fuse {
-        /// `/dev/loopX`; `None` as long as there is none.
+        /// `/dev/loopX`; `None` until it is made.
         path: Option<PathBuf>,
     },
 }
 
-/// The place of one disk's record and files.
+/// The directory for one disk's record and files.
 #[derive(Debug)]
 pub struct Slot {
     name: String,
@@ -64,7 +64,7 @@ pub fn directory() -> PathBuf {
 }
 
 impl Slot {
-    /// The place for a disk that is not mounted, whatever it is called.
+    /// Claims the slot for the disk `name`, which must not be mounted.
     pub fn claim(directory: &Path, name: &str) -> Result<Self, Error> {
         let mut private = DirBuilder::new();
         private.mode(0o700);
@@ -91,7 +91,7 @@ impl Slot {
         }
     }
 
-    /// The one whose name or mount point this is.
+    /// Finds the slot of this name or mount point.
     pub fn find(directory: &Path, what: &str) -> Result<Option<(Self, Record)>, Error> {
         let entries = match fs::read_dir(directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -104,7 +104,7 @@ impl Slot {
                 name: String::new(),
                 path: entry.path(),
             };
-            // One that is just being made has none yet.
+            // A slot that is just being made has no record yet.
             let Ok(record) = slot.read() else { continue };
             slot.name.clone_from(&record.name);
             if slot.name == what || dir.as_deref() == Some(&record.dir) {
@@ -114,12 +114,12 @@ impl Slot {
         Ok(None)
     }
 
-    /// A file or directory in it.
+    /// The path of a file or directory in the slot.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// Keeps the record, in the place of one before.
+    /// Writes the record, replacing an earlier one.
     pub fn write(&self, record: &Record) -> Result<(), Error> {
         let text = serde_json::to_vec(record).expect("paths, names and flags");
         let draft = self.file("record.new");
@@ -135,14 +135,14 @@ impl Slot {
             .map_err(Error::at(path.display()))
     }
 
-    /// Gives the place free.
+    /// Removes the slot.
     pub fn remove(self) -> Result<(), Error> {
         fs::remove_dir_all(&self.path).map_err(Error::at(self.path.display()))
     }
 }
 
-/// The path without links in its parents. The last part is not looked at: it may be
-/// the root of a file system that does not answer any more.
+/// The path without symbolic links in its parents. The last part is not looked at: it may
+/// be the root of a file system that no longer answers.
 pub fn resolved(path: &Path) -> Option<PathBuf> {
     let path = std::path::absolute(path).ok()?;
     match (path.parent(), path.file_name()) {
@@ -174,7 +174,7 @@ mod tests {
             };
             slot.write(&record).unwrap();
         }
-        // All of them are in the directory itself.
+        // The names lead to no other directories.
         assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), names.len());
         for name in names {
             let (slot, record) = Slot::find(scratch.path(), name).unwrap().unwrap();

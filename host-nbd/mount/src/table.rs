@@ -1,4 +1,5 @@
-//! What the kernel says is mounted in this mount namespace: `/proc/self/mountinfo`.
+//! The mounts of this mount namespace, as the kernel lists them in
+//! `/proc/self/mountinfo`.
 
 use std::ffi::OsString;
 use std::fs;
@@ -10,15 +11,15 @@ use crate::Error;
 /// One mount.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
-    /// Where.
+    /// The mount point.
     pub dir: PathBuf,
-    /// `ext4` and so on.
+    /// The file system's type, such as `ext4`.
     pub kind: String,
-    /// A device's path, for a file system on one.
+    /// The source, which is a device's path for a file system on one.
     pub source: PathBuf,
 }
 
-/// All of them, in the order in which they were made.
+/// All mounts, in the order in which they were made.
 pub fn mounts() -> Result<Vec<Mount>, Error> {
     const FILE: &str = "/proc/self/mountinfo";
     let text = fs::read(FILE).map_err(Error::at(FILE))?;
@@ -28,12 +29,12 @@ pub fn mounts() -> Result<Vec<Mount>, Error> {
         .collect())
 }
 
-/// What is on top at `dir`, an absolute path without links.
+/// The topmost mount at `dir`, an absolute path without symbolic links.
 pub fn at(dir: &Path) -> Result<Option<Mount>, Error> {
     Ok(mounts()?.into_iter().rev().find(|mount| mount.dir == dir))
 }
 
-/// Where a device is mounted, if it is.
+/// The mount of a device, if there is one.
 pub fn of_device(device: &Path) -> Result<Option<Mount>, Error> {
     let mut mounts = mounts()?.into_iter();
     Ok(mounts.find(|mount| mount.source == device))
@@ -54,7 +55,7 @@ fn parse(line: &[u8]) -> Option<Mount> {
     })
 }
 
-/// Blanks and backslashes are written as `\` and three octal digits.
+/// Decodes blanks and backslashes, which are written as `\` and three octal digits.
 fn path(mut word: &[u8]) -> PathBuf {
     let mut bytes = Vec::with_capacity(word.len());
     while let [first, rest @ ..] = word {

@@ -30,7 +30,7 @@ impl Errno {
         self as u32
     }
 
-    /// How a request's end is told to a client; `None` for success.
+    /// The error number for a request's status; `None` for success.
     ///
     /// [`Status::NotSupported`] becomes `EINVAL`: the document reserves `ENOTSUP`
     /// for fast zeroing, which this server does not offer.

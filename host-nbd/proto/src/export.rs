@@ -1,6 +1,6 @@
-//! What clients are told about an export: its names, size, flags and size
-//! constraints. Derived once from a device's geometry and checked here, so that
-//! nothing false or unencodable can reach the wire.
+//! An export as clients are told of it: its names, size, flags and size constraints. It
+//! is derived once from a device's geometry and checked here, so that nothing false or
+//! unencodable can reach the wire.
 
 use vcp_queue::Geometry;
 
@@ -12,7 +12,7 @@ pub enum ExportError {
     /// A name or description breaks the protocol's rules for strings.
     #[error("{what} is not a string NBD can carry (at most {MAX_STRING} bytes, no NUL)")]
     String {
-        /// Which string.
+        /// Which string it is.
         what: &'static str,
     },
     /// The logical block size is no power of two of at most 65536.
@@ -21,9 +21,9 @@ pub enum ExportError {
     /// The size is no multiple of the block size, or beyond what offsets can say.
     #[error("size {size} is not a multiple of the block size {block_size} below 2^63")]
     Size {
-        /// Bytes.
+        /// The size in bytes.
         size: u64,
-        /// Bytes.
+        /// The block size in bytes.
         block_size: u32,
     },
 }
@@ -83,13 +83,13 @@ impl ExportInfo {
         })
     }
 
-    /// Canonical name.
+    /// The canonical name.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Bytes.
+    /// The size in bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
@@ -101,8 +101,8 @@ impl ExportInfo {
         self.read_only
     }
 
-    /// The device's own blocks, in bytes. They bind no client that negotiates; the
-    /// kernel's, which does not, is told them.
+    /// The device's own block size in bytes. It does not bind a client that negotiates;
+    /// the kernel's client, which does not, is told it.
     #[must_use]
     pub fn block_size(&self) -> u32 {
         self.block_size
@@ -142,8 +142,8 @@ impl ExportInfo {
     }
 }
 
-/// What the device prefers, made to fit the document: a power of two, at least
-/// the minimum and 512, at most the largest payload.
+/// The device's preferred size, made to fit the document: a power of two, at least the
+/// minimum and 512, at most the largest payload.
 fn preferred(minimum: u32, device: u32) -> u32 {
     device
         .clamp(minimum.max(512), MAX_PAYLOAD)

@@ -7,8 +7,8 @@
 //!
 //! A connection lives through two phases:
 //!
-//! 1. [`Negotiation`] haggles over options (newstyle, fixed). The caller feeds it
-//!    what it received, sends what it has to say, and answers its questions about
+//! 1. [`Negotiation`] handles options (newstyle, fixed). The caller feeds it
+//!    what it received, sends its output, and answers its questions about
 //!    exports with an [`ExportInfo`]. It ends with a [`Session`].
 //! 2. In transmission the caller cuts the stream into [`Request`]s, asks
 //!    [`Session::check`] what to do with each, and encodes answers with

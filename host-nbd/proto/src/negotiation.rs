@@ -18,10 +18,10 @@ use crate::wire::{BASE_ALLOCATION_ID, IHAVEOPT, MAX_STRING, client, opt, rep};
 
 pub use outcome::{ListEntry, Step, Unavailable, Violation};
 
-/// Longest option data that is looked at, in bytes; what is longer is skipped and
+/// Longest option data that is examined, in bytes; a longer option is skipped and
 /// refused.
 pub const MAX_OPTION: usize = 16 << 10;
-/// Longest option data that is skipped; what is longer ends the connection.
+/// Longest option data that is skipped, in bytes; a longer one ends the connection.
 pub const MAX_SKIP: u32 = 1 << 20;
 /// Options one connection may send.
 pub const MAX_OPTIONS: u32 = 256;
@@ -48,7 +48,7 @@ enum State {
     Failed(Violation),
 }
 
-/// What an export was asked for.
+/// The option that asked for an export.
 #[derive(Debug, Clone, Copy)]
 enum Purpose {
     ExportName,
@@ -96,9 +96,8 @@ impl Negotiation {
         }
     }
 
-    /// How many bytes the next step takes at least, at [`Step::Receive`]. A
-    /// caller that never receives more leaves what belongs to transmission on
-    /// the socket.
+    /// The fewest bytes that the next step needs, at [`Step::Receive`]. A caller that
+    /// never receives more leaves the data of the transmission phase on the socket.
     #[must_use]
     pub fn wants(&self) -> usize {
         let whole = match &self.state {
@@ -126,7 +125,7 @@ impl Negotiation {
         self.input.extend_from_slice(bytes);
     }
 
-    /// What there is to send; empty at times.
+    /// The bytes to send; may be empty.
     #[must_use]
     pub fn take_output(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.output)
@@ -213,7 +212,7 @@ impl Negotiation {
             }
             Purpose::Meta { verb, matched } => {
                 if matched {
-                    // Identifiers mean nothing in a list and should be 0.
+                    // Identifiers have no meaning in a list and should be 0.
                     let id = if verb == MetaVerb::Set {
                         BASE_ALLOCATION_ID
                     } else {
@@ -232,7 +231,8 @@ impl Negotiation {
     fn unavailable(&mut self, option: u32, name: String, purpose: Purpose, why: &Unavailable) {
         if matches!(purpose, Purpose::ExportName) {
             self.state = State::Failed(Violation::Export {
-                // A name may have 4096 bytes, and who reads this wants the reason too.
+                // A name may have 4096 bytes, and the reader of this line wants the
+                // reason too.
                 name: name.chars().take(64).collect(),
                 reason: why.to_string(),
             });
@@ -300,8 +300,8 @@ impl Negotiation {
         }
         self.input.drain(..OPTION_HEADER);
         if option == opt::SET_META_CONTEXT {
-            // What was selected before is gone, "including when this command fails":
-            // whatever its data is, and although it may not even be looked at.
+            // The earlier selection is gone, "including when this command fails":
+            // whatever the option's data is, and although the data may never be examined.
             self.context = None;
         }
         if size > MAX_OPTION {
@@ -316,7 +316,7 @@ impl Negotiation {
         Ok(Step::Replied)
     }
 
-    /// Data bytes of the option under way that are to be held, once known.
+    /// The number of data bytes of the current option that have to be held, once known.
     fn option_length(&self) -> Option<usize> {
         let header = self.input.first_chunk::<OPTION_HEADER>()?;
         let length = u32::from_be_bytes(*header.last_chunk().expect("four bytes"));
@@ -338,7 +338,7 @@ impl Negotiation {
         Step::Replied
     }
 
-    /// The one option that knows no error but the end of the connection.
+    /// Handles the one option whose only error is the end of the connection.
     fn export_name(&mut self, data: &[u8]) -> Result<(), Violation> {
         let name = option::export_name(data).map_err(|reason| Violation::Export {
             name: String::from_utf8_lossy(&data[..data.len().min(64)]).into_owned(),
@@ -350,7 +350,7 @@ impl Negotiation {
 
     fn dispatch(&mut self, option: u32, data: &[u8]) -> Result<(), Malformed> {
         match option {
-            // Data is to be ignored.
+            // The data has to be ignored.
             opt::ABORT => {
                 self.ack(option);
                 self.state = State::Aborted;

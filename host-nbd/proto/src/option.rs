@@ -171,7 +171,7 @@ mod tests {
                 verb
             ));
         }
-        // A count without its queries.
+        // The list promises one query more than it has.
         let mut short = string(b"x");
         short.extend_from_slice(&u32::MAX.to_be_bytes());
         assert!(meta_context(&short, Set).is_err());

@@ -21,7 +21,7 @@ pub enum Style {
 
 const CHUNK_HEADER: usize = 20;
 
-/// Success without data, of anything but a read. Short, so always simple.
+/// A success without data, of any request but a read; short, so always simple.
 pub fn done(out: &mut Vec<u8>, cookie: u64) {
     simple(out, cookie, 0);
 }

@@ -13,13 +13,13 @@ pub struct BadMagic(pub u32);
 pub struct Request {
     /// Command flags.
     pub flags: u16,
-    /// One of [`cmd`], or unknown.
+    /// The command: one of [`cmd`], or an unknown one.
     pub kind: u16,
     /// The client's name for the request, returned in its reply.
     pub cookie: u64,
     /// Bytes from the start of the export.
     pub offset: u64,
-    /// Bytes.
+    /// The length in bytes.
     pub length: u32,
 }
 
@@ -55,7 +55,7 @@ impl Request {
         bytes
     }
 
-    /// Bytes of payload that follow the header, whatever becomes of the request.
+    /// Bytes of payload that follow the header, even if the request is refused.
     #[must_use]
     pub fn payload(&self) -> u32 {
         if self.kind == cmd::WRITE {

@@ -1,5 +1,5 @@
-//! What client and server agreed on, and the rules that follow from it for each
-//! request of the transmission phase ("Request types", "Size constraints").
+//! The agreement of client and server, and the rules that follow from it for each request
+//! of the transmission phase ("Request types", "Size constraints").
 
 use serde::{Deserialize, Serialize};
 use vcp_queue::{Modifiers, Operation};
@@ -11,23 +11,23 @@ use crate::request::Request;
 use crate::wire::{MAX_PAYLOAD, cmd, cmd_flag};
 
 /// A connection's agreement, made by [`Negotiation`](crate::Negotiation). It can be
-/// written down for another process that goes on with the connection.
+/// serialized for another process that takes the connection over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Terms")]
 pub struct Session {
     name: String,
-    /// What the device calls itself; no part of what a client is told.
+    /// The device's identity; clients are not told it.
     identity: String,
     size: u64,
     read_only: bool,
     trim: bool,
     style: Style,
     allocation: bool,
-    /// The device says what is allocated.
+    /// The device reports what is allocated.
     extents: bool,
 }
 
-/// A session as it was written down, not looked at yet.
+/// A session as it was serialized, not checked yet.
 #[derive(Deserialize)]
 struct Terms {
     name: String,
@@ -80,10 +80,10 @@ pub enum Verdict {
     Nothing,
     /// Answer at once with the status of one extent of this many bytes.
     Allocated(u32),
-    /// Answer at once with an error. A payload must be read off and dropped.
+    /// Answer at once with an error. A payload must be read and dropped.
     Refuse(Refusal),
-    /// The client takes its leave. There is no reply; what is outstanding must
-    /// still be answered.
+    /// The client says good-bye. There is no reply; outstanding requests must still be
+    /// answered.
     Disconnect,
 }
 
@@ -118,8 +118,8 @@ impl Session {
         }
     }
 
-    /// The terms for the kernel's own client, which is told them by other ways than
-    /// negotiation, and takes simple replies only.
+    /// The terms for the kernel's own client, which is told them without negotiation and
+    /// takes simple replies only.
     #[must_use]
     pub fn unnegotiated(export: &ExportInfo) -> Self {
         Self::new(export, Style::Simple, false)
@@ -131,15 +131,15 @@ impl Session {
         &self.name
     }
 
-    /// What the device behind it calls itself: another disk that comes in its place
-    /// is not for this client.
+    /// The identity of the device behind the export: this client must not be given
+    /// another disk in its place.
     #[must_use]
     pub fn identity(&self) -> &str {
         &self.identity
     }
 
-    /// The export's size as told to this client, in bytes. Fixed for the
-    /// connection: the protocol has no way to tell another.
+    /// The export's size as told to this client, in bytes. It is fixed for the
+    /// connection: the protocol has no way to tell of a change.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
@@ -157,9 +157,9 @@ impl Session {
         self.style
     }
 
-    /// Decides on a request. What is passed on with [`Verdict::Queue`] lies inside
-    /// the export, moves at most [`MAX_PAYLOAD`] bytes, has a length (unless it
-    /// is a flush), and changes nothing on a read-only export.
+    /// Decides on a request. An operation returned with [`Verdict::Queue`] lies inside
+    /// the export, moves at most [`MAX_PAYLOAD`] bytes, has a length (unless it is a
+    /// flush), and changes nothing on a read-only export.
     #[must_use]
     pub fn check(&self, request: &Request) -> Verdict {
         self.judge(request).unwrap_or_else(Verdict::Refuse)
@@ -231,8 +231,8 @@ impl Session {
         let Request { offset, length, .. } = *request;
         if length > MAX_PAYLOAD {
             match (operation, self.style) {
-                // Where the reply could have come in parts, the document has its
-                // own error; elsewhere the client broke the limit it was told.
+                // Where the reply could have come in parts, the document has an error of
+                // its own; elsewhere the client broke the limit that it was told.
                 (Some(Operation::Read), Style::Structured) => {
                     return Err(Refusal::new(Errno::Overflow, "read of more than 32 MiB"));
                 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
-/// What stays as it is in a URI: unreserved characters, and the slash, which
+/// The characters that are not escaped in a URI: unreserved ones, and the slash, which
 /// needs no escape in a path or in the value of a query (RFC 3986 §3.3, §3.4).
 const KEEP: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -31,7 +31,7 @@ pub enum Address {
 }
 
 impl Address {
-    /// The URI of the export `name` here; an empty name means the default.
+    /// The URI of the export `name` at this address; an empty name means the default.
     #[must_use]
     pub fn uri(&self, name: &str) -> String {
         let name = percent_encode(name.as_bytes(), KEEP);
@@ -41,7 +41,7 @@ impl Address {
                 format!("nbd+unix:///{name}?socket={path}")
             }
             Self::Tcp { host, port } if host.contains(':') => {
-                // A zone identifier's percent sign is escaped too (RFC 6874).
+                // The percent sign of a zone identifier is escaped too (RFC 6874).
                 format!("nbd://[{}]:{port}/{name}", host.replace('%', "%25"))
             }
             Self::Tcp { host, port } => format!("nbd://{host}:{port}/{name}"),

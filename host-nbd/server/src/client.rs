@@ -40,23 +40,24 @@ use inbox::{Inbox, Received};
 use outbox::Outbox;
 pub use park::ResumeError;
 
-/// Bytes that a client may hold here before no more of its requests are taken: the
-/// payloads of its writes, and its replies, under way and unsent. A single larger
-/// request is taken when alone. As much as keeps a fast device on a long way busy; what
-/// a peer does not read is copied up to this, at everybody's expense.
+/// The most bytes that a client may hold before no more of its requests are taken: the
+/// payloads of its writes, and its replies, under way and unsent. A larger request is
+/// taken when it is alone. The limit is enough to keep a fast device on a long way busy;
+/// data that a peer does not read is copied up to this, at everybody's expense.
 const MAX_HELD: usize = 8 << 20;
 
 /// Requests that a client may have under way. More stay on its socket.
 const MAX_FLIGHT: usize = 1024;
 
-/// Bytes taken off the socket in one call, roughly: so that one client does not
-/// keep the others waiting, and what is copied on is still in the CPU's cache.
+/// About how many bytes are taken off the socket in one call: few enough that one client
+/// does not keep the others waiting, and that they are still in the CPU's cache when they
+/// are copied on.
 const RECEIVE_BUDGET: usize = 256 << 10;
 
-/// Wanted send buffer of a unix socket, in bytes.
+/// The send buffer size that is asked for on a unix socket, in bytes.
 const SEND_BUFFER: usize = 4 << 20;
 
-/// See the module's documentation.
+/// An NBD connection as a client of a queue; see the module's documentation.
 #[derive(Debug)]
 pub struct NbdClient {
     socket: OwnedFd,
@@ -66,9 +67,9 @@ pub struct NbdClient {
     expect: Expect,
     flight: Flight,
     outbox: Outbox,
-    /// Bytes that came from the socket.
+    /// The number of bytes received from the socket.
     received: u64,
-    /// Counts the connection among those of its server.
+    /// The permit by which the server counts its connections.
     _permit: Option<OwnedSemaphorePermit>,
     lasting: Option<Lasting>,
 }
@@ -85,17 +86,17 @@ enum Expect {
         modifiers: Modifiers,
         bytes: Vec<u8>,
     },
-    /// The rest of a payload that nobody wants, and the answer that follows it.
+    /// The rest of a payload that is dropped, and the answer that follows it.
     Unwanted {
         left: usize,
         cookie: u64,
         refusal: Refusal,
     },
-    /// Nothing: the client took its leave.
+    /// Nothing: the client said good-bye.
     End,
 }
 
-/// Why what was received could not be taken further.
+/// Why the received bytes could not be digested further.
 enum Stopped {
     /// More bytes are needed.
     Hungry,
@@ -123,22 +124,23 @@ impl NbdClient {
         })
     }
 
-    /// For a peer that holds on to its requests until it is given another
-    /// connection. `ended` is told when this one has been shut
-    /// down, and whether the peer took its leave. A device that shuts down does not fail the peer's requests: the connection ends instead.
+    /// Makes this the client of a peer that holds on to its requests until it is given
+    /// another connection. `ended` is told when this connection has been shut down, and
+    /// whether the peer said good-bye. A device that shuts down does not fail the peer's
+    /// requests: the connection ends instead.
     #[must_use]
     pub fn lasting(mut self, ended: impl FnOnce(bool) + Send + 'static) -> Self {
         self.lasting = Some(Lasting(Box::new(ended)));
         self
     }
 
-    /// The export it is connected to.
+    /// The name of the connected export.
     #[must_use]
     pub fn export(&self) -> &str {
         self.session.name()
     }
 
-    /// What it was told of the export.
+    /// The terms that the client was told.
     #[must_use]
     pub fn session(&self) -> &Session {
         &self.session
@@ -215,7 +217,7 @@ impl NbdClient {
         if held > 0 && held + cost > MAX_HELD || self.flight.len() >= MAX_FLIGHT {
             return false;
         }
-        // Also what is refused: nobody is to be asked that more often than a limit says.
+        // Refused requests count too, so that a client cannot evade the limit by them.
         let leaves = matches!(verdict, Verdict::Disconnect);
         if !leaves && !queue.admit(held + cost) {
             return false;
@@ -321,7 +323,7 @@ impl NbdClient {
         }
     }
 
-    /// One receive, straight into a payload where one is under way.
+    /// Receives once, straight into a payload where one is under way.
     fn fill(&mut self) -> io::Result<Received> {
         match &mut self.expect {
             Expect::Payload { length, bytes, .. } => {
@@ -332,11 +334,11 @@ impl NbdClient {
         }
     }
 
-    /// The peer will send no more.
+    /// Handles the end of the stream: the peer will send no more.
     fn closed(&self) -> Result<bool, ClientError> {
         let leaving = matches!(self.expect, Expect::End);
         if leaving && !inbox::hung_up(self.socket.as_fd())? {
-            // It may still read its answers; there is nothing more to poll for.
+            // The peer may still read its answers, but there is nothing more to poll for.
             return Ok(true);
         }
         let what = match self.expect {
@@ -347,7 +349,7 @@ impl NbdClient {
         Err(end(what))
     }
 
-    /// Ends the connection once a client that took its leave has all answers.
+    /// Ends the connection once a client that said good-bye has all its answers.
     fn farewell(&self) -> Result<(), ClientError> {
         let done = matches!(self.expect, Expect::End)
             && self.flight.is_empty()
@@ -377,10 +379,10 @@ impl Client for NbdClient {
                 let before = self.outbox.unsent();
                 self.outbox.flush(self.socket.as_fd())?;
                 if self.outbox.unsent() < before {
-                    // Perhaps there is room now, and nothing else would tell.
+                    // There may be room now, and no other event would tell.
                     continue;
                 }
-                // Who waits for room does not see the end of the stream.
+                // A client that waits for room does not see the end of the stream.
                 if inbox::hung_up(self.socket.as_fd())? {
                     return Err(end("closed with requests under way"));
                 }
@@ -404,7 +406,8 @@ impl Client for NbdClient {
     }
 
     fn send(&mut self, answers: &[Answer<'_>]) -> Result<Flushed, ClientError> {
-        // Others in the batch are asked for again as well, and done again.
+        // The other requests of the batch are also sent again by the peer, and done
+        // again.
         let leaving = |answer: &Answer<'_>| answer.status == Status::ShuttingDown;
         if self.lasting.is_some() && answers.iter().any(leaving) {
             return Err(end(
@@ -449,7 +452,7 @@ impl Client for NbdClient {
 impl Drop for NbdClient {
     fn drop(&mut self) {
         if let Some(Lasting(ended)) = self.lasting.take() {
-            // Also where others have descriptors of it: the peer is to know at once.
+            // The peer is to know at once, even if others have descriptors of the socket.
             let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
             ended(matches!(self.expect, Expect::End));
         }
@@ -465,12 +468,12 @@ impl std::fmt::Debug for Lasting {
     }
 }
 
-/// The end of the stream where none was due.
+/// The error for an unexpected end of the stream.
 fn end(what: &str) -> ClientError {
     ClientError::Io(io::Error::new(io::ErrorKind::UnexpectedEof, what))
 }
 
-/// Makes a socket quick. Nothing depends on it, so failures do not matter.
+/// Tunes a socket for speed. Nothing depends on it, so failures are ignored.
 fn tune(socket: BorrowedFd<'_>) {
     use rustix::net::{AddressFamily, sockopt};
     if sockopt::socket_domain(socket) == Ok(AddressFamily::UNIX) {

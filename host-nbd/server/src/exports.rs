@@ -1,4 +1,4 @@
-//! What a server serves, as its host provides it.
+//! The interface by which a host provides the exports of a server.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use vcp_nbd_proto::Unavailable;
 use vcp_queue::{Client, Geometry};
 
-/// The table of exports. Asked anew for each client, so it may change.
+/// The table of exports. It is asked anew for each client, so it may change.
 pub trait Exports: Send + Sync {
     /// The names of all exports, as clients use them.
     fn list(&self) -> Vec<String>;
@@ -22,18 +22,19 @@ pub type GeometryFuture<'a> =
 
 /// One export.
 pub trait Export: Send + Sync {
-    /// What the device is, once it is ready; or why it will not be. The server
-    /// waits only so long, and then drops the future.
+    /// The device's geometry, once it is ready, or why it will not be. The server waits
+    /// only for a limited time, and then drops the future.
     fn geometry(&self) -> GeometryFuture<'_>;
 
     /// Whether the export refuses writes, whatever the device takes.
     fn read_only(&self) -> bool;
 
-    /// For humans; may be empty.
+    /// A description for humans; may be empty.
     fn description(&self) -> String;
 
-    /// A client is to come from another process, with so many bytes that are kept for it.
-    /// Until what is returned is dropped, after [`Export::attach`], others can't have them.
+    /// Reserves the memory for a client that is to come from another process with `held`
+    /// bytes. Others cannot have that memory until the returned value is dropped, after
+    /// [`Export::attach`].
     fn expect(&self, _held: usize) -> Box<dyn Send> {
         Box::new(())
     }

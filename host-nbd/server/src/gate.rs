@@ -1,4 +1,4 @@
-//! Who may negotiate, and who has to go when there are too many.
+//! Admission to negotiation: when there are too many clients, some have to go.
 //!
 //! A client that keeps the server waiting costs it nothing until others want in. A
 //! negotiation takes a few round trips, so whoever has made the server wait for
@@ -25,10 +25,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 
-/// What an honest client makes the server wait in a whole negotiation, at most.
+/// The longest that an honest client makes the server wait in a whole negotiation.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// What hardly any client makes the server wait that has something to say.
+/// A time for which hardly any client that has something to say makes the server wait.
 const MOMENT: Duration = Duration::from_millis(50);
 
 /// Whose turn it is.
@@ -40,13 +40,13 @@ enum Turn {
     Export(Instant),
 }
 
-/// One that negotiates.
+/// A negotiation under way.
 #[derive(Debug)]
 struct Entry {
-    /// It has sent something.
+    /// Whether the client has sent something.
     spoken: bool,
     turn: Turn,
-    /// What it has made the server wait before this turn.
+    /// The time for which it made the server wait before this turn.
     waited: Duration,
     task: Option<AbortHandle>,
 }
@@ -61,30 +61,30 @@ impl Entry {
     }
 }
 
-/// Those that negotiate, by their numbers: the newest has the highest.
+/// The negotiations under way, by number: the newest has the highest.
 #[derive(Debug, Default)]
 struct Entries {
     table: BTreeMap<u64, Entry>,
     next: u64,
 }
 
-/// See the module.
+/// Admits clients; see the module.
 #[derive(Debug)]
 pub(crate) struct Gate {
     entries: Mutex<Entries>,
-    /// A permit for each connection that is served: as many as one likes, because the
-    /// limit may change while some are taken.
+    /// Gives a permit for each served connection. Its own number is unlimited, because
+    /// the limit may change while permits are taken.
     served: Arc<Semaphore>,
 }
 
-/// What became of a newcomer at the limit.
+/// The outcome for a newcomer.
 #[derive(Debug)]
 pub(crate) enum Admission {
     /// There was room.
     Free(Place),
     /// Another had to go.
     Instead(Place),
-    /// Nobody had to go.
+    /// The newcomer was refused.
     Refused,
 }
 
@@ -97,11 +97,11 @@ impl Gate {
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {
-        // Nothing is left half done by a panic.
+        // A panic leaves nothing half done.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets a newcomer in when there are less than `limit`, or in the place of another.
+    /// Admits a newcomer when there are less than `limit`, or in the place of another.
     pub(crate) fn admit(self: &Arc<Self>, limit: usize, now: Instant) -> Admission {
         let mut entries = self.entries();
         let full = entries.table.len() >= limit;
@@ -130,17 +130,18 @@ impl Gate {
         }
     }
 
-    /// Takes note of what to abort when the one of this number has to go.
+    /// Notes the task to abort when negotiation `number` has to go.
     pub(crate) fn held_by(&self, number: u64, task: AbortHandle) {
-        // One that is over already needs none.
+        // A negotiation that is already over has no entry any more.
         if let Some(own) = self.entries().table.get_mut(&number) {
             own.task = Some(task);
         }
     }
 
-    /// Counts one more that is served, unless `limit` are.
+    /// Counts one more served connection, unless there are `limit` already.
     pub(crate) fn serve(&self, limit: usize) -> Option<OwnedSemaphorePermit> {
-        // Permits are taken under the lock only, so that two can't both be the last.
+        // Permits are taken only under the lock, so that two connections cannot both get
+        // the last.
         let _entries = self.entries();
         let taken = Semaphore::MAX_PERMITS - self.served.available_permits();
         if taken >= limit {
@@ -150,7 +151,7 @@ impl Gate {
     }
 }
 
-/// By the rules of the module.
+/// Chooses the negotiation to end, by the rules of the module.
 fn whom_to_shed(entries: &BTreeMap<u64, Entry>, now: Instant) -> Option<u64> {
     let old = |time: &Duration| *time >= GRACE;
     let waited = |number: &u64| entries[number].waited(now);
@@ -180,22 +181,22 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Names it for [`Gate::held_by`].
+    /// The number for [`Gate::held_by`].
     pub(crate) fn number(&self) -> u64 {
         self.number
     }
 
-    /// There is no entry of its own any more when it had to go.
+    /// Changes the entry; there is none any more when the negotiation had to go.
     fn with(&self, change: impl FnOnce(&mut Entry)) {
         self.gate.entries().table.get_mut(&self.number).map(change);
     }
 
-    /// The client has sent something.
+    /// Notes that the client has sent something.
     pub(crate) fn spoke(&self) {
         self.with(|own| own.spoken = true);
     }
 
-    /// It is an export that the client waits for from now on.
+    /// From now on the client waits for an export.
     pub(crate) fn exports_turn(&self) {
         let now = Instant::now();
         self.with(|own| {
@@ -204,13 +205,13 @@ impl Place {
         });
     }
 
-    /// It is the client's turn again.
+    /// From now on it is the client's turn again.
     pub(crate) fn clients_turn(&self) {
         let now = Instant::now();
         self.with(|own| own.turn = Turn::Client(now));
     }
 
-    /// Counts the connection among those that are served, unless `limit` are.
+    /// Counts the connection as served, unless `limit` are.
     pub(crate) fn serve(&self, limit: usize) -> Option<OwnedSemaphorePermit> {
         self.gate.serve(limit)
     }

@@ -1,5 +1,5 @@
-//! Finding out that a TCP peer is gone: a machine that lost its power or its
-//! network says no goodbye, and its connection would stay for ever.
+//! Detection of vanished TCP peers: a machine that loses its power or its network says no
+//! good-bye, and its connection would stay for ever.
 
 use std::os::fd::AsFd;
 use std::time::Duration;
@@ -15,8 +15,7 @@ const LONGEST: u64 = 32_767;
 /// Has the kernel end the connection `socket` when its peer has acknowledged
 /// nothing for `limit`. The first half of that time may be silence; then the peer is
 /// probed every sixth of it.
-///
-/// The limit holds for what was sent and is not acknowledged, too. A peer that keeps
+/// The limit also holds for data that was sent and is not acknowledged. A peer that keeps
 /// its window shut, so that it takes no answers at all, is gone after the same time
 /// although it answers the probes.
 pub(crate) fn watch(socket: impl AsFd, limit: Duration) -> rustix::io::Result<()> {
@@ -26,7 +25,7 @@ pub(crate) fn watch(socket: impl AsFd, limit: Duration) -> rustix::io::Result<()
     sockopt::set_tcp_keepidle(socket, part(limit / 2))?;
     sockopt::set_tcp_keepintvl(socket, part(limit / 6))?;
     sockopt::set_tcp_keepcnt(socket, PROBES)?;
-    // The kernel takes it as a signed number.
+    // The kernel treats the value as a signed number.
     let millis = limit.as_millis().clamp(1, i32::MAX as u128) as u32;
     sockopt::set_tcp_user_timeout(socket, millis)?;
     sockopt::set_socket_keepalive(socket, true)
@@ -54,7 +53,7 @@ mod tests {
             let user = sockopt::tcp_user_timeout(&socket).unwrap();
             assert_eq!(u64::from(user), limit * 1000);
         }
-        // Beyond what the kernel counts it is the most, and no error.
+        // A limit beyond the kernel's range becomes its maximum, and is no error.
         watch(&socket, secs(1 << 40)).unwrap();
         assert_eq!(sockopt::tcp_keepidle(&socket).unwrap(), secs(LONGEST));
     }

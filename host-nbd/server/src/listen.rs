@@ -28,7 +28,7 @@ pub(crate) enum Listener {
     Tcp(TcpListener),
 }
 
-/// Where a socket listens; an error of one that does not.
+/// The address of a listening socket; an error for any other socket.
 pub(crate) fn address_of(socket: BorrowedFd<'_>) -> io::Result<Address> {
     use rustix::net::sockopt;
     if !sockopt::socket_acceptconn(socket)? {
@@ -56,8 +56,8 @@ pub(crate) enum Stream {
 }
 
 impl Listener {
-    /// Listens on `address`, and returns where that turned out to be and what to
-    /// keep while it lasts.
+    /// Listens on `address`, and returns the address as it was bound and a guard to keep
+    /// while the server runs.
     pub(crate) async fn bind(
         address: &Address,
         access: Access,
@@ -83,8 +83,7 @@ impl Listener {
         }
     }
 
-    /// Takes over a socket that somebody else bound and listens on, and says where
-    /// that is.
+    /// Takes over a listening socket that another process bound, and returns its address.
     pub(crate) fn of(socket: OwnedFd) -> io::Result<(Self, Address)> {
         let address = address_of(socket.as_fd())?;
         rustix::io::ioctl_fionbio(&socket, true)?;
@@ -95,7 +94,7 @@ impl Listener {
         Ok((listener, address))
     }
 
-    /// Its descriptor.
+    /// The listener's descriptor.
     pub(crate) fn socket(&self) -> BorrowedFd<'_> {
         match self {
             Self::Unix(listener) => listener.as_fd(),
@@ -103,7 +102,7 @@ impl Listener {
         }
     }
 
-    /// The next connection, and a name for it in logs. A TCP peer is watched for
+    /// Accepts the next connection, and names it for logs. A TCP peer is watched for
     /// `keep_alive`.
     pub(crate) async fn accept(
         &self,
@@ -118,7 +117,7 @@ impl Listener {
             }
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                // Negotiation is all short messages.
+                // Negotiation consists of short messages.
                 let _ = stream.set_nodelay(true);
                 if let Some(limit) = keep_alive() {
                     keep_alive::watch(&stream, limit)?;
@@ -130,7 +129,7 @@ impl Listener {
 }
 
 impl Stream {
-    /// Its descriptor.
+    /// The stream's descriptor.
     pub(crate) fn socket(&self) -> BorrowedFd<'_> {
         match self {
             Self::Unix(stream) => stream.as_fd(),
@@ -147,8 +146,9 @@ impl Stream {
     }
 }
 
-/// Looks whether a server could listen there, as far as that can be seen without doing it:
-/// another that listens there already may be the one whose place it takes.
+/// Checks whether a server could listen there, as far as that can be seen without doing
+/// it. Another server that already listens there is no error: it may be the one to be
+/// replaced.
 pub fn look(address: &Address) -> Result<(), ServerError> {
     match address {
         Address::Unix(path) => look_unix(path, address),
@@ -196,8 +196,8 @@ fn bind_unix(path: &Path, access: Access) -> Result<(UnixListener, SocketFile), 
 
 fn open_unix(path: &Path, access: Access) -> io::Result<(UnixListener, SocketFile)> {
     let socket = unix_socket()?;
-    // Linux gives the file the mode of the socket, less the umask. Until it listens
-    // nobody can connect, whatever the file says.
+    // Linux gives the file the mode of the socket, less the umask. Until the socket
+    // listens nobody can connect, whatever the file's mode.
     rustix::fs::fchmod(&socket, Mode::from_raw_mode(access.mode & 0o700))?;
     bind(&socket, &SocketAddrUnix::new(path)?)?;
     let file = SocketFile::of(path)?;
@@ -209,7 +209,7 @@ fn open_unix(path: &Path, access: Access) -> io::Result<(UnixListener, SocketFil
 /// Gives the file of a unix socket its group and mode. Without a group the file keeps
 /// the one that it was made with.
 pub fn set_access(path: &Path, access: Access) -> io::Result<()> {
-    // The group first: the mode is meant for that one.
+    // The group goes first: the mode is meant for that group.
     if let Some(wanted) = access.group
         && std::fs::symlink_metadata(path)?.gid() != wanted
     {
@@ -230,11 +230,11 @@ fn remove_stale(path: &Path, address: &Address) -> Result<(), ServerError> {
     }
     match knock(path) {
         Err(Errno::CONNREFUSED) => {}
-        // Accepted, or a queue too full for that: somebody is there.
+        // The connection was accepted, or the queue is full: a server is there.
         Ok(()) | Err(Errno::AGAIN) => return Err(ServerError::InUse(address.clone())),
         Err(e) => return Err(error(e.into())),
     }
-    // Another server may have replaced it meanwhile.
+    // Another server may have replaced the file meanwhile.
     let stale = SocketFile {
         path: path.to_owned(),
         id: (before.dev(), before.ino()),
@@ -257,7 +257,7 @@ fn unix_socket() -> rustix::io::Result<OwnedFd> {
     socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
 }
 
-/// The file that leads to a unix socket, as it was when that began to be served.
+/// The file of a unix socket, as it was when the socket began to be served.
 #[derive(Debug)]
 pub(crate) struct Way {
     path: PathBuf,
@@ -266,7 +266,7 @@ pub(crate) struct Way {
 }
 
 impl Way {
-    /// To a socket at this address; none to one that has no file.
+    /// The file of the socket at this address; `None` if it has none.
     pub(crate) fn to(address: &Address) -> Option<Self> {
         let Address::Unix(path) = address else {
             return None;
@@ -278,7 +278,7 @@ impl Way {
         })
     }
 
-    /// Whether it leads there still.
+    /// Whether the path still leads to that file.
     pub(crate) fn is_open(&self) -> bool {
         let file = std::fs::symlink_metadata(&self.path);
         file.is_ok_and(|file| (file.dev(), file.ino()) == self.id)
@@ -303,7 +303,7 @@ impl SocketFile {
         })
     }
 
-    /// Gives it another group and mode.
+    /// Gives the file another group and mode.
     pub(crate) fn set_access(&self, access: Access) -> io::Result<()> {
         if self.is_ours() {
             set_access(&self.path, access)?;
@@ -311,7 +311,7 @@ impl SocketFile {
         Ok(())
     }
 
-    /// Leaves the file to whoever has the socket from now on.
+    /// Leaves the file in place for the process that has the socket from now on.
     pub(crate) fn leave(mut self) {
         self.path = PathBuf::new();
     }

@@ -1,5 +1,5 @@
-//! One connection's negotiation: the protocol's state machine, a stream, and the
-//! host's exports. Never reads past the end of negotiation.
+//! One connection's negotiation: the protocol's state machine, a stream, and the host's
+//! exports. It never reads past the end of negotiation.
 
 use std::io;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::exports::{self, Export, Exports};
 use crate::gate::Place;
 use crate::options::ServerOptions;
 
-/// Bytes received in one piece at most.
+/// The most bytes that are received in one piece.
 const PIECE: usize = 4 << 10;
 
 /// How a negotiation failed.
@@ -25,15 +25,15 @@ pub(crate) enum NegotiationError {
     Violation(#[from] Violation),
 }
 
-/// A client that is to be served, and its permit.
+/// The agreement with a client, and its permit.
 pub(crate) struct Agreed {
     pub(crate) session: Session,
     pub(crate) export: Arc<dyn Export>,
     pub(crate) permit: OwnedSemaphorePermit,
 }
 
-/// Negotiates; `None` when the client took its leave. `place` is told whose turn it
-/// is, and gives the permit; without one a client is refused by `crowded`.
+/// Negotiates; `None` when the client said good-bye. `place` is told whose turn it is,
+/// and gives the permit; without one a client is refused by `crowded`.
 pub(crate) async fn negotiate(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     exports: &dyn Exports,
@@ -46,7 +46,7 @@ pub(crate) async fn negotiate(
     let mut piece = [0; PIECE];
     loop {
         let step = negotiation.step();
-        // Also on a violation: earlier options may have been answered well.
+        // This happens on a violation too: earlier options may have been answered well.
         stream.write_all(&negotiation.take_output()).await?;
         match step? {
             Step::Replied => {}

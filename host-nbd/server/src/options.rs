@@ -1,4 +1,4 @@
-//! What a server allows, and whom.
+//! A server's limits and access rights.
 
 use std::time::Duration;
 
@@ -6,20 +6,20 @@ use std::time::Duration;
 /// while the server runs: [`crate::Server::change`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerOptions {
-    /// Connections in their transmission phase at a time. Who asks for an export
+    /// The most connections in their transmission phase. A client that asks for an export
     /// beyond that is refused with `NBD_REP_ERR_POLICY`.
     pub max_connections: usize,
-    /// Connections that negotiate at a time. One more takes the place of one that
-    /// makes the server wait, or is closed if there is none.
+    /// The most connections in negotiation. One more takes the place of one that makes
+    /// the server wait, or is closed if there is none.
     pub max_negotiations: usize,
-    /// Time for a client to negotiate, waiting for exports included.
+    /// The time for a client to negotiate, waiting for exports included.
     pub negotiation_limit: Duration,
-    /// Time for an export to become ready when a client asks for it.
+    /// The time for an export to become ready when a client asks for it.
     pub ready_limit: Duration,
-    /// How long a TCP peer may acknowledge nothing before it counts as gone; `None`
-    /// for ever. Holds for connections that are accepted from then on.
+    /// How long a TCP peer may acknowledge nothing before it counts as gone; `None`: for
+    /// ever. Applies to connections accepted from then on.
     pub keep_alive: Option<Duration>,
-    /// Who may connect to a unix socket.
+    /// Access to a unix socket.
     pub access: Access,
 }
 
@@ -36,13 +36,13 @@ impl Default for ServerOptions {
     }
 }
 
-/// Who may connect to a unix socket, as its file says.
+/// Access to a unix socket, by the mode and group of its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Access {
-    /// Mode of the file, permission bits only. Who may write may connect.
+    /// The file's mode, permission bits only. Whoever may write may connect.
     pub mode: u32,
-    /// Group of the file, as a number; `None`: that of the process, or of a directory
-    /// that hands its own down.
+    /// The file's group, as a number; `None`: that of the process, or of a directory that
+    /// passes on its own.
     pub group: Option<u32>,
 }
 

@@ -1,19 +1,19 @@
-//! Open files that clients leave to the rest of the process.
+//! Open files that are reserved for the rest of the process.
 //!
 //! Each client takes a descriptor, and there can be more clients than descriptors. The
-//! last ones are not theirs: who wants to know what goes on, or to end some of them,
-//! needs one too.
+//! last ones are not for clients: an operator who wants to see what goes on, or to end
+//! some clients, needs one too.
 
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 use rustix::process::{Resource, getrlimit};
 
-/// So many are left: for the connections of a control socket, and for the files that
-/// what is asked there reads.
+/// The number of reserved descriptors: for the connections of a control socket, and for
+/// the files that its requests read.
 const RESERVE: u64 = 32;
 
-/// Whether a client may keep this descriptor. The kernel gives out the lowest number that
-/// is free: with the last numbers, all before them are taken.
+/// Whether a client may keep this descriptor. The kernel gives out the lowest free
+/// number, so the last numbers mean that all before them are taken.
 pub(crate) fn is_for_clients(descriptor: BorrowedFd<'_>) -> bool {
     let number = u64::try_from(descriptor.as_raw_fd()).unwrap_or(0);
     is_below(number, getrlimit(Resource::Nofile).current)

@@ -28,18 +28,18 @@ use crate::tally::Tally;
 /// Why a server cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// Somebody else listens there.
+    /// Another server listens there.
     #[error("cannot listen on {0}: address in use by another server")]
     InUse(Address),
-    /// The path of a unix socket is taken by something else.
+    /// The path of a unix socket is taken by another kind of file.
     #[error("cannot listen on unix:{}: the file exists and is not a socket", .0.display())]
     NotASocket(PathBuf),
     /// The system refused.
     #[error("cannot listen on {address}: {error}")]
     Listen {
-        /// Where.
+        /// The address.
         address: Address,
-        /// Why.
+        /// The reason.
         error: io::Error,
     },
 }
@@ -65,7 +65,7 @@ pub struct Server {
     finishing: watch::Sender<bool>,
     options: watch::Sender<Arc<ServerOptions>>,
     file: Option<SocketFile>,
-    /// `None`: it is on TCP.
+    /// `None` on TCP.
     way: Option<Way>,
 }
 
@@ -81,8 +81,8 @@ impl Server {
         Ok(Self::serving(listener, address, file, exports, options))
     }
 
-    /// The same on a socket that somebody else bound and listens on; whose the file
-    /// of a unix socket is, too.
+    /// Does the same on a listening socket that another process bound, which also owns
+    /// the file of a unix socket.
     pub fn on(
         socket: OwnedFd,
         exports: Arc<dyn Exports>,
@@ -116,9 +116,9 @@ impl Server {
         }
     }
 
-    /// From now on it is these options. Connections that are there stay; a negotiation
-    /// under way keeps its own times. The file of a unix socket gets its new group and
-    /// mode if it is this server's, and an error is about that.
+    /// Changes the options. Existing connections stay; a negotiation under way keeps its
+    /// own time limits. The file of a unix socket gets its new group and mode if this
+    /// server owns it, and an error is about that.
     pub fn change(&self, options: ServerOptions) -> Result<(), ServerError> {
         let mut access = options.access;
         let before = self.options.send_replace(Arc::new(options));
@@ -133,43 +133,42 @@ impl Server {
         }
     }
 
-    /// Whether the file of its unix socket is its own, to change and to remove.
+    /// Whether the server owns the file of its unix socket, to change and to remove it.
     #[must_use]
     pub fn owns_file(&self) -> bool {
         self.file.is_some()
     }
 
-    /// Whether the file at its address leads to it still: another process can put its own
+    /// Whether the file at its address still leads to it: another process can put its own
     /// socket there.
     #[must_use]
     pub fn can_be_reached(&self) -> bool {
         self.way.as_ref().is_none_or(Way::is_open)
     }
 
-    /// Where the socket `socket` listens.
+    /// The address of the listening socket `socket`.
     pub fn address_of(socket: BorrowedFd<'_>) -> io::Result<Address> {
         address_of(socket)
     }
 
-    /// The listening socket, for whoever keeps it while there is no server.
+    /// The listening socket, for the process that keeps it while there is no server.
     #[must_use]
     pub fn socket(&self) -> BorrowedFd<'_> {
         self.listener.socket()
     }
 
-    /// Accepts no more, and lets those that are negotiating come to an end of it,
-    /// within `patience`. Who connects now waits for the next server on the socket;
-    /// its file stays.
+    /// Accepts no more clients, and waits at most `patience` for negotiations under way.
+    /// Clients that connect now wait for the next server on the socket; its file stays.
     pub async fn retire(mut self, patience: Duration) {
         self.finishing.send_replace(true);
-        // Those that take longer are dropped, as by a server that ends.
+        // Negotiations that take longer are dropped, as when a server ends.
         let _ = timeout(patience, &mut self.acceptor).await;
         if let Some(file) = self.file.take() {
             file.leave();
         }
     }
 
-    /// Where it listens; with the port that the kernel chose if that was asked.
+    /// The address, with the port that the kernel chose if that was asked.
     #[must_use]
     pub fn address(&self) -> &Address {
         &self.address
@@ -193,9 +192,9 @@ struct Door {
     exports: Arc<dyn Exports>,
     options: watch::Receiver<Arc<ServerOptions>>,
     gate: Arc<Gate>,
-    /// Clients that had to go for others.
+    /// Counts clients that had to go for others.
     shed: Arc<Tally>,
-    /// Clients for whom there were no open files left.
+    /// Counts clients for whom there were no open files left.
     beyond: Arc<Tally>,
 }
 
@@ -214,7 +213,7 @@ impl Door {
         Arc::clone(&self.options.borrow())
     }
 
-    /// A place for a newcomer, unless all are taken by others that get on.
+    /// A place for a newcomer, unless clients that make progress have taken all.
     fn admit(&self, peer: &str) -> Option<Place> {
         let limit = self.options().max_negotiations;
         match self.gate.admit(limit, std::time::Instant::now()) {
@@ -233,7 +232,7 @@ impl Door {
     }
 }
 
-/// Accepts until it is to finish. The negotiations under way end with it.
+/// Accepts clients until it is told to finish. Negotiations under way end with it.
 async fn accept(listener: Arc<Listener>, door: Arc<Door>, mut finish: watch::Receiver<bool>) {
     let mut negotiations = JoinSet::new();
     loop {
@@ -245,7 +244,8 @@ async fn accept(listener: Arc<Listener>, door: Arc<Door>, mut finish: watch::Rec
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Most likely out of descriptors; others may be closed soon.
+                // The process is most likely out of descriptors; others may be closed
+                // soon.
                 warn!(%error, "cannot accept a connection");
                 sleep(Duration::from_millis(100)).await;
                 continue;

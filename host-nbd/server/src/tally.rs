@@ -1,21 +1,21 @@
-//! Lines about what many clients do wrong together, summed up. What one client does is
-//! limited in the log, by who it is; of these nobody can say who they were.
+//! Lines about what many clients do wrong together, summed up. The log limits messages
+//! about one client by its name, which does not help where clients have none.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tracing::warn;
 
-/// For how long the same is only counted.
+/// How long further events are only counted.
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// What is told of the same kind of event: the first at once, those that follow
-/// within [`PERIOD`] as one number.
+/// A log of one kind of event: the first is told at once, and those that follow within
+/// [`PERIOD`] as one number.
 #[derive(Debug)]
 pub(crate) struct Tally {
-    /// What happened, for the sum.
+    /// A description of the event, for the sum.
     what: &'static str,
-    /// How many were not told in the period under way; `None`: no period is.
+    /// The events not told in the current period; `None` if there is no period.
     untold: Mutex<Option<u64>>,
 }
 
@@ -27,8 +27,8 @@ impl Tally {
         })
     }
 
-    /// Counts one. Whether it is to be told now: then [`Tally::close`] is due when the
-    /// period is over.
+    /// Counts an event and returns whether it is to be told now. If so, [`Tally::close`]
+    /// is due when the period is over.
     fn count(&self) -> bool {
         let mut untold = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *untold {
@@ -43,13 +43,13 @@ impl Tally {
         }
     }
 
-    /// Ends a period; how many were not told in it.
+    /// Ends a period and returns how many events were not told in it.
     fn close(&self) -> u64 {
         let mut untold = self.untold.lock().unwrap_or_else(PoisonError::into_inner);
         untold.take().unwrap_or(0)
     }
 
-    /// Tells of one by `tell`, or counts it. Called on a tokio runtime.
+    /// Tells of an event by `tell`, or counts it. Called on a tokio runtime.
     pub(crate) fn note(self: &Arc<Self>, tell: impl FnOnce()) {
         if !self.count() {
             return;

@@ -1,26 +1,26 @@
-//! What negotiation comes to, step by step, and what its caller answers.
+//! Outcomes of negotiation steps, and the caller's answers.
 
 use super::MAX_OPTIONS;
 #[cfg(doc)]
 use super::Negotiation;
 use crate::session::Session;
 
-/// What comes next.
+/// What the caller does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// Nothing without more bytes from the client.
+    /// Feed more bytes from the client.
     Receive,
-    /// An option was answered. Call again.
+    /// An option was answered: call again.
     Replied,
     /// The client wants a list of exports: call [`Negotiation::list`].
     List,
     /// The client wants the export of this name, where an empty name means the
     /// default: call [`Negotiation::export`].
     Export(String),
-    /// Negotiation is over; after sending the output, transmission starts.
-    /// [`Negotiation::into_rest`] returns what the client sent since.
+    /// Negotiation is over: send the output, then transmission starts.
+    /// [`Negotiation::into_rest`] returns what the client has already sent.
     Transmission(Session),
-    /// The client took its leave. Send the output and close.
+    /// The client said good-bye. Send the output and close.
     Aborted,
 }
 
@@ -30,7 +30,7 @@ pub enum Violation {
     /// Unknown client flags.
     #[error("client sets unknown handshake flags {0:#010x}")]
     ClientFlags(u32),
-    /// Something else where an option should start.
+    /// Something other than an option where one should start.
     #[error("option starts with {0:#018x} instead of IHAVEOPT")]
     OptionMagic(u64),
     /// An option that a client which does not know fixed newstyle cannot send.
@@ -39,20 +39,20 @@ pub enum Violation {
     /// An option too large even to be skipped.
     #[error("option {option} with {length} bytes of data")]
     TooLarge {
-        /// Its number.
+        /// The option's number.
         option: u32,
-        /// Bytes.
+        /// The length in bytes.
         length: u32,
     },
-    /// No end of options.
+    /// The client sent too many options.
     #[error("more than {MAX_OPTIONS} options")]
     TooMany,
     /// `EXPORT_NAME` cannot fail but by closing the connection.
     #[error("export {name:?} is not available: {reason}")]
     Export {
-        /// As the client sent it, its first 64 characters.
+        /// The name as the client sent it, up to its first 64 characters.
         name: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
@@ -60,16 +60,16 @@ pub enum Violation {
 /// Why an export cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unavailable {
-    /// There is none of this name.
+    /// There is no export of this name.
     #[error("no such export")]
     Unknown,
-    /// It exists and cannot be served now, and why.
+    /// The export cannot be served now, for this reason.
     #[error("{0}")]
     NotReady(String),
     /// The server is going away.
     #[error("the server is shutting down")]
     ShuttingDown,
-    /// The server does not let this client have it now, and why.
+    /// The server refuses it to this client now, for this reason.
     #[error("{0}")]
     Refused(String),
 }
@@ -77,7 +77,7 @@ pub enum Unavailable {
 /// One export in a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListEntry {
-    /// As a client would ask for it.
+    /// The name by which a client would ask for it.
     pub name: String,
     /// For humans; may be empty.
     pub description: String,

@@ -10,7 +10,7 @@ use crate::request::Request;
 use crate::session::Verdict;
 use crate::wire::{MAX_PAYLOAD, OPTION_REPLY_MAGIC, cmd, info};
 
-/// What a scripted run came to.
+/// The end of a scripted run.
 #[derive(Debug, PartialEq)]
 enum End {
     Open,
@@ -399,7 +399,7 @@ proptest! {
         prop_assert_eq!(whole, pieced);
     }
 
-    /// No bytes make it panic, loop or hoard.
+    /// No input makes it panic, loop or hoard.
     #[test]
     fn noise_is_survived(noise in prop::collection::vec(any::<u8>(), 0..2000)) {
         let stream = [&FIXED[..], &IHAVEOPT.to_be_bytes(), &noise].concat();

@@ -1,20 +1,21 @@
-//! What a client has outstanding with the queue, and what its answers will cost.
+//! A client's requests that are outstanding with the queue, and the cost of their
+//! answers.
 
 use slab::Slab;
 use vcp_queue::Operation;
 
-/// A request under way, as much of it as its answer needs.
+/// A request under way, reduced to what its answer needs.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pending {
-    /// The peer's name for it. The peer may use one twice; our own keys are
-    /// unique.
+    /// The peer's cookie for the request. The peer may use a cookie twice; our own keys
+    /// are unique.
     pub(super) cookie: u64,
     pub(super) operation: Operation,
     pub(super) offset: u64,
     pub(super) length: u32,
-    /// One extent is wanted, and no more.
+    /// Whether the client asked for one extent only.
     pub(super) one: bool,
-    /// Bytes that its payload and its answer take at most.
+    /// The most bytes that its payload and its answer take.
     pub(super) cost: usize,
 }
 
@@ -38,12 +39,12 @@ impl Flight {
         Some(pending)
     }
 
-    /// Bytes that all payloads and answers take at most.
+    /// The most bytes that all payloads and answers take.
     pub(super) fn held(&self) -> usize {
         self.held
     }
 
-    /// Requests under way.
+    /// The number of requests under way.
     pub(super) fn len(&self) -> usize {
         self.pending.len()
     }

@@ -1,9 +1,9 @@
-//! What was received and not yet understood, and the receiving itself. A small
-//! request costs a share of one system call for all that are waiting; a large
-//! payload goes straight into its own buffer.
+//! Receiving, and the bytes that were received but not yet parsed. A small request costs
+//! a share of one system call for all that are waiting; a large payload goes straight
+//! into its own buffer.
 //!
-//! The one module of this crate with `unsafe`: the kernel fills the spare
-//! capacity of a payload's buffer, which nothing has to clear first.
+//! This is the only module of the crate with `unsafe` code: the kernel fills the spare
+//! capacity of a payload's buffer, which need not be cleared first.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -11,22 +11,22 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use vcp_nbd_proto::Request;
 
-/// Bytes held at most.
+/// The most bytes that are held.
 const CAPACITY: usize = 256 << 10;
 /// Payloads from this size on are worth receiving without a copy.
 const LARGE: usize = 32 << 10;
-/// Bytes read ahead while large payloads come in: enough for the headers of
-/// what follows, little of a payload that would have to be copied.
+/// Bytes read ahead while large payloads come in: enough for the headers of the next
+/// requests, and little of a payload that would have to be copied.
 const SHORT: usize = 4 << 10;
 
-/// What one receive brought.
+/// The result of one receive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Received {
     /// Some bytes; `emptied` when the socket had no more.
     Some { bytes: usize, emptied: bool },
-    /// None, there are none now.
+    /// There are no bytes now.
     Nothing,
-    /// None, there will be no more.
+    /// There will be no more bytes.
     End,
 }
 
@@ -37,16 +37,16 @@ pub(super) struct Inbox {
     end: usize,
     /// How much to receive at once, by the size of the last request.
     ahead: usize,
-    /// What another process received before: comes before what is on the socket.
+    /// What another process received before; it comes before the bytes on the socket.
     carried: Carried,
 }
 
-/// What a connection brings along from the process that had it before.
+/// The bytes that a connection brings along from the process that had it before.
 #[derive(Debug, Default)]
 pub(super) struct Carried {
     bytes: Vec<u8>,
     at: usize,
-    /// Bytes on the socket, after these, that nobody wants.
+    /// The number of bytes on the socket, after these, that are dropped.
     unwanted: usize,
 }
 
@@ -59,7 +59,7 @@ impl Carried {
         }
     }
 
-    /// Copies as much as fits.
+    /// Copies as much as fits and returns how much that was.
     fn take(&mut self, room: &mut [u8]) -> usize {
         let count = room.len().min(self.bytes.len() - self.at);
         room[..count].copy_from_slice(&self.bytes[self.at..self.at + count]);
@@ -89,18 +89,18 @@ impl Inbox {
         }
     }
 
-    /// Whether there is more that the socket does not tell of.
+    /// Whether it holds carried bytes, which the socket does not signal.
     pub(super) fn carries(&self) -> bool {
         !self.carried.bytes.is_empty()
     }
 
-    /// Bytes that another process received, and that are still to be understood.
+    /// The number of bytes that another process received and that are not parsed yet.
     pub(super) fn carried(&self) -> usize {
         self.carried.bytes.len() - self.carried.at
     }
 
-    /// Everything that was received and not understood, and how many bytes of the
-    /// socket after it nobody wants.
+    /// All bytes that were received but not parsed, and how many of the following bytes
+    /// on the socket are to be dropped.
     pub(super) fn rest(&mut self) -> (Vec<u8>, usize) {
         let mut rest = self.buffer[self.start..self.end].to_vec();
         rest.extend_from_slice(&self.carried.bytes[self.carried.at..]);
@@ -111,12 +111,12 @@ impl Inbox {
         self.start == self.end
     }
 
-    /// The next request header, if it is there whole.
+    /// The next request header, if it is complete.
     pub(super) fn peek(&self) -> Option<&[u8; Request::SIZE]> {
         self.buffer[self.start..self.end].first_chunk()
     }
 
-    /// Drops at most `count` bytes and says how many.
+    /// Drops at most `count` bytes and returns how many.
     pub(super) fn discard(&mut self, count: usize) -> usize {
         let count = count.min(self.end - self.start);
         self.start += count;
@@ -133,8 +133,7 @@ impl Inbox {
         self.discard(count);
     }
 
-    /// Takes note of a request with `payload` bytes, to receive the next ones
-    /// accordingly.
+    /// Notes that a request has `payload` bytes, to size the next receives accordingly.
     pub(super) fn expect_payload(&mut self, payload: usize) {
         self.ahead = if payload >= LARGE { SHORT } else { CAPACITY };
     }
@@ -153,8 +152,8 @@ impl Inbox {
         let asked = room.len();
         let received = outcome(rustix::io::read(socket, room).map_err(Into::into), asked)?;
         if let Received::Some { bytes, .. } = received {
-            // Carried bytes ended with a whole request if any are unwanted, so that
-            // nothing is before these.
+            // Carried bytes end with a whole request if any bytes are unwanted, so that
+            // no carried bytes come before these.
             let unwanted = bytes.min(self.carried.unwanted);
             self.carried.unwanted -= unwanted;
             self.end += bytes;
@@ -209,7 +208,7 @@ impl Inbox {
 }
 
 impl Received {
-    /// What is still on the socket is not known.
+    /// It is not known what is still on the socket.
     fn carried(bytes: usize) -> Self {
         Self::Some {
             bytes,
@@ -227,14 +226,14 @@ fn outcome(result: io::Result<usize>, asked: usize) -> io::Result<Received> {
         }),
         Err(error) => match error.kind() {
             io::ErrorKind::WouldBlock => Ok(Received::Nothing),
-            // Nothing was lost; the socket is still readable.
+            // Nothing was lost, and the socket is still readable.
             io::ErrorKind::Interrupted => Ok(Received::Nothing),
             _ => Err(error),
         },
     }
 }
 
-/// Whether the peer is gone altogether, not just done sending.
+/// Whether the peer has closed the connection altogether, not only its sending side.
 pub(super) fn hung_up(socket: BorrowedFd<'_>) -> io::Result<bool> {
     let mut fds = [PollFd::from_borrowed_fd(socket, PollFlags::empty())];
     let ready = poll(

@@ -1,6 +1,5 @@
-//! Sending. The answers of one batch go out by one system call, headers from a
-//! buffer that is reused and data from where the queue has it; only what the
-//! socket does not take is copied.
+//! Sending. The answers of one batch go out by one system call, headers from a reused
+//! buffer and data from the queue's memory; only what the socket does not take is copied.
 
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
@@ -11,16 +10,16 @@ use vcp_queue::{Answer, Extent, Operation, Status};
 
 use super::flight::{Flight, Pending};
 
-/// Bytes that an answer takes besides its data, at most, with room for a line
-/// about an error.
+/// The most bytes that an answer takes besides its data, with room for a line about an
+/// error.
 pub(super) const OVERHEAD: usize = 128;
 
 /// Answers sent by one system call.
 const BATCH: usize = 128;
-/// Parts of such a call: what was kept, a header and data for each, a last run
-/// of headers.
+/// The parts of such a call: the backlog, a header and data for each answer, and a last
+/// run of headers.
 const PARTS: usize = 2 * BATCH + 2;
-/// Memory kept for unsent bytes once all are sent.
+/// The memory kept for unsent bytes once all are sent.
 const KEPT: usize = 1 << 20;
 
 #[derive(Debug, Default)]
@@ -28,26 +27,26 @@ pub(super) struct Outbox {
     /// Unsent bytes, from `sent` on.
     backlog: Vec<u8>,
     sent: usize,
-    /// Bytes that the socket took, of all there ever were.
+    /// The number of bytes that the socket has taken since the start.
     taken: u64,
     /// Headers of the batch under way.
     headers: Vec<u8>,
-    /// Where each of them ends, and whether data follows.
+    /// Where each header ends, and whether data follows.
     ends: Vec<(usize, bool)>,
 }
 
 impl Outbox {
-    /// Bytes waiting to be sent.
+    /// The number of bytes waiting to be sent.
     pub(super) fn unsent(&self) -> usize {
         self.backlog.len() - self.sent
     }
 
-    /// Bytes that the socket took so far.
+    /// The number of bytes that the socket has taken so far.
     pub(super) fn sent(&self) -> u64 {
         self.taken
     }
 
-    /// Begins with what is still to be sent of an earlier one.
+    /// Begins with the unsent bytes of an earlier outbox.
     pub(super) fn owing(unsent: Vec<u8>) -> Self {
         Self {
             backlog: unsent,
@@ -55,20 +54,20 @@ impl Outbox {
         }
     }
 
-    /// What is still to be sent.
+    /// Takes the unsent bytes.
     pub(super) fn rest(&mut self) -> Vec<u8> {
         let rest = self.backlog.split_off(self.sent);
         *self = Self::default();
         rest
     }
 
-    /// Where to append answers that need no queue. They go out with the next
-    /// flush or batch.
+    /// The buffer for answers that need no queue. They go out with the next flush or
+    /// batch.
     pub(super) fn own(&mut self) -> &mut Vec<u8> {
         &mut self.backlog
     }
 
-    /// Sends what is waiting, as much as the socket takes.
+    /// Sends as much of the waiting bytes as the socket takes.
     pub(super) fn flush(&mut self, socket: BorrowedFd<'_>) -> io::Result<()> {
         if self.unsent() == 0 {
             return Ok(());
@@ -105,7 +104,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// Makes the headers of a batch. Answers to nothing are passed over.
+    /// Makes the headers of a batch. Answers to unknown requests are skipped.
     fn encode(&mut self, batch: &[Answer<'_>], flight: &mut Flight, style: Style) {
         self.headers.clear();
         self.ends.clear();
@@ -118,7 +117,7 @@ impl Outbox {
         }
     }
 
-    /// Of each answer of the encoded batch, where its header ends and its data.
+    /// The end of each answer's header in the encoded batch, and the answer's data.
     fn parts<'a>(&'a self, batch: &'a [Answer<'a>]) -> impl Iterator<Item = (usize, &'a [u8])> {
         batch
             .iter()
@@ -151,8 +150,8 @@ impl Outbox {
         transmit(socket, &slices[..count])
     }
 
-    /// Accounts for `count` bytes sent of the backlog and the batch, and keeps
-    /// the rest. Returns whether there is a rest.
+    /// Accounts for `count` bytes sent of the backlog and the batch, and keeps the rest.
+    /// Returns whether anything is left.
     fn settle(&mut self, count: usize, batch: &[Answer<'_>]) -> bool {
         let kept = count.min(self.unsent());
         self.advance(kept);
@@ -220,7 +219,7 @@ fn header(out: &mut Vec<u8>, answer: &Answer<'_>, pending: &Pending, style: Styl
     false
 }
 
-/// A line for the human behind the client.
+/// A message for the human behind the client.
 fn describe(status: Status) -> &'static str {
     match status {
         Status::Ok => "",
@@ -234,7 +233,7 @@ fn describe(status: Status) -> &'static str {
     }
 }
 
-/// One system call; 0 when the socket is full.
+/// Sends with one system call; 0 when the socket is full.
 fn transmit(socket: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> io::Result<usize> {
     let mut control = SendAncillaryBuffer::default();
     match sendmsg(

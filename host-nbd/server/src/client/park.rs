@@ -1,11 +1,9 @@
-//! A connection that moves from one process to another, whole: its peer sees
-//! nothing of it.
+//! Moving a connection from one process to another, unnoticed by its peer.
 //!
-//! What makes it whole is everything that was received and not answered, as if it
-//! had just come from the socket: first what the queue held, written out as requests
-//! again, then a request of which only a part has come, then what was not looked at.
-//! Whoever goes on digests that before anything else. Of answers, what the socket
-//! had not taken yet goes along.
+//! Everything moves that was received and not answered, as if it had just come from the
+//! socket: first the requests on the queue, written as requests again, then a partly
+//! received request, then the bytes not yet parsed. The new process digests all that
+//! before anything else. Answers that the socket had not taken yet move too.
 
 use std::io;
 
@@ -19,21 +17,21 @@ use super::inbox::{Carried, Inbox};
 use super::outbox::Outbox;
 use super::{Expect, NbdClient};
 
-/// The version of what is written down.
+/// The version of the format.
 const VERSION: u16 = 3;
 
-/// Why a connection can't be gone on with.
+/// Why a connection cannot be resumed.
 #[derive(Debug, thiserror::Error)]
 pub enum ResumeError {
-    /// It was written down by another version, or is none.
+    /// The state has another version, or is none.
     #[error("what is written down of the connection makes no sense to this version")]
     State,
-    /// The socket can't be used.
+    /// The socket cannot be used.
     #[error("its socket: {0}")]
     Socket(#[from] io::Error),
 }
 
-/// What is written down, before the bytes that were received and those to be sent.
+/// The head of the state, before the received bytes and those to be sent.
 #[derive(Serialize, Deserialize)]
 struct Head {
     version: u16,
@@ -41,13 +39,13 @@ struct Head {
     name: String,
     received: usize,
     unsent: usize,
-    /// Bytes on the socket that belong to a request that is answered already.
+    /// The number of bytes on the socket that belong to a request already answered.
     unwanted: usize,
 }
 
 impl NbdClient {
-    /// Goes on with a connection that [`Client::park`](vcp_queue::Client::park) has
-    /// written down, maybe in another process.
+    /// Resumes a connection that [`Client::park`](vcp_queue::Client::park) has
+    /// serialized, maybe in another process.
     pub fn resume(parked: Parked) -> Result<Self, ResumeError> {
         let Parked { socket, state } = parked;
         let taken = postcard::take_from_bytes::<Head>(&state);
@@ -63,7 +61,7 @@ impl NbdClient {
         Ok(client)
     }
 
-    /// Writes the connection down.
+    /// Serializes the connection.
     pub(super) fn parted(mut self, unanswered: Vec<ClientRequest>) -> Option<Parked> {
         let mut received = Vec::new();
         for request in unanswered {
@@ -94,7 +92,7 @@ impl NbdClient {
                 received.extend_from_slice(&header(&begun, pending).encode());
                 received.extend_from_slice(&bytes);
             }
-            // The answer may as well come before the rest of the payload.
+            // The answer may come before the rest of the payload.
             Expect::Unwanted {
                 left,
                 cookie,
@@ -123,13 +121,13 @@ impl NbdClient {
         state.extend_from_slice(&received);
         state.extend_from_slice(&unsent);
         let socket = self.socket.try_clone().ok()?;
-        // It has not ended.
+        // The connection has not ended, so nobody is told so.
         self.lasting = None;
         Some(Parked { socket, state })
     }
 }
 
-/// The request as its peer may have sent it, under the peer's name for it.
+/// The request as its peer may have sent it, under the peer's cookie.
 fn header(request: &ClientRequest, pending: Pending) -> Request {
     let Modifiers { fua, no_unmap } = request.modifiers;
     let zeroes = request.operation == Operation::WriteZeroes;

@@ -1,4 +1,4 @@
-//! Clients over a socket pair, with a queue that only remembers.
+//! Clients over a socket pair, with a queue that only records requests.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -17,7 +17,7 @@ mod properties;
 
 const SIZE: u64 = 1 << 30;
 
-/// Remembers what is submitted; has room for `room` requests.
+/// Records submitted requests; has room for `room` of them.
 struct Queue {
     room: usize,
     requests: Vec<ClientRequest>,
@@ -34,7 +34,7 @@ impl Submit for Queue {
     }
 
     fn buffer(&mut self, capacity: usize) -> Vec<u8> {
-        // Larger than asked, as recycled ones are.
+        // The buffer is larger than asked, as recycled ones are.
         Vec::with_capacity(capacity * 2 + 7)
     }
 }
@@ -120,7 +120,7 @@ fn simple(error: u32, cookie: u64) -> Vec<u8> {
     .concat()
 }
 
-/// What has arrived at the peer.
+/// The bytes that have arrived at the peer.
 fn arrived(peer: &mut UnixStream) -> Vec<u8> {
     peer.set_nonblocking(true).unwrap();
     let mut bytes = vec![];
@@ -167,7 +167,7 @@ fn a_batch_of_requests_and_its_answers() {
     assert_eq!(queue.requests[1].payload, b"abc");
     assert!(queue.requests[1].modifiers.fua);
 
-    // In another order, and with two requests of one name.
+    // The order is another, and two requests have the same cookie.
     let keys: Vec<_> = queue.requests.iter().map(|r| r.cookie).collect();
     let answers = [
         Answer {
@@ -313,8 +313,8 @@ fn without_room_it_stops_and_goes_on_later() {
     assert_eq!(seen, [0, 1, 2, 3, 4]);
 }
 
-/// Answers that go out while it looks for room make some: nothing else would have it go
-/// on, as no answer is due.
+/// Answers that go out while the client looks for room make some. It must notice, as no
+/// answer is due that would make it go on.
 #[test]
 fn room_that_comes_while_it_is_looked_for_is_used() {
     const LENGTH: usize = 12 << 20;
@@ -359,7 +359,8 @@ fn a_peer_that_does_not_read_is_not_read_from() {
         peer.write_all(&request(cmd::READ, cookie, 0, LENGTH as u32))
             .unwrap();
     }
-    // Takes what it may owe, answers it, and says how much that was.
+    // Takes as many requests as the client may owe, answers them, and returns the number
+    // of bytes.
     let mut turn = || {
         client.receive(&mut queue).unwrap();
         let owed = client.held();
@@ -421,7 +422,7 @@ fn a_disconnect_waits_for_what_is_outstanding() {
     peer.write_all(&request(cmd::FLUSH, 1, 0, 0)).unwrap();
     peer.write_all(&request(cmd::DISC, 2, 0, 0)).unwrap();
     assert!(!client.receive(&mut queue).unwrap());
-    // Done sending, but it still reads: no reason to poll for more.
+    // The peer is done sending but still reads: there is nothing more to poll for.
     peer.shutdown(std::net::Shutdown::Write).unwrap();
     assert!(client.receive(&mut queue).unwrap());
     let answer = ok(queue.requests[0].cookie);
@@ -476,7 +477,7 @@ fn a_peer_that_is_gone_is_noticed_while_there_is_no_room() {
     ));
 }
 
-/// As the kernel's, which holds on to its requests.
+/// Such a peer is like the kernel, which holds on to its requests.
 #[test]
 fn who_lasts_is_not_told_of_the_end() {
     let (tx, ended) = std::sync::mpsc::channel();
@@ -502,7 +503,7 @@ fn who_lasts_is_not_told_of_the_end() {
         status: Status::ShuttingDown,
         data: &[],
     };
-    // Others may have descriptors of the socket.
+    // Others may hold descriptors of the socket.
     let _held = ours.socket.try_clone().unwrap();
     assert!(matches!(ours.send(&[answer]), Err(ClientError::Io(_))));
     drop(ours);

@@ -1,4 +1,4 @@
-//! Who has to go, by a made-up clock.
+//! The choice of the client that has to go, by a made-up clock.
 
 use super::*;
 
@@ -10,7 +10,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// One newcomer at each of these milliseconds.
+    /// Admits one newcomer at each of these milliseconds.
     fn new(arrivals: &[u64]) -> Self {
         let gate = Gate::new();
         let start = Instant::now();
@@ -32,7 +32,8 @@ impl Scene {
         self.start + Duration::from_millis(millis)
     }
 
-    /// One that has spoken, whose turn it is since then, having waited so long before.
+    /// Makes a client one that has spoken, with this turn, and that has waited so long
+    /// before.
     fn spoken(&self, which: usize, turn: Turn, waited: u64) {
         self.places[which].spoke();
         self.places[which].with(|own| {
@@ -41,7 +42,7 @@ impl Scene {
         });
     }
 
-    /// Which of the places had to go for one more.
+    /// Which of the places had to go for one more newcomer.
     fn shed(&self, at: u64) -> Option<usize> {
         let admission = self.gate.admit(3, self.at(at));
         let gone = |place: &&Place| !self.gate.entries().table.contains_key(&place.number);
@@ -92,7 +93,7 @@ fn who_says_a_little_and_no_more_goes_when_there_is_nobody_worse() {
 fn who_talks_slowly_goes_before_who_was_just_silent() {
     let scene = Scene::new(&[0, 0, 4900]);
     let soon = Turn::Client(scene.at(4990));
-    // Bytes come all the time; what counts is how long they took altogether.
+    // Bytes come all the time, but the total waiting time counts.
     scene.spoken(0, soon, 2000);
     scene.spoken(1, soon, 4000);
     assert_eq!(scene.shed(5000), Some(1));
@@ -132,7 +133,7 @@ fn turns_are_added_up() {
 fn a_place_ends_with_its_owner_and_takes_no_other_with_it() {
     let mut scene = Scene::new(&[0, 0, 0]);
     assert_eq!(scene.shed(1500), Some(2));
-    // The one that took its place has left again, and the one that had to go follows.
+    // The newcomer has left again, and the one that had to go follows.
     assert_eq!(scene.gate.entries().table.len(), 2);
     scene.places.truncate(1);
     assert_eq!(scene.gate.entries().table.len(), 1);
@@ -144,7 +145,7 @@ fn those_served_have_a_limit_of_their_own() {
     let (one, two) = (gate.serve(2), gate.serve(2));
     assert!(one.is_some() && two.is_some());
     assert!(gate.serve(2).is_none());
-    // The limit may change while they are there.
+    // The limit may change while connections are served.
     assert!(gate.serve(3).is_some());
     assert!(gate.serve(1).is_none());
     drop(one);

@@ -1,4 +1,4 @@
-//! Whole images in and out, by several programs and several connections.
+//! Whole images copied in and out, by several programs and several connections.
 
 use crate::disk::Disk;
 use crate::host::{Host, TestExport};

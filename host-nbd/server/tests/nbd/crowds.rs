@@ -1,5 +1,5 @@
-//! More clients than there is room for: those who negotiate and those who are
-//! served have limits of their own, and whoever holds a place for nothing loses it.
+//! More clients than there is room for: negotiating and served clients have separate
+//! limits, and a client that holds a place for nothing loses it.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -40,7 +40,7 @@ fn connect(host: &Host) -> UnixStream {
     stream
 }
 
-/// One that the server has begun to negotiate with.
+/// A client that the server has begun to negotiate with.
 fn negotiating(host: &Host) -> UnixStream {
     let stream = connect(host);
     assert!(greeted(&stream));
@@ -51,7 +51,7 @@ fn enter(stream: &mut UnixStream) -> bool {
     stream.write_all(ENTER).is_ok() && stream.read_exact(&mut [0; 10]).is_ok()
 }
 
-/// One that is served.
+/// A client that is served.
 fn served(host: &Host) -> UnixStream {
     let mut stream = negotiating(host);
     assert!(enter(&mut stream));
@@ -69,8 +69,8 @@ fn open(stream: &UnixStream) -> bool {
     open
 }
 
-/// How many of them are not open; waits for there to be as many as expected, as who has
-/// to go may go a little after the newcomer is served.
+/// How many of the streams are closed. Waits until there are as many as expected, as a
+/// client may be dropped a little after the newcomer is served.
 fn gone(streams: &[UnixStream], expected: usize) -> usize {
     let begun = Instant::now();
     loop {
@@ -90,7 +90,8 @@ fn the_silent_lock_nobody_out() {
     let begun = Instant::now();
     let mut honest: Vec<_> = (0..5).map(|_| served(&host)).collect();
     assert!(begun.elapsed() < Duration::from_secs(5));
-    // Who is served is no longer counted with them, so one had to go.
+    // The served client is no longer counted among those that negotiate, so one had to
+    // go.
     assert_eq!(gone(&silent, 1), 1);
     assert!(!open(&silent[7]), "the newest of them");
     honest.iter_mut().for_each(flush);
@@ -100,7 +101,7 @@ fn the_silent_lock_nobody_out() {
 fn talking_slowly_keeps_no_place() {
     let host = host(8, 4);
     let mut slow: Vec<_> = (0..4).map(|_| negotiating(&host)).collect();
-    // A byte every now and then: none of them is silent for as long as a second.
+    // Each client sends a byte now and then: none is silent for as long as a second.
     for _ in 0..6 {
         for stream in &mut slow {
             stream.write_all(b"\0").unwrap();
@@ -118,7 +119,7 @@ fn asking_without_end_keeps_no_place() {
     for stream in &mut askers {
         stream.write_all(b"\0\0\0\x03").unwrap();
     }
-    // A list every now and then, read to its end.
+    // Each client asks for a list now and then, and reads it to its end.
     for _ in 0..6 {
         for stream in &mut askers {
             stream.write_all(b"IHAVEOPT\0\0\0\x03\0\0\0\0").unwrap();
@@ -136,7 +137,7 @@ fn not_reading_keeps_no_place() {
     let mut deaf = negotiating(&host);
     deaf.write_all(b"\0\0\0\x03").unwrap();
     deaf.set_nonblocking(true).unwrap();
-    // Lists that it never reads, until nothing more is taken.
+    // The client asks for lists that it never reads, until nothing more is taken.
     let list = b"IHAVEOPT\0\0\0\x03\0\0\0\0".repeat(200);
     let _ = deaf.write(&list);
     std::thread::sleep(LONG);
@@ -165,7 +166,7 @@ fn nobody_in_the_middle_of_it_goes_for_a_newcomer() {
         stream
             .write_all(b"\0\0\0\x03IHAVEOPT\0\0\0\x63\0\0\0\0")
             .unwrap();
-        // An answer to an option that there is not: the server has heard of it.
+        // The answer to an unknown option shows that the server has noticed the client.
         stream.read_exact(&mut [0; 20 + 14]).unwrap();
     }
     assert!(closed(connect(&host)));
@@ -180,7 +181,7 @@ fn nobody_in_the_middle_of_it_goes_for_a_newcomer() {
 fn those_served_are_limited_and_room_comes_back() {
     let host = host(2, 8);
     let mut held: Vec<_> = (0..2).map(|_| served(&host)).collect();
-    // `EXPORT_NAME` knows no answer but the end.
+    // `EXPORT_NAME` has no error reply but the end of the connection.
     assert!(!enter(&mut negotiating(&host)));
     held.pop();
     let end = Instant::now() + Duration::from_secs(10);
@@ -225,7 +226,7 @@ fn a_stock_client_is_told_why_it_is_not_served() {
     run("nbdinfo", &["--size", &uri]);
     let end = Instant::now() + Duration::from_secs(10);
     let mut stream = loop {
-        // The one of nbdinfo may still be taking its leave.
+        // The connection of nbdinfo may still be closing.
         let mut stream = negotiating(&host);
         if enter(&mut stream) {
             break stream;

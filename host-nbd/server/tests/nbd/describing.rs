@@ -1,4 +1,4 @@
-//! What clients are told.
+//! Descriptions of exports, as clients see them.
 
 use serde_json::Value;
 
@@ -78,7 +78,7 @@ fn any_name_is_found_by_its_uri() {
             let uri = host.uri(name);
             let info = nbdinfo(&["--json", &uri]);
             assert_eq!(info["exports"][0]["export-name"], name, "{uri}");
-            // What libnbd says its URI is leads to it, too.
+            // The URI that libnbd prints leads to the export, too.
             let its = info["exports"][0]["uri"].as_str().unwrap();
             let info = nbdinfo(&["--json", its]);
             assert_eq!(info["exports"][0]["export-name"], name, "{its}");

@@ -7,7 +7,7 @@ use vcp_queue::{ClientRequest, Geometry, Operation, Status};
 pub(crate) struct Disk {
     pub(crate) geometry: Geometry,
     pub(crate) bytes: Vec<u8>,
-    /// Where it fails, and how.
+    /// The range that fails, and the status.
     pub(crate) bad: Option<(Range<u64>, Status)>,
 }
 
@@ -31,7 +31,7 @@ impl Disk {
         }
     }
 
-    /// Checks what every client must have seen to, and changes the bytes.
+    /// Checks what every client must have ensured, and changes the bytes.
     pub(crate) fn apply(&mut self, request: &ClientRequest) -> Status {
         let range = self.range(request);
         let writes = !matches!(request.operation, Operation::Read | Operation::Flush);
@@ -57,13 +57,13 @@ impl Disk {
             Operation::Read | Operation::Flush | Operation::Extents => {}
             Operation::Write => self.bytes[range].copy_from_slice(&request.payload),
             Operation::WriteZeroes => self.bytes[range].fill(0),
-            // What nobody may rely on is made visible.
+            // Discarded bytes, on which nobody may rely, are made visible.
             Operation::Discard => self.bytes[range].fill(0xdd),
         }
         Status::Ok
     }
 
-    /// The bytes of a request; a panic if they are not the disk's.
+    /// The byte range of a request; panics if it is not inside the disk.
     pub(crate) fn range(&self, request: &ClientRequest) -> Range<usize> {
         let start = usize::try_from(request.offset).unwrap();
         let end = start + request.length as usize;

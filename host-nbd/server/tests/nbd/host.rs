@@ -93,7 +93,7 @@ impl Exports for TestExports {
     }
 }
 
-/// New options for a running server, and where to say what became of them.
+/// New options for a running server, and a channel for the result.
 type Order = (
     ServerOptions,
     std::sync::mpsc::Sender<Result<(), ServerError>>,

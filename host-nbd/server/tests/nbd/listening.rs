@@ -70,7 +70,7 @@ fn unix_sockets_are_private_and_removed() {
     assert!(!elsewhere.exists());
 }
 
-/// Needs a group that the process may give a file: any, as root.
+/// Needs a group that the process may give to a file; root may give any.
 #[test]
 fn a_unix_socket_gets_its_group_and_mode_before_anybody_can_connect() {
     use std::os::unix::fs::MetadataExt;
@@ -90,13 +90,13 @@ fn a_unix_socket_gets_its_group_and_mode_before_anybody_can_connect() {
     let host = bind(options(0o660, Some(group))).unwrap();
     assert_eq!(seen(), (0o660, group));
     assert!(greeted(UnixStream::connect(&path).unwrap()));
-    // Changed while it listens, and back.
+    // The mode is changed while the server listens, and back.
     host.change(options(0o606, None)).unwrap();
     assert_eq!(seen(), (0o606, own.gid()));
     host.change(options(0o600, Some(group))).unwrap();
     assert_eq!(seen(), (0o600, group));
     drop(host);
-    // What cannot be done names the address, the group and leaves no socket.
+    // A failure names the address and the group, and leaves no socket.
     if own.uid() != 0 {
         let message = bind(options(0o660, Some(0))).err().unwrap().to_string();
         assert!(
@@ -215,7 +215,7 @@ fn noise_ends_only_its_own_connection() {
             let mut stream = UnixStream::connect(path(&host)).unwrap();
             assert!(greeted(&mut stream));
             stream.write_all(start).unwrap();
-            // It may be gone before it has taken all.
+            // The server may close the connection before it has taken all.
             let _ = stream.write_all(&noise(4096));
             assert!(closed(stream));
         }
@@ -247,7 +247,7 @@ fn a_server_that_ends_keeps_its_transmitting_clients() {
                 .write_all(b"\0\0\0\x03IHAVEOPT\0\0\0\x01\0\0\0\0")
                 .unwrap();
             stream.read_exact(&mut [0; 10]).unwrap();
-            // A flush, answered by the processor, so it has the connection.
+            // The processor answers a flush, so it has the connection.
             flush(&mut stream);
             (stream, negotiating)
         });

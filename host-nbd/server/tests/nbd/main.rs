@@ -10,7 +10,7 @@
 //! | `copying` | nbdcopy, qemu-img, fio |
 //! | `describing` | nbdinfo, qemu-img info |
 //! | `io` | qemu-io: alignment, zeroes, discard |
-//! | `odd` | libnbd scripts that send what no decent client sends |
+//! | `odd` | libnbd scripts that send requests no decent client sends |
 //! | `listening` | addresses, modes, stale sockets |
 //! | `crowds` | more clients than there is room for |
 //! | `vanishing` | peers that are gone without a word |

@@ -26,7 +26,7 @@ fn host() -> Host {
     ])
 }
 
-/// With and without structured replies.
+/// Runs a script with and without structured replies.
 fn both(uri: &str, script: &str) {
     for structured in ["True", "False"] {
         libnbd(
@@ -94,7 +94,7 @@ assert h.pread(7, 510) == b'\\0h\\0llo\\0', h.pread(7, 510)
 fn unaligned_requests_of_a_client_that_was_not_told() {
     requires!("python3-libnbd");
     let host = host();
-    // Without any options there is only EXPORT_NAME, with and without zeroes.
+    // Without fixed newstyle there is only EXPORT_NAME, with and without zeroes.
     for flags in ["0", "nbd.HANDSHAKE_FLAG_NO_ZEROES"] {
         let script = format!(
             "

@@ -14,7 +14,7 @@ use vcp_queue::{Answer, Client, ClientError, ClientRequest, Flushed, Operation, 
 
 use crate::disk::Disk;
 
-/// Requests held at a time; few, so that clients have to wait for room.
+/// The most requests held at a time; few, so that clients have to wait for room.
 const ROOM: usize = 24;
 const WAKE: u64 = u64::MAX;
 
@@ -64,7 +64,7 @@ impl Processor {
         self.tell(Command::Attach(client));
     }
 
-    /// How clients ended, so far.
+    /// How clients have ended so far.
     pub(crate) fn endings(&self) -> Vec<String> {
         self.endings.lock().unwrap().clone()
     }
@@ -87,7 +87,7 @@ impl Drop for Processor {
 }
 
 struct Queue {
-    /// Who submits.
+    /// The client that submits.
     client: usize,
     waiting: Vec<(usize, ClientRequest)>,
     spare: Vec<Vec<u8>>,
@@ -112,11 +112,11 @@ impl Submit for Queue {
 struct Slot {
     client: Box<dyn Client>,
     interest: EventFlags,
-    /// Has input, as far as is known.
+    /// Whether the client has input, as far as is known.
     readable: bool,
-    /// Stopped receiving until it has been answered.
+    /// Whether it has stopped receiving until it has been answered.
     parked: bool,
-    /// Has to be given a chance to send.
+    /// Whether it has to be given a chance to send.
     due: bool,
     pending: bool,
 }
@@ -186,7 +186,7 @@ impl Loop {
         true
     }
 
-    /// Receives, serves and answers; whether there may be more to do.
+    /// Receives, serves and answers; returns whether there may be more to do.
     fn turn(&mut self) -> bool {
         for key in 0..self.slots.len() {
             let Some(slot) = &mut self.slots[key] else {
@@ -204,7 +204,7 @@ impl Loop {
             }
         }
         let mut requests = std::mem::take(&mut self.queue.waiting);
-        // Nothing promises an order.
+        // The order of requests is not guaranteed.
         requests.reverse();
         let statuses: Vec<_> = requests.iter().map(|(_, r)| self.disk.apply(r)).collect();
         let mut more = false;
@@ -219,7 +219,7 @@ impl Loop {
         more
     }
 
-    /// Sends one client its answers. Whether it has to be received from again.
+    /// Sends one client its answers; returns whether to receive from it again.
     fn answer(
         &mut self,
         key: usize,

@@ -5,11 +5,10 @@ use std::process::{Command, Output, Stdio};
 
 /// Seconds that one program may run.
 const LIMIT: &str = "100";
-/// Where the distribution's programs are; other Pythons do not have its modules.
+/// Where the distribution's programs are; other Pythons lack its modules.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Whether a test can run. If not it is said why, and under CI that is a
-/// failure.
+/// Whether a test can run. If not, the reason is printed, and under CI that is a failure.
 pub(crate) fn have(test: &str, what: &[&str]) -> bool {
     let found = |program: &&&str| match **program {
         "python3-libnbd" => python_has_nbd(),
@@ -70,7 +69,7 @@ pub(crate) fn run(program: &str, arguments: &[&str]) -> String {
     out.into_owned()
 }
 
-/// Runs a program that has to fail by itself and returns what it complained of.
+/// Runs a program that has to fail by itself and returns its complaint.
 #[track_caller]
 pub(crate) fn fails(program: &str, arguments: &[&str]) -> String {
     let output = output(program, arguments);

@@ -1,5 +1,5 @@
-//! TCP peers that are gone without a word. Wants root: the peer is in a network
-//! namespace of its own, and its cable is cut.
+//! TCP peers that vanish without a word. Needs root: the peer is in a network namespace
+//! of its own, and its cable is cut.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -9,10 +9,10 @@ use crate::host::{Host, TestExport};
 use crate::requires;
 use vcp_nbd::{Address, ServerOptions};
 
-/// A namespace and a wire to it; both end with this.
+/// A network namespace and a wire to it; both end when this is dropped.
 struct Wire {
     name: String,
-    /// Addresses of this end and of the other.
+    /// The addresses of this end and of the other.
     ends: [String; 2],
 }
 
@@ -25,7 +25,8 @@ impl Wire {
     fn new(subnet: u8) -> Self {
         let pid = std::process::id();
         let name = format!("nbd{}{subnet}", pid % 10_000_000);
-        // A network for tests of devices (RFC 2544); two programs at once differ.
+        // The network is one for tests of devices (RFC 2544); its number differs between
+        // two programs at once.
         let base = format!("198.18.{}", pid % 256);
         let end = |host: u8| format!("{base}.{}", u32::from(subnet) * 4 + u32::from(host));
         let wire = Self {
@@ -52,14 +53,14 @@ impl Wire {
         wire
     }
 
-    /// Nothing gets through any more, and nobody is told.
+    /// Cuts the wire: nothing gets through any more, and nobody is told.
     fn cut(&self) {
         let there = format!("{}b", self.name);
         must(&["ip", "-n", &self.name, "link", "set", &there, "down"]);
     }
 
-    /// A client at the other end that is served and then says nothing; `more` is what
-    /// it sends before.
+    /// A client at the other end that is served and then silent; `more` is what it sends
+    /// before.
     fn client(&self, port: u16, more: &str) -> Peer {
         let script = format!(
             "
@@ -130,7 +131,7 @@ fn host(wire: &Wire, keep_alive: Option<Duration>) -> (Host, u16) {
     (host, port)
 }
 
-/// Whether somebody else is served within `limit`.
+/// Whether another client is served within `limit`.
 fn there_is_room(host: &Host, limit: Duration) -> bool {
     let end = Instant::now() + limit;
     let uri = host.uri("disk");
@@ -166,7 +167,7 @@ fn who_is_cut_off_gives_its_place_back() {
     let wire = Wire::new(1);
     let (host, port) = host(&wire, Some(Duration::from_secs(3)));
     let _peer = wire.client(port, "");
-    // Silent and alive, it stays for longer than that.
+    // The client is silent but alive, so it stays for longer than that.
     assert!(!there_is_room(&host, Duration::from_secs(6)));
     wire.cut();
     let begun = Instant::now();
@@ -195,7 +196,7 @@ fn who_takes_no_answers_is_gone_too() {
     }
     let wire = Wire::new(3);
     let (host, port) = host(&wire, Some(Duration::from_secs(3)));
-    // 32 MiB that it asks for and never reads.
+    // The client asks for 32 MiB that it never reads.
     let asks = "s.sendall(bytes.fromhex('25609513') + bytes(20) + (32 << 20).to_bytes(4, 'big'))";
     let _peer = wire.client(port, asks);
     assert!(there_is_room(&host, Duration::from_secs(40)));

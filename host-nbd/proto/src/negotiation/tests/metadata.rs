@@ -1,4 +1,4 @@
-//! Metadata contexts: what is selected, and what takes that away again.
+//! Metadata contexts: how one is selected, and how the selection is lost again.
 
 use vcp_queue::Operation;
 
@@ -47,14 +47,14 @@ fn metadata_contexts() {
     assert!(block_status(&[structured(), base()]));
     assert!(!block_status(&[structured()]));
     assert!(!block_status(&[structured(), list("disk", &["base:"])]));
-    // Selected for another export.
+    // The context is selected for another export.
     assert!(!block_status(&[
         structured(),
         set("", &["base:allocation"])
     ]));
 }
 
-/// What was selected before is gone, "including when this command fails".
+/// An earlier selection is gone, "including when this command fails".
 #[test]
 fn a_later_selection_replaces_the_former_however_it_fails() {
     use rep::{ACK, ERR_INVALID, ERR_TOO_BIG, ERR_UNKNOWN};
@@ -93,19 +93,19 @@ fn a_later_selection_replaces_the_former_however_it_fails() {
         let options = [structured(), base(), set(&data)];
         assert_eq!(kinds(&options).last(), Some(&answer), "{what}");
         assert!(!block_status(&options), "{what}");
-        // And it is no lasting damage.
+        // The context can be selected again.
         assert!(
             block_status(&[structured(), base(), set(&data), base()]),
             "{what}"
         );
-        // Nothing else takes the selection away.
+        // No other option takes the selection away.
         let list = option(opt::LIST_META_CONTEXT, &data);
         assert!(
             block_status(&[structured(), base(), list]),
             "listing: {what}"
         );
     }
-    // Other options that fail or are skipped leave it.
+    // Other options that fail or are skipped leave the selection.
     for other in [
         option(99, &vec![0; MAX_OPTION + 1]),
         option(opt::INFO, b"?"),

@@ -1,5 +1,5 @@
-//! A connection that moves on, at any moment: its peer sees each request answered
-//! once, and nothing else.
+//! A connection that moves at any moment: its peer sees each request answered once, and
+//! nothing else.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Moves a client, with what its queue held, as if to another process.
+/// Moves a client, with its requests on the queue, as if to another process.
 fn moved(client: NbdClient, queue: &mut Queue) -> NbdClient {
     let unanswered = std::mem::take(&mut queue.requests);
     let parked = Box::new(client).park(unanswered).expect("it can be parked");
@@ -63,7 +63,7 @@ proptest! {
                     stream.extend(request(cmd::READ, cookie, cookie, size));
                     reads.insert(cookie, *length);
                 }
-                // One within, and one beyond the end, which is refused.
+                // One is inside the export, and one beyond its end, which is refused.
                 kind => {
                     let offset = if *kind == 1 { cookie } else { SIZE };
                     stream.extend(request(cmd::WRITE, cookie, offset, size));
@@ -74,11 +74,11 @@ proptest! {
         let mut queue = Queue { room, requests: vec![] };
         let (mut sent, mut arrived_bytes, mut answered) = (0, vec![], vec![]);
         let mut steps = steps.iter().cycle();
-        // Each round sends a piece, answers some, maybe moves, maybe reads.
+        // Each round sends a piece, answers some requests, maybe moves, and maybe reads.
         for round in 0.. {
             prop_assert!(round < 100_000, "it stands still");
             let (piece, answer, moves, looks) = *steps.next().expect("a cycle");
-            // What is long is sent in about a thousand pieces at most.
+            // A long stream is sent in about a thousand pieces at most.
             let piece = piece.max(stream.len() / 1_000);
             let piece = &stream[sent..(sent + piece).min(stream.len())];
             peer.set_nonblocking(true).unwrap();
@@ -86,7 +86,8 @@ proptest! {
             sent += taken;
             peer.set_nonblocking(false).unwrap();
             client.receive(&mut queue).unwrap();
-            // Where there is no room for more, and at the end, something has to be answered.
+            // Where there is no room for more, and at the end, some request has to be
+            // answered.
             for _ in 0..answer.max(usize::from(taken == 0)) {
                 if queue.requests.is_empty() { break; }
                 let r = queue.requests.remove(0);
@@ -100,8 +101,8 @@ proptest! {
             client.send(&[]).unwrap();
             if moves {
                 client = moved(client, &mut queue);
-                // It is polled at once: one call takes in as much as it carries, and the
-                // next what has come since.
+                // The client is polled at once: one call takes in the carried bytes, and
+                // the next what has come since.
                 client.receive(&mut queue).unwrap();
             }
             if looks || sent == stream.len() {
@@ -165,7 +166,7 @@ fn flags_come_along() {
         .collect();
     assert_eq!(before, after);
     assert_eq!(before.len(), 3);
-    // Who wanted one extent is told one.
+    // A client that wanted one extent is told one.
     let half = Extent {
         length: 256,
         hole: false,

@@ -1,10 +1,10 @@
-//! What holds whatever a peer sends.
+//! Properties that hold whatever a peer sends.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// A request that may be anything, more often near the edges of sense.
+/// Any request, more often one near the limits of validity.
 fn any_request() -> impl Strategy<Value = Request> {
     let kind = prop_oneof![8 => 0..8_u16, 1 => any::<u16>()].prop_filter("ends it", |k| *k != 2);
     let flags = prop_oneof![6 => Just(0), 3 => 0..16_u16, 1 => any::<u16>()];
@@ -26,8 +26,8 @@ fn any_request() -> impl Strategy<Value = Request> {
     })
 }
 
-/// Takes one whole reply off `bytes`, with the bytes a read returns, and says to
-/// which request it belongs and what the error was.
+/// Takes one whole reply off `bytes`, with the data of a read, and returns the cookie of
+/// its request and the error.
 fn take_reply(bytes: &mut &[u8], data_of: impl Fn(u64) -> usize) -> (u64, u32) {
     let word = |bytes: &[u8], at: usize| u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap());
     let cookie = u64::from_be_bytes(bytes[8..16].try_into().unwrap());
@@ -55,8 +55,8 @@ fn take_reply(bytes: &mut &[u8], data_of: impl Fn(u64) -> usize) -> (u64, u32) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// Whatever is asked, the queue sees only what makes sense, and each request
-    /// gets one reply.
+    /// Whatever is asked, the queue sees only valid requests, and each request gets one
+    /// reply.
     #[test]
     fn every_request_is_answered_once(
         mut requests in prop::collection::vec(any_request(), 1..40),
