@@ -1,4 +1,4 @@
-//! Budgets as the configuration has them, in the words of those who keep them.
+//! Conversion of configured budgets to the core's settings.
 
 use std::collections::BTreeMap;
 
@@ -15,8 +15,8 @@ pub(crate) fn places(config: &HostConfig) -> Result<BTreeMap<String, Vec<usize>>
         .map(|(name, vcp)| (name.as_str(), pin(&vcp.cpu.pin)))
         .collect();
     let anywhere = |wish: &(&str, Pin)| wish.1 == Pin::Any;
-    // Where nobody wants a place of its own the machine need not be looked at, and
-    // nobody is kept from anywhere.
+    // If no VCP wants a CPU of its own, the machine need not be examined, and no VCP is
+    // restricted.
     if wishes.iter().all(anywhere) {
         return Ok(BTreeMap::new());
     }
@@ -32,8 +32,8 @@ pub(crate) fn places(config: &HostConfig) -> Result<BTreeMap<String, Vec<usize>>
     Ok(places)
 }
 
-/// VCPs of one and the same CPU share a thread, and a thread has one priority and one
-/// control group.
+/// Checks that VCPs that share a CPU agree: they share a thread, which has one priority
+/// and one control group.
 fn of_one_mind(config: &HostConfig, places: &BTreeMap<String, Vec<usize>>) -> Result<()> {
     let mut first: BTreeMap<usize, (&str, &Cpu)> = BTreeMap::new();
     for (name, vcp) in &config.vcps {
@@ -63,7 +63,7 @@ fn pin(pin: &vcp_config::Pin) -> Pin {
     }
 }
 
-/// What the core is to keep.
+/// The core's settings for a VCP.
 pub(crate) fn cpu(cpu: &Cpu, pin: Vec<usize>) -> CpuSettings {
     CpuSettings {
         pin,
@@ -75,13 +75,13 @@ pub(crate) fn cpu(cpu: &Cpu, pin: Vec<usize>) -> CpuSettings {
     }
 }
 
-/// The share in time.
+/// The CPU share as an amount of time per period.
 pub(crate) fn budget(cpu: &Cpu) -> Budget {
     let period = u64::try_from(cpu.period.duration().as_nanos()).unwrap_or(u64::MAX);
     let points = cpu.share.map_or(0, |share| u64::from(share.basis_points()));
     Budget {
         period,
-        // A period is a second at the most.
+        // A period is a second at most, so this does not overflow.
         slice: period * points / 10_000,
         slack: cpu.weight(),
     }

@@ -15,7 +15,7 @@ pub(crate) fn run(arguments: &CheckArguments) -> Result<ExitCode> {
         .parse()
         .map_err(|error: vcp_config::Invalid| crate::args::Usage(error.to_string()))?;
     let engine = Engine::new(true)?;
-    // What it takes to say so is what a host does first, and finds done.
+    // Loading is a host's first step too, and the cache keeps its result for that.
     let module = module::load(&engine, &Cache::of_user(), &named)?;
     let world = match module.world() {
         World::Device => "device",

@@ -1,9 +1,9 @@
-//! Passwords on the command line, out of the sight of other users: what `ps` shows of
-//! this process is overwritten once it is read. For a moment after the start they can
-//! be seen; a file or the environment is better.
+//! Hides passwords on the command line from other users: what `ps` shows of this process
+//! is overwritten once it is read. For a moment after the start the passwords can be
+//! seen; a file or the environment is better.
 //!
-//! The kernel shows the memory in which it put the arguments. It is written through
-//! `/proc/self/mem`: nothing in this process refers to it, the arguments were copied.
+//! The kernel shows the memory in which it put the arguments. That is written through
+//! `/proc/self/mem`: nothing in this process refers to it, as the arguments were copied.
 
 use std::fs::{self, File};
 use std::io;
@@ -37,14 +37,15 @@ fn overwrite(places: &[Range<usize>]) -> io::Result<()> {
     Ok(())
 }
 
-/// proc(5): the 48th field. The second is a name in parentheses with anything in it.
+/// The address of the arguments, by proc(5): the 48th field. The second is a name in
+/// parentheses that may contain anything.
 fn arguments_at(stat: &str) -> Option<u64> {
     let (_, rest) = stat.rsplit_once(')')?;
     let start = rest.split_whitespace().nth(48 - 3)?.parse().ok()?;
     (start != 0).then_some(start)
 }
 
-/// Where passwords are in the arguments, each of which ends with a zero.
+/// Finds the passwords in the arguments, each of which ends with a zero.
 fn places(line: &[u8]) -> Vec<Range<usize>> {
     let mut places = Vec::new();
     let mut at = 0;
@@ -57,7 +58,8 @@ fn places(line: &[u8]) -> Vec<Range<usize>> {
     places
 }
 
-/// `…password=VALUE`, or `iscsi://USER%VALUE@…` at the end of an argument.
+/// Finds the password in `…password=VALUE`, or `iscsi://USER%VALUE@…` at the end of an
+/// argument.
 fn password(word: &[u8]) -> Option<Range<usize>> {
     let find = |what: &[u8]| word.windows(what.len()).position(|part| part == what);
     if let Some(key) = find(b"=").filter(|&at| word[..at].ends_with(b"password")) {

@@ -1,6 +1,6 @@
-//! How many descriptors this process may have open. The limit that a shell or a service
-//! manager gives is for programs that use select(2); this one does not, and each of its
-//! clients takes a descriptor.
+//! The limit of open descriptors. The limit that a shell or a service manager gives is
+//! for programs that use select(2); this one does not, and each of its clients takes a
+//! descriptor.
 
 use std::sync::OnceLock;
 
@@ -9,13 +9,13 @@ use vcp_config::HostConfig;
 
 /// Descriptors of a process without clients: its log, its runtime, control sockets.
 const PROCESS: u64 = 64;
-/// Those of one VCP: a link, files, and what wakes it.
+/// Descriptors of one VCP: a link, files, and a wake-up descriptor.
 const VCP: u64 = 16;
 
 /// The limit that this process was started with, if it has raised it.
 static BEFORE: OnceLock<Option<u64>> = OnceLock::new();
 
-/// Raises the limit to the most that this process may have without asking anybody.
+/// Raises the limit to the most that this process may have without privileges.
 pub(crate) fn raise() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     BEFORE.get_or_init(|| current);
@@ -28,8 +28,8 @@ pub(crate) fn raise() {
     }
 }
 
-/// Starts another process with the limit that this one was started with: it may use
-/// select(2). Meanwhile no file can be opened here beyond that.
+/// Starts another process with the original limit: it may use select(2). Meanwhile no
+/// file can be opened here beyond that limit.
 pub(crate) fn as_before<T>(start: impl FnOnce() -> T) -> T {
     let now = getrlimit(Resource::Nofile);
     let Some(&current) = BEFORE.get().filter(|before| **before != now.current) else {
@@ -40,13 +40,13 @@ pub(crate) fn as_before<T>(start: impl FnOnce() -> T) -> T {
         tracing::warn!("the limit of open files of a process to start stays raised: {error}");
     }
     let started = start();
-    // It was so a moment ago.
+    // This was the limit a moment ago.
     let _ = setrlimit(Resource::Nofile, now);
     started
 }
 
-/// Warns when a configuration allows more clients than there can be; one that needs as
-/// much as the one `before` was warned of already.
+/// Warns when a configuration allows more clients than there are descriptors, unless
+/// `before` needed as many and was warned of already.
 pub(crate) fn check(config: &HostConfig, before: &HostConfig) {
     let limit = getrlimit(Resource::Nofile).current;
     let needed = needed(config);
@@ -76,7 +76,7 @@ fn needed(config: &HostConfig) -> u64 {
     addresses.sort_unstable();
     addresses.dedup();
     let nbd = &config.nbd;
-    // The one more is the socket that listens.
+    // The additional one is the listening socket.
     let address = u64::from(nbd.connections) + u64::from(nbd.negotiations) + 1;
     PROCESS + VCP * config.vcps.len() as u64 + address * addresses.len() as u64
 }

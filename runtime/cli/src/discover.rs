@@ -1,5 +1,5 @@
-//! `vcp discover`: asks a portal for its targets. The asking is done by the iSCSI
-//! VCP, in its box, over the link that a disk of that portal would use.
+//! `vcp discover`: asks a portal for its targets. The iSCSI VCP does so, in its box, over
+//! the link that a disk of that portal would use.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: &DiscoverArguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// `name portal,group …` as an object.
+/// Converts a line `name portal,group …` to an object.
 fn json(line: &str) -> serde_json::Value {
     let mut words = line.split(' ');
     let name = words.next();
@@ -87,8 +87,8 @@ fn settings(
     Ok(pairs)
 }
 
-/// The URI's login where the environment's is asked for; the environment gives
-/// what the URI does not.
+/// The URI's login, used in place of the environment's; the environment gives what the
+/// URI does not.
 struct Login<'a>(Option<&'a vcp_config::Login>);
 
 impl Sources for Login<'_> {

@@ -9,29 +9,30 @@ use vcp_nbd::exports::GeometryFuture;
 use vcp_nbd_proto::Unavailable;
 use vcp_queue::{Client, Geometry};
 
-/// Where a device is in its life.
+/// The state of a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum State {
     /// Not ready yet.
     Starting,
-    /// The same of one that had no link to begin with: for how long is anybody's guess.
+    /// Not ready because its link was missing from the start; there is no telling for how
+    /// long.
     Waiting,
     /// Serving.
     Ready(Geometry),
-    /// Refused, unless an operator revives it; why.
+    /// Failed for this reason, and out of service unless an operator revives it.
     Failed(String),
-    /// Over: an operator has stopped it.
+    /// Stopped by an operator, for good.
     Stopped,
 }
 
 impl State {
-    /// Whether it is known what it has come to.
+    /// Whether it is known how the start ended.
     pub(crate) fn is_known(&self) -> bool {
         !matches!(self, Self::Starting | Self::Waiting)
     }
 }
 
-/// One device: a VCP and what is known of it.
+/// A device: a VCP and what is known of it.
 #[derive(Clone)]
 pub(crate) struct Device {
     pub(crate) vcp: Arc<Vcp>,
@@ -42,7 +43,7 @@ impl Device {
     /// Waits until its VCP has stopped.
     pub(crate) async fn stopped(&self) {
         let stopped = |state: &State| *state == State::Stopped;
-        // Nobody left to say so is as good.
+        // If the sender is gone, the VCP has stopped as well.
         let _ = self.state.clone().wait_for(stopped).await;
     }
 }
@@ -58,18 +59,18 @@ pub(crate) struct Export {
 /// A table of exports, by name.
 pub(crate) type Table = BTreeMap<String, Arc<Export>>;
 
-/// The exports that share one address now.
+/// The exports that currently share one address.
 #[derive(Default)]
 pub(crate) struct Exports(RwLock<Table>);
 
 impl Exports {
-    /// From now on it is these. Clients that are connected stay.
+    /// Replaces the table. Connected clients stay.
     pub(crate) fn replace(&self, table: Table) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = table;
     }
 
-    /// What it is now. What is behind the lock is whole after any panic: it is only
-    /// ever replaced.
+    /// Reads the current table. It is only ever replaced, so it is consistent after any
+    /// panic.
     fn read<T>(&self, look: impl FnOnce(&Table) -> T) -> T {
         look(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }

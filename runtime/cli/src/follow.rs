@@ -1,5 +1,5 @@
-//! What happens to a VCP, on its way to the log and to those who wait for its
-//! device. Each is told once.
+//! Follows a VCP's events, for the log and for those who wait for its device. Each event
+//! is told once.
 
 mod outage;
 
@@ -14,15 +14,15 @@ use crate::exports::State;
 use crate::logging::Shown;
 use outage::Outage;
 
-/// How long what could not start is left alone before it is tried again, at first and
-/// at most.
+/// How long to wait before a VCP that could not start is started again, at first and at
+/// most.
 const FIRST: Duration = Duration::from_secs(1);
 const MOST: Duration = Duration::from_secs(60);
 
-/// What becomes of a VCP that fails before it has ever served.
+/// The treatment of a VCP that fails before it has ever served.
 #[derive(Debug)]
 pub(crate) enum Unstarted {
-    /// Whoever waits for it ends, and tells why.
+    /// Those who wait for it end, with the reason.
     Ends,
     /// It stays as it is.
     Stays,
@@ -30,7 +30,7 @@ pub(crate) enum Unstarted {
     TriedAgain(Weak<Vcp>),
 }
 
-/// Keeps a device's state up to date, and the log informed.
+/// Keeps a device's state up to date, and logs its events.
 pub(crate) async fn follow(
     name: String,
     mut events: mpsc::UnboundedReceiver<Event>,
@@ -46,7 +46,7 @@ pub(crate) async fn follow(
             Event::Ready(geometry) => {
                 match outage.end(Instant::now()) {
                     Some(lasted) if has_served => outage::over(&name, lasted),
-                    // So it is after each reload, which is told.
+                    // This happens after each reload, which is logged itself.
                     _ if *state.borrow() == State::Ready(geometry.clone()) => {}
                     _ => tracing::info!(vcp = name, size = geometry.size, "ready"),
                 }
@@ -55,7 +55,8 @@ pub(crate) async fn follow(
             }
             Event::Suspended(why) => {
                 let news = outage.reason(Instant::now(), &why);
-                // What it could not be started for it may wait for the next time.
+                // If it could not be started for this reason, it may wait for the same
+                // reason next time.
                 if news && (has_served || why_not.as_ref() != Some(&why)) {
                     outage::waits(&name, &why);
                 }
@@ -72,7 +73,7 @@ pub(crate) async fn follow(
                     outage.begin(Instant::now());
                 }
                 match then(next).filter(|_| has_served) {
-                    // It is told by what follows.
+                    // The next message tells of it.
                     None => tracing::debug!(vcp = name, generation, ?fault, "fault"),
                     Some(then) => {
                         let fault = fault.to_string();
@@ -140,7 +141,7 @@ pub(crate) async fn follow(
     }
 }
 
-/// What follows a fault, unless that is told in words of its own with the fault in them.
+/// What happens after a fault, unless another message tells of that along with the fault.
 fn then(next: Next) -> Option<String> {
     match next {
         Next::Restart(Duration::ZERO) => Some("; starting anew".to_owned()),
@@ -150,7 +151,7 @@ fn then(next: Next) -> Option<String> {
     }
 }
 
-/// What became of requests that waited for too long.
+/// A message about requests that waited for too long.
 fn expired(failed: usize, refusing: bool, why: &str) -> String {
     let requests = match failed {
         1 => "1 request".to_owned(),
@@ -164,7 +165,7 @@ fn expired(failed: usize, refusing: bool, why: &str) -> String {
     format!("waited too long: {requests} failed ({why}); {then}")
 }
 
-/// Which request it is that nothing survives.
+/// A message about a request that ends every instance.
 fn poison(operation: Operation, offset: u64, length: u32, client: &str) -> String {
     let operation = match operation {
         Operation::Read => "read",

@@ -31,37 +31,37 @@ use leave::{STOP_LIMIT, is_there};
 pub(crate) use prepare::{Preparing, grants, network, together};
 pub(crate) use servers::options as server_options;
 
-/// The limit of each export, by its name.
+/// The limits of exports, by name.
 type Limits = BTreeMap<String, Arc<Limit>>;
 
-/// Everything that runs.
+/// A running host with all its parts.
 pub(crate) struct Host {
     identity: Identity,
     engine: Engine,
     cache: Cache,
-    /// What runs, as it was configured.
+    /// The configuration of what runs.
     config: HostConfig,
     /// The CPUs of each VCP, by name; none: any.
     places: BTreeMap<String, Vec<usize>>,
     devices: BTreeMap<String, Device>,
     limits: Limits,
-    /// By address.
+    /// The servers, by address.
     servers: BTreeMap<String, Served>,
     control: Arc<Control>,
     attachments: Arc<Attachments>,
-    /// Sockets that others made for it.
+    /// Listening sockets that others have passed to the host.
     passed: Sockets,
-    /// Holds the sockets of exports that were given no address.
+    /// The directory for the sockets of exports that have no address.
     sockets: Option<tempfile::TempDir>,
-    /// Whether a VCP that can't start is started again, or left as it is: others serve.
+    /// Whether a VCP that can't start is started again later: others serve meanwhile.
     perseveres: bool,
 }
 
-/// What could not be served, or not as it is configured now.
+/// Exports that could not be served as they are now configured.
 pub(crate) struct Unserved {
-    /// Which they are.
+    /// The names of the exports.
     pub(crate) exports: Vec<ExportName>,
-    /// Why not.
+    /// The reason.
     pub(crate) error: anyhow::Error,
 }
 
@@ -72,15 +72,16 @@ struct Served {
 }
 
 impl Host {
-    /// A host without any VCP. `name` is what the kernel knows it by, and `options`
-    /// are of the process: to be called before it has other threads.
+    /// Makes a host without any VCP. `name` is the name by which the kernel knows it;
+    /// `options` apply to the process, so this has to be called before there are other
+    /// threads.
     pub(crate) fn new(
         name: &str,
         options: HostOptions,
         passed: Sockets,
         reloads: Option<mpsc::Sender<Reconfigure>>,
     ) -> Result<Self> {
-        // Before there is a thread that would not inherit it.
+        // This comes before any thread that would not inherit it.
         let precautions = Precautions::at_start(options)?;
         crate::logging::begin();
         descriptors::raise();
@@ -112,9 +113,9 @@ impl Host {
         })
     }
 
-    /// Opens everything the configuration names, starts its VCPs and listens.
-    /// Nothing is served before the VCPs say they are ready. `name` is what the
-    /// kernel knows the host by.
+    /// Opens everything the configuration names, starts its VCPs and listens. Nothing is
+    /// served before the VCPs say they are ready. `name` is the name by which the kernel
+    /// knows the host.
     pub(crate) async fn start(
         config: &HostConfig,
         links: &mut link::Pipes,
@@ -143,7 +144,8 @@ impl Host {
         let place = budget::places(&config)?.remove(name.as_str());
         self.places
             .insert(name.to_string(), place.unwrap_or_default());
-        // Compiling a module and asking a resolver take their time, and others are served.
+        // Compiling a module and asking a resolver take time, and others are served
+        // meanwhile.
         let preparing = self.preparing(name, vcp, &config);
         let task = move || preparing(&mut link::Pipes::default());
         let settings = tokio::task::spawn_blocking(task)
@@ -152,20 +154,21 @@ impl Host {
         self.board(name, settings?)
     }
 
-    /// Has a VCP take its leave; its exports go with the next [`Host::serve`].
+    /// Tells a VCP to stop; its exports go with the next [`Host::serve`].
     pub(crate) fn dismiss(&mut self, name: &str) {
         if let Some(device) = self.devices.remove(name) {
             device.vcp.stop();
-            // Whoever drops it last waits for its end: not this thread.
+            // Dropping the last reference waits for the VCP's end, which this thread must
+            // not do.
             tokio::spawn(async move { device.stopped().await });
         }
         self.places.remove(name);
     }
 
-    /// Waits until nothing is left of a VCP that was stopped, its link for one.
+    /// Waits until a stopped VCP has released everything, such as its link.
     pub(crate) async fn gone(&self, name: &str) {
         if let Some(device) = self.devices.get(name) {
-            // One that is stuck is for its successor to complain of.
+            // If the VCP is stuck, its successor will complain.
             let _ = timeout(STOP_LIMIT, device.stopped()).await;
         }
     }
@@ -175,7 +178,7 @@ impl Host {
         self.devices.get(name).is_some_and(is_there)
     }
 
-    /// What prepares a VCP, on any thread.
+    /// Collects what is needed to prepare a VCP on any thread.
     fn preparing(
         &self,
         name: &Name,
@@ -184,7 +187,7 @@ impl Host {
     ) -> impl FnOnce(&mut link::Pipes) -> Result<Settings> + Send + use<> {
         let exports = config.exports.values().filter(|e| e.vcp == *name);
         let addresses = exports.flat_map(|export| export.nbd.clone());
-        // A private one is another each time.
+        // A private address is another one each time.
         let nbd: Vec<_> = addresses.filter(|at| !self.is_private(at)).collect();
         let place = self.places.get(name.as_str()).cloned().unwrap_or_default();
         let preparing = Preparing {
@@ -203,7 +206,7 @@ impl Host {
         }
     }
 
-    /// Whether it was made by this host for itself.
+    /// Whether the address is that of a socket that this host made for itself.
     fn is_private(&self, address: &NbdAddress) -> bool {
         let private = self.sockets.as_ref().map(tempfile::TempDir::path);
         matches!(address, NbdAddress::Unix(path) if private.is_some_and(|p| path.starts_with(p)))
@@ -232,8 +235,8 @@ impl Host {
         Ok(())
     }
 
-    /// Serves the exports of this configuration whose VCPs run, and no others: what
-    /// is served already goes on. What could not be done is returned.
+    /// Serves the exports of this configuration whose VCPs run, and no others: exports
+    /// that are already served stay. Returns what could not be done.
     pub(crate) async fn serve(&mut self, config: &HostConfig) -> Vec<Unserved> {
         let config = match self.addressed(config) {
             Ok(config) => config,
@@ -272,7 +275,7 @@ impl Host {
         failed
     }
 
-    /// What is amiss at an address is so for all exports there.
+    /// An error at an address concerns all exports there.
     fn unserved(&self, at: &NbdAddress, error: anyhow::Error) -> Unserved {
         let here = self.config.exports.iter();
         let here = here.filter(|(_, export)| export.nbd.contains(at));
@@ -280,7 +283,7 @@ impl Host {
         Unserved { exports, error }
     }
 
-    /// What is served of each VCP that runs.
+    /// The table of exports whose VCPs run.
     fn exports(&mut self) -> Table {
         let exports = &self.config.exports;
         self.limits
@@ -305,7 +308,7 @@ impl Host {
         table
     }
 
-    /// Has a server that runs do as is configured now.
+    /// Changes a running server to the current configuration.
     fn change(&self, server: &Server, at: &NbdAddress) -> Result<()> {
         let options = servers::options(&self.config, at)?;
         if !server.owns_file() {
@@ -314,8 +317,8 @@ impl Host {
         Ok(server.change(options)?)
     }
 
-    /// The file of a socket that an earlier process has made is as it is configured now;
-    /// that of a socket unit is as the unit says.
+    /// Gives the file of a socket that an earlier process made the configured access; the
+    /// file of a socket unit's socket stays as the unit says.
     fn give_access(&self, address: &Address, access: vcp_nbd::Access) -> Result<()> {
         match address {
             Address::Unix(path) if !self.passed.is_of_unit(address) => {
@@ -341,7 +344,7 @@ impl Host {
         Ok(Server::bind(&address, exports, options).await?)
     }
 
-    /// Gives an address to each export that has none: that of a socket that was
+    /// Gives an address to each export that has none: the address of a socket that was
     /// passed under its name, or a private one.
     fn addressed(&mut self, config: &HostConfig) -> Result<HostConfig> {
         let mut config = config.clone();
@@ -356,7 +359,7 @@ impl Host {
         Ok(config)
     }
 
-    /// Waits until every VCP serves its device; the first that fails ends it.
+    /// Waits until every VCP serves its device; fails as soon as one fails.
     pub(crate) async fn ready(&self) -> Result<()> {
         for (name, device) in &self.devices {
             let mut state = device.state.clone();
@@ -375,14 +378,14 @@ impl Host {
         Ok(())
     }
 
-    /// Waits until every VCP has been stopped, one by one.
+    /// Waits until all VCPs have been stopped.
     pub(crate) async fn all_stopped(&self) {
         for device in self.devices.values() {
             device.stopped().await;
         }
     }
 
-    /// What a control socket can ask and do.
+    /// The part of the host that answers control sockets.
     pub(crate) fn control(&self) -> &Arc<Control> {
         &self.control
     }
@@ -400,8 +403,8 @@ impl Host {
         self.devices.get(name)
     }
 
-    /// Takes over what a host before this one has left in the kernel, also while
-    /// VCPs are not ready yet; with the connections that were `kept` of it.
+    /// Takes over the kernel devices that a former host left, even while VCPs are not
+    /// ready yet, with the connections that were `kept`.
     pub(crate) async fn restore(&self, kept: Kept) {
         if !kept.is_empty() {
             self.control.serves_the_kernel();
@@ -412,15 +415,15 @@ impl Host {
         }
     }
 
-    /// Attaches what the configuration says is to be attached; the first that can't be
-    /// ends it.
+    /// Attaches what the configuration says is to be attached; fails as soon as one
+    /// fails.
     pub(crate) async fn attach(&self) -> Result<()> {
         self.prepare_to_attach().await;
         let failed = self.attachments.attach_configured(None).await;
         failed.into_iter().try_for_each(|(_, error)| Err(error))
     }
 
-    /// The same in the background, and again until all of it is.
+    /// Does the same in the background, retrying until everything is attached.
     pub(crate) async fn want_attached(&self) {
         if self.attachments.any_configured() {
             self.prepare_to_attach().await;
@@ -428,14 +431,14 @@ impl Host {
         }
     }
 
-    /// Without a driver nothing is going to be served to the kernel.
+    /// Takes the precautions for serving the kernel; without a driver none are needed.
     async fn prepare_to_attach(&self) {
         if self.attachments.any_configured() && self.attachments.has_driver().await {
             self.control.serves_the_kernel();
         }
     }
 
-    /// Looks after what is wanted so, for ever.
+    /// Keeps attaching configured devices, for ever.
     pub(crate) fn keep_attaching(&self) {
         tokio::spawn(Arc::clone(&self.attachments).keep_attaching());
     }
@@ -453,8 +456,8 @@ impl Host {
             .find_map(|served| served.exports.open(name))
     }
 
-    /// The sockets that are listened on, with their addresses; neither private ones
-    /// nor those of socket units.
+    /// The listening sockets with their addresses, except private ones and those of
+    /// socket units.
     pub(crate) fn listening(&self) -> impl Iterator<Item = (&String, BorrowedFd<'_>)> {
         let private = self.sockets.as_ref().map(tempfile::TempDir::path);
         let servers = self.servers.iter().filter(move |(_, served)| {
@@ -466,20 +469,20 @@ impl Host {
         servers.map(|(address, served)| (address, served.server.socket()))
     }
 
-    /// The addresses whose file leads to somebody else's socket, or is gone.
+    /// The addresses whose file leads to another process's socket, or is gone.
     pub(crate) fn out_of_reach(&self) -> impl Iterator<Item = &String> {
         let servers = self.servers.iter();
         let lost = servers.filter(|(_, served)| !served.server.can_be_reached());
         lost.map(|(address, _)| address)
     }
 
-    /// Sockets that were passed.
+    /// The sockets that were passed.
     pub(crate) fn passed_mut(&mut self) -> &mut Sockets {
         &mut self.passed
     }
 }
 
-/// What is to be served at each address.
+/// The exports to serve at each address.
 fn tables(config: &HostConfig, exports: &Table) -> BTreeMap<String, (NbdAddress, Table)> {
     let mut tables: BTreeMap<String, (NbdAddress, Table)> = BTreeMap::new();
     for (name, served) in exports {

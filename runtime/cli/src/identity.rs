@@ -1,8 +1,9 @@
-//! What a host is to its targets, where its configuration does not say.
+//! A host's identity towards its targets, where its configuration gives none.
 //!
-//! Who logs in again as the same takes the old session's place, and the target ends what
-//! was left of it: that is what a host has to do that follows one that was killed, and
-//! what two hosts at a time must not do to each other. So a name belongs to the process
+//! A new login with the same identity replaces the old session, and the target ends what
+//! was left of it. A host that follows one that was killed has to do that; two hosts at a
+//! time must not do it to each other. So a name belongs to the process that holds its
+//! lock, and a process that finds it held uses another name.
 //! that holds its lock, and whoever finds it held is somebody else.
 
 use std::fs::{self, File, OpenOptions};
@@ -14,15 +15,15 @@ use rustix::fs::{FlockOperation, flock};
 use vcp_attach::Identifier;
 use vcp_control::place;
 
-/// A name, for as long as this lives.
+/// A name, held as long as this lives.
 #[derive(Debug)]
 pub(crate) struct Identity {
     name: String,
     _lock: Option<Lock>,
 }
 
-/// A file, locked; it goes with this, or stays behind a process that was killed, where
-/// the next takes it.
+/// A locked file. It is removed with this; after a process that was killed it stays, and
+/// the next process locks it.
 #[derive(Debug)]
 struct Lock {
     path: PathBuf,
@@ -30,8 +31,8 @@ struct Lock {
 }
 
 impl Identity {
-    /// That of the host of this name; of a process of its own where another has it, or
-    /// where that can't be found out.
+    /// The identity of the host of this name, or one of this process's own where another
+    /// process holds that or the lock fails.
     pub(crate) fn of(host: &str) -> Self {
         let directory = place::directory();
         let locked = place::make(&directory)
@@ -53,7 +54,7 @@ impl Identity {
     }
 }
 
-/// `None` where another process has it.
+/// Takes the lock; `None` if another process holds it.
 fn lock(directory: &Path, host: &str) -> io::Result<Option<Lock>> {
     let name = format!("host-{:016x}.lock", Identifier::fingerprint(host));
     let path = directory.join(name);
@@ -65,7 +66,8 @@ fn lock(directory: &Path, host: &str) -> io::Result<Option<Lock>> {
             .mode(0o600)
             .open(&path)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            // Who had it may have removed it meanwhile, and another be there.
+            // The former holder may have removed the file, and another may be in its
+            // place.
             Ok(()) if is_at(&file, &path) => return Ok(Some(Lock { path, file })),
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
@@ -84,7 +86,7 @@ fn is_at(file: &File, path: &Path) -> bool {
 impl Drop for Lock {
     fn drop(&mut self) {
         if is_at(&self.file, &self.path) {
-            // The lock ends after that: nobody has it before the file is gone.
+            // The lock is released after that, so nobody gets it before the file is gone.
             let _ = fs::remove_file(&self.path);
         }
     }

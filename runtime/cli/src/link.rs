@@ -1,4 +1,4 @@
-//! Links as a configuration names them.
+//! Opening the links that a configuration names.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,20 +12,19 @@ use vcp_queue::Link;
 use crate::args::help;
 use crate::sandbox::{self, DropIn};
 
-/// Near ends of in-memory wires, by name, put there by whoever holds the far ends.
+/// Near ends of in-memory wires, by name, put there by the holders of the far ends.
 #[derive(Default)]
 pub(crate) struct Pipes(pub(crate) BTreeMap<String, Box<dyn Link>>);
 
-/// A link, or what there is of it.
+/// The result of opening a link.
 pub(crate) enum Opened {
-    /// It is there. How it is opened again, if it can be.
+    /// The link is open. It may come with a way to open it again.
     There(Box<dyn Link>, Option<Reopen>),
-    /// It can't be opened now, for this reason, and may be later.
+    /// The link can't be opened now, for this reason, but maybe later.
     Later(String, Reopen),
 }
 
-/// Opens what a `net` table describes, and says how it is opened again. What may be there
-/// later is no error to who `waits`.
+/// Opens the link of a `net` table. If `waits`, a link that may appear later is no error.
 pub(crate) fn open(net: &Net, pipes: &mut Pipes, waits: bool) -> Result<Opened> {
     if let LinkKind::Pipe(name) = &net.link
         && let Some(link) = pipes.0.remove(name)
@@ -33,7 +32,7 @@ pub(crate) fn open(net: &Net, pipes: &mut Pipes, waits: bool) -> Result<Opened> 
         return Ok(Opened::There(captured(link, net)?, None));
     }
     let spec = spec(net)?;
-    // Its line says the cause already.
+    // The message has the cause already.
     let said = |error| anyhow!(told(error));
     match Opener::open(&spec) {
         Ok((link, opener)) => Ok(Opened::There(link, Some(again(opener)))),
@@ -49,7 +48,8 @@ fn again(opener: Opener) -> Reopen {
     Arc::new(move || opener.reopen().map_err(told))
 }
 
-/// An error's line, which in a service whose unit forbids links says what allows them.
+/// An error's message; in a service whose unit forbids links it also says what allows
+/// them.
 fn told(error: LinkError) -> String {
     match sandbox::cure(DropIn::Links) {
         Some(cure) if error.is_forbidden() => error.with_hint(&cure).to_string(),
@@ -57,7 +57,7 @@ fn told(error: LinkError) -> String {
     }
 }
 
-/// What is to be opened for a `net` table.
+/// The link that a `net` table describes.
 pub(crate) fn spec(net: &Net) -> Result<LinkSpec> {
     let kind = match &net.link {
         LinkKind::Tap(name) => vcp_link::LinkKind::Tap(name.clone()),
@@ -80,7 +80,7 @@ pub(crate) fn spec(net: &Net) -> Result<LinkSpec> {
     Ok(spec)
 }
 
-/// Why there is no such link.
+/// The error for a link that this build can't open.
 fn no_such_links() -> String {
     let forms = LinkKind::FORMS.iter();
     let opened = forms.filter(|form| help::opens(&form.kind()));
@@ -89,7 +89,7 @@ fn no_such_links() -> String {
     format!("this version has no such links; there are: {known}")
 }
 
-/// A link that is there already, with the capture that was asked for.
+/// Adds the requested capture to a link.
 fn captured(link: Box<dyn Link>, net: &Net) -> Result<Box<dyn Link>> {
     let Some(path) = &net.pcap else {
         return Ok(link);

@@ -1,6 +1,6 @@
-//! The `vcp` command: reads what the operator wants, starts VCPs and serves
-//! their devices, or asks a running host. Policy and words live here; the work is done by the crates
-//! below.
+//! The `vcp` command: reads what the operator wants, starts VCPs and serves their
+//! devices, or asks a running host. Policy and messages live here; the work is done by
+//! the crates below.
 //!
 //! Results go to stdout, logs and errors to stderr; a failure is one line that
 //! says what and where, and exit status 1; wrong usage exits with 2.
@@ -51,19 +51,19 @@ fn obey() -> ExitCode {
         Err(code) => return code,
     };
     logging::start(match &arguments.command {
-        // It kills its VCP itself and says so in its own words.
+        // The demo kills its VCP itself and reports that in its own words.
         Command::Demo(_) => "error",
-        // Who watches wants to know when it was done.
+        // An operator who watches a file wants to know when it was reloaded.
         Command::Run(run) if run.watch => "warn,vcp::follow::outage=info,vcp::watch=info",
         Command::Run(_) => "warn,vcp::follow::outage=info",
-        // Its log is the service's, which says what begins, ends and changes.
+        // Its log is the service's, which reports starts, ends and changes.
         Command::Host(_) => {
             "warn,vcp::service=info,vcp::follow=info,vcp::attach=info,vcp::control=info"
         }
         _ => "warn",
     });
     conceal::passwords();
-    // A host does it when it has become what its threads are to be.
+    // A host starts it later, with the properties that its threads are to have.
     if !matches!(
         arguments.command,
         Command::Run(_) | Command::Host(_) | Command::Demo(_)

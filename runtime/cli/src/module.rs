@@ -1,4 +1,4 @@
-//! Modules as a configuration names them, and what each is told.
+//! Loading of configured modules, and their settings.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::Path;
@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use vcp_config::{IscsiUri, Module as Named, NbdAddress, Portal, PortalHost, Sources, Vcp};
 use vcp_core::{Cache, Engine, Module};
 
-/// Loads what a configuration calls a module.
+/// Loads a configured module.
 pub(crate) fn load(engine: &Engine, cache: &Cache, named: &Named) -> Result<Module> {
     match named {
         Named::Builtin(name) => {
@@ -29,8 +29,8 @@ pub(crate) fn load(engine: &Engine, cache: &Cache, named: &Named) -> Result<Modu
     }
 }
 
-/// Keeps what never ends, or could not be compiled in any time, from being read.
-/// A file that is not there is for the loader to tell of.
+/// Refuses endless files, and files too large to compile in reasonable time. A missing
+/// file is reported by the loader.
 fn check_file(path: &Path) -> Result<()> {
     match std::fs::metadata(path) {
         Ok(found) if !found.is_file() => bail!("module {}: not a file", path.display()),
@@ -44,9 +44,9 @@ fn check_file(path: &Path) -> Result<()> {
     }
 }
 
-/// What a module is told when it starts: its `config`, and for the iSCSI
-/// initiator what only the host can find out. `nbd` are the addresses that its exports
-/// have whenever the host is started, `host` is what the host is known by otherwise.
+/// The settings that a module is started with: its `config`, and for the iSCSI initiator
+/// what only the host can find out. `nbd` are the addresses of its exports that stay the
+/// same at every start; `host` names the host if there are none.
 pub(crate) fn settings(
     name: &str,
     vcp: &Vcp,
@@ -89,9 +89,8 @@ fn complete_iscsi(
     if !has(pairs, "initiator-name") {
         pairs.push(("initiator-name".to_owned(), initiator_name()));
     }
-    // A login with the same initiator name and instance takes over the session,
-    // which is what the next generation wants and what another host or another
-    // device must not do.
+    // A login with the same initiator name and instance takes over the session. The next
+    // generation wants that; another host or another device must not do it.
     if !has(pairs, "instance") && !has(pairs, "isid") {
         let instance = match nbd.first() {
             Some(address) => format!("{name} {address}"),
@@ -102,14 +101,14 @@ fn complete_iscsi(
     Ok(())
 }
 
-/// The interface on which the target of a VCP is meant, if its address names one.
+/// The interface that the address of a VCP's target names, if any.
 pub(crate) fn zone(vcp: &Vcp) -> Option<String> {
     let target = vcp.settings.plain("target")?;
     let uri: IscsiUri = target.parse().ok()?;
     uri.portal.zone
 }
 
-/// The address of a portal; asks the host's resolver when it is a name.
+/// The address of a portal; a name is resolved by the host's resolver.
 pub(crate) fn resolve(portal: &Portal) -> Result<SocketAddr> {
     let port = portal.port;
     match &portal.host {
@@ -122,12 +121,12 @@ pub(crate) fn resolve(portal: &Portal) -> Result<SocketAddr> {
     }
 }
 
-/// The name under which this machine logs in unless it is given another.
+/// The initiator name of this machine, unless it is given another.
 pub(crate) fn initiator_name() -> String {
     format!("iqn.2026-11.example.vcp:{}", host_name())
 }
 
-/// This machine's name in the letters that an iSCSI name may have.
+/// This machine's name in characters that an iSCSI name may have.
 fn host_name() -> String {
     let name = rustix::system::uname();
     let name = name.nodename().to_string_lossy().to_lowercase();

@@ -1,14 +1,14 @@
-//! What this process does so that the kernel can write memory back through it.
+//! Precautions that let the kernel write memory back through this process.
 //!
-//! When a device of the kernel's is served here, and memory is short, the kernel frees
-//! some by writing to that device: it waits for this process, which must then not
-//! wait for memory to be freed itself, nor for its own pages to come back from a swap
-//! area, nor be the one that is killed to make room. [`Precautions`] are against these
-//! three; what remains is told in the book (Writing back through a process).
+//! When a kernel device is served here, and memory is short, the kernel frees some by
+//! writing to that device: it waits for this process, which must then not wait for memory
+//! to be freed itself, nor for its own pages to come back from a swap area, nor be the
+//! one that is killed to make room. [`Precautions`] are against these three; the
+//! remaining risk is described in the book (Writing back through a process).
 //!
-//! Being told to do something and not being able to is an error. Where nobody asked,
-//! it is done once a device of the kernel's is served, as far as can be, and one
-//! warning says what could not.
+//! A precaution that was asked for and fails is an error. One that nobody asked for is
+//! taken once a kernel device is served, as far as possible, and one warning lists what
+//! failed.
 
 use std::cell::Cell;
 use std::fs;
@@ -26,10 +26,10 @@ use vcp_core::Vcp;
 
 const SCORE: &str = "/proc/self/oom_score_adj";
 
-/// The score of who is never killed to make room.
+/// The OOM score of a process that is never killed to make room.
 const NEVER: i16 = -1000;
 
-/// What was asked for, and what is left for when it is needed.
+/// The options, and the precautions left until they are needed.
 #[derive(Debug)]
 pub(crate) struct Precautions {
     options: HostOptions,
@@ -37,7 +37,7 @@ pub(crate) struct Precautions {
 }
 
 impl Precautions {
-    /// What was asked for is done, on the thread from which all others are started.
+    /// Takes the precautions that were asked for, on the thread that starts all others.
     pub(crate) fn at_start(options: HostOptions) -> Result<Self> {
         if options.memory_lock == Some(true) {
             lock_memory().context("host.memory-lock")?;
@@ -49,8 +49,8 @@ impl Precautions {
             adjust(score).context("host.oom-score-adjust")?;
         }
         if !options.core_dumps {
-            // Secrets are in memory; the address space is closed to other processes of
-            // the same user by it, too.
+            // Secrets are in memory. This also closes the address space to other
+            // processes of the same user.
             set_dumpable_behavior(DumpableBehavior::NotDumpable)
                 .context("host.core-dumps: keeping memory out of core dumps")?;
         }
@@ -60,8 +60,9 @@ impl Precautions {
         })
     }
 
-    /// A device of the kernel's is served from now on: what nobody asked for or
-    /// against is done, too. To be called on the main thread, as often as one likes.
+    /// Notes that a kernel device is served from now on: precautions that nobody asked
+    /// for or against are taken, too. To be called on the main thread, any number of
+    /// times.
     pub(crate) fn kernel_device<'a>(&self, vcps: impl IntoIterator<Item = &'a Vcp>) {
         if self.taken.swap(true, std::sync::atomic::Ordering::Relaxed) {
             return;
@@ -82,7 +83,7 @@ impl Precautions {
             note(adjust(NEVER).context("oom-score-adjust"));
         }
         for vcp in vcps {
-            // Threads that are there already.
+            // These threads exist already and do not inherit it.
             vcp.set_io_flusher(is_io_flusher().unwrap_or(false));
         }
         if !lacking.is_empty() {
@@ -95,12 +96,12 @@ impl Precautions {
 }
 
 thread_local! {
-    /// The score that this process was started with, if it is another now.
+    /// The OOM score that this process was started with, if it has changed.
     static BEFORE: Cell<Option<i16>> = const { Cell::new(None) };
 }
 
-/// Starts another process without what it would inherit: it is not needed for
-/// writing back, and may not be made for many open files. On the main thread.
+/// Starts another process without the properties that it would inherit: it is not needed
+/// for writing back, and may not be made for many open files. On the main thread.
 pub(crate) fn aside<T>(start: impl FnOnce() -> T) -> T {
     let flusher = is_io_flusher().unwrap_or(false);
     let score = fs::read_to_string(SCORE)
@@ -122,8 +123,8 @@ pub(crate) fn aside<T>(start: impl FnOnce() -> T) -> T {
     started
 }
 
-/// What has been touched stays, and what is touched later. Address space that nothing
-/// has touched yet takes no memory; there are gigabytes of it, and a limit counts them.
+/// Locks all memory that has been or will be touched. Untouched address space takes no
+/// memory; there are gigabytes of it, and a limit counts them.
 fn lock_memory() -> Result<()> {
     let limit = getrlimit(Resource::Memlock).current;
     let privileged = has(CapabilitySet::IPC_LOCK);
@@ -134,7 +135,7 @@ fn lock_memory() -> Result<()> {
     Ok(mlockall(flags)?)
 }
 
-/// This thread and those that it starts from now on.
+/// Marks this thread and those that it starts from now on.
 fn flush() -> Result<()> {
     configure_io_flusher_behavior(true).map_err(|error| match error {
         rustix::io::Errno::PERM => anyhow::anyhow!("wants CAP_SYS_RESOURCE"),
@@ -154,7 +155,7 @@ fn adjust(score: i16) -> Result<()> {
     Ok(())
 }
 
-/// The file belongs to root while the process is closed to others.
+/// Sets the OOM score. Its file belongs to root while the process is closed to others.
 fn set_score(score: i16) -> io::Result<()> {
     let closed = dumpable_behavior()? == DumpableBehavior::NotDumpable;
     if closed {

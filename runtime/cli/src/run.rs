@@ -1,4 +1,4 @@
-//! `vcp run`: starts what a configuration says and serves it until told to stop.
+//! `vcp run`: starts a configuration and serves it until told to stop.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::link::Pipes;
 use crate::logging;
 use crate::watch::{self, Watched};
 
-/// How long the answers to requests may take that were made before the end.
+/// How long answers may take to requests that were made before the end.
 pub(crate) const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 pub(crate) fn run(arguments: RunArguments) -> Result<ExitCode> {
@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: RunArguments) -> Result<ExitCode> {
     }
     let runtime = runtime()?;
     let outcome = runtime.block_on(serve(&config, &arguments, watched));
-    // A module that is being compiled just now is of no use any more.
+    // A module that is just being compiled is no longer needed.
     runtime.shutdown_background();
     outcome
 }
@@ -68,9 +68,9 @@ async fn serve(
     arguments: &RunArguments,
     watched: Vec<(String, Option<Watched>)>,
 ) -> Result<ExitCode> {
-    // From here on a signal is a request to stop, whatever is under way.
-    // A write beyond the longest file that this process may have is to fail, and not to
-    // end the process: what takes the signal stays for good.
+    // From here on a signal is a request to stop, whatever is under way. A write beyond
+    // the file size limit of this process is to fail, and not to end the process: the
+    // signal's handler stays for good.
     let longest = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
     drop(signal(longest).context("taking SIGXFSZ")?);
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
@@ -83,7 +83,7 @@ async fn serve(
         metrics(address, host.control()).await?;
     }
     let serving = async {
-        // What the kernel holds for us does not wait for the last of all VCPs.
+        // Devices with requests held by the kernel do not wait for the slowest VCP.
         let restored = async {
             host.restore(Kept::new()).await;
             Ok(())
@@ -112,7 +112,7 @@ async fn serve(
     };
     let stopped = host.stop().await;
     if let Some(socket) = socket {
-        // Whoever asked for the end wants to hear of it.
+        // The client that asked for the end gets its answer.
         socket.finish(LAST_ANSWERS).await;
     }
     match (outcome, stopped) {
@@ -125,7 +125,7 @@ async fn serve(
     }
 }
 
-/// The end of the terminal, unless this process was told not to mind (nohup(1)).
+/// The signal of a closed terminal, unless this process was told to ignore it (nohup(1)).
 struct Hangup(Option<Signal>);
 
 impl Hangup {
@@ -145,7 +145,7 @@ impl Hangup {
     }
 }
 
-/// As proc(5) has it: the first bit of a mask in hexadecimal digits is SIGHUP's.
+/// Whether SIGHUP is ignored, by proc(5): the first bit of a mask in hexadecimal digits.
 fn hangups_are_ignored() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

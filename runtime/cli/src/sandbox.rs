@@ -1,17 +1,17 @@
-//! What the unit of a service keeps it from, and which of the package's drop-ins allows
-//! it. What is forbidden outside of a service is not for these to allow.
+//! The restrictions of a service's unit, and the package's drop-ins that lift them.
+//! Drop-ins do not help outside of a service.
 
 /// A drop-in of the package for the unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DropIn {
-    /// For devices of the kernel.
+    /// Allows kernel devices.
     Attach,
-    /// For `tap:` and `packet:` links.
+    /// Allows `tap:` and `packet:` links.
     Links,
 }
 
 impl DropIn {
-    /// Where the package has it.
+    /// The drop-in's path in the package.
     pub(crate) fn path(self) -> &'static str {
         match self {
             Self::Attach => "/usr/share/doc/vcp/examples/attach.conf",
@@ -19,7 +19,7 @@ impl DropIn {
         }
     }
 
-    /// What an operator does with it.
+    /// Instructions for the operator.
     pub(crate) fn instructions(self) -> String {
         format!(
             "copy {} to /etc/systemd/system/vcp.service.d/, then \
@@ -29,7 +29,7 @@ impl DropIn {
     }
 }
 
-/// How this process is allowed what it may not, if it is a service.
+/// How to lift the restriction, if this process is a service.
 pub(crate) fn cure(drop_in: DropIn) -> Option<String> {
     let variable = |name: &str| std::env::var(name).ok();
     is_service(variable, std::process::id()).then(|| {
@@ -38,14 +38,14 @@ pub(crate) fn cure(drop_in: DropIn) -> Option<String> {
     })
 }
 
-/// Whether the service manager has started the process, by its environment. Most of that
-/// is inherited, by the shell in a terminal for one (systemd.exec(5)).
+/// Whether the service manager has started the process, judged by its environment. Most
+/// of that is inherited, for example by the shell in a terminal (systemd.exec(5)).
 fn is_service(variable: impl Fn(&str) -> Option<String>, process: u32) -> bool {
     if variable("NOTIFY_SOCKET").is_some() {
         return true;
     }
     let started = variable("SYSTEMD_EXEC_PID").map(|number| number.parse() == Ok(process));
-    // Before version 248 nobody said which process was meant.
+    // Before version 248 no variable named the process.
     started.unwrap_or_else(|| variable("INVOCATION_ID").is_some())
 }
 

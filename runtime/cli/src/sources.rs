@@ -1,4 +1,4 @@
-//! Where secrets come from that a configuration only names.
+//! The sources of secrets that a configuration only names.
 
 use std::path::Path;
 

@@ -1,6 +1,5 @@
-//! `vcp run --watch`, for developers: when the file of a module changes, the VCP
-//! is reloaded. A version that can't be loaded or started is one warning, and the
-//! one before goes on.
+//! `vcp run --watch`, for developers: when a module's file changes, the VCP is reloaded.
+//! A version that can't be loaded or started causes one warning, and the old one goes on.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,11 +9,11 @@ use vcp_config::{HostConfig, Module as Named};
 
 use crate::control::{Control, Reloading};
 
-/// How often files are looked at. A file is loaded when it was the same twice in
-/// a row, so that one being written is left alone.
+/// How often files are checked. A file is loaded when it was the same twice in a row, so
+/// that one being written is left alone.
 const EVERY: Duration = Duration::from_millis(200);
 
-/// What tells one version of a file from another.
+/// The properties that distinguish versions of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Stamp {
     changed: SystemTime,
@@ -23,7 +22,8 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    /// `None` while there is no such file: a compiler may be about to write it.
+    /// The stamp of a file; `None` while it does not exist: a compiler may be about to
+    /// write it.
     pub(crate) fn of(path: &Path) -> Option<Self> {
         use std::os::unix::fs::MetadataExt as _;
         let found = std::fs::metadata(path).ok()?;
@@ -35,13 +35,13 @@ impl Stamp {
     }
 }
 
-/// What is known of a file that is watched.
+/// The state of a watched file.
 #[derive(Debug)]
 pub(crate) struct Watched {
     path: PathBuf,
-    /// What runs, or what was tried last.
+    /// The version that runs, or was last tried.
     known: Option<Stamp>,
-    /// What was there at the last look.
+    /// The version seen at the last check.
     seen: Option<Stamp>,
 }
 
@@ -67,8 +67,8 @@ impl Watched {
     }
 }
 
-/// What the VCPs of a configuration are to be loaded from, by name. To be called
-/// before they are, so that no change is missed.
+/// The module files of the VCPs of a configuration, by VCP name. To be called before they
+/// are loaded, so that no change is missed.
 pub(crate) fn files(config: &HostConfig) -> Vec<(String, Option<Watched>)> {
     let watched = |module: &Named| match module {
         Named::File(path) => Some(Watched::new(path.clone())),
@@ -83,7 +83,7 @@ pub(crate) fn files(config: &HostConfig) -> Vec<(String, Option<Watched>)> {
 pub(crate) async fn watch(control: Arc<Control>, name: String, mut watched: Option<Watched>) {
     loop {
         tokio::time::sleep(EVERY).await;
-        // A reload may have brought another file.
+        // A reload may have changed to another file.
         let Some(Named::File(path)) = control.module(&name) else {
             watched = None;
             continue;
@@ -113,7 +113,7 @@ async fn reload(control: &Control, name: &str, path: &Path) {
             );
         }
         Ok(Reloading::NotStarted(why)) => warn(name, &why),
-        // The log says why already.
+        // The log has the reason already.
         Ok(Reloading::RolledBack(_)) => {}
         Err(refusal) => warn(name, &refusal.message),
     }

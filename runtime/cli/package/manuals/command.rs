@@ -1,5 +1,5 @@
-//! Pages of commands: what `--help` says, with every option in the synopsis, and what the
-//! book's reference says besides.
+//! Pages of commands: the text of `--help`, with every option in the synopsis, and what
+//! the book's reference adds.
 
 use anyhow::{Context as _, Result};
 use clap::{Arg, Command};
@@ -12,7 +12,7 @@ use crate::page::{Page, item_of, subsection, verbatim};
 /// The book's page on the command line.
 const REFERENCE: &str = include_str!("../../../../docs/src/reference/command-line.md");
 
-/// One of `vcp`, and one of each of its commands.
+/// The page of `vcp` and those of all its commands.
 pub(crate) fn pages(command: Command) -> Result<Vec<Page>> {
     let mut command = command.disable_help_subcommand(true);
     command.build();
@@ -31,7 +31,7 @@ fn page(name: &str, command: &Command) -> Result<Page> {
     let about = about.context("it says not what it is")?;
     let mut page = Page::new(name, "1", &about);
     page.section("SYNOPSIS");
-    // What is written here is typed: no word is taken apart.
+    // The synopsis is for typing: no word may be hyphenated or broken.
     for request in ["nh", "na"] {
         page.text.control(request, []);
     }
@@ -59,7 +59,7 @@ fn page(name: &str, command: &Command) -> Result<Page> {
     Ok(page)
 }
 
-/// EXIT STATUS and what comes after it.
+/// Adds EXIT STATUS and the sections after it.
 fn rest(page: &mut Page, command: &Command, entry: &Entry) {
     page.section("EXIT STATUS");
     for (code, about) in entries::EXIT_STATUS {
@@ -129,7 +129,7 @@ fn synopsis(command: &Command) -> Vec<Inline> {
     line
 }
 
-/// What an option or argument takes, as help shows it.
+/// An option's or argument's value, as help shows it.
 fn value_of(arg: &Arg) -> Option<String> {
     if !arg.get_num_args().is_some_and(|count| count.takes_values()) {
         return None;
@@ -156,7 +156,7 @@ fn repeats(arg: &Arg) -> bool {
     many || matches!(arg.get_action(), clap::ArgAction::Append)
 }
 
-/// What the book says of this command, without the tables of options, which come later.
+/// Adds the book's text on this command, without the tables of options, which come later.
 fn description(roff: &mut Roff, command: &Command, about: &str) {
     let name = format!("`vcp {}", command.get_name());
     let is_about = |heading: &str| {
@@ -176,7 +176,7 @@ fn description(roff: &mut Roff, command: &Command, about: &str) {
     }
 }
 
-/// OPTIONS, and the arguments after them.
+/// Adds OPTIONS, with the arguments after them.
 fn options(page: &mut Page, command: &Command) {
     let visible = || command.get_arguments().filter(|arg| !arg.is_hide_set());
     if visible().next().is_none() {
@@ -211,7 +211,7 @@ fn options(page: &mut Page, command: &Command) {
     }
 }
 
-/// Headings, and rows of two columns.
+/// Adds the text after the options: headings, and rows of two columns.
 fn after_help(roff: &mut Roff, help: &str) {
     for line in help.lines().filter(|line| !line.is_empty()) {
         match line.strip_prefix("  ") {

@@ -1,5 +1,5 @@
-//! The page of the configuration, from the book's reference: what an operator can write
-//! is said in one place.
+//! The page of the configuration, made from the book's reference, so that it is described
+//! in one place.
 
 use anyhow::{Context as _, Result};
 use roff::{bold, roman};
@@ -23,7 +23,7 @@ const FILES: &[(&str, &str)] = &[
     ),
 ];
 
-/// What it is for, and a file.
+/// Titles and texts of example files.
 const EXAMPLES: &[(&str, &str)] = &[
     (
         "An iSCSI disk over the TCP of this machine, as a device of the kernel's",

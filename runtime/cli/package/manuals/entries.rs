@@ -1,22 +1,22 @@
-//! What pages say that neither help nor the reference has: examples, files, and what to
-//! read next. Each example is parsed as the command would be.
+//! The parts of pages that neither help nor the reference has: examples, files, and what
+//! to read next. Each example is parsed as the command would parse it.
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser as _;
 
 use crate::args::Arguments;
 
-/// What one page has of these.
+/// These parts of one page.
 pub(crate) struct Entry {
-    /// Such as `vcp-run`.
+    /// The page's name, such as `vcp-run`.
     pub(crate) page: &'static str,
-    /// What it is for, and the lines to type.
+    /// Titles, and the lines to type.
     pub(crate) examples: &'static [(&'static str, &'static str)],
-    /// Pages, such as `mount(8)`.
+    /// Related pages, such as `mount(8)`.
     pub(crate) see_also: &'static [&'static str],
 }
 
-/// What the exit codes of every command mean.
+/// The meaning of the exit codes of every command.
 pub(crate) const EXIT_STATUS: &[(&str, &str)] = &[
     ("0", "It is done."),
     (
@@ -26,11 +26,11 @@ pub(crate) const EXIT_STATUS: &[(&str, &str)] = &[
     ("2", "The command line makes no sense."),
 ];
 
-/// What `VCP_LOG` does for every command.
+/// The effect of `VCP_LOG` on every command.
 pub(crate) const VCP_LOG: &str = "What is logged on standard error: error, warn, info, debug or \
      trace, or such a level for each part of the program, as in vcp::guest=debug.";
 
-/// A path, what is there, and the commands that it is of. Those that ask a host have
+/// Paths, their contents, and the commands that use them. Commands that ask a host use
 /// its control socket as well.
 const FILES: &[(&str, &str, &[&str])] = &[
     (
@@ -101,7 +101,7 @@ pub(crate) fn files_of(
     own.map(|(path, about, _)| (*path, *about)).chain(control)
 }
 
-/// What there is for a page, with examples that the command line takes.
+/// The entry for a page, with examples that the command line accepts.
 pub(crate) fn of(page: &str) -> Result<&'static Entry> {
     let entry = ENTRIES.iter().find(|entry| entry.page == page);
     let entry = entry.context("it has no examples: see entries.rs")?;
@@ -115,7 +115,7 @@ pub(crate) fn of(page: &str) -> Result<&'static Entry> {
     Ok(entry)
 }
 
-/// As a shell has them, with quotes and comments but nothing else.
+/// Splits a line as a shell does, with quotes and comments but nothing else.
 fn words(line: &str) -> Vec<String> {
     let line = line.split_once(" #").map_or(line, |(line, _)| line);
     let mut words = Vec::new();

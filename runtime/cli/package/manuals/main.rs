@@ -21,7 +21,7 @@ use anyhow::{Context as _, Result};
 use clap::CommandFactory as _;
 use clap_complete::Shell;
 
-/// As in the command itself.
+/// The exit status of wrong usage, as in the command itself.
 const USAGE: u8 = 2;
 
 fn main() -> Result<()> {

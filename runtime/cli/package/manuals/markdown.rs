@@ -1,11 +1,11 @@
-//! The book's Markdown as a manual page has it: headings, paragraphs, lists, tables and
-//! blocks of code, with code in bold and links as their text.
+//! Conversion of the book's Markdown to a manual page: headings, paragraphs, lists,
+//! tables and blocks of code, with code in bold and links as their text.
 
 use roff::{Inline, Roff, bold, roman};
 
 use crate::page::{item_of, verbatim};
 
-/// Where the configuration is described in the book.
+/// The book's page on the configuration.
 const CONFIGURATION: &str = "configuration.md";
 
 /// A part of a page of the book: its heading, without marks, and what is below it.
@@ -15,7 +15,7 @@ pub(crate) struct Part<'a> {
     pub(crate) body: &'a str,
 }
 
-/// A page by its headings; what is in front of the first is not among them.
+/// Splits a page at its headings; text before the first is dropped.
 pub(crate) fn parts(text: &str) -> Vec<Part<'_>> {
     let mut headings = Vec::new();
     let (mut at, mut code) = (0, false);
@@ -40,7 +40,7 @@ pub(crate) fn parts(text: &str) -> Vec<Part<'_>> {
     headings.iter().zip(ends).map(part).collect()
 }
 
-/// What is below a heading. `wanted` says by its first cell which tables are.
+/// Writes the text below a heading. `wanted` selects tables by their first cell.
 pub(crate) fn body(roff: &mut Roff, text: &str, wanted: impl Fn(&str) -> bool) {
     let mut lines = text.lines().peekable();
     // A paragraph needs no mark below a heading.
@@ -86,15 +86,15 @@ pub(crate) fn body(roff: &mut Roff, text: &str, wanted: impl Fn(&str) -> bool) {
     }
 }
 
-/// A row, at the bars that are not in a cell.
+/// Splits a row at the bars that are not in a cell.
 fn cells(row: &str) -> Vec<String> {
     let row = row.trim().trim_start_matches('|').replace("\\|", "\0");
     let cells = row.trim_end_matches('|').split('|');
     cells.map(|cell| cell.trim().replace('\0', "|")).collect()
 }
 
-/// The first cell of each row is an item; the others are what there is to say, each
-/// after the head of its column unless that has to be understood.
+/// Writes a table: the first cell of each row is an item, and the others are its text,
+/// each after its column's heading unless that is obvious.
 fn table(roff: &mut Roff, rows: &[Vec<String>]) {
     let [head, _rule, rows @ ..] = rows else {
         return;
@@ -120,7 +120,7 @@ fn capitalized(word: &str) -> String {
     first.into_iter().chain(letters).collect()
 }
 
-/// Without any marks.
+/// The text without marks.
 pub(crate) fn plain(text: &str) -> String {
     let text_of = |inline| match inline {
         Inline::Roman(text) | Inline::Italic(text) | Inline::Bold(text) => text,
@@ -129,7 +129,7 @@ pub(crate) fn plain(text: &str) -> String {
     inlines(text).into_iter().map(text_of).collect()
 }
 
-/// A text of one line. What is nothing but a way to another page of the book is left out.
+/// Converts a text of one line. Bare links to other pages of the book are left out.
 fn inlines(text: &str) -> Vec<Inline> {
     let text = without_bare_links(text);
     let mut found = Vec::new();
@@ -144,7 +144,7 @@ fn inlines(text: &str) -> Vec<Inline> {
             _ => between(after, "[", "](").and_then(|(text, rest)| {
                 let (to, rest) = rest.split_once(')')?;
                 let mut marked = inlines(text);
-                // The one page of the book that is a manual page as well.
+                // This is the one page of the book that is a manual page as well.
                 if to.starts_with(CONFIGURATION) {
                     marked.extend([roman(" ("), bold("vcp-host.toml"), roman("(5))")]);
                 }
@@ -169,12 +169,12 @@ fn inlines(text: &str) -> Vec<Inline> {
     found
 }
 
-/// What is between two marks, the first of which the text begins with, and the rest.
+/// The text between two marks, the first of which begins the text, and the rest.
 fn between<'a>(text: &'a str, open: &str, close: &str) -> Option<(&'a str, &'a str)> {
     text.strip_prefix(open)?.split_once(close)
 }
 
-/// Without links that are a sentence, or all that follows a colon.
+/// The text without links that are a whole sentence, or all that follows a colon.
 fn without_bare_links(text: &str) -> String {
     let mut kept = String::new();
     let mut rest = text;

@@ -1,19 +1,20 @@
-//! What all pages have: a header with the version, and sections that list things.
+//! The parts that all pages have: a header with the version, and sections that list
+//! things.
 
 use roff::{Inline, Roff, bold, roman};
 
 /// One manual page.
 pub(crate) struct Page {
-    /// Such as `vcp-run`.
+    /// The page's name, such as `vcp-run`.
     pub(crate) name: String,
-    /// Such as `1`.
+    /// The manual's section, such as `1`.
     pub(crate) section: &'static str,
     /// Everything below the header.
     pub(crate) text: Roff,
 }
 
 impl Page {
-    /// Begins a page with its name and what it is about, in one line.
+    /// Begins a page with its name and its subject, in one line.
     pub(crate) fn new(name: &str, section: &'static str, about: &str) -> Self {
         let mut text = Roff::new();
         text.control("SH", ["NAME"]);
@@ -25,7 +26,7 @@ impl Page {
         }
     }
 
-    /// Where it goes.
+    /// The name of the page's file.
     pub(crate) fn file_name(&self) -> String {
         format!("{}.{}", self.name, self.section)
     }
@@ -33,7 +34,7 @@ impl Page {
     /// The page as man(1) reads it; the date is `YYYY-MM-DD`.
     pub(crate) fn render(self, date: &str) -> String {
         let title = escaped(&self.name.to_uppercase());
-        // An empty argument has to be seen, or the next one takes its place.
+        // An empty argument has to be quoted, or the next one takes its place.
         let date = if date.is_empty() { "\"\"" } else { date };
         let version = concat!("vcp ", env!("CARGO_PKG_VERSION"));
         let header = [&title, self.section, date, version, "vcp manual"];
@@ -43,17 +44,17 @@ impl Page {
         page.render()
     }
 
-    /// A heading.
+    /// Adds a heading.
     pub(crate) fn section(&mut self, heading: &str) {
         self.text.control("SH", [escaped(heading).as_str()]);
     }
 
-    /// An item of a list, and what there is to say about it.
+    /// Adds an item of a list with its description.
     pub(crate) fn item(&mut self, item: impl Into<Vec<Inline>>, about: impl Into<Vec<Inline>>) {
         item_of(&mut self.text, item, about);
     }
 
-    /// FILES.
+    /// Adds FILES.
     pub(crate) fn files<'a>(&mut self, files: impl Iterator<Item = (&'a str, &'a str)>) {
         self.section("FILES");
         for (path, about) in files {
@@ -61,7 +62,7 @@ impl Page {
         }
     }
 
-    /// SEE ALSO; each as `name(section)`.
+    /// Adds SEE ALSO; each page is given as `name(section)`.
     pub(crate) fn see_also<'a>(&mut self, pages: impl Iterator<Item = &'a str>) {
         self.section("SEE ALSO");
         let mut line = Vec::new();
@@ -76,17 +77,17 @@ impl Page {
     }
 }
 
-/// A heading in a section.
+/// Adds a heading within a section.
 pub(crate) fn subsection(roff: &mut Roff, heading: &str) {
     roff.control("SS", [escaped(heading).as_str()]);
 }
 
-/// As an argument of a macro, which is not a text.
+/// Escapes a heading as a macro's argument, for which the rules differ from text.
 fn escaped(heading: &str) -> String {
     heading.replace('-', "\\-").replace('"', "\\(dq")
 }
 
-/// An item of a list, and what there is to say about it.
+/// Adds an item of a list with its description.
 pub(crate) fn item_of(
     roff: &mut Roff,
     item: impl Into<Vec<Inline>>,
@@ -100,7 +101,7 @@ pub(crate) fn item_of(
     }
 }
 
-/// Lines that are shown as they are.
+/// Adds lines that are shown as they are.
 pub(crate) fn verbatim<'a>(roff: &mut Roff, lines: impl Iterator<Item = &'a str>) {
     roff.control("sp", []);
     roff.control("RS", ["4"]);

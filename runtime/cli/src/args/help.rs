@@ -1,5 +1,5 @@
-//! What stands below the options: the modules and links that this build has, by the
-//! tables that they are found in.
+//! The help below the options: the modules and links of this build, from the tables by
+//! which they are found.
 
 use std::fmt::Write as _;
 
@@ -60,7 +60,7 @@ fn links() -> Vec<(String, String)> {
     LinkKind::FORMS.map(link).into()
 }
 
-/// In two columns, as clap has its own.
+/// Formats rows in two columns, as clap does.
 fn rows(text: &mut String, rows: Vec<(String, String)>) {
     let width = rows.iter().map(|(left, _)| left.len()).max().unwrap_or(0);
     for (left, right) in rows {
@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn no_kind_is_refused_that_is_offered() {
         for form in LinkKind::FORMS {
-            // Opening a TAP would make one.
+            // Opening a TAP would create one.
             if matches!(form.kind(), LinkKind::Tap(_) | LinkKind::Host) {
                 continue;
             }

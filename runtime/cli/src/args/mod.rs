@@ -312,7 +312,7 @@ pub(crate) fn parse(complain: impl FnOnce(&str)) -> Result<Arguments, ExitCode> 
             error.kind(),
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
         ) {
-            // Without a stdout there is nobody to help.
+            // If stdout is closed, nobody can be shown help.
             let _ = error.print();
             return ExitCode::SUCCESS;
         }

@@ -12,7 +12,7 @@ use crate::args::{AttachArguments, DetachArguments, Usage};
 use crate::attach::orphan;
 use crate::run::runtime;
 
-/// `vcp attach`. Prints the device.
+/// Runs `vcp attach`, which prints the device.
 pub(crate) fn attach(arguments: &AttachArguments) -> Result<ExitCode> {
     check(arguments).map_err(Usage)?;
     runtime()?.block_on(async {
@@ -36,7 +36,7 @@ pub(crate) fn attach(arguments: &AttachArguments) -> Result<ExitCode> {
     })
 }
 
-/// What can't be right need not be asked for.
+/// Refuses invalid options without asking the host.
 fn check(arguments: &AttachArguments) -> Result<(), String> {
     let wrong = |option: &str, error: vcp_config::Invalid| format!("{option}: {error}");
     if let Some(count) = arguments.connections {
@@ -51,7 +51,7 @@ fn check(arguments: &AttachArguments) -> Result<(), String> {
     Ok(())
 }
 
-/// `vcp detach`.
+/// Runs `vcp detach`.
 pub(crate) fn detach(arguments: &DetachArguments) -> Result<ExitCode> {
     let Some(name) = &arguments.name else {
         return left(arguments);
@@ -79,7 +79,7 @@ pub(crate) fn detach(arguments: &DetachArguments) -> Result<ExitCode> {
     })
 }
 
-/// `vcp detach --left`.
+/// Runs `vcp detach --left`.
 fn left(arguments: &DetachArguments) -> Result<ExitCode> {
     let detached = runtime()?.block_on(orphan::detach_all())?;
     match arguments.json {
@@ -89,7 +89,7 @@ fn left(arguments: &DetachArguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What became of a device, in a line.
+/// The outcome for a device, in one line.
 fn outcome(detached: &report::Detached) -> String {
     let rest = match detached.still_open {
         true => {

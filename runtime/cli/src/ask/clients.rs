@@ -9,7 +9,7 @@ use super::{complain_of, hosts, plain, print, print_json, table};
 use crate::args::ClientsArguments;
 use crate::run::runtime;
 
-/// `vcp clients`.
+/// Runs `vcp clients`.
 pub(crate) fn clients(arguments: &ClientsArguments) -> Result<ExitCode> {
     runtime()?.block_on(async {
         let hosts = hosts(&arguments.host).await?;

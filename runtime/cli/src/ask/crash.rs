@@ -41,13 +41,13 @@ pub(super) async fn show(
             report.line.number
         );
     }
-    // By number: there may be a newer one by now.
+    // The report is asked for by number, as there may be a newer one by now.
     write(client, &request(Some(report.line.number), true), path)
         .await
         .with_context(|| path.display().to_string())
 }
 
-/// The dump holds the instance's memory, and so may hold secrets.
+/// Writes the dump to a file. It holds the instance's memory, and so may hold secrets.
 async fn write(client: &mut Client, request: &Request, path: &Path) -> Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);

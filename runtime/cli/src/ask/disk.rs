@@ -1,4 +1,4 @@
-//! A disk of a running host: one export, and where an NBD client finds it.
+//! A disk of a running host: an export, and where an NBD client finds it.
 
 use anyhow::{Context as _, Result, bail};
 use vcp_control::{Address, Request, report};
@@ -11,16 +11,16 @@ use crate::args::{HostArguments, TargetArguments};
 pub(crate) struct Disk {
     /// The export's name.
     pub(crate) export: String,
-    /// The device of the kernel's that it is attached as, if it is.
+    /// The kernel device that it is attached as, if any.
     pub(crate) device: Option<String>,
-    /// Where it is served; a unix socket where there is one.
+    /// The URI of the export, at a unix socket where there is one.
     pub(crate) uri: String,
 }
 
 impl Disk {
-    /// Has the host attach it: the device.
+    /// Has the host attach the disk and returns the device.
     pub(crate) async fn attach(&self, host: &HostArguments, read_only: bool) -> Result<String> {
-        // The name itself, although it may look like PID/NAME.
+        // This is the whole name, even if it looks like PID/NAME.
         let name = Address {
             pid: None,
             name: self.export.clone(),
@@ -39,7 +39,7 @@ impl Disk {
     }
 }
 
-/// Has whichever host serves it detach a device of the kernel's.
+/// Has the host that serves a kernel device detach it.
 pub(crate) async fn detach_device(host: &HostArguments, device: &str, force: bool) -> Result<()> {
     let mut found = hosts(host).await?.with_device(device)?;
     let request = Request::Detach {

@@ -1,6 +1,6 @@
-//! The verbs that ask a running host: `vcp ps`, `inspect`, `logs`, `reload`,
-//! `restart`, `rescan`, `clients`, `stop`, `inject`, `set`, `attach`,
-//! `detach`, `top` and `metrics`.
+//! The commands that ask a running host: `vcp ps`, `inspect`, `logs`, `reload`,
+//! `restart`, `rescan`, `clients`, `stop`, `inject`, `set`, `attach`, `detach`, `top` and
+//! `metrics`.
 
 mod attach;
 mod clients;
@@ -28,7 +28,7 @@ pub(crate) use clients::clients;
 pub(crate) use disk::{Disk, detach_device, disk};
 pub(crate) use rescan::rescan;
 
-/// `vcp ps`.
+/// Runs `vcp ps`.
 pub(crate) fn ps(arguments: &PsArguments) -> Result<ExitCode> {
     let hosts = runtime()?.block_on(hosts(&arguments.host))?;
     let running: Vec<_> = hosts.found.into_iter().map(|found| found.host).collect();
@@ -41,7 +41,7 @@ pub(crate) fn ps(arguments: &PsArguments) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!hosts.silent.is_empty())))
 }
 
-/// `vcp inspect`.
+/// Runs `vcp inspect`.
 pub(crate) fn inspect(arguments: &InspectArguments) -> Result<ExitCode> {
     runtime()?.block_on(async {
         let mut client = find(&arguments.target).await?;
@@ -56,7 +56,7 @@ pub(crate) fn inspect(arguments: &InspectArguments) -> Result<ExitCode> {
     })
 }
 
-/// `vcp logs`.
+/// Runs `vcp logs`.
 pub(crate) fn logs(arguments: &LogsArguments) -> Result<ExitCode> {
     runtime()?.block_on(async {
         let mut client = find(&arguments.target).await?;
@@ -75,7 +75,7 @@ pub(crate) fn logs(arguments: &LogsArguments) -> Result<ExitCode> {
     })
 }
 
-/// `vcp reload`. Fails when the old version goes on.
+/// Runs `vcp reload`. Fails when the old version goes on.
 pub(crate) fn reload(arguments: &ReloadArguments) -> Result<ExitCode> {
     let Some(address) = &arguments.vcp else {
         return reload_all(arguments);
@@ -101,7 +101,7 @@ pub(crate) fn reload(arguments: &ReloadArguments) -> Result<ExitCode> {
     })
 }
 
-/// `vcp reload --all`. Fails when something of it failed.
+/// Runs `vcp reload --all`. Fails when a part of it failed.
 fn reload_all(arguments: &ReloadArguments) -> Result<ExitCode> {
     runtime()?.block_on(async {
         let mut client = only_host(hosts(&arguments.host).await?, "--control PATH says which")?;
@@ -120,7 +120,7 @@ fn reload_all(arguments: &ReloadArguments) -> Result<ExitCode> {
     })
 }
 
-/// `vcp restart`.
+/// Runs `vcp restart`.
 pub(crate) fn restart(arguments: &TargetArguments) -> Result<ExitCode> {
     let vcp = arguments.vcp.name.clone();
     done(arguments, Request::Restart { vcp }, |done| {
@@ -128,13 +128,13 @@ pub(crate) fn restart(arguments: &TargetArguments) -> Result<ExitCode> {
     })
 }
 
-/// `vcp stop`.
+/// Runs `vcp stop`.
 pub(crate) fn stop(arguments: &TargetArguments) -> Result<ExitCode> {
     let vcp = arguments.vcp.name.clone();
     done(arguments, Request::Stop { vcp }, |done| done.state.clone())
 }
 
-/// `vcp inject`.
+/// Runs `vcp inject`.
 pub(crate) fn inject(arguments: &InjectArguments) -> Result<ExitCode> {
     let vcp = arguments.target.vcp.name.clone();
     let fault = arguments.fault.to_string();
@@ -149,9 +149,9 @@ pub(crate) fn inject(arguments: &InjectArguments) -> Result<ExitCode> {
     })
 }
 
-/// `vcp set`.
+/// Runs `vcp set`.
 pub(crate) fn set(arguments: &SetArguments) -> Result<ExitCode> {
-    // What can't be right need not be asked for.
+    // Invalid changes are refused without asking the host.
     let changes = vcp_config::Change::read(&arguments.changes);
     let changes = changes.map_err(|error| Usage(error.to_string()))?;
     let words: Vec<String> = changes.iter().map(ToString::to_string).collect();
@@ -172,7 +172,7 @@ pub(crate) fn set(arguments: &SetArguments) -> Result<ExitCode> {
     })
 }
 
-/// `vcp top`.
+/// Runs `vcp top`.
 pub(crate) fn top(arguments: &TopArguments) -> Result<ExitCode> {
     let runtime = runtime()?;
     let mut client = runtime.block_on(the_host(&arguments.which))?;
@@ -186,7 +186,7 @@ pub(crate) fn top(arguments: &TopArguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// `vcp metrics`.
+/// Runs `vcp metrics`.
 pub(crate) fn metrics(arguments: &WholeHostArguments) -> Result<ExitCode> {
     runtime()?.block_on(async {
         let mut client = the_host(arguments).await?;
@@ -198,7 +198,7 @@ pub(crate) fn metrics(arguments: &WholeHostArguments) -> Result<ExitCode> {
     })
 }
 
-/// A connection to the host of a VCP, or to the only one there is.
+/// Connects to the host of a VCP, or to the only host there is.
 async fn the_host(which: &WholeHostArguments) -> Result<Client> {
     let hosts = hosts(&which.host).await?;
     if let Some(vcp) = &which.vcp {
@@ -208,8 +208,7 @@ async fn the_host(which: &WholeHostArguments) -> Result<Client> {
     only_host(hosts, "name a VCP of the one meant")
 }
 
-/// A connection to the only host there is; `hint` says what to do where there are
-/// several.
+/// Connects to the only host there is; `hint` says what to do where there are several.
 fn only_host(mut hosts: Hosts, hint: &str) -> Result<Client> {
     complain_of(&hosts.silent);
     match (hosts.found.pop(), hosts.found.is_empty()) {
@@ -219,7 +218,7 @@ fn only_host(mut hosts: Hosts, hint: &str) -> Result<Client> {
     }
 }
 
-/// Asks for something to be done, and says so in one line.
+/// Asks for an action, and reports it in one line.
 fn done(
     target: &TargetArguments,
     request: Request,
@@ -233,7 +232,7 @@ fn done(
     })
 }
 
-/// The hosts that are meant: all of this user's, or the one that was named.
+/// Finds the hosts that are meant: all of this user's, or the one that was named.
 async fn hosts(host: &HostArguments) -> Result<Hosts> {
     match &host.control {
         Some(path) => Ok(Hosts::only(path)
@@ -248,7 +247,7 @@ async fn hosts(host: &HostArguments) -> Result<Hosts> {
     }
 }
 
-/// A connection to the host that runs the VCP.
+/// Connects to the host that runs the VCP.
 async fn find(target: &TargetArguments) -> Result<Client> {
     let hosts = hosts(&target.host).await?;
     complain_of(&hosts.silent);
@@ -262,7 +261,7 @@ fn complain_of(silent: &[(PathBuf, vcp_control::ClientError)]) {
     }
 }
 
-/// What the host is to load: it has another working directory.
+/// Makes a module's path absolute, as the host has another working directory.
 fn absolute(module: &str) -> Result<String> {
     let named: vcp_config::Module = module
         .parse()
@@ -294,7 +293,7 @@ pub(crate) fn print(text: &str) -> Result<()> {
         .context("writing to stdout")
 }
 
-/// Text that a guest may have had a hand in, safe for a terminal.
+/// Makes text that a guest may have influenced safe for a terminal.
 fn plain(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })

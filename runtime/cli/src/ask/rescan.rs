@@ -10,7 +10,7 @@ use super::{find, plain, print, print_json};
 use crate::args::RescanArguments;
 use crate::run::runtime;
 
-/// `vcp rescan`. Fails when the device was not looked at.
+/// Runs `vcp rescan`. Fails when the device was not examined.
 pub(crate) fn rescan(arguments: &RescanArguments) -> Result<ExitCode> {
     runtime()?.block_on(async {
         let mut client = find(&arguments.target).await?;

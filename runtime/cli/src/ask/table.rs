@@ -7,7 +7,7 @@ use vcp_control::report::{Clients, CrashLine, Host, Logs, Summary};
 
 use super::plain;
 
-/// `vcp ps`.
+/// The table of `vcp ps`.
 pub(super) fn of_vcps(hosts: &[Host]) -> String {
     let headings = [
         "HOST", "NAME", "STATE", "GEN", "FAULTS", "UPTIME", "CPU", "SHARE", "CLIENTS", "WAITING",
@@ -48,7 +48,7 @@ fn row(pid: u32, vcp: &Summary) -> [String; 13] {
     ]
 }
 
-/// `vcp clients`.
+/// The table of `vcp clients`.
 pub(super) fn of_clients(clients: &Clients) -> String {
     let headings = [
         "CLIENT", "EXPORT", "SINCE", "REQUESTS", "OPEN", "READ", "WRITTEN", "HELD", "PEER", "WAITS",
@@ -74,12 +74,12 @@ pub(super) fn of_clients(clients: &Clients) -> String {
     columns(headings, &rows)
 }
 
-/// Of memory the exact byte says nothing.
+/// A size in whole KiB: the exact byte does not matter for memory.
 pub(super) fn whole(bytes: u64) -> ByteSize {
     ByteSize(bytes.div_ceil(1024).saturating_mul(1024))
 }
 
-/// `vcp logs`.
+/// The table of `vcp logs`.
 pub(super) fn of_crashes(logs: &Logs) -> String {
     let row = |crash: &CrashLine| {
         [
@@ -94,7 +94,7 @@ pub(super) fn of_crashes(logs: &Logs) -> String {
     columns(["CRASH", "TIME", "GEN", "KIND", "FAULT"], &rows)
 }
 
-/// What ended an instance, and whether someone asked for it.
+/// The fault that ended an instance, and whether an operator injected it.
 pub(super) fn described(crash: &CrashLine) -> String {
     match crash.injected && crash.fault != "injected" {
         true => format!("{} (injected)", crash.fault),
@@ -121,7 +121,7 @@ fn columns<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -> String 
     out
 }
 
-/// Something stands in every column, so that programs find the next.
+/// Fills empty cells, so that programs find the columns.
 fn filled(cell: String) -> String {
     if cell.is_empty() {
         "-".to_owned()
@@ -142,10 +142,10 @@ pub(super) fn length(milliseconds: u64) -> String {
         .replace(' ', "")
 }
 
-/// A moment, in UTC.
+/// A point in time, in UTC.
 pub(super) fn time(unix_ms: u64) -> String {
     let time = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(unix_ms));
-    // Beyond the year 9999 there is no such notation.
+    // RFC 3339 cannot express years beyond 9999.
     let known = time.filter(|_| unix_ms < 253_402_300_800_000);
     known.map_or("?".to_owned(), |time| {
         humantime::format_rfc3339_millis(time).to_string()

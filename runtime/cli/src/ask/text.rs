@@ -1,4 +1,4 @@
-//! Reports about one VCP: a line for each thing that is known.
+//! Reports about one VCP: one line for each fact.
 
 use std::fmt::Write as _;
 
@@ -17,7 +17,7 @@ impl Lines {
         writeln!(self.0, "{name:17} {}", plain(value.as_ref())).expect("a String takes everything");
     }
 
-    /// Several under one name.
+    /// Adds several lines under one name.
     fn block(&mut self, name: &str, lines: impl Iterator<Item = String>) {
         let mut lines = lines.peekable();
         if lines.peek().is_some() {
@@ -30,7 +30,7 @@ impl Lines {
     }
 }
 
-/// `vcp inspect`.
+/// The report of `vcp inspect`.
 pub(super) fn of_inspection(vcp: &Inspection) -> String {
     let summary = &vcp.summary;
     let mut lines = Lines::default();
@@ -103,7 +103,7 @@ fn with_reason(state: &str, reason: Option<&str>) -> String {
     }
 }
 
-/// `vcp logs --crash`.
+/// The report of `vcp logs --crash`.
 pub(super) fn of_crash(crash: &Crash) -> String {
     let mut lines = Lines::default();
     lines.add("crash", crash.line.number.to_string());
@@ -130,7 +130,7 @@ pub(super) fn of_crash(crash: &Crash) -> String {
     lines.0
 }
 
-/// What ended an instance, with its kind, which some faults begin with themselves.
+/// The fault that ended an instance, with its kind unless the text begins with that.
 fn with_kind(crash: &CrashLine) -> String {
     let described = described(crash);
     let rest = described.strip_prefix(crash.kind.as_str());
@@ -158,7 +158,7 @@ fn entry(entry: &Entry) -> String {
     text
 }
 
-/// `vcp reload`, of one that took place.
+/// The report of `vcp reload`, for a reload that took place.
 pub(super) fn of_reload(reload: &Reload) -> String {
     let state = match (reload.handed_over, reload.replayed) {
         (true, _) => "state handed over".to_owned(),

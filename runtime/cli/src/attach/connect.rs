@@ -23,23 +23,23 @@ use super::{Attachable, Attachments, KERNEL_LIMIT, told, undoing};
 /// How long a VCP may take to say what its device is.
 const READY_LIMIT: Duration = Duration::from_secs(20);
 
-/// How often it is looked whether a device is back.
+/// How often to check whether a device is back.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// How long until it is tried again to attach what could not be.
+/// How long to wait before a failed attachment is tried again.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// How long a device's lock may still be with a host that has just lost it.
+/// How long a host that has just lost a device may still hold its lock.
 const LOCK_LIMIT: Duration = Duration::from_secs(2);
 
-/// What several connections are given beyond what the host takes: only with one
-/// connection can the kernel wait for as long as it takes.
+/// The seconds that several connections are given beyond the host's own limit: the kernel
+/// can wait without limit only with one connection.
 const MARGIN: u64 = 30;
 
-/// "Never", for several connections, in seconds: a day.
+/// The seconds that stand for "never" with several connections: a day.
 const FOREVER: u64 = 24 * 60 * 60;
 
-/// What an operator wants, beyond what the configuration says.
+/// An operator's wishes, which override the configuration.
 #[derive(Debug, Default)]
 pub(crate) struct Wanted {
     pub(crate) device: Option<DeviceName>,
@@ -89,7 +89,7 @@ impl Attachments {
             let connected = Driver::open().and_then(|mut driver| driver.connect(&wanted));
             connected.map_err(told)
         };
-        // A device that nobody would serve is none to leave behind.
+        // A device must not be left behind when nobody would serve it.
         let undo = |(device, near)| {
             drop::<Vec<_>>(near);
             if let Err(error) = Driver::open().and_then(|mut driver| driver.disconnect(device)) {
@@ -123,9 +123,9 @@ impl Attachments {
         Ok(device.report(&self.sysfs))
     }
 
-    /// Whether there is a driver to attach devices with; it is loaded if need be. On a
-    /// thread that ends with it: those that stay are to be started once precautions
-    /// have been taken, which they inherit.
+    /// Whether there is a driver to attach devices with; it is loaded if need be. This
+    /// runs on a temporary thread: permanent threads are to be started only after the
+    /// precautions, which they inherit.
     pub(crate) async fn has_driver(&self) -> bool {
         let (tell, found) = oneshot::channel();
         let finding = move || _ = tell.send(Driver::open().is_ok());
@@ -134,7 +134,7 @@ impl Attachments {
         begun && matches!(timeout(KERNEL_LIMIT, found).await, Ok(Ok(true)))
     }
 
-    /// Whether the configuration says that there are to be devices.
+    /// Whether the configuration asks for devices.
     pub(crate) fn any_configured(&self) -> bool {
         let exports = self.exports();
         exports
@@ -142,14 +142,14 @@ impl Attachments {
             .any(|attachable| attachable.settings.is_some())
     }
 
-    /// Whether there are devices.
+    /// Whether any device is attached.
     pub(crate) fn any(&self) -> bool {
         !self.devices().is_empty()
     }
 
-    /// Attaches what the configuration says is to be, unless it was taken over; all at
-    /// once, as each waits for its VCP. Those that could not be, and why. `only`: of
-    /// these exports.
+    /// Attaches the configured devices that were not taken over, all at once, as each
+    /// waits for its VCP. Returns those that failed, with the reasons. `only` restricts
+    /// it to these exports.
     pub(crate) async fn attach_configured(
         self: &Arc<Self>,
         only: Option<&BTreeSet<String>>,
@@ -169,8 +169,8 @@ impl Attachments {
         attaching.join_all().await.into_iter().flatten().collect()
     }
 
-    /// The same whenever it is wanted ([`Self::want`]), and what could not be attached
-    /// again until it is; for as long as there is a host.
+    /// Attaches the configured devices whenever [`Self::want`] asks for it, and retries
+    /// failures until they succeed; ends with the host.
     pub(crate) async fn keep_attaching(self: Arc<Self>) {
         let mut told = BTreeSet::new();
         loop {
@@ -191,22 +191,22 @@ impl Attachments {
         }
     }
 
-    /// There may be something more to attach.
+    /// Notes that there may be more to attach.
     pub(crate) fn want(&self) {
         self.wanted.notify_one();
     }
 }
 
 impl Attachable {
-    /// What the device is, once it is there.
+    /// The device's geometry, once it is ready.
     pub(super) async fn geometry(&self) -> Result<Geometry> {
         let geometry = tokio::time::timeout(READY_LIMIT, self.export.geometry()).await;
         let geometry = geometry.context("its device is not ready yet; try again later")?;
         Ok(geometry?)
     }
 
-    /// Waits until requests are answered: the kernel reads at once, and what it is
-    /// refused then, partitions among it, is not asked for again.
+    /// Waits until requests are answered. The kernel reads at once, and what it cannot
+    /// read then, such as the partition table, it does not read again.
     async fn serving(&self) -> Result<()> {
         let end = tokio::time::Instant::now() + READY_LIMIT;
         loop {
@@ -234,7 +234,7 @@ impl Attachable {
         info.with_context(|| format!("export {export}"))
     }
 
-    /// What the operator says, else what the configuration says, else the defaults.
+    /// Combines the operator's wishes, the configuration and the defaults, in this order.
     fn settle(&self, wanted: Wanted) -> (Settled, Option<DeviceName>) {
         let configured = self.settings.clone().unwrap_or_default();
         let device = configured.device.map(|device| DeviceName(device.0));
@@ -260,7 +260,7 @@ impl Attachable {
     }
 }
 
-/// How a device is to be attached.
+/// The settings by which a device is attached.
 #[derive(Debug)]
 struct Settled {
     connections: u32,
@@ -269,9 +269,9 @@ struct Settled {
     read_only: bool,
 }
 
-/// What the kernel lets a request take, in seconds; 0: as long as it takes. A live
-/// connection must not be given up for a request that the host merely lets wait, as
-/// the kernel would send it again over another while the first still counts.
+/// The kernel's time limit for a request, in seconds; 0: none. A live connection must not
+/// be given up for a request that the host merely lets wait, as the kernel would send it
+/// again over another while the first still counts.
 fn request_timeout(wanted: Option<Timeout>, connections: u32, patience: Timeout) -> u64 {
     let after = match wanted {
         Some(timeout) => timeout.duration().map(|time| time.as_secs()),
@@ -285,8 +285,8 @@ fn request_timeout(wanted: Option<Timeout>, connections: u32, patience: Timeout)
     }
 }
 
-/// The lock of a device that the kernel has just given us. Who had it may not have
-/// noticed yet.
+/// Takes the lock of a device that the kernel has just given us. Its former host may not
+/// yet have noticed the loss.
 async fn lock(device: DeviceName) -> Option<Lock> {
     let end = tokio::time::Instant::now() + LOCK_LIMIT;
     loop {
@@ -303,7 +303,7 @@ async fn lock(device: DeviceName) -> Option<Lock> {
     }
 }
 
-/// Whether an operator could have meant this device.
+/// Parses a device's name and refuses numbers that cannot exist.
 pub(super) fn parse(name: &str) -> Result<DeviceName, AttachError> {
     name.parse()
 }

@@ -1,5 +1,5 @@
-//! Detaching: what is written is flushed, what is in use stays unless forced, and
-//! nothing waits for a device that hangs.
+//! Detaching: written data is flushed, a device in use stays unless forced, and nothing
+//! waits for a device that hangs.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -21,22 +21,23 @@ use crate::service::{Ending, tell_everybody, unit};
 /// How long flushing may take before it is given up.
 const FLUSH_LIMIT: Duration = Duration::from_secs(30);
 
-/// The same for a device that is detached by force.
+/// The flush limit for a device that is detached by force.
 const FORCED_FLUSH_LIMIT: Duration = Duration::from_secs(3);
 
-/// The same at the end of the host; what is not flushed by then is left to the next.
+/// The flush limit at the end of the host; data not flushed by then is left to the next
+/// host.
 const LAST_FLUSH_LIMIT: Duration = Duration::from_secs(5);
 
-/// How long the kernel may take to say good-bye on every connection before these
-/// are cut, and then to let go of the device.
+/// How long the kernel may take to say good-bye on every connection before the
+/// connections are cut, and then to release the device.
 const LEAVE_LIMIT: Duration = Duration::from_secs(2);
 const CUT_LIMIT: Duration = Duration::from_secs(10);
 
-/// How long a device that nothing has open takes to be free.
+/// How long a device that nobody has open takes to become free.
 const FREE_LIMIT: Duration = Duration::from_secs(2);
 
-/// Says what becomes of a device in use whose connections the service manager keeps: it
-/// waits for the next host, and if none follows by itself, whoever uses it is told.
+/// Reports the fate of a device in use whose connections the service manager keeps: it
+/// waits for the next host, and if none follows by itself, its users are told.
 async fn left_in_use(device: &Device, uses: &[String], ending: Ending) {
     let (name, uses) = (device.name, uses.join(", "));
     if ending != Ending::Stop {
@@ -79,7 +80,7 @@ impl Attachments {
         self.detach_device(&device, effort).await
     }
 
-    /// The devices that are served and in use, each with what uses it.
+    /// The devices that are in use, each with its users.
     pub(crate) fn in_use(&self) -> Vec<String> {
         let devices = self.all();
         let served = devices.iter().filter(|device| !device.is_over());
@@ -89,21 +90,21 @@ impl Attachments {
             .collect()
     }
 
-    /// At the end of the host: detaches what nobody uses, and leaves the rest to the
-    /// kernel, which holds its requests for the next host. Where the service manager keeps
-    /// the connections, `ending` says what it is the end of. What was written to file
-    /// systems on those that stay is flushed first: if there is no next host it would be
-    /// lost. From then on no device is mended.
+    /// At the end of the host: detaches unused devices, and leaves the rest to the
+    /// kernel, which holds their requests for the next host. Where the service manager
+    /// keeps the connections, `ending` says why the host ends. Data written to file
+    /// systems on the remaining devices is flushed first: without a next host it would be
+    /// lost. From then on no device gets new connections.
     pub(crate) async fn leave(self: &Arc<Self>, ending: Option<Ending>) {
         self.flush_mounted().await;
-        // When the machine goes down nobody follows who would take over what can't be flushed,
-        // and whatever waits for it would keep the machine.
+        // When the machine goes down no next host takes over an unflushed device, and a
+        // process that waits for it would keep the machine from going down.
         let effort = match ending {
             Some(Ending::Shutdown) => Effort::Forced,
             _ => Effort::Last,
         };
         let mut leaving = tokio::task::JoinSet::new();
-        // Those that are over were left before.
+        // The others are being detached, or were left before.
         for device in self.all().into_iter().filter(|device| !device.is_over()) {
             let all = Arc::clone(self);
             leaving.spawn(async move {
@@ -126,8 +127,8 @@ impl Attachments {
         while leaving.join_next().await.is_some() {}
     }
 
-    /// Has everything written that file systems on our devices hold back, within
-    /// [`LAST_FLUSH_LIMIT`]; who uses the devices is served meanwhile.
+    /// Flushes the file systems on our devices, within [`LAST_FLUSH_LIMIT`]; the devices
+    /// are served meanwhile.
     pub(crate) async fn flush_mounted(&self) {
         let devices = self.all();
         let served = devices.iter().filter(|device| !device.is_over());
@@ -153,8 +154,8 @@ impl Attachments {
         }
     }
 
-    /// Has a device that waits for its VCP not taken over; `None` when none of this name
-    /// waits.
+    /// Gives up taking over a device that waits for its VCP; `None` when none of this
+    /// name waits.
     async fn give_up(&self, which: &str, force: bool) -> Result<Option<DeviceName>> {
         let (done, is_done) = oneshot::channel();
         let device = {
@@ -178,11 +179,11 @@ impl Attachments {
             let Some(found) = waiting.remove(&device.0) else {
                 return Ok(None);
             };
-            // Nobody to be told: it was over a moment ago.
+            // If sending fails, the task was over a moment ago.
             let _ = found.give_up.send(done);
             device
         };
-        // It never comes: what is waited for is that the sender is dropped.
+        // Nothing is ever sent; this waits until the sender is dropped.
         let _ = is_done.await;
         Ok(Some(device))
     }
@@ -214,7 +215,8 @@ impl Attachments {
         if !uses.is_empty() && effort != Effort::Forced {
             bail!("{name} is in use: {}{}", uses.join(", "), hint(effort));
         }
-        // Held until it is detached, so that nobody mounts it meanwhile.
+        // The claim is held until the device is detached, so that nobody mounts it
+        // meanwhile.
         let claim = match flush(name, effort).await {
             Ok(claim) => Some(claim),
             Err(error) if effort == Effort::Forced => {
@@ -240,7 +242,7 @@ impl Attachments {
     }
 }
 
-/// Waits until the kernel has let go of the number.
+/// Waits until the kernel has released the device's number.
 pub(super) async fn freed(sysfs: &Sysfs, device: DeviceName) -> bool {
     let end = Instant::now() + FREE_LIMIT;
     while sysfs.get(device).is_some() {
@@ -252,7 +254,7 @@ pub(super) async fn freed(sysfs: &Sysfs, device: DeviceName) -> bool {
     true
 }
 
-/// Opens the device for us alone, and has everything written that was written to it.
+/// Opens the device exclusively and flushes it.
 async fn flush(device: DeviceName, effort: Effort) -> Result<Claim> {
     let limit = match effort {
         Effort::Orderly => FLUSH_LIMIT,
@@ -286,7 +288,7 @@ async fn flush(device: DeviceName, effort: Effort) -> Result<Claim> {
     }
 }
 
-/// Whether a device that the kernel has is not there, or not to be opened.
+/// Whether the error means that the device's node is missing or may not be opened.
 fn is_out_of_reach(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -301,13 +303,13 @@ fn hint(effort: Effort) -> &'static str {
     }
 }
 
-/// Has the kernel let go of the device. It says good-bye on every connection first,
-/// and waits where nobody reads; cut connections can't be waited for.
+/// Makes the kernel release the device. The kernel first says good-bye on every
+/// connection, and waits where nobody reads; it cannot wait for cut connections.
 async fn disconnect(device: &Arc<Device>) -> Result<()> {
     let name = device.name;
     let mut task = tokio::task::spawn_blocking(move || -> Result<()> {
         match Driver::open().and_then(|mut driver| driver.disconnect(name)) {
-            // Somebody was faster.
+            // Another process was faster.
             Err(AttachError::NotAttached(_)) => Ok(()),
             outcome => outcome.map_err(told),
         }

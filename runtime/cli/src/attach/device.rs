@@ -1,4 +1,4 @@
-//! One attached device, as its host knows it.
+//! An attached device, from its host's view.
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -28,9 +28,9 @@ pub(super) struct Device {
     pub(super) info: ExportInfo,
     /// Its connections, each with a descriptor by which it can be cut.
     wires: Mutex<BTreeMap<u64, OwnedFd>>,
-    /// Nobody is to make new connections for it: it is being detached, or left.
+    /// Whether it is being detached or left, so that it gets no new connections.
     over: AtomicBool,
-    /// New connections are being made for it.
+    /// Whether new connections are being made for it.
     mending: AtomicBool,
     _lock: Option<Lock>,
 }
@@ -54,7 +54,7 @@ impl Device {
         })
     }
 
-    /// Gives the near ends of new connections to whoever serves the export.
+    /// Hands the near ends of new connections to the VCP of the export.
     pub(super) fn serve(
         &self,
         export: &Export,
@@ -69,8 +69,8 @@ impl Device {
         Ok(())
     }
 
-    /// Gives a connection to whoever serves the export: a new one, or one that was
-    /// kept while no host ran.
+    /// Hands a connection to the VCP of the export: a new one, or one that was kept while
+    /// no host ran.
     pub(super) fn go_on(
         &self,
         export: &Export,
@@ -87,7 +87,7 @@ impl Device {
         };
         let (device, ended) = (self.name, ended.clone());
         let client = client.lasting(move |left| {
-            // Nobody is left to be told when the host is gone.
+            // When the host is gone, nobody needs to be told.
             let _ = ended.send(Ended { device, id, left });
         });
         vcp_nbd::Export::attach(export, Box::new(client)).map_err(anyhow::Error::msg)
@@ -104,7 +104,7 @@ impl Device {
         self.identifier.connections.saturating_sub(live)
     }
 
-    /// Ends all connections, whatever is under way.
+    /// Ends all connections, even with requests under way.
     pub(super) fn cut(&self) {
         for wire in self.wires().values() {
             let _ = shutdown(wire, Shutdown::Both);
@@ -115,13 +115,13 @@ impl Device {
         self.over.load(Ordering::Relaxed)
     }
 
-    /// From now on, or no longer, its connections are allowed to end.
+    /// Sets whether its connections are allowed to end without being replaced.
     pub(super) fn set_over(&self, over: bool) {
         self.over.store(over, Ordering::Relaxed);
     }
 
-    /// Whether nobody mended it before; who is told so is to call
-    /// [`Self::mended`].
+    /// Begins mending, and returns whether nobody else is at it; if so, the caller has to
+    /// call [`Self::mended`].
     pub(super) fn begin_mending(&self) -> bool {
         !self.mending.swap(true, Ordering::Relaxed)
     }
@@ -130,10 +130,10 @@ impl Device {
         self.mending.store(false, Ordering::Relaxed);
     }
 
-    /// What the kernel says of the device, if it still has it for us.
+    /// The kernel's view of the device, if the kernel still has it for us.
     pub(super) fn ours(&self, sysfs: &Sysfs) -> Option<Attached> {
         let attached = sysfs.get(self.name)?;
-        // Kernels before 5.14 don't say.
+        // Kernels before 5.14 do not show the identifier.
         let backend = attached.backend.as_ref();
         let ours = backend.is_none_or(|backend| *backend == self.identifier.to_string());
         ours.then_some(attached)
@@ -143,7 +143,7 @@ impl Device {
         usage::of(sysfs, Path::new("/proc"), self.name)
     }
 
-    /// Where file systems are mounted that are on it.
+    /// The mount points of file systems on it.
     pub(super) fn mount_points(&self, sysfs: &Sysfs) -> Vec<PathBuf> {
         usage::mount_points(sysfs, Path::new("/proc"), self.name)
     }
@@ -161,7 +161,7 @@ impl Device {
         report(&attached, &self.identifier, connected, sysfs)
     }
 
-    /// How long requests wait when nobody serves it.
+    /// How long requests wait while nobody serves the device.
     pub(super) fn patience(&self) -> Duration {
         Duration::from_secs(self.identifier.dead_timeout)
     }
@@ -171,7 +171,7 @@ impl Device {
     }
 }
 
-/// What can be said of a device, of whose connections so many work.
+/// The report on a device of which `connections` work.
 pub(super) fn report(
     attached: &Attached,
     identifier: &Identifier,
@@ -194,8 +194,8 @@ pub(super) fn report(
     }
 }
 
-/// What the kernel knows a host by, the same whenever it is started: where its
-/// configuration is; without a file, what its one VCP runs and is told.
+/// The name by which the kernel knows a host, the same at every start: the
+/// configuration's path or, without a file, the settings of its one VCP.
 pub(crate) fn host_name(file: Option<&Path>, config: &HostConfig) -> String {
     if let Some(file) = file {
         let whole = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
@@ -207,13 +207,13 @@ pub(crate) fn host_name(file: Option<&Path>, config: &HostConfig) -> String {
         let mut bare = vcp_config::Vcp::new(vcp.module.clone());
         bare.settings = vcp.settings.clone();
         alone.vcps.insert(name.clone(), bare);
-        // Without secrets.
+        // Secrets are left out.
         words += &alone.to_toml();
     }
     format!("run:{:016x}", Identifier::fingerprint(&words))
 }
 
-/// Fit for sysfs, which ends at a line's end.
+/// Makes a name fit for sysfs, which stops at the end of a line.
 fn plain(text: &str) -> String {
     let plain: String = text
         .chars()

@@ -1,5 +1,5 @@
-//! Connections that end: replaced if the kernel still has the device for us, and
-//! otherwise the device is forgotten.
+//! Replaces connections that end if the kernel still has the device for us, and otherwise
+//! forgets the device.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -13,8 +13,8 @@ use super::restore::same_disk;
 use super::{Attachable, Attachments, KERNEL_LIMIT, blocking, told};
 use crate::exports::State;
 
-/// How long the kernel may take to notice that a connection is dead before it is
-/// asked again, at first and at most.
+/// How long to wait, at first and at most, before asking the kernel again whether it has
+/// noticed that a connection is dead.
 const FIRST: Duration = Duration::from_millis(10);
 const MOST: Duration = Duration::from_secs(1);
 
@@ -23,11 +23,11 @@ const MOST: Duration = Duration::from_secs(1);
 pub(super) struct Ended {
     pub(super) device: DeviceName,
     pub(super) id: u64,
-    /// Whether the kernel said good-bye: somebody has detached the device.
+    /// Whether the kernel said good-bye, because the device was detached.
     pub(super) left: bool,
 }
 
-/// Looks after all devices for as long as there is a host.
+/// Looks after all devices until the host ends.
 pub(super) async fn keep(
     attachments: Weak<Attachments>,
     mut ended: mpsc::UnboundedReceiver<Ended>,
@@ -58,9 +58,8 @@ pub(super) async fn keep(
 }
 
 impl Attachments {
-    /// Makes new connections until none is missing. An error: there is no device to
-    /// make them for, or nothing that may serve it. Whatever else goes wrong may pass,
-    /// and the kernel waits meanwhile.
+    /// Makes new connections until none is missing. Fails if the device is gone, or
+    /// nothing may serve it. Other failures may pass, and the kernel waits meanwhile.
     pub(super) async fn mend(&self, device: &Arc<Device>) -> Result<()> {
         let Ok(attachable) = self.attachable(&device.export) else {
             return Ok(());
@@ -102,7 +101,7 @@ impl Attachments {
         Ok(())
     }
 
-    /// How many connections could be made.
+    /// Makes new connections and returns how many.
     async fn connect_again(&self, device: &Device, attachable: &Attachable) -> Result<usize> {
         let taken = self.reconnect(device).await?;
         let count = taken.len();
@@ -128,7 +127,7 @@ impl Attachments {
         blocking(KERNEL_LIMIT, "reconnecting", reconnecting).await
     }
 
-    /// A device that is not ours any more.
+    /// Forgets a device that is no longer ours.
     pub(super) fn forget(&self, device: &Arc<Device>, why: &str) {
         device.set_over(true);
         device.cut();

@@ -1,12 +1,11 @@
-//! Devices of the kernel's nbd that this host serves: attached when the
-//! configuration or an operator says so, given new connections when theirs have
-//! died, taken over from a host that is gone, and left to the next one or detached
-//! at the end.
+//! Devices of the kernel's nbd that this host serves. They are attached when the
+//! configuration or an operator says so, get new connections when theirs die, are taken
+//! over from a host that is gone, and are left to the next host or detached at the end.
 //!
-//! The kernel's calls and whatever opens a device may block for as long as the
-//! device does, and the device may wait for this very host. So all of it happens on
-//! threads that may block ([`blocking`]), each with a limit of time; the control
-//! plane only waits for them, and the data plane knows nothing of it.
+//! The kernel's calls, and opening a device, may block for as long as the device does,
+//! and the device may wait for this very host. So all of this happens on threads that may
+//! block ([`blocking`]), each with a time limit; the control plane only waits for them,
+//! and the data plane is not involved.
 
 mod connect;
 mod detach;
@@ -34,22 +33,22 @@ pub(crate) use connect::Wanted;
 pub(crate) use device::host_name;
 pub(crate) use restore::Kept;
 
-/// How long the kernel may take to attach a device or to change it; loading its
-/// module, which comes first, has 20 s.
+/// How long the kernel may take to attach or change a device; loading its module, which
+/// comes first, has 20 s.
 const KERNEL_LIMIT: Duration = Duration::from_secs(25);
 
 /// Devices and the exports they show.
 pub(crate) struct Attachments {
     exports: RwLock<BTreeMap<String, Arc<Attachable>>>,
-    /// What the kernel knows the host by, unless an export says otherwise.
+    /// The name by which the kernel knows the host, unless an export has another.
     host: String,
-    /// By number. Those that are being detached are not among them any more.
+    /// The devices by number, without those that are being detached.
     devices: Mutex<BTreeMap<u32, Arc<Device>>>,
-    /// Those of a host before this one, by number, that have no VCP yet to go on with.
+    /// A former host's devices, by number, that wait for their VCP.
     waiting: Mutex<BTreeMap<u32, Waiting>>,
-    /// Exports for which somebody is at work.
+    /// Exports that are being attached or detached.
     busy: Mutex<Vec<String>>,
-    /// The configuration may have more to attach.
+    /// Notified when the configuration may have more to attach.
     wanted: Notify,
     sysfs: Sysfs,
     ended: mpsc::UnboundedSender<keep::Ended>,
@@ -58,18 +57,18 @@ pub(crate) struct Attachments {
 /// An export that can be attached.
 pub(crate) struct Attachable {
     pub(crate) export: Arc<Export>,
-    /// The VCP behind it.
+    /// The VCP that provides it.
     pub(crate) vcp: String,
-    /// What the configuration says.
+    /// The configured settings.
     pub(crate) settings: Option<vcp_config::Attach>,
-    /// What the kernel is to know the host by.
+    /// The name by which the kernel is to know the host.
     pub(crate) host: String,
     /// How long the host itself lets requests wait.
     pub(crate) patience: Timeout,
 }
 
 impl Attachments {
-    /// Without exports yet, for a host that the kernel knows by this name.
+    /// Has no exports yet; the kernel knows the host by the name `host`.
     pub(crate) fn new(host: &str) -> Arc<Self> {
         let (ended, tell) = mpsc::unbounded_channel();
         let attachments = Arc::new(Self {
@@ -86,7 +85,7 @@ impl Attachments {
         attachments
     }
 
-    /// From now on it is these exports that can be attached. Devices stay.
+    /// Replaces the table of exports that can be attached. Devices stay.
     pub(crate) fn replace(&self, config: &HostConfig, exports: &Table) {
         let attachable = |(name, export): (&vcp_config::ExportName, &vcp_config::Export)| {
             let vcp = config.vcps.get(&export.vcp)?;
@@ -104,7 +103,7 @@ impl Attachments {
         *self.exports.write().unwrap_or_else(PoisonError::into_inner) = now;
     }
 
-    /// What can be said of the devices of an export.
+    /// The reports on the devices of an export.
     pub(crate) fn of(&self, export: &str) -> Vec<report::Device> {
         let waiting: Vec<_> = {
             let waiting = self.waiting();
@@ -137,7 +136,7 @@ impl Attachments {
         self.devices().values().cloned().collect()
     }
 
-    /// What is behind the lock is whole after any panic: it is only ever replaced.
+    /// The table is only ever replaced, so it is consistent after any panic.
     fn exports(&self) -> BTreeMap<String, Arc<Attachable>> {
         self.exports
             .read()
@@ -153,17 +152,17 @@ impl Attachments {
         })
     }
 
-    /// What is behind the lock is whole after any panic: entries come and go whole.
+    /// Entries come and go whole, so the table is consistent after any panic.
     fn devices(&self) -> MutexGuard<'_, BTreeMap<u32, Arc<Device>>> {
         self.devices.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// As [`Attachments::devices`].
+    /// Locks the table as [`Attachments::devices`] does.
     fn waiting(&self) -> MutexGuard<'_, BTreeMap<u32, Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One at a time attaches or detaches an export.
+    /// Ensures that only one task at a time attaches or detaches an export.
     fn alone(&self, export: &str) -> Result<Alone<'_>> {
         let mut busy = self.busy.lock().unwrap_or_else(PoisonError::into_inner);
         if busy.iter().any(|other| other == export) {
@@ -179,7 +178,7 @@ impl Attachments {
     }
 }
 
-/// See [`Attachments::alone`].
+/// The guard of [`Attachments::alone`].
 struct Alone<'a> {
     busy: &'a Mutex<Vec<String>>,
     export: String,
@@ -192,7 +191,8 @@ impl Drop for Alone<'_> {
     }
 }
 
-/// What the kernel's driver says, and how a service is allowed what it may not.
+/// The driver's error, with a way to lift the service's restrictions if they are the
+/// cause.
 fn told(error: AttachError) -> anyhow::Error {
     match sandbox::cure(DropIn::Attach) {
         Some(cure) if error.is_forbidden() => anyhow!("{error}; {cure}"),
@@ -200,7 +200,7 @@ fn told(error: AttachError) -> anyhow::Error {
     }
 }
 
-/// Does what may block on a thread of its own, and waits for it so long.
+/// Runs what may block on a thread of its own, and waits for it at most `limit`.
 async fn blocking<T: Send + 'static>(
     limit: Duration,
     what: &str,
@@ -209,7 +209,7 @@ async fn blocking<T: Send + 'static>(
     undoing(limit, what, work, drop).await
 }
 
-/// The same; what comes of it when nobody waits any more is undone.
+/// Does the same; a result that comes too late is undone.
 async fn undoing<T: Send + 'static>(
     limit: Duration,
     what: &str,

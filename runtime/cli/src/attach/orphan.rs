@@ -1,5 +1,5 @@
-//! Devices whose host is gone and does not come back: nobody is there to be asked,
-//! so the command itself detaches them.
+//! Devices whose host is gone for good: there is no host to ask, so the command itself
+//! detaches them.
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use vcp_attach::{DeviceName, Driver, Identifier, Lock, LockError, Sysfs};
@@ -9,8 +9,8 @@ use super::detach::freed;
 use super::{KERNEL_LIMIT, blocking};
 
 /// Detaches every device that hosts have left and no host serves: requests that the
-/// kernel holds for them fail. Goes on with the others where one can't be detached, and
-/// fails at the end then.
+/// kernel holds for them fail. If one can't be detached, the others still are, and this
+/// fails at the end.
 pub(crate) async fn detach_all() -> Result<Vec<report::Detached>> {
     let (mut detached, mut failed) = (Vec::new(), Vec::new());
     for device in Sysfs::default().attached() {

@@ -1,6 +1,6 @@
-//! Taking over what a host that is gone has left: the kernel holds the requests of
-//! its devices meanwhile, and knows whose they are. Where a service manager has kept
-//! the connections of a device, the kernel notices nothing.
+//! Taking over the devices that a former host has left: the kernel holds their requests
+//! meanwhile, and stores which host they belong to. Where a service manager has kept a
+//! device's connections, the kernel notices nothing.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -21,7 +21,8 @@ use super::device::{self, Device};
 pub(super) struct Waiting {
     attached: Attached,
     pub(super) identifier: Identifier,
-    /// Has it left as it is. What is sent is dropped once nothing of it is held.
+    /// Asks to leave the device as it is. The sender that is passed is dropped once
+    /// nothing of the device is held.
     pub(super) give_up: oneshot::Sender<oneshot::Sender<Infallible>>,
 }
 
@@ -34,15 +35,15 @@ impl Waiting {
 /// Connections that were kept while no host ran, by their devices.
 pub(crate) type Kept = BTreeMap<DeviceName, Vec<NbdClient>>;
 
-/// How long the start of a host waits for its devices; it goes on trying after that.
+/// How long the start of a host waits for its devices; after that it goes on trying.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long a host that was killed may take to be gone.
 const DYING: Duration = Duration::from_secs(5);
 
 impl Attachments {
-    /// Finds the devices that carry our name, goes on with the connections that were
-    /// `kept` of them and makes those that are missing. Each waits for its own VCP only.
+    /// Finds the devices that carry our name, resumes their `kept` connections and makes
+    /// the missing ones. Each waits for its own VCP only.
     pub(crate) async fn restore(self: &Arc<Self>, mut kept: Kept) {
         let mut restoring = tokio::task::JoinSet::new();
         for attached in self.sysfs.attached() {
@@ -87,7 +88,7 @@ impl Attachments {
         self.waiting().insert(device.0, waiting);
         tokio::select! {
             () = self.go_on_with(attached, identifier, kept) => {}
-            // What it held is free by now, which this tells by going.
+            // All that was held is free by now; dropping this tells so.
             Ok(done) = given_up => drop(done),
         }
         self.waiting().remove(&device.0);
@@ -104,7 +105,7 @@ impl Attachments {
         let Ok(attachable) = self.attachable(&export) else {
             return;
         };
-        // Until it is there nobody attaches the export a second time.
+        // Meanwhile nobody can attach the export a second time.
         let _alone = match self.alone(&export) {
             Ok(alone) => alone,
             Err(error) => return cannot(&format!("{error:#}")),
@@ -113,7 +114,7 @@ impl Attachments {
             Ok(lock) => lock,
             Err(error) => return cannot(&error.to_string()),
         };
-        // However long that takes: the kernel's patience is what counts.
+        // There is no time limit here: the kernel's patience is what counts.
         let mut told = String::new();
         let geometry = loop {
             match attachable.geometry().await {
@@ -129,7 +130,7 @@ impl Attachments {
             }
             sleep(Duration::from_secs(1)).await;
         };
-        // From here on it does not wait for anybody.
+        // From here on the takeover cannot be given up.
         if self.waiting().remove(&name.0).is_none() {
             return;
         }
@@ -156,8 +157,8 @@ impl Attachments {
         }
     }
 
-    /// Goes on with connections that were kept; with how many. Those that are closed
-    /// instead are made anew.
+    /// Resumes connections that were kept, and returns how many. Others are closed and
+    /// made anew.
     fn go_on(
         &self,
         device: &Device,
@@ -166,7 +167,7 @@ impl Attachments {
     ) -> usize {
         let mut count = 0;
         for client in kept {
-            // What it was told may not hold any more.
+            // The terms that the client was told may no longer hold.
             if client.session().read_only() != device.info.read_only() {
                 continue;
             }
@@ -181,7 +182,7 @@ impl Attachments {
     }
 }
 
-/// Whether a disk is still the one that a device was attached to; if not, why.
+/// Checks that a disk is still the one that a device was attached to; if not, says why.
 pub(super) fn same_disk(
     geometry: &Geometry,
     identifier: &Identifier,
@@ -199,7 +200,7 @@ pub(super) fn same_disk(
     Ok(())
 }
 
-/// Waits for a host that is just ending: one that was killed takes a moment.
+/// Waits for a host that is just ending: a killed process takes a moment.
 async fn lock(device: DeviceName) -> Result<Lock, LockError> {
     let end = Instant::now() + DYING;
     loop {
@@ -213,7 +214,7 @@ async fn lock(device: DeviceName) -> Result<Lock, LockError> {
 }
 
 impl super::Attachable {
-    /// Whether its VCP will never be ready. One that has failed may be started again.
+    /// Whether its VCP will never be ready. A failed VCP may be started again.
     fn is_over(&self) -> bool {
         *self.export.device.state.borrow() == crate::exports::State::Stopped
     }

@@ -1,4 +1,4 @@
-//! `attach` and `detach`.
+//! The requests `attach` and `detach`.
 
 use std::sync::Arc;
 
@@ -74,8 +74,8 @@ impl Control {
         }
     }
 
-    /// Takes the device of an export away that is to go; one that is in use is a reason
-    /// for it to stay.
+    /// Detaches the device of an export that is to be removed; if the device is in use,
+    /// the export has to stay.
     pub(crate) async fn detach_export(&self, export: &str) -> Result<(), Refusal> {
         for device in self.attachments.of(export) {
             let detached = self.attachments.detach(&device.device, false).await;
@@ -84,8 +84,8 @@ impl Control {
         Ok(())
     }
 
-    /// Takes the devices of a VCP away that is to stop; one that is in use is a
-    /// reason not to.
+    /// Detaches the devices of a VCP that is to stop; if one is in use, the VCP must not
+    /// stop.
     pub(crate) async fn detach_all(&self, vcp: &str) -> Result<(), Refusal> {
         for device in self.attachments.of_vcp(vcp) {
             let detached = self.attachments.detach(&device.to_string(), false).await;

@@ -1,4 +1,4 @@
-//! `clients`: who is connected, and the end of one of these connections.
+//! The request `clients`: lists the connected clients, or ends a connection.
 
 use std::sync::Arc;
 
@@ -26,14 +26,14 @@ impl Control {
                 return Err(failed(format!("export {export}: no client {client}")));
             }
         }
-        // One that has stopped has no clients.
+        // A stopped VCP has no clients.
         match found.device.vcp.end_client(client).await {
             Ok(true) => Ok(done(&vcp, &found)),
             Ok(false) | Err(_) => Err(failed(format!("VCP {vcp}: no client {client}"))),
         }
     }
 
-    /// A VCP; or an export, with the VCP that it is of.
+    /// Finds a VCP by its name, or by the name of one of its exports.
     fn vcp_or_export<'a>(
         &self,
         name: &'a str,
@@ -55,7 +55,7 @@ impl Control {
         Ok((owner.clone(), Arc::clone(found), Some(name)))
     }
 
-    /// Of the exports of a VCP, and of the process.
+    /// The memory of clients, for each export of a VCP and for the process.
     pub(super) fn client_memory(&self, vcp: &Controlled) -> Vec<report::ClientMemory> {
         let of = |export: Option<&str>, pool: &Pool| report::ClientMemory {
             export: export.map(str::to_owned),

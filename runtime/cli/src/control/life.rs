@@ -1,4 +1,4 @@
-//! `restart`, `stop` and `inject`. What was not done is a refusal that says why.
+//! The requests `restart`, `stop` and `inject`. A failure is a refusal with the reason.
 
 use std::time::Duration;
 
@@ -9,18 +9,18 @@ use vcp_core::{InjectError, Injection, State, Stats, Vcp};
 
 use super::{Control, Controlled, done, failed};
 
-/// How long a restart or a stop is waited for before its state is told as it is.
+/// How long to wait for a restart or stop before the current state is reported.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long a call is waited for that is to be cut.
+/// How long to wait for a call that is to be cut.
 const CALL: Duration = Duration::from_secs(5);
 
-/// How often a VCP that is waited for is looked at.
+/// How often to check a VCP that is waited for.
 const LOOK: Duration = Duration::from_millis(2);
 
 impl Control {
-    /// Done when there is a fresh instance, unless that can't serve without a change, or no
-    /// instance stays.
+    /// Starts a fresh instance; done when there is one, unless it can't serve without a
+    /// change, or no instance stays.
     pub(super) async fn restart(&self, vcp: &str) -> Result<Answer, Refusal> {
         let found = self.find(vcp)?;
         stopped(vcp, &found)?;
@@ -91,10 +91,10 @@ impl Control {
     }
 }
 
-/// Why nothing was injected into a VCP that is in this state by now.
+/// Why nothing was injected into a VCP that is in this state now.
 fn not_injected(why: InjectError, state: &State) -> String {
     match (why, state) {
-        // The next one has come meanwhile.
+        // The next instance has come meanwhile.
         (InjectError::NoInstance, State::Ready) => {
             "was between two instances: there is no instance to fail; it is ready by now".to_owned()
         }
@@ -103,8 +103,8 @@ fn not_injected(why: InjectError, state: &State) -> String {
     }
 }
 
-/// Waits for the end of a call that has so much fuel, of a VCP that had done so much
-/// before. The error says why there was none.
+/// Waits for the end of a call that has `fuel`, of a VCP whose statistics were `before`.
+/// The error says why there was none.
 async fn cut(vcp: &Vcp, fuel: u64, before: &Stats) -> Result<(), String> {
     let armed = vcp.stats().calls;
     let has_died = || vcp.stats().faults > before.faults;
@@ -115,7 +115,7 @@ async fn cut(vcp: &Vcp, fuel: u64, before: &Stats) -> Result<(), String> {
         }
     };
     if timeout(CALL, over).await.is_err() {
-        // Nor is a call to be cut that comes when nobody waits for it any more.
+        // A later call must not be cut when nobody waits for it any more.
         let _ = timeout(PATIENCE, vcp.inject(Injection::Cut(u64::MAX))).await;
     }
     if has_died() {
@@ -127,7 +127,7 @@ async fn cut(vcp: &Vcp, fuel: u64, before: &Stats) -> Result<(), String> {
     })
 }
 
-/// One that has ended answers nothing.
+/// Refuses if the VCP has stopped, as then it answers nothing.
 fn stopped(vcp: &str, found: &Controlled) -> Result<(), Refusal> {
     match found.device.vcp.status().state {
         State::Stopped => Err(failed(format!("VCP {vcp} has stopped"))),
@@ -135,7 +135,7 @@ fn stopped(vcp: &str, found: &Controlled) -> Result<(), Refusal> {
     }
 }
 
-/// What a VCP answers, within limits.
+/// Waits for a VCP's answer, within limits.
 async fn answer<T>(vcp: &str, answer: oneshot::Receiver<T>) -> Result<T, Refusal> {
     match timeout(PATIENCE, answer).await {
         Ok(Ok(answer)) => Ok(answer),
@@ -146,7 +146,7 @@ async fn answer<T>(vcp: &str, answer: oneshot::Receiver<T>) -> Result<T, Refusal
     }
 }
 
-/// Waits until a VCP is as it should be, within limits.
+/// Waits until a VCP is in the wanted state, within limits.
 async fn wait(vcp: &Controlled, there: impl Fn(u32, &State) -> bool) {
     let looking = async {
         loop {

@@ -1,5 +1,5 @@
-//! The host's side of its control socket: what `vcp ps`, `vcp reload` and the
-//! like are answered.
+//! The host's side of its control socket, which answers `vcp ps`, `vcp reload` and the
+//! like.
 
 mod attach;
 mod clients;
@@ -28,10 +28,10 @@ use crate::exports::Device;
 use crate::module;
 use crate::reclaim::Precautions;
 
-/// A VCP and what the operator said about it.
+/// A VCP and its configuration.
 pub(crate) struct Controlled {
     pub(crate) device: Device,
-    /// Its configuration, and its exports'.
+    /// The configuration of the VCP and its exports.
     pub(crate) config: Mutex<HostConfig>,
     /// The CPUs that its channel processor may run on; none: any.
     pub(crate) pin: Vec<usize>,
@@ -43,13 +43,13 @@ pub(crate) struct Controlled {
 }
 
 impl Controlled {
-    /// What is behind the lock is whole after any panic: it is only ever replaced.
+    /// The value is only ever replaced, so it is consistent after any panic.
     pub(crate) fn config(&self) -> MutexGuard<'_, HostConfig> {
         self.config.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Everything that runs in this process, and what is needed to load more.
+/// All that runs in this process, and what is needed to load more.
 pub(crate) struct Control {
     engine: Engine,
     cache: Cache,
@@ -57,25 +57,25 @@ pub(crate) struct Control {
     vcps: RwLock<Vcps>,
     attachments: Arc<Attachments>,
     precautions: Precautions,
-    /// Who reads the configuration again, if anybody does.
+    /// Where to request that the configuration be read again, if the host can do so.
     reloads: Option<mpsc::Sender<Reconfigure>>,
 }
 
 /// All VCPs, by name.
 pub(crate) type Vcps = BTreeMap<String, Arc<Controlled>>;
 
-/// How a reload went that could be tried.
+/// The outcome of a reload that could be tried.
 #[derive(Debug)]
 pub(crate) enum Reloading {
-    /// There is another instance, which the log says.
+    /// There is another instance; the log says which.
     Replaced(Reloaded),
-    /// The new module could not be started, and the one before goes on; why.
+    /// The new module could not be started, for this reason; the old one goes on.
     NotStarted(String),
-    /// It could, and was no good; why. The log says that, too.
+    /// The new module was started but failed, for this reason, which the log has too.
     RolledBack(String),
 }
 
-/// A wish that the configuration be read again, and who wants to know what came of it.
+/// A request to read the configuration again, with a channel for the result.
 pub(crate) type Reconfigure = oneshot::Sender<report::Reconfigured>;
 
 impl Control {
@@ -97,21 +97,22 @@ impl Control {
         }
     }
 
-    /// To be called before a device of the kernel's is served, on the main thread:
-    /// from then on the kernel may write memory back through this process.
+    /// Notes that a kernel device is going to be served: from then on the kernel may
+    /// write memory back through this process. To be called before that, on the main
+    /// thread.
     pub(crate) fn serves_the_kernel(&self) {
         let vcps = self.vcps();
         let vcps = vcps.values().map(|vcp| &*vcp.device.vcp);
         self.precautions.kernel_device(vcps);
     }
 
-    /// From now on it is these.
+    /// Replaces the table of VCPs.
     pub(crate) fn replace(&self, vcps: Vcps) {
         *self.vcps.write().unwrap_or_else(PoisonError::into_inner) = vcps;
     }
 
-    /// Those there are now. What is behind the lock is whole after any panic: it is
-    /// only ever replaced.
+    /// The current VCPs. The table is only ever replaced, so it is consistent after any
+    /// panic.
     pub(crate) fn vcps(&self) -> Vcps {
         self.vcps
             .read()
@@ -119,27 +120,28 @@ impl Control {
             .clone()
     }
 
-    /// Has the configuration read again.
+    /// Reads the configuration again.
     async fn reconfigure(&self) -> Result<Answer, Refusal> {
         let why = "this host reads no configuration again: it was not started by vcp host";
         let reloads = self.reloads.as_ref();
         let reloads = reloads.ok_or_else(|| failed(why.to_owned()))?;
         let (answer, outcome) = oneshot::channel();
-        // A host that ends answers nothing any more.
+        // A host that is ending no longer answers.
         let _ = reloads.send(answer).await;
         let outcome = outcome.await;
         let outcome = outcome.map_err(|_| failed("the host is stopping".to_owned()))?;
         Ok(Answer::new(&outcome))
     }
 
-    /// What this VCP runs; after a reload that was taken back, what it ran before.
+    /// The module of this VCP; after a reload that was rolled back, the former one.
     pub(crate) fn module(&self, name: &str) -> Option<Named> {
         let vcp = self.find(name).ok()?;
-        // Modules are called what they were configured as.
+        // A module's name is the one it was configured by.
         vcp.device.vcp.status().module.parse().ok()
     }
 
-    /// Puts `module`, or what is at its place now, in the place of what runs.
+    /// Replaces the running module by `module`, or by the current version of its own
+    /// file.
     pub(crate) async fn reload(
         &self,
         name: &str,
@@ -150,7 +152,7 @@ impl Control {
             .or_else(|| self.module(name))
             .ok_or_else(|| failed(format!("VCP {name}: its module has no name")))?;
         let (engine, cache) = (self.engine.clone(), self.cache.clone());
-        // It may take seconds to compile.
+        // Compiling may take seconds.
         let load = tokio::task::spawn_blocking(move || module::load(&engine, &cache, &named));
         let loaded = load.await.map_err(|error| failed(error.to_string()))?;
         let loaded = loaded.map_err(|error| failed(format!("{error:#}")))?;
@@ -278,8 +280,8 @@ impl Handler for Control {
     }
 }
 
-/// Opens the control socket. The one that was asked for must be there; without
-/// the usual one a host still serves.
+/// Opens the control socket. If a socket was asked for, it must be opened; without the
+/// usual one a host still serves.
 pub(crate) fn open(asked: Option<&Path>, control: &Arc<Control>) -> Result<Option<Server>> {
     let handler: Arc<dyn Handler> = Arc::<Control>::clone(control);
     let usual = match asked {
@@ -289,7 +291,7 @@ pub(crate) fn open(asked: Option<&Path>, control: &Arc<Control>) -> Result<Optio
     };
     let open = || -> Result<Server> {
         place::make(&usual)?;
-        // Removes what hosts left that were killed.
+        // Removes the sockets of hosts that were killed.
         place::sockets(&usual)?;
         Ok(Server::bind(&place::own(&usual), handler)?)
     };
@@ -305,14 +307,14 @@ pub(crate) fn open(asked: Option<&Path>, control: &Arc<Control>) -> Result<Optio
     }
 }
 
-/// The same on a socket that was passed.
+/// Serves the control socket on a socket that was passed.
 pub(crate) fn on(socket: OwnedFd, control: &Arc<Control>) -> Result<Server> {
     let handler: Arc<dyn Handler> = Arc::<Control>::clone(control);
     Server::on(socket, handler).context("the control socket that was passed")
 }
 
-/// What a client wants loaded. A relative path would be relative to this
-/// process, which is not what was meant.
+/// Parses the module that a client wants loaded. A relative path would be relative to
+/// this process, which is not what was meant.
 fn parse(module: &str) -> Result<Named, Refusal> {
     let bad = |why: String| Refusal::new(RefusalKind::BadRequest, format!("module: {why}"));
     let named: Named = module

@@ -1,4 +1,4 @@
-//! `rescan`: a VCP looks at its device again.
+//! The request `rescan`: a VCP examines its device again.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use vcp_core::{RescanError, State, Status};
 
 use super::{Control, failed};
 
-/// How long that may take. A device asks its peer in much less, and one that takes
-/// longer says that it can't be reached.
+/// How long a rescan may take. A device asks its peer in much less, and one that takes
+/// longer reports that its peer can't be reached.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Control {
@@ -38,13 +38,13 @@ impl Control {
     }
 }
 
-/// Where it is instead of serving.
+/// Describes the VCP's state when it does not serve.
 fn state(status: &Status) -> String {
     match &status.state {
         State::Suspended(why) | State::Held(why) => {
             format!("it is {}: {why}", status.state.word())
         }
-        // It has come back meanwhile.
+        // The instance has come back meanwhile.
         State::Ready => "its instance was replaced, or lost its device for a moment".to_owned(),
         state => format!("it is {}", state.word()),
     }

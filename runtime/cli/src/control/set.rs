@@ -1,4 +1,4 @@
-//! `set`: other budgets and limits while it runs.
+//! The request `set`: changes budgets and limits of running VCPs.
 
 use vcp_config::Change;
 use vcp_control::{Answer, Refusal, RefusalKind};
@@ -8,7 +8,7 @@ use super::{Control, Controlled, done, failed};
 use crate::budget;
 
 impl Control {
-    /// All changes, or none of them.
+    /// Makes all changes, or none of them.
     pub(crate) fn set(&self, name: &str, words: &[String]) -> Result<Answer, Refusal> {
         let bad = |why: String| Refusal::new(RefusalKind::BadRequest, why);
         let changes = Change::read(words).map_err(|error| bad(error.to_string()))?;
@@ -19,7 +19,7 @@ impl Control {
         }
         let owner = vcps.iter().find(|(_, vcp)| vcp.limits.contains_key(name));
         let Some((owner, vcp)) = owner else {
-            // Says what VCPs there are.
+            // This refusal lists the VCPs there are.
             return Err(match self.find(name) {
                 Err(refusal) => refusal,
                 Ok(_) => failed(format!("no export {name:?} here")),
@@ -71,7 +71,7 @@ fn set(
     let (vcp, has) = (&controlled.device.vcp, |key: &str| {
         changes.iter().any(|c| c.key() == key)
     });
-    // What can be refused goes first, so that then nothing has changed.
+    // Changes that can be refused go first, so that a refusal leaves nothing changed.
     if changes
         .iter()
         .any(|change| change.key().starts_with("cpu."))

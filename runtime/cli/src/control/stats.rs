@@ -1,4 +1,4 @@
-//! `stats`: everything that is counted, at one moment.
+//! The request `stats`: all counters at one moment.
 
 use std::time::SystemTime;
 
@@ -10,7 +10,7 @@ use super::{Control, Controlled, Vcps, tell};
 use crate::budget;
 
 impl Control {
-    /// What everything has used so far.
+    /// The resources that everything has used so far.
     pub(crate) fn snapshot(&self) -> Snapshot {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         let all = self.vcps();
@@ -83,7 +83,8 @@ impl Control {
     }
 }
 
-/// Where it runs, and with whom: VCPs of one and the same CPU share a thread.
+/// The VCP's channel processor and its other VCPs: those pinned to the same CPU share a
+/// thread.
 fn processor(name: &str, controlled: &Controlled, all: &Vcps) -> Processor {
     let pin = &controlled.pin;
     let shares = |other: &Controlled| pin.len() == 1 && other.pin == *pin;

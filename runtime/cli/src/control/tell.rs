@@ -1,4 +1,4 @@
-//! What the core knows, in the words of the control socket.
+//! Conversion of the core's reports to those of the control socket.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
@@ -37,7 +37,7 @@ pub(super) fn summary(name: &str, vcp: &Controlled, started: Instant) -> Summary
     }
 }
 
-/// How a reload went; `generation` is the instance that there is.
+/// The report on a reload; `generation` is the current instance.
 pub(super) fn reload(vcp: &str, outcome: &Reloading, generation: u32) -> Reload {
     let stays = Reload {
         vcp: vcp.to_owned(),
@@ -188,7 +188,7 @@ fn entry(entry: &vcp_core::Entry, crashed_at: u64) -> Entry {
     told
 }
 
-/// `WriteZeroes` as `write-zeroes`.
+/// Spells a variant such as `WriteZeroes` as `write-zeroes`.
 fn words(variant: impl std::fmt::Debug) -> String {
     let mut words = String::new();
     for c in format!("{variant:?}").chars() {

@@ -1,6 +1,6 @@
 //! A minimal NBD client (the NBD protocol document, "newstyle negotiation" and
-//! "transmission"): enough to write and read one export, with requests in
-//! flight, from a blocking thread. The demo's own, so that it needs no package.
+//! "transmission"), just enough to write and read one export, with requests in flight,
+//! from a blocking thread. The demo has its own client so that it needs no package.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -30,10 +30,10 @@ const FLUSH: u16 = 3;
 /// A connection to one export.
 pub(super) struct Client {
     stream: UnixStream,
-    /// Bytes of the export.
+    /// The export's size in bytes.
     pub(super) size: u64,
     cookie: u64,
-    /// Offset and length of the reads in flight, 0 long for others, by cookie.
+    /// Offset and length of the reads in flight, by cookie; other requests have length 0.
     pending: BTreeMap<u64, (u64, usize)>,
     buffer: Vec<u8>,
 }
@@ -52,7 +52,7 @@ impl Client {
         })
     }
 
-    /// Requests in flight.
+    /// The number of requests in flight.
     pub(super) fn in_flight(&self) -> usize {
         self.pending.len()
     }
@@ -84,7 +84,7 @@ impl Client {
         self.stream.write_all(&header)
     }
 
-    /// Waits for one answer. Gives the offset and the bytes of a read.
+    /// Waits for one answer. Returns the offset and the bytes of a read.
     pub(super) fn answer(&mut self) -> Result<Option<(u64, &[u8])>> {
         let mut header = [0; 16];
         self.stream

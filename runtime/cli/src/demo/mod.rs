@@ -33,7 +33,7 @@ use progress::Progress;
 const TARGET_NAME: &str = "iqn.2026-11.example.vcp:demo";
 const TARGET_ADDRESS: &str = "10.77.0.1";
 const EXPORT: &str = "demo";
-/// Bytes of one request, and how many are in flight.
+/// The size of one request in bytes, and the number in flight.
 const CHUNK: usize = 256 << 10;
 const DEPTH: usize = 16;
 
@@ -53,7 +53,7 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
-            // Why it failed is to be told all the same.
+            // The error is more important than this line.
             let _ = print("FAIL\n");
             Err(error)
         }
@@ -163,7 +163,7 @@ fn exercise(socket: &Path, vcp: &Vcp, size: u64, crashes: u32) -> Result<()> {
     Ok(())
 }
 
-/// When the VCP is killed next.
+/// The times at which the VCP is killed.
 struct Crashes<'a> {
     vcp: &'a Vcp,
     left: u32,
@@ -220,7 +220,7 @@ fn pass(
     progress.done()
 }
 
-/// What belongs at `offset`: every 8 bytes differ from all others.
+/// Fills `chunk` with the content for `offset`: every 8 bytes differ from all others.
 fn fill(chunk: &mut [u8], offset: u64) {
     for (word, n) in chunk.chunks_exact_mut(8).zip(offset / 8..) {
         let mixed = (n ^ n >> 31)

@@ -36,7 +36,7 @@ impl Progress {
         let due = self.drawn.is_none_or(|drawn| drawn.elapsed() >= REDRAW);
         if self.terminal && due {
             self.drawn = Some(Instant::now());
-            // A terminal that is gone shows nothing either way.
+            // If the terminal is gone, nothing can be shown.
             let _ = print(&format!("\r{}", self.line(done)));
         }
     }

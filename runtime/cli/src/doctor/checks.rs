@@ -1,5 +1,5 @@
-//! What a service can do by what its unit says, beside what its configuration wants done.
-//! Looks at nothing itself.
+//! Compares what a service's unit allows with what its configuration needs. Examines
+//! nothing itself.
 
 use std::collections::BTreeSet;
 
@@ -17,14 +17,14 @@ const NBD: Node = Node {
     class: "block-nbd",
 };
 
-/// What a configuration wants of the unit.
+/// What a configuration needs of the unit.
 #[derive(Debug, Default)]
 pub(super) struct Needs {
     tap: bool,
     packet: bool,
     attach: bool,
     credentials: BTreeSet<String>,
-    /// Sockets among temporary files.
+    /// Paths of sockets in directories for temporary files.
     temporary: Vec<String>,
 }
 
@@ -57,35 +57,35 @@ impl Needs {
     }
 }
 
-/// What was seen of the machine.
+/// Findings about the machine.
 #[derive(Debug, Default)]
 pub(super) struct Machine {
-    /// nbd is loaded, or built in.
+    /// Whether nbd is loaded, or built in.
     pub(super) nbd: bool,
-    /// Credentials that the service that runs was given.
+    /// Credentials that the running service was given.
     pub(super) credentials: BTreeSet<String>,
-    /// Credentials that the files of the unit name.
+    /// Credentials that the unit's files name.
     pub(super) named: BTreeSet<String>,
 }
 
 /// One thing that a service may be able to do.
 #[derive(Debug)]
 pub(super) struct Check {
-    /// What it is.
+    /// The name of the ability.
     pub(super) name: String,
-    /// What there is to say of it; the error says why not, and what helps.
+    /// A remark; the error gives the reason and a remedy.
     pub(super) outcome: Result<String, String>,
-    /// Whether the configuration wants it.
+    /// Whether the configuration needs it.
     pub(super) needed: bool,
 }
 
 impl Check {
-    /// Whether something is configured that can't be done.
+    /// Whether the configuration needs something that the unit does not allow.
     pub(super) fn fails(&self) -> bool {
         self.needed && self.outcome.is_err()
     }
 
-    /// It in a line.
+    /// The check as one line.
     pub(super) fn line(&self) -> String {
         let name = format!("{}  ", self.name);
         let said = match (&self.outcome, self.needed) {
@@ -152,7 +152,7 @@ fn credential(unit: &Unit, name: &str, machine: &Machine) -> Check {
          systemctl restart vcp"
     );
     let given = machine.credentials.contains(name);
-    // What has no text for the service manager stands in its files.
+    // Where the service manager prints no value, the unit's files are used.
     let named = unit.has_credential(name);
     let named = named.or_else(|| machine.named.contains(name).then_some(true));
     let outcome = match named {
@@ -172,7 +172,7 @@ fn credential(unit: &Unit, name: &str, machine: &Machine) -> Check {
     }
 }
 
-/// Sockets that nobody outside of the service would see.
+/// Checks for sockets that nobody outside of the service would see.
 fn temporary(unit: &Unit, needs: &Needs) -> Check {
     let hidden = unit.value("PrivateTmp") == "yes" && !needs.temporary.is_empty();
     let outcome = match hidden {
@@ -306,7 +306,7 @@ mod tests {
         assert!(failing(&active, &config, &machine).is_empty());
     }
 
-    /// systemd has no text for the value of `LoadCredential=`.
+    /// systemd prints no text for the value of `LoadCredential=`.
     #[test]
     fn a_credential_may_be_known_from_the_files_of_the_unit() {
         let given = "LoadCredential=disk0-chap:/etc/vcp/disk0-chap";

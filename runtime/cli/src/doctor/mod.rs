@@ -1,5 +1,5 @@
-//! `vcp doctor`: this machine as VCPs would find it, what to give them, and whether
-//! their devices can be attached; or what the service may do.
+//! `vcp doctor`: reports on this machine's fitness for VCPs, what to give them, and
+//! whether their devices can be attached; or what the service may do.
 
 mod checks;
 mod service;
@@ -15,7 +15,7 @@ use vcp_topology::doctor::{Capabilities, report};
 use crate::args::DoctorArguments;
 use crate::ask::print;
 
-/// Looks, and says what it saw. Nothing is changed.
+/// Examines and reports. Changes nothing.
 pub(crate) fn run(arguments: &DoctorArguments) -> Result<ExitCode> {
     if arguments.service {
         return service::run(&arguments.config);
@@ -29,7 +29,7 @@ pub(crate) fn run(arguments: &DoctorArguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whether exports can be attached. Loads nothing.
+/// Whether exports can be attached. Loads no driver.
 fn nbd() -> String {
     let may = vcp_attach::driver::may_attach();
     match (Driver::find(), may) {

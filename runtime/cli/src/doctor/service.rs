@@ -1,5 +1,5 @@
-//! `vcp doctor --service`: what the service can do, from its own place. The service
-//! manager is asked what it makes of the unit and its drop-ins; nothing is changed.
+//! `vcp doctor --service`: what the service can do. The service manager is asked for the
+//! combined settings of the unit and its drop-ins; nothing is changed.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -13,21 +13,21 @@ use super::checks::{self, Check, Machine, Needs};
 use super::unit::{PROPERTIES, Unit};
 use crate::ask::print;
 
-/// The unit of the package.
+/// The package's unit.
 const UNIT: &str = "vcp.service";
 
-/// Where the service manager keeps the credentials of services that run.
+/// Where the service manager keeps the credentials of running services.
 const CREDENTIALS: &str = "/run/credentials/vcp.service";
 
 /// Directories that the service manager makes for a service: the property that names
-/// them, where they are, and what they are for.
+/// them, their place, and their purpose.
 const DIRECTORIES: [(&str, &str, &str); 3] = [
     ("StateDirectory", "/var/lib", "state"),
     ("CacheDirectory", "/var/cache", "cache"),
     ("RuntimeDirectory", "/run", "sockets"),
 ];
 
-/// Looks, and says what it saw. Fails when something is configured that can't be done.
+/// Examines and reports. Fails when something is configured that can't be done.
 pub(super) fn run(config: &Path) -> Result<ExitCode> {
     let unit = Unit::parse(&shown()?);
     if !unit.is_there() {
@@ -48,7 +48,7 @@ pub(super) fn run(config: &Path) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(checks.iter().any(Check::fails))))
 }
 
-/// What the service manager prints of the unit.
+/// The properties of the unit as the service manager prints them.
 fn shown() -> Result<String> {
     let properties = PROPERTIES.join(",");
     let asked = Command::new("systemctl")
@@ -66,7 +66,7 @@ fn shown() -> Result<String> {
     Ok(String::from_utf8_lossy(&asked.stdout).into_owned())
 }
 
-/// What the unit is, and how it is.
+/// A description of the unit and its state.
 fn about(unit: &Unit) -> String {
     let mut text = format!(
         "Service {UNIT}\n  unit            {}",
@@ -86,7 +86,7 @@ fn about(unit: &Unit) -> String {
     text + "\n"
 }
 
-/// What the configuration wants, if it can be read.
+/// The needs of the configuration, if it can be read.
 fn configured(file: &Path) -> (Needs, Check) {
     let read = HostConfig::read_all(file, &file.with_file_name("conf.d"));
     let (needs, outcome) = match read {
@@ -105,7 +105,7 @@ fn configured(file: &Path) -> (Needs, Check) {
     (needs, check)
 }
 
-/// The credentials that the service that runs was given, as far as this user may see.
+/// The credentials that the running service was given, as far as this user may see.
 fn credentials() -> std::collections::BTreeSet<String> {
     let entries = std::fs::read_dir(CREDENTIALS).into_iter().flatten();
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
@@ -118,7 +118,7 @@ fn writable(unit: &Unit, (property, base, what): (&str, &str, &str)) -> Check {
             "the unit has no {property}=: systemctl edit vcp, with [Service] and {property}=vcp"
         )),
         Some(name) => {
-            // Of "NAME:LINK" the first is the directory.
+            // In "NAME:LINK" the first part is the directory.
             let name = name.split(':').next().unwrap_or(name);
             let path = PathBuf::from(base).join(name);
             match accessat(CWD, &path, Access::WRITE_OK, AtFlags::EACCESS) {

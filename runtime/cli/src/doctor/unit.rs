@@ -1,9 +1,8 @@
-//! A unit as the service manager understands it, with its drop-ins: what
-//! `systemctl show` prints of it. Reads text, and asks nobody.
+//! A unit with its drop-ins, as `systemctl show` prints it. This module only parses text.
 
 use std::collections::BTreeMap;
 
-/// What is asked for.
+/// The properties that are asked for.
 pub(super) const PROPERTIES: [&str; 21] = [
     "LoadState",
     "Wants",
@@ -28,24 +27,24 @@ pub(super) const PROPERTIES: [&str; 21] = [
     "RuntimeDirectory",
 ];
 
-/// What the service manager prints of a value that it has no text for.
+/// The service manager's text for a value that it cannot print.
 const UNPRINTABLE: &str = "[unprintable]";
 
-/// The properties of a unit: each may be there several times.
+/// The properties of a unit; each may occur several times.
 #[derive(Debug, Default)]
 pub(super) struct Unit(BTreeMap<String, Vec<String>>);
 
 /// A kind of device node.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Node {
-    /// How its path begins.
+    /// The beginning of its path.
     pub(super) path: &'static str,
     /// Its driver, as `DeviceAllow=` names it.
     pub(super) class: &'static str,
 }
 
 impl Unit {
-    /// Reads `KEY=VALUE` lines; others are left out.
+    /// Parses `KEY=VALUE` lines; others are left out.
     pub(super) fn parse(text: &str) -> Self {
         let mut unit = Self::default();
         for (key, value) in text.lines().filter_map(|line| line.split_once('=')) {
@@ -55,24 +54,24 @@ impl Unit {
         unit
     }
 
-    /// The one value of a property; none is empty.
+    /// The single value of a property; empty if there is none.
     pub(super) fn value(&self, key: &str) -> &str {
         let values = self.0.get(key).map_or(&[][..], Vec::as_slice);
         values.first().map_or("", String::as_str)
     }
 
-    /// The words of all its values.
+    /// The words of all values of a property.
     pub(super) fn words(&self, key: &str) -> impl Iterator<Item = &str> {
         let values = self.0.get(key).into_iter().flatten();
         values.flat_map(|value| value.split_whitespace())
     }
 
-    /// Whether there is such a unit.
+    /// Whether the unit exists.
     pub(super) fn is_there(&self) -> bool {
         self.value("LoadState") == "loaded"
     }
 
-    /// Whether sockets of this family may be made.
+    /// Whether the service may open sockets of this family.
     pub(super) fn allows_family(&self, family: &str) -> bool {
         let Some(value) = self
             .0
@@ -88,15 +87,15 @@ impl Unit {
         }
     }
 
-    /// Whether its process has a capability, such as `cap_net_raw`: root has what is not
-    /// taken away, and any other user what is given.
+    /// Whether the service has a capability, such as `cap_net_raw`: root has all that are
+    /// not taken away, and any other user those that are given.
     pub(super) fn has_capability(&self, name: &str) -> bool {
         let has = |key| self.words(key).any(|word| word.eq_ignore_ascii_case(name));
         let root = matches!(self.value("User"), "" | "root" | "0");
         has("CapabilityBoundingSet") && (root || has("AmbientCapabilities"))
     }
 
-    /// Whether nodes of devices are there to be opened, as far as the unit says.
+    /// Whether device nodes can be opened, as far as the unit says.
     pub(super) fn allows_device(&self, node: Node) -> bool {
         if self.value("PrivateDevices") == "yes" {
             return false;
@@ -113,8 +112,8 @@ impl Unit {
         })
     }
 
-    /// Whether a credential of this name is handed over; `None`: the service manager
-    /// does not say.
+    /// Whether a credential of this name is passed; `None`: the service manager does not
+    /// say.
     pub(super) fn has_credential(&self, name: &str) -> Option<bool> {
         let keys = ["LoadCredential", "LoadCredentialEncrypted", "SetCredential"];
         let mut all = keys.iter().flat_map(|key| self.0.get(*key)).flatten();
@@ -132,7 +131,7 @@ impl Unit {
 pub(in crate::doctor) mod tests {
     use super::*;
 
-    /// As installed, without drop-ins.
+    /// The unit as installed, without drop-ins.
     pub(in crate::doctor) const PLAIN: &str = "\
 LoadState=loaded
 ActiveState=active
@@ -152,7 +151,7 @@ CacheDirectory=vcp
 RuntimeDirectory=vcp
 ";
 
-    /// With `links.conf`, `attach.conf` and a credential.
+    /// The unit with `links.conf`, `attach.conf` and a credential.
     pub(in crate::doctor) const ALLOWED: &str = "\
 LoadState=loaded
 ActiveState=inactive

@@ -1,4 +1,4 @@
-//! From when it was told that a VCP can't serve, to when it serves again.
+//! The outage of a VCP, from the first message about it until the VCP serves again.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ pub(super) struct Outage {
 }
 
 impl Outage {
-    /// It can't serve, or not all, for a reason; whether that was not told before.
+    /// Notes why it can't serve, at least in part; returns whether the reason is new.
     pub(super) fn reason(&mut self, now: Instant, why: &str) -> bool {
         self.begin(now);
         let news = self.told.as_deref() != Some(why);
@@ -21,29 +21,29 @@ impl Outage {
         news
     }
 
-    /// It does not serve from now on, if it did.
+    /// Notes that it does not serve from now on.
     pub(super) fn begin(&mut self, now: Instant) {
         self.since.get_or_insert(now);
     }
 
-    /// It serves; how long it did not, if there was an outage.
+    /// Notes that it serves, and returns how long the outage lasted, if there was one.
     pub(super) fn end(&mut self, now: Instant) -> Option<Duration> {
         let since = std::mem::take(self).since?;
         Some(now.saturating_duration_since(since))
     }
 }
 
-/// Tells of a device that can't serve for now.
+/// Logs that a device can't serve for now.
 pub(super) fn waits(vcp: &str, why: &str) {
     tracing::warn!(vcp, "waiting: {}", Shown(why));
 }
 
-/// Tells of the end of an outage.
+/// Logs the end of an outage.
 pub(super) fn over(vcp: &str, lasted: Duration) {
     tracing::info!(vcp, "serves again after {}", length(lasted));
 }
 
-/// A time as people say it: the largest unit that it has, and the next.
+/// A time as people say it: in its largest unit, and the next one.
 fn length(time: Duration) -> String {
     let seconds = time.as_secs();
     match seconds {

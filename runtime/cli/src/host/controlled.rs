@@ -1,4 +1,4 @@
-//! What a control socket is told of each VCP.
+//! The table of VCPs for control sockets.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,7 +9,7 @@ use super::Host;
 use crate::control::{Controlled, Vcps};
 
 impl Host {
-    /// What a control socket is told of each VCP.
+    /// The table of VCPs for control sockets.
     pub(super) fn controlled(&self) -> Vcps {
         let uris = |export: &str| {
             let serving = self.servers.values();
@@ -46,7 +46,7 @@ impl Host {
         vcps
     }
 
-    /// The configuration of one VCP and its exports, with what was set meanwhile.
+    /// The configuration of one VCP and its exports, with later changes by `set`.
     fn alone(&self, name: &Name, vcp: &vcp_config::Vcp, set: Option<&HostConfig>) -> HostConfig {
         let mut alone = HostConfig::default();
         let mut now = set

@@ -1,4 +1,4 @@
-//! The end of a host: with its connections whole for the next, or for good.
+//! The end of a host: with its connections kept for the next host, or for good.
 
 use std::time::Duration;
 
@@ -11,22 +11,22 @@ use super::Host;
 use crate::exports::Device;
 use crate::service::Ending;
 
-/// How long those who are negotiating may take when the host is going to end.
+/// How long clients that negotiate may take when the host is going to end.
 const NEGOTIATIONS: Duration = Duration::from_secs(1);
 
-/// How long a VCP may take to give up its clients: it finishes what it can first.
+/// How long a VCP may take to give up its clients: it first finishes what it can.
 const PARTING: Duration = Duration::from_secs(3);
 
-/// How long VCPs may take to take their leave before the process ends anyway.
+/// How long VCPs may take to stop before the process ends anyway.
 pub(super) const STOP_LIMIT: Duration = Duration::from_secs(10);
 
 impl Host {
-    /// Whether it serves any device of the kernel's.
+    /// Whether the host serves any kernel device.
     pub(crate) fn has_devices(&self) -> bool {
         self.attachments.any()
     }
 
-    /// The devices that are in use, each with what uses it.
+    /// The devices that are in use, each with its users.
     pub(crate) fn devices_in_use(&self) -> Vec<String> {
         self.attachments.in_use()
     }
@@ -36,11 +36,11 @@ impl Host {
         self.attachments.flush_mounted().await;
     }
 
-    /// Takes no more clients, and gives up those there are with their connections
-    /// whole. The sockets stay, and whoever connects waits.
+    /// Takes no more clients, and gives up the present ones with their connections
+    /// intact. The sockets stay, and clients that connect wait.
     ///
-    /// Each VCP's are given to `keep` when it answers: one that does not takes nobody's
-    /// but its own with it.
+    /// Each VCP's clients are given to `keep` when it answers, so that a VCP that does
+    /// not answer loses only its own.
     pub(crate) async fn park(&mut self, ending: Ending, mut keep: impl FnMut(&Parked)) {
         self.attachments.leave(Some(ending)).await;
         let servers = std::mem::take(&mut self.servers).into_values();
@@ -53,7 +53,7 @@ impl Host {
             let (name, answer) = (name.clone(), device.vcp.park());
             parting.spawn(async move {
                 match timeout(PARTING, answer).await {
-                    // One that has stopped has no clients any more.
+                    // A stopped VCP has no clients any more.
                     Ok(parked) => parked.unwrap_or_default(),
                     Err(_) => {
                         tracing::warn!("VCP {name}: its connections end, as it does not answer");
@@ -67,9 +67,9 @@ impl Host {
         }
     }
 
-    /// Detaches what nobody uses, unless its connections are kept, stops listening and
-    /// lets the VCPs take their leave. One that does not within the limit is left where it
-    /// is, for the end of the process to end, and named in the error.
+    /// Detaches unused devices, unless their connections are kept, stops listening and
+    /// stops the VCPs. A VCP that does not stop within the limit ends with the process,
+    /// and is named in the error.
     pub(crate) async fn stop(mut self) -> Result<()> {
         self.attachments.leave(None).await;
         self.servers.clear();
@@ -86,13 +86,13 @@ impl Host {
             "some VCPs did not stop within {STOP_LIMIT:?}: {}",
             left.join(", ")
         );
-        // Whoever drops the last of a VCP waits for its end.
+        // Dropping the last reference to a VCP would wait for its end.
         std::mem::forget(devices);
         Err(error)
     }
 }
 
-/// Whether it has not stopped yet.
+/// Whether the VCP has not stopped yet.
 pub(super) fn is_there(device: &Device) -> bool {
     device.vcp.status().state != vcp_core::State::Stopped
 }

@@ -1,4 +1,4 @@
-//! From what is configured to what a VCP is started with.
+//! Conversion of a configuration to the core's settings for VCPs.
 
 use std::net::SocketAddr;
 
@@ -13,19 +13,19 @@ use crate::link::Opened;
 use crate::sources::System;
 use crate::{link, module};
 
-/// What a host prepares each of its VCPs with.
+/// What a host needs to prepare its VCPs.
 #[derive(Clone)]
 pub(crate) struct Preparing {
     pub(crate) engine: Engine,
     pub(crate) cache: Cache,
-    /// What the host is known by.
+    /// The host's name.
     pub(crate) host: String,
-    /// Whether a VCP whose link is not there yet is started, and waits for it.
+    /// Whether a VCP is started even if its link is missing, and waits for it.
     pub(crate) waits: bool,
 }
 
 impl Preparing {
-    /// What a VCP is started with; opens what it may use.
+    /// The settings to start a VCP with; opens the files and links that it may use.
     pub(super) fn prepare(
         &self,
         name: &str,
@@ -43,7 +43,7 @@ impl Preparing {
         })
     }
 
-    /// All of that but its network. Nothing is changed by it.
+    /// The same without the network. Changes nothing.
     fn settle(
         &self,
         name: &str,
@@ -61,7 +61,7 @@ impl Preparing {
         module::load(&self.engine, &self.cache, &vcp.module)
     }
 
-    /// What the module is told. `nbd` are the addresses of its exports that stay the same.
+    /// The module's settings. `nbd` are the addresses of its exports that stay the same.
     pub(crate) fn config(
         &self,
         name: &str,
@@ -73,7 +73,7 @@ impl Preparing {
     }
 }
 
-/// The directories that a VCP may reach, open.
+/// The open directories that a VCP may reach.
 pub(crate) fn grants(vcp: &vcp_config::Vcp) -> Result<Vec<DirectoryGrant>> {
     let open = |grant: &vcp_config::DirectoryGrant| {
         DirectoryGrant::open(&grant.host, &grant.guest, grant.read_only)
@@ -82,7 +82,7 @@ pub(crate) fn grants(vcp: &vcp_config::Vcp) -> Result<Vec<DirectoryGrant>> {
     Ok(opened?)
 }
 
-/// The settings of a VCP, from its parts.
+/// Combines the settings of a VCP from their parts.
 pub(crate) fn together(
     name: &str,
     vcp: &vcp_config::Vcp,
@@ -99,13 +99,13 @@ pub(crate) fn together(
     })
 }
 
-/// What the operator lets it have of linear memory.
+/// The operator's limit of its linear memory.
 pub(crate) fn memory(vcp: &vcp_config::Vcp) -> Result<Option<usize>> {
     let memory = vcp.memory.map(|size| usize::try_from(size.bytes()));
     memory.transpose().context("memory")
 }
 
-/// What the configuration says about faults and what follows them.
+/// Adds the configured treatment of faults.
 fn recovery(vcp: &vcp_config::Vcp, settings: Settings) -> Settings {
     let restart = &vcp.restart;
     Settings {
@@ -137,9 +137,9 @@ fn recovery(vcp: &vcp_config::Vcp, settings: Settings) -> Settings {
     }
 }
 
-/// How a VCP that is told `config` reaches the network; link-local addresses over the
-/// host's TCP are those of the interface `zone`. A link that may be there later is waited
-/// for if it `waits`.
+/// The network of a VCP with the settings `config`; link-local addresses over the host's
+/// TCP belong to the interface `zone`. If `waits`, a link that may appear later is waited
+/// for.
 pub(crate) fn network(
     vcp: &vcp_config::Vcp,
     config: &[(String, String)],
@@ -149,8 +149,8 @@ pub(crate) fn network(
 ) -> Result<Option<Network>> {
     let Some(net) = &vcp.net else { return Ok(None) };
     if net.link == LinkKind::Host {
-        // What it may connect to is what it was configured to connect to, and what it
-        // is allowed besides.
+        // The VCP may connect to its configured portal, and to what it is allowed
+        // besides.
         let portal = config.iter().find(|(key, _)| key == "portal");
         let portal = portal.and_then(|(_, portal)| portal.parse::<SocketAddr>().ok());
         let portal = portal.context("net.link: host is for module iscsi")?;

@@ -1,5 +1,5 @@
-//! Sockets that a host makes for exports without an address, in a directory of its own
-//! that others can see.
+//! Sockets for exports without an address, in a directory of their own that others can
+//! see.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result};
 use tempfile::TempDir;
 use vcp_config::{HostConfig, NbdAddress};
 
-/// How the names of such directories begin; the number of the process follows.
+/// The prefix of such directories' names; the PID follows.
 const PREFIX: &str = "vcp-";
 
 /// Gives every export that has no address a socket in a directory of their own.
@@ -31,8 +31,8 @@ pub(super) fn sockets(config: &mut HostConfig, directory: &mut Option<TempDir>) 
     Ok(())
 }
 
-/// A service has a directory in `/run` that it shares with everybody, while its
-/// temporary files may be its own. Elsewhere it is the user's.
+/// The parent directory. A service has a directory in `/run` that everybody sees, while
+/// its temporary files may be private. Elsewhere it is the user's.
 fn base() -> PathBuf {
     let directory = |path: &PathBuf| path.is_absolute() && path.is_dir();
     let of_service = vcp_control::place::of_service().filter(directory);
@@ -53,7 +53,7 @@ fn make(base: &Path) -> Result<TempDir> {
         .with_context(|| format!("making a directory for sockets in {}", base.display()))
 }
 
-/// Removes what hosts of this user have left that were killed.
+/// Removes the directories of this user's hosts that were killed.
 fn sweep(base: &Path) {
     let own = rustix::process::geteuid().as_raw();
     for entry in fs::read_dir(base).into_iter().flatten().flatten() {
@@ -61,17 +61,17 @@ fn sweep(base: &Path) {
         let Some(process) = name.to_str().and_then(process) else {
             continue;
         };
-        // Not followed if it is a link.
+        // This does not follow links.
         let found = entry.metadata();
         let ours = found.is_ok_and(|found| found.is_dir() && found.uid() == own);
         if ours && !Path::new(&format!("/proc/{process}")).exists() {
-            // Nothing but a few names in a directory depends on it.
+            // A failure leaves only a few names in a directory.
             let _ = fs::remove_dir_all(entry.path());
         }
     }
 }
 
-/// The process whose directory has this name.
+/// The PID in a directory's name.
 fn process(name: &str) -> Option<u32> {
     let (process, _) = name.strip_prefix(PREFIX)?.split_once('-')?;
     process.parse().ok()
@@ -89,7 +89,7 @@ mod tests {
             fs::create_dir(&path).unwrap();
             path
         };
-        // No process has such a number.
+        // No process has such a PID.
         let left = beside("vcp-4194305-abcdef");
         fs::write(left.join("a.sock"), "").unwrap();
         let others = ["control", "vcp-", "vcp-x-y", "vcp-4194305"].map(beside);

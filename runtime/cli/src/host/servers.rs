@@ -1,10 +1,10 @@
-//! From what is configured to what an NBD server is started with.
+//! Conversion of a configuration to the options of NBD servers.
 
 use anyhow::{Context as _, Result, bail};
 use vcp_config::{ExportName, HostConfig, NbdAddress, SocketGroup};
 use vcp_nbd::{Access, ServerOptions};
 
-/// The options of the server at this address, by the exports that it has.
+/// The options of the server at this address, from its exports.
 pub(crate) fn options(config: &HostConfig, at: &NbdAddress) -> Result<ServerOptions> {
     let nbd = &config.nbd;
     let handshake = nbd.handshake.duration();
@@ -12,14 +12,14 @@ pub(crate) fn options(config: &HostConfig, at: &NbdAddress) -> Result<ServerOpti
         max_connections: nbd.connections as usize,
         max_negotiations: nbd.negotiations as usize,
         negotiation_limit: handshake,
-        // The rest is for the client, to hear that the device is not ready.
+        // The remaining time lets the client hear that the device is not ready.
         ready_limit: handshake * 2 / 3,
         keep_alive: nbd.keep_alive.duration(),
         access: access(config, at)?,
     })
 }
 
-/// Exports at one address say the same about its socket: that has been checked.
+/// The access rights of an address's socket. That all exports there agree was checked.
 fn access(config: &HostConfig, at: &NbdAddress) -> Result<Access> {
     let mut access = Access::default();
     let mut here = config.exports.iter().filter(|(_, e)| e.nbd.contains(at));
@@ -31,7 +31,8 @@ fn access(config: &HostConfig, at: &NbdAddress) -> Result<Access> {
     Ok(access)
 }
 
-/// The number of a group, by the system's own means: it may be in a directory service.
+/// The number of a group, found by the system's own means: it may be in a directory
+/// service.
 fn number(export: &ExportName, group: &SocketGroup) -> Result<u32> {
     let name = match group {
         SocketGroup::Id(number) => return Ok(*number),

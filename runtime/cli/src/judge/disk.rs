@@ -1,4 +1,4 @@
-//! The file of a disk that the built-in module `file` keeps in one.
+//! The file that the built-in module `file` keeps a disk in.
 
 use std::path::{Path, PathBuf};
 
@@ -8,12 +8,12 @@ use vcp_config::{ByteSize, Vcp};
 /// The file, as the host sees it.
 pub(super) struct File {
     path: PathBuf,
-    /// Bytes that it is made for, or made longer to.
+    /// The size to which it is made, or extended.
     wanted: Option<u64>,
     read_only: bool,
 }
 
-/// That of this VCP, if it is of such a disk and lies in a directory that is granted to it.
+/// The file of this VCP, if it has such a disk in a directory granted to it.
 pub(super) fn file(vcp: &Vcp) -> Option<File> {
     if !vcp.module.is_builtin("file") {
         return None;
@@ -32,13 +32,13 @@ pub(super) fn file(vcp: &Vcp) -> Option<File> {
 }
 
 impl File {
-    /// Whether a start would make it, or make it longer.
+    /// Whether a start would create or extend the file.
     pub(super) fn is_to_be_made(&self) -> bool {
         let length = std::fs::metadata(&self.path).map_or(0, |file| file.len());
         !self.read_only && self.wanted.is_some_and(|wanted| length < wanted)
     }
 
-    /// Whether it could be made. One that is there is for the module to open.
+    /// Whether the file could be created. An existing one is for the module to open.
     pub(super) fn look(&self) -> Result<(), String> {
         if !self.is_to_be_made() {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Exports: where they are served, and to whom.
+//! Checks of exports: their addresses, access and devices.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -38,13 +38,13 @@ impl Judge {
         };
         match vcp_nbd::look(&address) {
             Ok(()) => {}
-            // The manager makes the directory when it starts the service.
+            // The service manager makes the directory when it starts the service.
             Err(ServerError::Listen { .. }) if self.is_made(&address) => {}
             Err(error) => self.error(&key("nbd"), error),
         }
     }
 
-    /// Whether it is in a directory that is there when the service has started.
+    /// Whether the socket's directory will be there once the service has started.
     fn is_made(&self, address: &Address) -> bool {
         let Address::Unix(path) = address else {
             return false;
@@ -54,7 +54,7 @@ impl Judge {
         path.parent().is_some_and(|at| made(at) && !at.exists())
     }
 
-    /// Two paths of one file would be two sockets, one in the place of the other.
+    /// Two spellings of one path would be two sockets, one replacing the other.
     fn one_spelling(
         &self,
         name: &ExportName,
@@ -80,7 +80,7 @@ impl Judge {
         }
     }
 
-    /// A device shows one export.
+    /// Checks that a device shows only one export.
     fn device(
         &self,
         name: &ExportName,

@@ -1,7 +1,6 @@
-//! `vcp host --check`: what a start would say of a configuration, without starting
-//! anything and without changing anything. What a start does is asked of the code that a
-//! start runs; what it would do to the machine (listening, opening links, making files) is
-//! looked at instead.
+//! `vcp host --check`: finds what a start would complain of, without starting or changing
+//! anything. Where possible it runs the code of a start; what would affect the machine
+//! (listening, opening links, making files) is only examined.
 
 mod disk;
 mod exports;
@@ -23,12 +22,12 @@ use crate::host::Preparing;
 use crate::{attach, logging};
 use unit::Unit;
 
-/// A configuration, and what is found in it.
+/// A configuration, and the findings about it.
 struct Judge {
     config: HostConfig,
     places: Places,
     preparing: Preparing,
-    /// What the service manager is told of the service.
+    /// The service's unit.
     unit: Option<Unit>,
     findings: RefCell<Vec<Finding>>,
 }
@@ -36,7 +35,7 @@ struct Judge {
 /// One line for the operator.
 struct Finding {
     line: String,
-    /// Otherwise it is a warning: it may be different when the start comes.
+    /// Whether it is an error; a warning may no longer hold at the start.
     is_error: bool,
 }
 
@@ -67,19 +66,19 @@ pub(crate) fn run(arguments: &ServiceArguments) -> Result<ExitCode> {
 }
 
 impl Judge {
-    /// Something is wrong under a dotted key.
+    /// Reports an error at a dotted key.
     fn error(&self, key: &str, message: impl Display) {
         self.add(true, "", &self.places.error(key, message));
     }
 
-    /// The same, and it may be right when the start comes, or is out of sight.
+    /// Reports a problem that may be gone at the start, or can't be seen from here.
     fn warn(&self, key: &str, message: impl Display) {
         let message = format!("warning: {message}");
         self.add(false, "", &self.places.error(key, message));
     }
 
-    /// What came of a step of the start; an error is about this key, or the one that it
-    /// names itself.
+    /// Takes the result of a step of the start; an error is reported at this key, or at
+    /// the one that it names itself.
     fn step<T>(&self, key: &str, outcome: Result<T>) -> Option<T> {
         let error = match outcome {
             Ok(done) => return Some(done),
@@ -95,7 +94,7 @@ impl Judge {
     fn add(&self, is_error: bool, before: &str, what: &dyn Display) {
         let line = format!("{before}{what}");
         let mut findings = self.findings.borrow_mut();
-        // The same of another address is no news.
+        // The same finding about another address is not repeated.
         if findings.iter().all(|other| other.line != line) {
             findings.push(Finding { line, is_error });
         }

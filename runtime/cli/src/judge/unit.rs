@@ -1,6 +1,6 @@
-//! What the service manager's files say of the service, for a check that is run outside
-//! of it: which credentials it is given, and which directories are made for it
-//! (systemd.unit(5), systemd.exec(5)).
+//! The service's unit files, for a check that is run outside of the service: the
+//! credentials it is given, and the directories that are made for it (systemd.unit(5),
+//! systemd.exec(5)).
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,35 +13,35 @@ use vcp_config::Sources;
 use crate::sources::System;
 
 const SERVICE: &str = "vcp.service";
-/// Where the manager looks, the first before the others.
+/// The service manager's directories; the first takes precedence.
 const DIRECTORIES: &str = "/etc/systemd/system:/run/systemd/system:\
                            /usr/local/lib/systemd/system:/usr/lib/systemd/system";
-/// What a service finds its credentials by.
+/// The variable that names a service's directory of credentials.
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
-/// Stands for where they will be.
+/// The directory where the credentials will be.
 const GIVEN: &str = "/run/credentials/vcp.service";
 
-/// The unit, as far as it matters here.
+/// The relevant parts of the unit.
 #[derive(Debug, Default)]
 pub(super) struct Unit {
-    /// The file of each credential; `None`: it comes from elsewhere, or is encrypted.
+    /// The file of each credential; `None` if it comes from elsewhere, or is encrypted.
     credentials: BTreeMap<String, Option<PathBuf>>,
     /// The directories that are made when the service starts.
     made: Vec<PathBuf>,
 }
 
-/// The names of the credentials that the files of the unit name; none where there is no
-/// unit. A name may end in `*`.
+/// The names of the credentials in the unit's files; none where there is no unit. A name
+/// may end in `*`.
 pub(crate) fn credentials_of_unit() -> BTreeSet<String> {
     let unit = Unit::of_service().unwrap_or_default();
     unit.credentials.into_keys().collect()
 }
 
 impl Unit {
-    /// That of the service; none where there is no such unit, or this is the service.
+    /// The service's unit; `None` where there is none, or this process is the service.
     pub(super) fn of_service() -> Option<Self> {
-        // What the unit runs beside the host itself, at a reload, may have the name of that
-        // directory and no right to it (systemd 252).
+        // A program that the unit runs beside the host, at a reload, may have the variable
+        // set and no access to the directory (systemd 252).
         let own = std::env::var_os(CREDENTIALS).map(std::fs::read_dir);
         if own.is_some_and(|read| read.is_ok()) {
             return None;
@@ -60,7 +60,7 @@ impl Unit {
         let mut unit = Self::default();
         unit.take(&text);
         for file in drop_ins(directories) {
-            // One that can't be read is the manager's to complain of.
+            // The service manager reports a file that can't be read.
             unit.take(&std::fs::read_to_string(file).unwrap_or_default());
         }
         Some(unit)
@@ -87,7 +87,7 @@ impl Unit {
             }
             "LoadCredential" => {
                 let (name, from) = value.split_once(':').unwrap_or((value, ""));
-                // A specifier is the manager's to fill in.
+                // Only the service manager can expand a specifier.
                 let seen = from.starts_with('/') && !from.contains('%');
                 let file = seen.then(|| PathBuf::from(from));
                 self.credentials.insert(name.to_owned(), file);
@@ -110,12 +110,12 @@ impl Unit {
             .extend(names.map(|name| Path::new(below).join(name)));
     }
 
-    /// Whether this directory is there when the service has started.
+    /// Whether this directory will be there once the service has started.
     pub(super) fn makes(&self, directory: &Path) -> bool {
         self.made.iter().any(|made| made == directory)
     }
 
-    /// What the unit says of a credential: nothing, or its file if that can be seen.
+    /// The unit's entry for a credential, with its file if that can be seen.
     fn credential(&self, name: &str) -> Option<&Option<PathBuf>> {
         self.credentials.get(name).or_else(|| {
             let mut globs = self.credentials.iter();
@@ -125,8 +125,8 @@ impl Unit {
     }
 }
 
-/// The drop-ins of the service, in the order of their names; of several of one name it is
-/// the one in the first directory.
+/// The drop-ins of the service, in the order of their names; of several with one name,
+/// the one in the first directory counts.
 fn drop_ins(directories: &[PathBuf]) -> Vec<PathBuf> {
     let mut found = BTreeMap::new();
     for directory in directories {
@@ -141,10 +141,10 @@ fn drop_ins(directories: &[PathBuf]) -> Vec<PathBuf> {
     found.into_values().collect()
 }
 
-/// Where secrets come from when the service is started by its unit.
+/// The sources of secrets of a service that is started by its unit.
 pub(super) struct AsStarted<'a> {
     pub(super) unit: Option<&'a Unit>,
-    /// Credentials that the unit names and whose files are out of sight.
+    /// Credentials that the unit names and whose files can't be seen.
     pub(super) unseen: RefCell<Vec<String>>,
 }
 
@@ -166,7 +166,7 @@ impl Sources for AsStarted<'_> {
             None => Err(io::ErrorKind::NotFound.into()),
             Some(None) => Ok(self.unseen(&name)),
             Some(Some(file)) => match System.read(file) {
-                // The service manager may.
+                // The service manager may be able to read it.
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                     Ok(self.unseen(&name))
                 }
@@ -180,7 +180,7 @@ impl Sources for AsStarted<'_> {
 }
 
 impl AsStarted<'_> {
-    /// What is in the place of a credential that can't be read; nobody is given it.
+    /// A stand-in for a credential that can't be read; no VCP gets it.
     fn unseen(&self, name: &str) -> String {
         self.unseen.borrow_mut().push(name.to_owned());
         "unseen".to_owned()

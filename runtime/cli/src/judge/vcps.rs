@@ -1,4 +1,4 @@
-//! VCPs: their modules, what these are told, where they run, and what they reach.
+//! Checks of VCPs: their modules, settings, CPUs and links.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use super::disk::{self, File};
 use super::unit::AsStarted;
 use crate::{budget, host, link, module};
 
-/// What a link that is not open is taken to carry.
+/// The MTU that a link is taken to have if it is not open.
 const USUAL_MTU: u32 = 1500;
 
 impl Judge {
@@ -25,7 +25,7 @@ impl Judge {
         }
     }
 
-    /// The shares of each CPU, as its channel processor would admit them.
+    /// Checks the shares of each CPU as its channel processor would.
     fn shares(&self, places: &BTreeMap<String, Vec<usize>>) {
         let mut processors: BTreeMap<usize, Scheduler> = BTreeMap::new();
         for (number, (name, vcp)) in (0..).zip(&self.config.vcps) {
@@ -82,7 +82,7 @@ impl Judge {
         self.step(&Places::key(&["vcp", &name, "config"]), config)
     }
 
-    /// The link: opening it would take it from the host that runs.
+    /// Checks the link without opening it, which would take it from a running host.
     fn link(&self, name: &str, vcp: &Vcp, config: Option<&[(String, String)]>) {
         let Some(net) = &vcp.net else { return };
         let key = Places::key(&["vcp", name, "net", "link"]);
@@ -113,8 +113,9 @@ impl Judge {
         }
     }
 
-    /// Asks the module itself, by an instance that is started and does nothing. One that
-    /// could write to files of the machine is not started, unless what it does is known.
+    /// Has the module itself check its settings, in an instance that is started and does
+    /// nothing. A module that could write to files of the machine is not started, unless
+    /// what it does is known.
     fn begin(&self, name: &str, vcp: &Vcp, settings: Settings, file: Option<&File>) {
         let writes = vcp.files.iter().any(|grant| !grant.read_only);
         let unknown = writes && !vcp.module.is_builtin("file");
@@ -134,7 +135,7 @@ impl Judge {
             .split_once(": ")
             .filter(|_| said.starts_with("config."));
         match (&fault, named) {
-            // Its file was kept from it.
+            // The module was not given its file.
             (_, Some(("config.path", _))) if untouched => {}
             (_, Some((key, why))) => self.error(&format!("vcp.{name}.{key}"), why),
             (Fault::Memory { .. }, _) => self.error(&format!("vcp.{name}.memory"), said),
@@ -143,7 +144,7 @@ impl Judge {
     }
 }
 
-/// What an instance is told of its network, which it does not get to use.
+/// The network as an instance is told of it; the instance does not get to use it.
 fn network(vcp: &Vcp) -> Option<Network> {
     let net = vcp.net.as_ref()?;
     if net.link == LinkKind::Host {

@@ -1,9 +1,9 @@
-//! What is logged: `VCP_LOG`, and of the compiler only what it asks for by name.
+//! The filter of the log: `VCP_LOG`, which shows the compiler only if it is named.
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-/// What speaks of every instruction that it compiles. These are prefixes.
+/// The crates that log every instruction they compile, as prefixes.
 const COMPILER: [&str; 4] = ["cranelift", "regalloc2", "wasmtime", "wasmparser"];
 
 /// The filter that `asked` describes, in the syntax of `tracing-subscriber`. Where it
@@ -16,7 +16,7 @@ pub(super) fn of(asked: &str) -> Result<EnvFilter, String> {
         return Ok(plain);
     }
     let quiet = COMPILER.map(|name| format!("{name}=warn")).join(",");
-    // The last of two for one target holds.
+    // The last of two directives for one target holds.
     EnvFilter::builder()
         .parse(format!("{quiet},{asked}"))
         .map_err(|error| error.to_string())
@@ -28,8 +28,8 @@ mod tests {
 
     use super::*;
 
-    /// Which of three would be logged at the level DEBUG: ours, the code generator's, and
-    /// the engine's.
+    /// Which of three targets would be logged at the level DEBUG: ours, the code
+    /// generator's, and the engine's.
     fn shown(asked: &str) -> [bool; 3] {
         let filter = of(asked).unwrap();
         let subscriber = tracing_subscriber::registry().with(filter);

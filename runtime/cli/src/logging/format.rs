@@ -1,5 +1,5 @@
-//! How a message is written: as `tracing-subscriber` writes it, with every value cut to
-//! length and escaped, whoever said it.
+//! The format of messages: that of `tracing-subscriber`, with every value cut to length
+//! and escaped, whatever its origin.
 
 use std::fmt::{self, Write as _};
 
@@ -10,8 +10,8 @@ use tracing_subscriber::fmt::format::Writer;
 
 use super::text::{Cut, MOST};
 
-/// Most characters of a message itself: of a guest's log more are never taken. What it
-/// quotes is shorter, see [`Shown`](super::text::Shown).
+/// The longest message, in characters: longer ones of a guest are cut earlier. Text that
+/// a message quotes is shorter, see [`Shown`](super::text::Shown).
 const LONGEST: usize = 4200;
 
 /// Writes the fields of an event.
@@ -55,7 +55,7 @@ impl Writing<'_, '_> {
 
 impl Visit for Writing<'_, '_> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        // Where a message of the `log` crate came from is told by its target.
+        // The origin of a message of the `log` crate is its target.
         if self.outcome.is_ok() && !field.name().starts_with("log.") {
             self.outcome = self.write(field.name(), value);
         }

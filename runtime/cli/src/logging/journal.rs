@@ -1,5 +1,5 @@
-//! Lines for the journal of systemd: each begins with its priority, as sd-daemon(3)
-//! says, and with neither a time nor a level, which the journal has of its own.
+//! Lines for the journal of systemd: each begins with its priority, as sd-daemon(3) says,
+//! and has neither time nor level, which the journal has of its own.
 
 use std::fmt;
 use std::os::fd::AsFd;
@@ -10,7 +10,7 @@ use tracing_subscriber::fmt::format::{Format, FormatEvent, FormatFields, Full, W
 use tracing_subscriber::fmt::{FmtContext, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// What the service manager says that it has connected a stream of a service to.
+/// The variable by which the service manager says that a stream goes to the journal.
 const VARIABLE: &str = "JOURNAL_STREAM";
 
 static STDERR: LazyLock<bool> = LazyLock::new(|| {
@@ -23,8 +23,8 @@ pub(super) fn is_stderr() -> bool {
     *STDERR
 }
 
-/// Whether a file is the one of this device and inode, `DEVICE:INODE` in decimal. The
-/// variable is inherited by processes whose output goes elsewhere (systemd.exec(5)).
+/// Whether a file has this device and inode, `DEVICE:INODE` in decimal. The variable is
+/// inherited by processes whose output goes elsewhere (systemd.exec(5)).
 fn is_stream(named: &str, file: impl AsFd) -> bool {
     let Some((device, inode)) = named.split_once(':') else {
         return false;
@@ -35,7 +35,7 @@ fn is_stream(named: &str, file: impl AsFd) -> bool {
     rustix::fs::fstat(file).is_ok_and(|found| (found.st_dev, found.st_ino) == (device, inode))
 }
 
-/// The priority of syslog(3) that a level stands for.
+/// The priority of syslog(3) that corresponds to a level.
 pub(super) fn priority(level: Level) -> u8 {
     match level {
         Level::ERROR => 3,
@@ -45,21 +45,21 @@ pub(super) fn priority(level: Level) -> u8 {
     }
 }
 
-/// The text with its priority before each line of it. It ends with the end of a line.
+/// The text with its priority before each line, and a newline at the end.
 pub(super) fn prefixed(level: Level, text: &str) -> String {
     let priority = priority(level);
     let lines = text.lines().map(|line| format!("<{priority}>{line}\n"));
     lines.collect()
 }
 
-/// How an event is written: for the journal, or for whoever else reads standard error.
+/// The format of an event, for the journal or for other readers of standard error.
 pub(super) struct Form {
     journal: bool,
     elsewhere: Format<Full>,
 }
 
 impl Form {
-    /// For the journal or not.
+    /// Chooses the format for the journal or not.
     pub(super) fn of(journal: bool) -> Self {
         Self {
             journal,
@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(prefixed(Level::TRACE, "one"), "<7>one\n");
     }
 
-    /// What is written of an event.
+    /// The text written for an event.
     fn written(journal: bool) -> String {
         let file = tempfile::NamedTempFile::new().unwrap();
         let layer = tracing_subscriber::fmt::layer()

@@ -1,5 +1,5 @@
-//! How often the same is logged: what a client, a peer or a guest can bring about at
-//! will is limited by kind of message and by who it is about, and the rest is counted.
+//! Limits how often similar messages are logged. Those that a client, a peer or a guest
+//! can cause at will are limited by kind and by subject, and the rest is counted.
 //! Messages of the levels `DEBUG` and `TRACE` were asked for, and a guest's log has a
 //! limit of its own.
 
@@ -14,52 +14,54 @@ use tracing_subscriber::layer::{Context, Layer};
 
 use super::who::{About, Who};
 
-/// Kinds and peers that are told apart. Beyond that all peers of a kind are one.
+/// The most pairs of kind and subject that are told apart. Beyond that all subjects of a
+/// kind count as one.
 const MOST: usize = 256;
-/// How often it is said how many were left out.
+/// How often the number of suppressed messages is logged.
 const REPORT: Duration = Duration::from_secs(10);
 /// The log of guests: see `vcp-core`.
 const GUESTS: &str = "vcp::guest";
 
-/// Messages at once, and how many come back each second.
+/// A rate: messages allowed at once, and how many more each second.
 #[derive(Debug, Clone, Copy)]
 struct Rate {
     burst: f64,
     per_second: f64,
 }
 
-/// About a client: whoever can connect.
+/// The rate for messages about a client, which can be anyone who can connect.
 const CLIENT: Rate = Rate {
     burst: 10.0,
     per_second: 0.2,
 };
-/// About something that was configured: a VCP, an export, a device; or a process of this
-/// user, as only those reach the unix sockets.
+/// The rate for messages about something configured: a VCP, an export, a device; or a
+/// process of this user, as only those reach the unix sockets.
 const OWN: Rate = Rate {
     burst: 50.0,
     per_second: 1.0,
 };
-/// About nobody in particular, such as what came of a new configuration of hundreds.
+/// The rate for messages about nothing in particular, such as the result of a new
+/// configuration with hundreds of parts.
 const NOBODY: Rate = Rate {
     burst: 1000.0,
     per_second: 2.0,
 };
 
-/// What was said of one kind about one.
+/// The messages of one kind about one subject.
 struct Entry {
     tokens: f64,
     refilled: Instant,
     left_out: u64,
-    /// Of what was left out first.
+    /// The first suppressed message.
     example: String,
-    /// Since when it was not told how many were left out.
+    /// The time from which suppressed messages have not been reported.
     since: Instant,
     metadata: &'static Metadata<'static>,
 }
 
 type Table = HashMap<(Identifier, Who), Entry>;
 
-/// The limit, as a layer in front of what writes.
+/// The limiter, as a layer in front of the one that writes.
 #[derive(Default)]
 pub(super) struct Limiter {
     table: Mutex<Table>,
@@ -67,26 +69,26 @@ pub(super) struct Limiter {
     owes: AtomicBool,
 }
 
-/// So many of a kind were left out.
+/// A number of suppressed messages of a kind.
 pub(super) struct LeftOut {
     pub(super) metadata: &'static Metadata<'static>,
     pub(super) message: String,
 }
 
 impl Limiter {
-    /// Messages that were left out so far.
+    /// The number of messages suppressed so far.
     pub(super) fn left_out(&self) -> u64 {
         self.left_out.load(Ordering::Relaxed)
     }
 
-    /// Whether some were left out that [`Limiter::due`] has not told of yet.
+    /// Whether suppressed messages are still to be reported by [`Limiter::due`].
     pub(super) fn owes(&self) -> bool {
         self.owes.load(Ordering::Relaxed)
     }
 
-    /// How many were left out of each kind, where it is time to say so.
+    /// The suppressed messages of each kind, where a report is due.
     pub(super) fn due(&self, now: Instant, all: bool) -> Vec<LeftOut> {
-        // A panic leaves the table whole enough: at worst it has an entry too many.
+        // A panic may at worst leave one entry too many in the table.
         let Ok(mut table) = self.table.lock() else {
             return Vec::new();
         };
@@ -104,12 +106,12 @@ impl Limiter {
         due
     }
 
-    /// Whether one more may be said. Returns whether it is the first that may not.
+    /// Whether the message may be logged, and whether it is the first to be suppressed.
     fn admit(&self, event: &Event<'_>, now: Instant) -> (bool, bool) {
         let mut about = About::default();
         event.record(&mut about);
         let kind = event.metadata().callsite();
-        // Nobody waits for a log: who comes at the same moment may say it.
+        // Logging never waits: a simultaneous message is let through.
         let Ok(mut table) = self.table.try_lock() else {
             return (true, false);
         };
@@ -136,7 +138,7 @@ impl Limiter {
     }
 }
 
-/// Those who would be admitted as if they were new need not be known.
+/// Forgets entries that would be treated like new ones.
 fn forget_the_quiet(table: &mut Table, now: Instant) {
     table.retain(|(_, who), entry| {
         entry.refill(who.rate(), now);
@@ -199,7 +201,7 @@ impl Who {
     }
 }
 
-/// `1234567` as `1,234,567`.
+/// Writes `1234567` as `1,234,567`.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -235,7 +237,7 @@ mod tests {
 
     use super::*;
 
-    /// Counts what comes through.
+    /// Counts the messages that come through.
     #[derive(Clone, Default)]
     struct Through(Arc<AtomicUsize>);
 
@@ -245,7 +247,8 @@ mod tests {
         }
     }
 
-    /// The limiter after what `say` said, and how much of that came through.
+    /// Returns the limiter after the messages of `say`, and how many of these came
+    /// through.
     fn limited(say: impl FnOnce()) -> (&'static Limiter, usize) {
         let limiter: &'static Limiter = Box::leak(Box::default());
         let through = Through::default();
@@ -263,7 +266,7 @@ mod tests {
                 let client = format!("10.0.0.1:{port}");
                 tracing::warn!(client, "refused during negotiation");
             }
-            // Another one is not kept from being heard.
+            // Another client's messages still come through.
             tracing::warn!(client = "10.0.0.2:1", "refused during negotiation");
         });
         assert!((11..14).contains(&through), "{through}");

@@ -1,9 +1,9 @@
-//! Logs: to stderr, at the level that `VCP_LOG` says.
+//! Logs to stderr, at the level that `VCP_LOG` gives.
 //!
-//! Nothing waits for who reads them. Every line, and every other word to stderr, goes
-//! through a queue to a thread that writes ([`output`]); what others can bring about at
-//! will is limited ([`limit`]), and what they said is shortened ([`text`], [`mod@format`]).
-//! Where standard error is the journal, lines are as that wants them ([`journal`]).
+//! Logging never waits for a reader. Every line, and all other text for stderr, goes
+//! through a queue to a thread that writes ([`output`]). Messages that others can cause
+//! at will are limited ([`limit`]), and quoted text is shortened ([`text`],
+//! [`mod@format`]). For the journal, lines have its format ([`journal`]).
 
 mod filter;
 mod format;
@@ -25,12 +25,12 @@ use limit::Limiter;
 use output::{Notices, Output};
 pub(crate) use text::Shown;
 
-/// The environment variable, in the syntax of `tracing-subscriber`'s filters.
+/// The environment variable with a filter in the syntax of `tracing-subscriber`.
 const VARIABLE: &str = "VCP_LOG";
 
-/// How long the end of the process may take for what is still to be written.
+/// How long the process may take at its end to write the remaining lines.
 const LAST_WORDS: Duration = Duration::from_millis(500);
-/// The same after a panic.
+/// How long it may take after a panic.
 const AFTER_PANIC: Duration = Duration::from_millis(100);
 
 static STDERR: LazyLock<Output> = LazyLock::new(Output::new);
@@ -66,7 +66,7 @@ pub(crate) fn start(default: &str) {
         if trace.status() == std::backtrace::BacktraceStatus::Captured {
             say(&format!("{trace}\n"));
         }
-        // The process ends with this thread only; the others are not to wait.
+        // The process ends only with this thread; the others need not wait.
         if name == "main" {
             STDERR.finish(AFTER_PANIC);
         }
@@ -80,21 +80,21 @@ fn default_filter(default: &str) -> tracing_subscriber::EnvFilter {
     tracing_subscriber::EnvFilter::new(default)
 }
 
-/// Starts the thread that writes to stderr: on a thread whose CPUs, priority and the
-/// like it may have, too, and when these are settled.
+/// Starts the thread that writes to stderr. It inherits CPUs, priority and the like from
+/// the calling thread, so this is called once these are settled.
 pub(crate) fn begin() {
     STDERR.start(rustix::stdio::stderr(), Owed);
 }
 
-/// Tells of an error the one way errors are told: in one line on stderr.
+/// Reports an error the one way errors are reported: in one line on stderr.
 pub(crate) fn complain(message: &str) {
     let line = message.trim_end().replace('\n', " ");
-    // The journal knows who says it.
+    // The journal has the program's name.
     let name = if journal::is_stderr() { "" } else { "vcp: " };
     say(&format!("{name}{line}\n"));
 }
 
-/// Has an error written that is no message of the log.
+/// Writes an error that is not a message of the log.
 fn say(text: &str) {
     let text = match journal::is_stderr() {
         true => journal::prefixed(Level::ERROR, text),
@@ -103,31 +103,31 @@ fn say(text: &str) {
     STDERR.say(text.into_bytes());
 }
 
-/// Has `text` written to stdout, by a process that serves and waits for nobody.
+/// Writes `text` to stdout, without waiting for a reader.
 pub(crate) fn announce(text: &str) {
     STDOUT.start(rustix::stdio::stdout(), Unheard);
     STDOUT.say(text.as_bytes().to_vec());
 }
 
-/// Writes what is still to be written, within a short time.
+/// Writes the remaining lines, within a short time.
 pub(crate) fn finish() {
     begin();
     STDOUT.finish(LAST_WORDS);
     STDERR.finish(LAST_WORDS);
 }
 
-/// What of the log was not written: lines lost, as nobody read them, and messages
-/// left out, as there were too many of their kind.
+/// The parts of the log that are missing: lines lost because nobody read them, and
+/// messages suppressed because there were too many of their kind.
 pub(crate) fn missing() -> (u64, u64) {
     (STDERR.lost(), LIMITER.left_out())
 }
 
-/// Something is owed.
+/// Notes that a notice is due.
 fn nudge() {
     STDERR.nudge();
 }
 
-/// What `tracing-subscriber` writes to: each message is one write, and a line.
+/// The writer for `tracing-subscriber`: each message is one write, and one line.
 #[derive(Debug, Clone, Copy)]
 struct Lines;
 
@@ -150,7 +150,7 @@ impl<'a> MakeWriter<'a> for Lines {
     }
 }
 
-/// What the log says of itself.
+/// The log's notices about itself.
 struct Owed;
 
 impl Notices for Owed {
@@ -174,7 +174,7 @@ impl Notices for Owed {
     }
 }
 
-/// As a message of the log is written.
+/// Formats a line like a message of the log.
 fn line(level: Level, target: &str, message: &str) -> String {
     if journal::is_stderr() {
         return journal::prefixed(level, &format!("{target}: {message}"));
@@ -183,7 +183,7 @@ fn line(level: Level, target: &str, message: &str) -> String {
     format!("{time} {level:>5} {target}: {message}\n")
 }
 
-/// Of stdout nothing is said there.
+/// The notices of stdout: there are none.
 struct Unheard;
 
 impl Notices for Unheard {

@@ -1,8 +1,8 @@
-//! Standard error and standard output of a process that must not wait for whoever
-//! reads them: a thread of its own writes, from a queue with a bound.
+//! Standard error and standard output of a process that must not wait for a reader: a
+//! separate thread writes, from a bounded queue.
 //!
-//! What does not fit is counted and lost. When there is room again, one line says how
-//! much that was.
+//! Text that does not fit is counted and lost. When there is room again, one line gives
+//! the number of lost lines.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -14,42 +14,42 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, write};
 
-/// Bytes and lines that may wait to be written.
+/// The most bytes and lines that may wait to be written.
 const MOST_BYTES: usize = 8 << 20;
 const MOST_LINES: usize = 16 << 10;
-/// Bytes written at a time, unless one line is longer: no more than a pipe takes whole,
-/// so that what others write there does not come between.
+/// The most bytes written at a time, unless one line is longer: a pipe takes this many as
+/// a whole, so that the output of other processes does not come between.
 const PIECE: usize = 4096;
-/// Stack of the thread that writes.
+/// The stack size of the thread that writes.
 const STACK: usize = 128 << 10;
-/// How often what is owed is looked at, while something is.
+/// How often due notices are looked for, while there are any.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What is said besides what was asked for, and when.
+/// Notices that are written besides other text.
 pub(super) trait Notices: Send + 'static {
-    /// Lines that are due; all there are when it is the `last` time.
+    /// The lines that are due; all remaining ones if this is the `last` call.
     fn due(&mut self, last: bool) -> Vec<String>;
-    /// Whether some will be due later.
+    /// Whether some lines will be due later.
     fn owes(&self) -> bool;
-    /// The line for so many lost ones.
+    /// The line about `count` lost lines.
     fn lost(&self, count: u64) -> String;
 }
 
-/// One of the two.
+/// Standard error or standard output.
 pub(super) struct Output {
     queue: SyncSender<Vec<u8>>,
-    /// Until the thread has it.
+    /// The queue's end, until the thread takes it.
     waiting: Mutex<Option<Receiver<Vec<u8>>>>,
     counts: Counts,
 }
 
 #[derive(Default)]
 struct Counts {
-    /// Bytes and lines that wait.
+    /// The bytes and lines that wait.
     bytes: AtomicUsize,
     lines: AtomicU64,
     lost: AtomicU64,
-    /// The process ends: what is owed is due.
+    /// Whether the process is ending, so that all notices are due.
     ending: AtomicBool,
 }
 
@@ -63,15 +63,14 @@ impl Output {
         }
     }
 
-    /// Has `line`, which ends with its end, written. Never waits.
+    /// Queues `line`, which includes its newline. Never waits.
     pub(super) fn say(&self, line: Vec<u8>) {
         if !self.put(line) {
             self.counts.lost(1);
         }
     }
 
-    /// Has the thread look at what is owed. Where the queue is full, it is at work
-    /// anyway.
+    /// Makes the thread look for due notices. If the queue is full, it is at work anyway.
     pub(super) fn nudge(&self) {
         self.put(Vec::new());
     }
@@ -87,13 +86,13 @@ impl Output {
         fits
     }
 
-    /// Lines that were lost so far.
+    /// The number of lines lost so far.
     pub(super) fn lost(&self) -> u64 {
         self.counts.lost.load(Ordering::Relaxed)
     }
 
-    /// Starts the thread that writes to `to`, unless it is there. Whatever the thread
-    /// that calls this passes on to threads, such as CPUs to run on, this one has.
+    /// Starts the thread that writes to `to`, unless it exists. The thread inherits
+    /// properties, such as its CPUs, from the calling thread.
     pub(super) fn start(&'static self, to: BorrowedFd<'static>, notices: impl Notices) {
         let waiting = self.waiting.lock();
         let Some(queue) = waiting.unwrap_or_else(PoisonError::into_inner).take() else {
@@ -109,15 +108,15 @@ impl Output {
             looked: Instant::now(),
         };
         let thread = std::thread::Builder::new().name("log".to_owned());
-        // Without it everything is lost, and counted.
+        // Without the thread all text is lost, and counted.
         let _ = thread.stack_size(STACK).spawn(move || writer.run());
     }
 
-    /// Waits until everything is written, for so long at most.
+    /// Waits at most `patience` until everything is written.
     pub(super) fn finish(&self, patience: Duration) {
         let waiting = self.waiting.lock();
         if waiting.unwrap_or_else(PoisonError::into_inner).is_some() {
-            // Nobody writes, so nothing is to be waited for.
+            // There is no thread to wait for.
             return;
         }
         self.counts.ending.store(true, Ordering::Relaxed);
@@ -134,7 +133,7 @@ impl Counts {
         self.lost.fetch_add(lines, Ordering::Relaxed);
     }
 
-    /// So much waits no longer.
+    /// Subtracts text that no longer waits.
     fn done(&self, bytes: usize, lines: u64) {
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
         self.lines.fetch_sub(lines, Ordering::Release);
@@ -147,19 +146,19 @@ struct Writer<N> {
     counts: &'static Counts,
     to: BorrowedFd<'static>,
     notices: N,
-    /// The line that did not fit with those before it.
+    /// The line that did not fit in the last piece.
     held: Option<Vec<u8>>,
-    /// Lost lines that were told of.
+    /// The number of lost lines already reported.
     told: u64,
-    /// When it last looked at what is owed.
+    /// When due notices were last looked for.
     looked: Instant,
 }
 
-/// What is written at a time.
+/// The text of one write.
 #[derive(Default)]
 struct Piece {
     bytes: Vec<u8>,
-    /// From the queue; not all of them are lines.
+    /// The number of entries taken from the queue; not all of them are lines.
     taken: u64,
     lines: u64,
 }
@@ -171,7 +170,7 @@ impl<N: Notices> Writer<N> {
             if self.write(&piece.bytes).is_err() {
                 self.counts.lost(piece.lines);
             }
-            // All else is said first, as long as that has an end.
+            // Notices come after all other text, unless that goes on for too long.
             if self.held.is_none() || self.looked.elapsed() >= LOOK {
                 self.tell();
             }
@@ -179,7 +178,7 @@ impl<N: Notices> Writer<N> {
         }
     }
 
-    /// The next line; `None` when it is time to look at what is owed.
+    /// The next line; `None` when it is time to look for notices.
     fn next(&mut self) -> Result<Option<Vec<u8>>, RecvError> {
         if let Some(line) = self.held.take() {
             return Ok(Some(line));
@@ -194,7 +193,7 @@ impl<N: Notices> Writer<N> {
         }
     }
 
-    /// Lines that are there, as far as they are written at a time.
+    /// Gathers the lines that are waiting, up to the size of one write.
     fn gather(&mut self, first: Option<Vec<u8>>) -> Piece {
         let mut piece = Piece::default();
         let mut next = first;
@@ -211,7 +210,7 @@ impl<N: Notices> Writer<N> {
         piece
     }
 
-    /// Says what is owed, now that all else is said.
+    /// Writes due notices, now that all other text is written.
     fn tell(&mut self) {
         self.looked = Instant::now();
         let last = self.counts.ending.load(Ordering::Relaxed);
@@ -234,7 +233,7 @@ impl<N: Notices> Writer<N> {
             match write(self.to, bytes) {
                 Ok(count) => bytes = &bytes[count..],
                 Err(Errno::INTR) => {}
-                // Somebody else has set it so, for all who write there.
+                // Another process has made the shared file non-blocking.
                 Err(Errno::AGAIN) => {
                     let mut room = [PollFd::new(&self.to, PollFlags::OUT)];
                     let _ = poll(&mut room, None);

@@ -1,9 +1,9 @@
-//! Text of others in our log: what a client, a peer, a guest or a file has said is cut
-//! to length, and nothing in it steers a terminal or begins a line.
+//! Foreign text in our log: text of a client, a peer, a guest or a file is cut to length,
+//! and can neither steer a terminal nor begin a line.
 
 use std::fmt::{self, Write};
 
-/// Most characters of a field of a message, and of foreign text in a message.
+/// The most characters of a message's field, and of foreign text in a message.
 pub(crate) const MOST: usize = 200;
 
 /// Foreign text to be shown within a message.
@@ -18,7 +18,7 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// Passes on so many characters, escaped, and counts the rest.
+/// Passes on a limited number of characters, escaped, and counts the rest.
 pub(super) struct Cut<'a, W> {
     to: &'a mut W,
     left: usize,
@@ -26,7 +26,7 @@ pub(super) struct Cut<'a, W> {
 }
 
 impl<'a, W: Write> Cut<'a, W> {
-    /// At most `most` characters, as they are shown, are passed on to `to`.
+    /// Passes on at most `most` characters, as they are shown, to `to`.
     pub(super) fn new(to: &'a mut W, most: usize) -> Self {
         Self {
             to,
@@ -35,7 +35,7 @@ impl<'a, W: Write> Cut<'a, W> {
         }
     }
 
-    /// Says how much was left out.
+    /// Writes how much was left out.
     pub(super) fn finish(self) -> fmt::Result {
         match self.more {
             0 => Ok(()),
@@ -66,7 +66,8 @@ impl<W: Write> Write for Cut<'_, W> {
     }
 }
 
-/// Whether a terminal, or who reads it, would be led astray: control characters, and
+/// Whether a character could mislead a terminal or its reader: control characters, and
+/// those of Unicode that change the direction of text or are invisible.
 /// those of Unicode that change the direction of text or are not seen.
 fn steers(c: char) -> bool {
     c.is_control()
@@ -87,7 +88,7 @@ mod tests {
         );
         let long = Shown(&"é".repeat(500)).to_string();
         assert_eq!(long, "é".repeat(MOST) + " … (300 more characters)");
-        // What is escaped is longer, and no escape is cut in two.
+        // Escaped characters count as they are shown, and no escape is cut in two.
         let shown = Shown(&"\u{1b}".repeat(4096)).to_string();
         assert_eq!(shown, "\\u{1b}".repeat(33) + " … (4063 more characters)");
     }

@@ -1,8 +1,8 @@
-//! Who a message is about, as its fields say.
+//! The subject of a message, as its fields tell.
 //!
-//! It goes by what somebody can't change at will: a client over TCP by address and not by
-//! port, one over IPv6 by its network of 64 bits, and one on a unix socket, which only
-//! this user reaches, not by process.
+//! A subject is identified by what it can't change at will: a TCP client by its address
+//! without the port, over IPv6 by its network of 64 bits, and a client on a unix socket,
+//! which only this user reaches, not by its process.
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -11,30 +11,30 @@ use tracing::field::{Field, Visit};
 
 use super::text::{Cut, Shown};
 
-/// Who a message is about.
+/// The subject of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Who {
-    /// Nobody in particular.
+    /// Nothing in particular.
     Nobody,
-    /// Whoever can connect.
+    /// A client, which can be anyone who can connect.
     Client(String),
-    /// Something that was configured: a VCP, an export, a device; or this user.
+    /// Something configured: a VCP, an export, a device; or this user.
     Own(String),
-    /// Those for whom there is no room.
+    /// Subjects for which there is no room in the table.
     Others,
 }
 
-/// What of a message matters here.
+/// The relevant parts of a message.
 #[derive(Default)]
 pub(super) struct About {
     client: Option<String>,
     own: Option<String>,
-    /// How it begins.
+    /// The beginning of the message.
     pub(super) message: String,
 }
 
 impl About {
-    /// Who it is about; to be asked once.
+    /// The subject; to be called once.
     pub(super) fn who(&mut self) -> Who {
         match (self.client.take(), self.own.take()) {
             (Some(name), _) => client(&name),
@@ -61,7 +61,7 @@ impl Visit for About {
         match field.name() {
             "message" => {
                 let mut cut = Cut::new(&mut self.message, 100);
-                // A String takes everything.
+                // Writing to a String never fails.
                 let _ = write!(cut, "{value:?}").and_then(|()| cut.finish());
             }
             "client" | "peer" | "vcp" | "export" | "device" => {
@@ -72,7 +72,7 @@ impl Visit for About {
     }
 }
 
-/// Who a client is that calls itself by this address.
+/// The subject for a client of this name.
 fn client(name: &str) -> Who {
     if name.starts_with("unix") {
         return Who::Own("unix".to_owned());

@@ -1,5 +1,4 @@
-//! The block device below a mount: made, and taken away again, by whichever way there
-//! is.
+//! The block device below a mount: made, and removed again, by either of the two ways.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +11,7 @@ use crate::args::HostArguments;
 use crate::args::devices::MountVia;
 use crate::ask::{self, Disk};
 
-/// What is to be made, for which mount.
+/// What to make, and for which mount.
 pub(super) struct Wanted<'a> {
     pub(super) disk: &'a Disk,
     pub(super) host: &'a HostArguments,
@@ -21,7 +20,7 @@ pub(super) struct Wanted<'a> {
     pub(super) via: Option<MountVia>,
 }
 
-/// Makes the device and leaves a record of it. On failure nothing of it is left.
+/// Makes the device and records it. On failure nothing of it is left.
 pub(super) fn up(runtime: &Runtime, slot: &Slot, wanted: &Wanted<'_>) -> Result<Device> {
     let by_kernel = match wanted.via {
         Some(MountVia::Kernel) => true,
@@ -37,12 +36,12 @@ pub(super) fn up(runtime: &Runtime, slot: &Slot, wanted: &Wanted<'_>) -> Result<
     fuse_up(slot, wanted)
 }
 
-/// Whether the kernel has NBD, or a module of it.
+/// Whether the kernel has NBD, or a module for it.
 fn kernel_can() -> bool {
     match Driver::find() {
         Ok(Some(_)) => true,
         Ok(None) => vcp_attach::driver::can_load(),
-        // Attaching will say it.
+        // Attaching will report the error.
         Err(_) => true,
     }
 }
@@ -94,7 +93,7 @@ fn record(wanted: &Wanted<'_>, device: Device) -> Record {
     }
 }
 
-/// Where it is, once it is there.
+/// The device's path, once it exists.
 pub(super) fn path(device: &Device) -> Option<&Path> {
     match device {
         Device::Kernel { path, .. } => Some(path),
@@ -102,10 +101,10 @@ pub(super) fn path(device: &Device) -> Option<&Path> {
     }
 }
 
-/// Fails what waits for the device, now.
+/// Fails the requests that wait for the device, at once.
 pub(super) fn cut(runtime: &Runtime, slot: &Slot, device: &Device) -> Result<()> {
     match device {
-        // Who attached it by hand detaches it by hand.
+        // A device that was attached by hand is detached by hand.
         Device::Kernel { ours: false, .. } => Ok(()),
         Device::Kernel { path, control, .. } => kernel_down(runtime, path, control, true),
         Device::Fuse { .. } => {
@@ -115,10 +114,10 @@ pub(super) fn cut(runtime: &Runtime, slot: &Slot, device: &Device) -> Result<()>
     }
 }
 
-/// Takes it away, if it was made for the mount.
+/// Removes the device, if it was made for the mount.
 pub(super) fn down(runtime: &Runtime, slot: &Slot, device: &Device, manner: Manner) -> Result<()> {
     match device {
-        // It was cut off already.
+        // The device was cut off already.
         Device::Kernel { .. } if manner == Manner::Force => Ok(()),
         Device::Kernel { ours: false, .. } => Ok(()),
         Device::Kernel { path, control, .. } => kernel_down(runtime, path, control, false),
@@ -150,7 +149,7 @@ fn kernel_down(
     if !force {
         return Err(error);
     }
-    // Its host is gone: the kernel is asked without it.
+    // Its host is gone, so the kernel is asked directly.
     Driver::open()?
         .disconnect(device)
         .with_context(|| name.clone())?;

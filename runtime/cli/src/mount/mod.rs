@@ -1,8 +1,8 @@
-//! `vcp mount` and `vcp umount`: a disk of a running host and the file system on it in
-//! one step each, for who does not want to attach and mount by hand.
+//! `vcp mount` and `vcp umount`: a disk of a running host and its file system in one step
+//! each, for operators who do not want to attach and mount by hand.
 //!
-//! A mount is made of steps, and whatever was done is undone, last first, when one
-//! fails. `umount` walks them backwards, by the record that `mount` left: the file
+//! Mounting takes several steps; when one fails, the earlier ones are undone, last first.
+//! `umount` undoes them in the same order, by the record that `mount` left: the file
 //! system, then a flush of the device, then the device.
 
 mod device;
@@ -17,7 +17,7 @@ use crate::args::{MountArguments, UmountArguments, Usage};
 use crate::ask;
 use crate::run::runtime;
 
-/// `vcp mount`.
+/// Runs `vcp mount`.
 pub(crate) fn mount(arguments: &MountArguments) -> Result<ExitCode> {
     only_root("mount")?;
     let dir = directory(&arguments.dir)?;
@@ -60,7 +60,7 @@ pub(crate) fn mount(arguments: &MountArguments) -> Result<ExitCode> {
     }
 }
 
-/// `vcp umount`.
+/// Runs `vcp umount`.
 pub(crate) fn umount(arguments: &UmountArguments) -> Result<ExitCode> {
     only_root("umount")?;
     let what = &arguments.what;
@@ -86,7 +86,7 @@ fn take_apart(
     manner: Manner,
 ) -> Result<()> {
     if manner == Manner::Force {
-        // What waits fails, and lets go of the file system.
+        // Waiting requests fail, and so release the file system.
         device::cut(runtime, slot, &record.device)?;
     }
     let path = device::path(&record.device);
@@ -109,14 +109,14 @@ fn take_apart(
     device::down(runtime, slot, &record.device, manner)
 }
 
-/// A step back that failed is told of; the first failure is what the command ends with.
+/// Reports a failed step of undoing; the command itself ends with the first failure.
 fn undo(undone: Result<()>) {
     if let Err(error) = undone {
         tracing::warn!("undoing: {error:#}");
     }
 }
 
-/// The mount point without links in it, as the kernel will name it.
+/// The mount point without symbolic links, as the kernel will name it.
 fn directory(dir: &Path) -> Result<PathBuf> {
     let real = std::fs::canonicalize(dir).with_context(|| dir.display().to_string())?;
     if !real.is_dir() {

@@ -1,6 +1,6 @@
-//! A service that is told to end is gone within a time, whatever hangs in it. The service
-//! manager does not see to that: it must not kill a host that serves a device while the
-//! machine goes down (`SendSIGKILL=no` in the unit).
+//! Ensures that a service that is told to end does so in time, even if something in it
+//! hangs. The service manager does not: it must not kill a host that serves a device
+//! while the machine goes down (`SendSIGKILL=no` in the unit).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,14 +15,14 @@ use signal_hook::iterator::Signals;
 /// How long the end may take. The unit's `TimeoutStopSec=` is longer.
 const LIMIT: Duration = Duration::from_secs(18);
 
-/// Runs from the first SIGTERM on, on a thread of its own that needs nothing of the rest of
-/// the process.
+/// A deadline that runs from the first SIGTERM on, on a thread of its own that needs
+/// nothing of the rest of the process.
 pub(super) struct Deadline {
     lifted: Arc<AtomicBool>,
 }
 
 impl Deadline {
-    /// From now on SIGTERM starts it.
+    /// Arms the deadline: SIGTERM starts it from now on.
     pub(super) fn set() -> Result<Self> {
         let lifted = Arc::new(AtomicBool::new(false));
         let mut signals = Signals::new([SIGTERM]).context("listening for SIGTERM")?;
@@ -33,7 +33,7 @@ impl Deadline {
             }
             std::thread::sleep(LIMIT);
             if !seen.load(Ordering::Relaxed) {
-                // The log may be what hangs.
+                // The log may be the part that hangs.
                 let _ = kill_process(getpid(), Signal::KILL);
             }
         };
@@ -41,14 +41,15 @@ impl Deadline {
             .name("deadline".into())
             .spawn(watch)
             .context("starting a thread")?;
-        // The signal comes to any one thread that takes it, this one first, which may hang.
+        // The kernel gives the signal to any thread that accepts it, first to this one,
+        // which may hang.
         let own = SigSet::from(nix::sys::signal::Signal::SIGTERM);
         own.thread_block()
             .context("leaving SIGTERM to that thread")?;
         Ok(Self { lifted })
     }
 
-    /// It does not end the process any more.
+    /// Keeps the deadline from ending the process.
     pub(super) fn lift(&self) {
         self.lifted.store(true, Ordering::Relaxed);
     }

@@ -1,6 +1,6 @@
-//! Why a service is told to end. The host gets the same signal for a restart, a stop and
-//! the end of the whole machine, and only the service manager knows which it is: its list
-//! of jobs says so (systemctl(1), `list-jobs`).
+//! The reason why a service is told to end. The host gets the same signal for a restart,
+//! a stop and the end of the whole machine; only the service manager's list of jobs tells
+//! which it is (systemctl(1), `list-jobs`).
 
 use std::io::Write as _;
 use std::process::Stdio;
@@ -12,7 +12,7 @@ use tokio::time::timeout;
 /// How long the service manager may take to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// How long it may take until everybody who is logged in has been told something.
+/// How long it may take to notify everybody who is logged in.
 const TELLING: Duration = Duration::from_secs(2);
 
 /// The targets by which systemd ends a machine (systemd.special(7)).
@@ -30,17 +30,17 @@ const FINAL: [&str; 6] = [
 pub(crate) enum Ending {
     /// Another process of the same service follows at once.
     Restart,
-    /// Nobody follows until an operator starts the service again. So it is as well when
-    /// somebody has sent the signal by hand, of which the service manager knows nothing.
+    /// No process follows until an operator starts the service again. This includes a
+    /// signal sent by hand, of which the service manager knows nothing.
     Stop,
     /// The machine goes down.
     Shutdown,
-    /// There is no service manager, or none that answers.
+    /// There is no service manager, or it does not answer.
     Unknown,
 }
 
 impl Ending {
-    /// Asks the service manager; without one, or without an answer, it is unknown.
+    /// Asks the service manager; without an answer the reason is unknown.
     pub(crate) async fn ask() -> Self {
         let Some(unit) = unit() else {
             return Self::Unknown;
@@ -65,7 +65,7 @@ impl Ending {
         }
     }
 
-    /// By the lines of `systemctl list-jobs`: number, unit, type and state.
+    /// Decides by the lines of `systemctl list-jobs`: number, unit, type and state.
     fn of(jobs: &str, unit: &str) -> Self {
         let jobs = jobs.lines().filter_map(|line| {
             let mut words = line.split_whitespace().skip(1);
@@ -89,8 +89,8 @@ pub(crate) fn unit() -> Option<String> {
     unit_of(&std::fs::read_to_string("/proc/self/cgroup").ok()?)
 }
 
-/// By the text of `/proc/PID/cgroup`: the last part of the path in the hierarchy that
-/// systemd has made (cgroups(7)).
+/// Finds the unit in the text of `/proc/PID/cgroup`: the last part of the path in
+/// systemd's hierarchy (cgroups(7)).
 fn unit_of(cgroup: &str) -> Option<String> {
     let ours = |line: &&str| line.starts_with("0::") || line.contains(":name=systemd:");
     let line = cgroup.lines().find(ours)?;
@@ -98,14 +98,14 @@ fn unit_of(cgroup: &str) -> Option<String> {
     Some(unit.to_owned())
 }
 
-/// Whether this process is one that the end of the machine spares until every file system
-/// is unmounted: its first argument begins with `@` (systemd's "Root Storage Daemons").
+/// Whether the end of the machine spares this process until every file system is
+/// unmounted: its first argument begins with `@` (systemd's "Root Storage Daemons").
 pub(crate) fn is_spared() -> bool {
     std::fs::read("/proc/self/cmdline").is_ok_and(|line| line.first() == Some(&b'@'))
 }
 
-/// Says something on the terminals of all who are logged in, as `shutdown` does. Who has
-/// none, or has `wall` not installed, finds it in the log.
+/// Writes a message to the terminals of all who are logged in, as `shutdown` does.
+/// Without a terminal or `wall`, the message is still in the log.
 pub(crate) async fn tell_everybody(text: String) {
     let tell = move || {
         let mut wall = std::process::Command::new("wall");
@@ -114,7 +114,7 @@ pub(crate) async fn tell_everybody(text: String) {
             .stderr(Stdio::null());
         let Ok(mut child) = wall.spawn() else { return };
         if let Some(mut input) = child.stdin.take() {
-            // It may have ended at once.
+            // The program may have ended at once.
             let _ = input.write_all(text.as_bytes());
         }
         let _ = child.wait();
@@ -140,7 +140,7 @@ mod tests {
                         901 mnt.mount   stop running\n\
                         899 reboot.target start waiting\n";
         assert_eq!(of(shutdown), Ending::Shutdown);
-        // What comes after a target that is itself being stopped says nothing.
+        // Jobs after a target that is itself being stopped mean nothing.
         let isolate = "7 reboot.target stop waiting\n8 vcp.service stop running\n";
         assert_eq!(of(isolate), Ending::Stop);
     }

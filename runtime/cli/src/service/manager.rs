@@ -1,4 +1,4 @@
-//! The service manager: what it is told, and what it keeps while no host runs
+//! Messages to the service manager, and descriptors that it keeps while no host runs
 //! (sd_notify(3)).
 
 use std::os::fd::{AsFd as _, BorrowedFd};
@@ -6,37 +6,37 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sd_notify::NotifyState;
 
-/// How long it may take to take in what it was told.
+/// How long it may take to process the messages.
 const PATIENCE: Timespec = Timespec {
     tv_sec: 5,
     tv_nsec: 0,
 };
 
-/// Whoever started this process, if it listens.
+/// The service manager, if it listens.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Manager {
     listens: bool,
 }
 
 impl Manager {
-    /// That of this process.
+    /// The service manager of this process.
     pub(crate) fn of_process() -> Self {
         Self {
             listens: std::env::var_os("NOTIFY_SOCKET").is_some(),
         }
     }
 
-    /// Whether there is one.
+    /// Whether there is a service manager.
     pub(crate) fn listens(self) -> bool {
         self.listens
     }
 
-    /// Ready, and how it is.
+    /// Reports that the service is ready, with its status.
     pub(crate) fn ready(self, status: &str) {
         self.tell(&[NotifyState::Ready, NotifyState::Status(status)], &[]);
     }
 
-    /// About to change.
+    /// Reports that the service is about to change.
     pub(crate) fn reloading(self) {
         match NotifyState::monotonic_usec_now() {
             Ok(now) => self.tell(&[NotifyState::Reloading, now], &[]),
@@ -44,22 +44,22 @@ impl Manager {
         }
     }
 
-    /// About to end.
+    /// Reports that the service is about to end.
     pub(crate) fn stopping(self) {
         self.tell(&[NotifyState::Stopping], &[]);
     }
 
-    /// How it is.
+    /// Reports the status.
     pub(crate) fn status(self, status: &str) {
         self.tell(&[NotifyState::Status(status)], &[]);
     }
 
-    /// Still turning.
+    /// Reports to the watchdog.
     pub(crate) fn alive(self) {
         self.tell(&[NotifyState::Watchdog], &[]);
     }
 
-    /// Keeps these for the next process, under one name.
+    /// Stores these descriptors for the next process, under one name.
     pub(crate) fn store(self, name: &str, descriptors: &[BorrowedFd<'_>]) {
         self.tell(
             &[NotifyState::FdStore, NotifyState::FdName(name)],
@@ -67,7 +67,7 @@ impl Manager {
         );
     }
 
-    /// Keeps them no longer.
+    /// Removes descriptors from the store.
     pub(crate) fn forget(self, name: &str) {
         self.tell(
             &[NotifyState::FdStoreRemove, NotifyState::FdName(name)],
@@ -75,14 +75,14 @@ impl Manager {
         );
     }
 
-    /// Waits until it has taken in everything so far; whether it has.
+    /// Waits until it has processed all messages so far; returns whether it has.
     pub(crate) fn settled(self) -> bool {
         let Ok((ours, theirs)) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC) else {
             return false;
         };
         self.tell(&[NotifyState::Custom("BARRIER=1")], &[theirs.as_fd()]);
         drop(theirs);
-        // It closes its copy once it has come to it.
+        // It closes its copy of the pipe once it has come to it.
         let mut closed = [PollFd::new(&ours, PollFlags::empty())];
         poll(&mut closed, Some(&PATIENCE)).is_ok_and(|ready| ready > 0)
     }

@@ -1,6 +1,6 @@
-//! `vcp host`: what a machine's configuration says, as a service. It tells the service
-//! manager how it is, reads its configuration again when asked, and gives its sockets
-//! and connections to the process that follows it.
+//! `vcp host`: runs a machine's configuration as a service. It reports its status to the
+//! service manager, reads its configuration again when asked, and passes its sockets and
+//! connections to the process that follows it.
 
 mod deadline;
 mod ending;
@@ -41,35 +41,35 @@ pub(crate) use passed::Sockets;
 use resume::Waiting;
 use stored::{Store, Stored};
 
-/// How long VCPs may take until they serve before the host counts as started without
-/// them: one target that is away is not to keep the others from being used.
+/// How long VCPs may take to become ready before the host counts as started without them:
+/// one missing target must not keep the others from being used.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
-/// How often it is looked, at the end of the machine, whether devices are in use still.
+/// How often, at the end of the machine, devices are checked for use.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How often the service manager is told how it is, if that has changed.
+/// How often the status is reported to the service manager, if it has changed.
 const STATUS_INTERVAL: Duration = Duration::from_secs(2);
 
-/// A host and what makes it a service.
+/// A host with the state of a service.
 struct Service {
     host: Host,
     manager: Manager,
     file: PathBuf,
     drop_ins: PathBuf,
-    /// What the files said, as far as it could be done.
+    /// The configuration in effect: the files' contents, as far as possible.
     configured: HostConfig,
-    /// What holds for the process from its start to its end.
+    /// Options that hold for the process from its start to its end.
     started_with: HostOptions,
-    /// The file of each VCP's module when it was last loaded or tried.
+    /// The version of each VCP's module file when it was last loaded or tried.
     stamps: BTreeMap<String, Option<Stamp>>,
-    /// Listening sockets that the manager keeps, by the names they have there.
+    /// Listening sockets that the manager keeps, by the names under which it keeps them.
     kept: BTreeSet<String>,
-    /// What the manager was last told of how it is.
+    /// The status last reported to the manager.
     told: String,
-    /// Addresses that clients do not reach any more, as was said.
+    /// Addresses that were reported to be out of clients' reach.
     out_of_reach: BTreeSet<String>,
-    /// Connections of the process before whose exports are not ready yet.
+    /// Connections of the former process whose exports are not ready yet.
     waiting: Waiting,
     deadline: Deadline,
 }
@@ -84,16 +84,16 @@ pub(crate) fn run(arguments: &ServiceArguments) -> Result<ExitCode> {
         crate::ask::print(&config.to_toml())?;
         return Ok(ExitCode::SUCCESS);
     }
-    // Before anything else is opened.
+    // Passed descriptors are taken before anything else is opened.
     let (sockets, stored) = passed::take()?;
     let runtime = runtime()?;
     let outcome = runtime.block_on(serve(arguments, config, sockets, stored));
-    // A module that is being compiled just now is of no use any more.
+    // A module that is just being compiled is no longer needed.
     runtime.shutdown_background();
     outcome
 }
 
-/// What ends a host, and what has it read its configuration again.
+/// The signals that end a host or make it read its configuration again.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -168,12 +168,13 @@ async fn serve(
     }
     service.host.passed_mut().close(manager);
     service.keep_sockets();
-    // After everything that can fail: what the manager keeps is whole until then.
+    // This comes after everything that can fail: until then the manager's store is
+    // complete.
     let connections = stored.connections(manager);
     let (kept, waiting) = resume::resume(&service.host, manager, connections);
     service.waiting = waiting;
     let running = async {
-        // What the kernel holds for us does not wait for the last of all VCPs.
+        // Devices with requests held by the kernel do not wait for the slowest VCP.
         let known = timeout(START_LIMIT, service.known());
         let _ = tokio::join!(known, service.host.restore(kept));
         service.host.keep_attaching();
@@ -202,24 +203,24 @@ async fn serve(
     manager.stopping();
     let ended = service.end().await;
     for socket in sockets {
-        // Whoever asked for the end wants to hear of it.
+        // The client that asked for the end gets its answer.
         socket.finish(LAST_ANSWERS).await;
     }
     ended.map(|()| ExitCode::SUCCESS)
 }
 
 impl Service {
-    /// Waits until it is known of each VCP whether it serves.
+    /// Waits until it is known for each VCP whether it serves.
     async fn known(&self) {
         for device in self.host.devices().values() {
-            // What waits for its link does not hold up the rest of the machine.
+            // A VCP that waits for its link does not delay the start.
             let known = |state: &State| !matches!(state, State::Starting);
-            // One that has ended is known, too.
+            // If the sender is gone, the VCP has ended.
             let _ = device.state.clone().wait_for(known).await;
         }
     }
 
-    /// How it is, in a line for people.
+    /// The status in a line for people.
     fn status(&self) -> String {
         let devices = self.host.devices();
         let running = devices
@@ -230,7 +231,7 @@ impl Service {
         status::line(running, missing)
     }
 
-    /// Tells the manager that it is ready, and how it is.
+    /// Tells the manager that the service is ready, with its status.
     fn tell_ready(&mut self) {
         self.told = self.status();
         self.manager.ready(&self.told);
@@ -238,11 +239,11 @@ impl Service {
 
     async fn answer(&mut self, answer: Reconfigure) {
         let outcome = self.reconfigure().await;
-        // Who asked may be gone.
+        // The client may be gone.
         let _ = answer.send(outcome);
     }
 
-    /// Reads the configuration again and does what it says.
+    /// Reads the configuration again and applies it.
     async fn reconfigure(&mut self) -> Reconfigured {
         self.manager.reloading();
         let outcome = match HostConfig::read_all(&self.file, &self.drop_ins) {
@@ -259,8 +260,8 @@ impl Service {
         outcome.report()
     }
 
-    /// Has the manager keep what is listened on, and nothing else: a host that dies
-    /// leaves nobody waiting in vain.
+    /// Has the manager keep the listening sockets, and no others, so that clients do not
+    /// wait in vain after a host dies.
     fn keep_sockets(&mut self) {
         if !self.manager.listens() {
             return;
@@ -280,7 +281,7 @@ impl Service {
         self.kept = kept;
     }
 
-    /// Says of each socket once that its file leads to it no more.
+    /// Reports each socket once whose file no longer leads to it.
     fn look_at_sockets(&mut self) {
         let lost: BTreeSet<String> = self.host.out_of_reach().cloned().collect();
         for address in lost.difference(&self.out_of_reach) {
@@ -293,9 +294,9 @@ impl Service {
         self.out_of_reach = lost;
     }
 
-    /// Ends; with a manager that keeps them, connections do not.
+    /// Ends; if the manager keeps connections, these do not end.
     async fn end(mut self) -> Result<()> {
-        // Those who still wait are kept as they are.
+        // Connections that still wait are kept as they are.
         self.waiting.abort_all();
         let ending = self.ending().await;
         if ending == Ending::Shutdown {
@@ -320,7 +321,7 @@ impl Service {
         self.host.stop().await
     }
 
-    /// Why it ends, which matters only where there are devices.
+    /// The reason for the end, which matters only if there are devices.
     async fn ending(&self) -> Ending {
         match self.manager.listens() && self.host.has_devices() {
             true => Ending::ask().await,
@@ -328,8 +329,9 @@ impl Service {
         }
     }
 
-    /// While the machine goes down, serves the devices that are in use until they are not:
-    /// whoever unmounts them may be the last process that runs. The service manager waits for a while, takes the service for ended then and leaves this process alone.
+    /// While the machine goes down, serves the devices that are in use until they no
+    /// longer are: the process that unmounts them may be the last to run. After a while
+    /// the service manager takes the service for ended and leaves this process alone.
     async fn outlast(&mut self) {
         self.host.flush_mounted().await;
         let in_use = self.host.devices_in_use();

@@ -1,31 +1,32 @@
-//! What comes of reading the configuration again: told in the log as it happens, and
-//! kept for whoever asked for it.
+//! The outcome of reading the configuration again: logged as it happens, and kept for the
+//! client that asked for it.
 
 use vcp_control::report::Reconfigured;
 
-/// What was done so far, what was left, and what failed.
+/// What was done so far, what was left as it was, and what failed.
 #[derive(Debug, Default)]
 pub(super) struct Outcome(Reconfigured);
 
 impl Outcome {
-    /// Something was done.
+    /// Notes and logs that something was done.
     pub(super) fn done(&mut self, line: String) {
         tracing::info!(target: TARGET, "{line}");
         self.0.done.push(line);
     }
 
-    /// Something was done, and whoever did it has said so in the log.
+    /// Notes that something was done, which its code has logged.
     pub(super) fn done_and_said(&mut self, line: String) {
         self.0.done.push(line);
     }
 
-    /// Something stays as it was, though it has changed.
+    /// Notes and logs that something stays as it was, though its configuration has
+    /// changed.
     pub(super) fn left(&mut self, line: String) {
         tracing::warn!(target: TARGET, "{line}");
         self.0.left.push(line);
     }
 
-    /// Something could not be done. The same of another address is no news.
+    /// Notes and logs a failure, once if it is repeated for another address.
     pub(super) fn failed(&mut self, line: String) {
         if !self.0.failed.contains(&line) {
             tracing::error!(target: TARGET, "{line}");
@@ -33,18 +34,18 @@ impl Outcome {
         }
     }
 
-    /// Something could not be done, and whoever tried has said so in the log.
+    /// Notes a failure that its code has logged.
     pub(super) fn failed_and_said(&mut self, line: String) {
         self.0.failed.push(line);
     }
 
-    /// For whoever asked.
+    /// The report for the client that asked.
     pub(super) fn report(self) -> Reconfigured {
         self.0
     }
 }
 
-/// Where it comes from, for the filter of the log.
+/// The target of the messages, for the log's filter.
 const TARGET: &str = "vcp::service";
 
 #[cfg(test)]

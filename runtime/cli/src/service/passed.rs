@@ -1,7 +1,8 @@
 //! Descriptors that the service manager passes to this process (sd_listen_fds(3)):
-//! sockets of its own socket units, and what the process before this one had it keep.
+//! sockets of its own socket units, and those that the former process stored there.
 //!
-//! The one module of this program with `unsafe`: a number becomes a descriptor.
+//! This is the only module of the program with `unsafe` code: it makes a descriptor of a
+//! number.
 
 use std::net::IpAddr;
 use std::os::fd::{AsFd as _, FromRawFd as _, OwnedFd};
@@ -13,20 +14,20 @@ use vcp_nbd::{Address, Server};
 use super::manager::Manager;
 use super::stored::Stored;
 
-/// How the name of a kept listening socket begins.
+/// The prefix of a kept listening socket's name.
 const LISTENING: &str = "vcp-nbd=";
 /// The name of a control socket.
 const CONTROL: &str = "control";
 
-/// Sockets that somebody listens on already.
+/// Listening sockets that were passed.
 #[derive(Debug, Default)]
 pub(crate) struct Sockets {
-    /// Those that nobody has wanted yet.
+    /// Sockets that nobody has taken yet.
     waiting: Vec<Socket>,
-    /// Those that have been taken and are a socket unit's. They stay here too: an
-    /// export may go and come back, and its socket is listened on all the time.
+    /// Sockets of socket units that have been taken. They stay here too: an export may go
+    /// and come back, and its socket listens all the time.
     of_units: Vec<Socket>,
-    /// The names of those that have been taken and are kept by the manager already.
+    /// The names of taken sockets that the manager keeps already.
     kept: Vec<String>,
 }
 
@@ -37,15 +38,15 @@ struct Socket {
     socket: OwnedFd,
 }
 
-/// Takes what was passed; to be called once, before anything else.
+/// Takes the passed descriptors; to be called once, before anything else.
 pub(super) fn take() -> Result<(Sockets, Stored)> {
     let passed = sd_notify::listen_fds_with_names().context("LISTEN_FDS")?;
     let mut sockets = Sockets::default();
     let mut stored = Stored::default();
     for (number, name) in passed {
-        // SAFETY: whoever started this process has passed it this descriptor, open,
-        // as LISTEN_PID and LISTEN_FDS say; this is called once, and nobody else here
-        // knows of it.
+        // SAFETY: the service manager has passed this process this open descriptor, as
+        // LISTEN_PID and LISTEN_FDS say; this is called once, and nothing else here knows
+        // of the descriptor.
         let descriptor = unsafe { OwnedFd::from_raw_fd(number) };
         let Some(socket) = stored.take(&name, descriptor) else {
             continue;
@@ -62,8 +63,8 @@ pub(super) fn take() -> Result<(Sockets, Stored)> {
     Ok((sockets, stored))
 }
 
-/// The name under which the manager keeps a listening socket: neither colons nor
-/// more than 255 characters.
+/// The name under which the manager keeps a listening socket: no colons, and at most 255
+/// characters.
 pub(crate) fn name_of(address: &str) -> String {
     let mut name = LISTENING.to_owned();
     for byte in address.bytes() {
@@ -79,7 +80,7 @@ pub(crate) fn name_of(address: &str) -> String {
 }
 
 impl Sockets {
-    /// The one that listens there.
+    /// Takes the socket that listens at this address.
     pub(crate) fn take(&mut self, address: &Address) -> Option<OwnedFd> {
         self.forget_replaced(address);
         let Some(at) = self.find(address) else {
@@ -96,8 +97,8 @@ impl Sockets {
         Some(socket)
     }
 
-    /// A socket unit that was started since has taken the path of what was kept: whoever
-    /// connects comes to the unit's.
+    /// Forgets a kept socket whose path a socket unit, started since, has taken: clients
+    /// that connect come to the unit's.
     fn forget_replaced(&mut self, address: &Address) {
         let (name, path) = (name_of(&address.to_string()), address.to_string());
         let of_unit = |s: &Socket| !s.name.starts_with(LISTENING) && same(&s.address, address);
@@ -111,9 +112,9 @@ impl Sockets {
         }
     }
 
-    /// Where the one for this address is among those that wait. What was kept has it
-    /// in its name, as it was configured: with a host's name, say, where the socket
-    /// itself knows a number only.
+    /// The index of the waiting socket for this address. A kept socket has the configured
+    /// address in its name, for example with a host's name, where the socket itself knows
+    /// only a number.
     fn find(&self, address: &Address) -> Option<usize> {
         let name = name_of(&address.to_string());
         let mut waiting = self.waiting.iter();
@@ -126,13 +127,13 @@ impl Sockets {
         self.of_units.iter().any(|s| s.address == *address)
     }
 
-    /// The names of those that have been taken since this was last asked and that the
-    /// manager keeps since an earlier process.
+    /// The names of sockets, taken since the last call, that the manager keeps since an
+    /// earlier process.
     pub(crate) fn kept(&mut self) -> Vec<String> {
         std::mem::take(&mut self.kept)
     }
 
-    /// Where the one of this name listens; it stays to be taken.
+    /// The address of the socket of this name, without taking it.
     pub(crate) fn named(&self, name: &str) -> Option<NbdAddress> {
         let mut all = self.waiting.iter().chain(&self.of_units);
         // The manager takes no name with a colon, and a socket unit none with a slash.
@@ -147,13 +148,13 @@ impl Sockets {
         })
     }
 
-    /// The control socket.
+    /// Takes the control socket.
     pub(crate) fn control(&mut self) -> Option<OwnedFd> {
         let at = self.waiting.iter().position(|s| s.name == CONTROL)?;
         Some(self.waiting.swap_remove(at).socket)
     }
 
-    /// Closes those that nobody wants, and says which.
+    /// Closes and logs the sockets that nobody has taken.
     pub(crate) fn close(&mut self, manager: Manager) {
         for Socket { name, address, .. } in self.waiting.drain(..) {
             if name.starts_with(LISTENING) {
@@ -164,7 +165,7 @@ impl Sockets {
     }
 }
 
-/// Whether two addresses are one, as far as can be told without asking a resolver.
+/// Whether two addresses are the same, as far as can be told without a resolver.
 fn same(one: &Address, other: &Address) -> bool {
     let ip = |host: &str| match host {
         "localhost" => Some(IpAddr::from([127, 0, 0, 1])),
@@ -229,7 +230,7 @@ mod tests {
             let mut sockets = sockets(&order.map(|name| (name, address.clone())));
             assert!(sockets.take(&address).is_some());
             assert!(sockets.is_of_unit(&address));
-            // It is listened on no more, so the manager forgets it.
+            // The socket no longer listens, so the manager forgets it.
             assert_eq!(sockets.kept(), std::slice::from_ref(&kept));
             assert!(sockets.waiting.is_empty());
         }

@@ -1,5 +1,5 @@
-//! Doing what a configuration says that was read again: what is the same is left
-//! alone, and what can't be done leaves the old as it was.
+//! Applying a configuration that was read again: unchanged parts are left alone, and what
+//! can't be done leaves the old part as it was.
 
 use vcp_config::{Difference, ExportName, HostConfig, Module, Name, VcpDifference};
 
@@ -10,7 +10,7 @@ use crate::exports::State;
 use crate::watch::Stamp;
 
 impl Service {
-    /// Goes from what is configured to `new`.
+    /// Changes from the current configuration to `new`.
     pub(super) async fn configure(&mut self, new: HostConfig) -> Outcome {
         let mut outcome = Outcome::default();
         let difference = Difference::between(&self.configured, &new);
@@ -33,14 +33,14 @@ impl Service {
             self.launch(name, &new, &mut outcome).await;
         }
         for change in &difference.changed {
-            // What has just been started is as it is configured.
+            // A VCP that has just been started has the new configuration.
             if !launched.contains(&&change.name) {
                 self.change(change, &mut now, &mut outcome).await;
             }
         }
         self.reload_files(&difference, &new, &mut outcome).await;
         self.limit(&difference, &new, &mut outcome);
-        // What has not been started is tried again the next time.
+        // A VCP that was not started is tried again the next time.
         now.vcps
             .retain(|name, _| self.host.devices().contains_key(name.as_str()));
         now.exports
@@ -69,7 +69,7 @@ impl Service {
         outcome
     }
 
-    /// Says what has changed and is not for a host that runs.
+    /// Reports changes that do not apply to a running host.
     fn not_now(&self, new: &HostConfig, outcome: &mut Outcome) {
         if new.host != self.started_with {
             let line = "[host]: is of the process, and changes with its next start";
@@ -90,8 +90,7 @@ impl Service {
         }
     }
 
-    /// Whether nothing but how it is attached has changed of an export, which is said
-    /// already.
+    /// Whether only the attachment of an export has changed, which has been reported.
     fn stays_attached(&self, name: &ExportName, now: &HostConfig) -> bool {
         let (old, now) = (self.configured.exports.get(name), now.exports.get(name));
         let (Some(mut old), Some(now)) = (old.cloned(), now) else {
@@ -102,7 +101,7 @@ impl Service {
         was_attached && old == *now
     }
 
-    /// An export that is to go, or to become another VCP's, lets go of its device; one
+    /// Detaches the devices of exports that are removed or move to another VCP; an export
     /// whose device is in use stays as it was.
     async fn keep_attached(&self, now: &mut HostConfig, outcome: &mut Outcome) {
         for (name, old) in &self.configured.exports {
@@ -116,7 +115,7 @@ impl Service {
         }
     }
 
-    /// A VCP that is to go stays with its exports, as it is in use.
+    /// Keeps a VCP that was to be removed, with its exports, as it is in use.
     fn stays(&self, name: &Name, now: &mut HostConfig) {
         let vcp = self.configured.vcps.get_key_value(name);
         now.vcps
@@ -147,13 +146,13 @@ impl Service {
         }
     }
 
-    /// Takes note of which version of its module's file a VCP has.
+    /// Notes which version of its module's file a VCP has.
     fn stamp(&mut self, name: &Name, config: &HostConfig) {
         let stamp = config.vcps.get(name).and_then(|vcp| file(&vcp.module));
         self.stamps.insert(name.to_string(), stamp);
     }
 
-    /// Changes what can be changed of a VCP that runs; `now` says then what holds.
+    /// Changes what can be changed of a running VCP; `now` then has what is in effect.
     async fn change(
         &mut self,
         change: &VcpDifference,
@@ -197,7 +196,7 @@ impl Service {
         now.vcps.insert(name.clone(), holds);
     }
 
-    /// Reloads those whose module's file has changed.
+    /// Reloads VCPs whose module file has changed.
     async fn reload_files(
         &mut self,
         difference: &Difference,
@@ -219,7 +218,7 @@ impl Service {
         }
     }
 
-    /// Whether the VCP runs this module now.
+    /// Reloads the VCP; returns whether it now runs this module.
     async fn reload(&self, name: &Name, module: &Module, outcome: &mut Outcome) -> bool {
         let control = self.host.control();
         let line = |why: &str| format!("VCP {name}: not reloaded: {why}");
@@ -236,7 +235,7 @@ impl Service {
         false
     }
 
-    /// Changes the limits of exports that are served.
+    /// Changes the limits of served exports.
     fn limit(&self, difference: &Difference, new: &HostConfig, outcome: &mut Outcome) {
         for name in &difference.exports {
             let (Some(old), Some(new)) = (self.configured.exports.get(name), new.exports.get(name))
@@ -254,7 +253,7 @@ impl Service {
     }
 }
 
-/// The version of a module that is in a file.
+/// The version of a module's file.
 fn file(module: &Module) -> Option<Stamp> {
     match module {
         Module::File(path) => Stamp::of(path),

@@ -1,8 +1,8 @@
-//! Going on with the connections of the process before.
+//! Resuming the connections of the former process.
 //!
-//! The manager keeps a connection until its export serves it: were this process to
-//! end before that, the next would find everything as it was. Nobody reads from it
-//! until then.
+//! The manager keeps a connection until its export serves it: if this process ended
+//! before that, the next would find everything as it was. Nobody reads from the
+//! connection until then.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::stored::Connection;
 use crate::attach::Kept;
 use crate::host::Host;
 
-/// Those who wait for their exports.
+/// The tasks of connections that wait for their exports.
 pub(super) type Waiting = JoinSet<()>;
 
 /// A connection, and the name under which the manager keeps it.
@@ -25,8 +25,8 @@ struct Held {
     client: NbdClient,
 }
 
-/// Gives each connection to its export as soon as that is ready; those of the kernel's
-/// devices are returned, for [`Host::restore`].
+/// Gives each connection to its export as soon as that is ready; those of kernel devices
+/// are returned, for [`Host::restore`].
 pub(super) fn resume(
     host: &Host,
     manager: Manager,
@@ -43,7 +43,7 @@ pub(super) fn resume(
             }
         };
         if let Ok(device) = client.name().parse() {
-            // The kernel gets other connections if these end early.
+            // If these connections end early, the kernel gets others.
             manager.forget(&name);
             devices.entry(device).or_default().push(client);
             continue;
@@ -55,7 +55,7 @@ pub(super) fn resume(
         };
         match host.export(held.client.export()) {
             Some(export) => {
-                // Before anybody has a turn.
+                // The memory is claimed before any client can take it.
                 let claim = export.expect(held.client.held());
                 waiting.spawn(held.attach(export, claim));
             }
@@ -79,7 +79,7 @@ impl Held {
     }
 
     async fn attach(self, export: Arc<dyn Export>, claim: Box<dyn Send>) {
-        // As long as it takes: whoever is connected waits as for a device that is away.
+        // There is no time limit: a connected client waits as for a device that is away.
         let geometry = match export.geometry().await {
             Ok(geometry) => geometry,
             Err(why) => return self.refuse(&why.to_string()),
@@ -94,8 +94,8 @@ impl Held {
         if !told.read_only() && (export.read_only() || geometry.read_only) {
             return self.refuse("it may not be written to any more");
         }
-        // From here on the next process would know nothing of what is read from it,
-        // and must not have it. There is no pause in which this task could be ended.
+        // What is read from here on would be unknown to the next process, which must not
+        // get the connection. This task has no await here at which it could be ended.
         self.manager.forget(&self.name);
         if !self.manager.settled() {
             return self.refuse(SILENT);
@@ -108,7 +108,7 @@ impl Held {
             Ok(()) => tracing::info!(client = peer, export = name, "goes on"),
             Err(why) => tracing::error!(client = peer, export = name, "closed: {why}"),
         }
-        // It holds them itself now.
+        // The client now holds the memory itself.
         drop(claim);
     }
 }

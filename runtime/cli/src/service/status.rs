@@ -1,7 +1,7 @@
-//! How a service is, in a line for people: `systemctl status` shows it.
+//! A service's status in a line for people: `systemctl status` shows it.
 
-/// In the words of `vcp ps`: VCPs that run with the state of each, and those that are
-/// configured and `missing`.
+/// The status in the words of `vcp ps`: running VCPs with the state of each, and
+/// configured VCPs that are `missing`.
 pub(super) fn line<'a>(
     running: impl Iterator<Item = (&'a str, &'static str)>,
     missing: impl Iterator<Item = &'a str>,

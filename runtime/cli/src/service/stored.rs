@@ -1,5 +1,5 @@
-//! Connections that the service manager keeps from one process to the next: of each
-//! its socket, and a file with what is to be known of it, under one name.
+//! Connections that the service manager keeps from one process to the next: for each its
+//! socket and a file with its state, under one name.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -11,15 +11,15 @@ use vcp_queue::Parked;
 
 use super::manager::Manager;
 
-/// How every such name begins.
+/// The prefix of every such name.
 const PREFIX: &str = "vcp-connection=";
 
-/// What was passed to this process of the connections of those before it.
+/// The descriptors passed to this process for connections of former processes.
 #[derive(Debug, Default)]
 pub(super) struct Stored(BTreeMap<String, Vec<OwnedFd>>);
 
-/// A connection of the process before, which the manager keeps until it is told to
-/// forget the name.
+/// A connection of the former process, which the manager keeps until it is told to forget
+/// the name.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) name: String,
@@ -27,7 +27,7 @@ pub(super) struct Connection {
 }
 
 impl Stored {
-    /// Takes the descriptor if it is of a connection.
+    /// Takes the descriptor if it belongs to a connection; returns it otherwise.
     pub(super) fn take(&mut self, name: &str, descriptor: OwnedFd) -> Option<OwnedFd> {
         if !name.starts_with(PREFIX) {
             return Some(descriptor);
@@ -36,8 +36,8 @@ impl Stored {
         None
     }
 
-    /// Those that are whole. What there is of others is forgotten: it must not be
-    /// there any more when another is stored.
+    /// The complete connections. Incomplete ones are forgotten: their parts must be gone
+    /// when another connection is stored.
     pub(super) fn connections(self, manager: Manager) -> Vec<Connection> {
         let mut whole = Vec::new();
         for (name, descriptors) in self.0 {
@@ -53,7 +53,8 @@ impl Stored {
     }
 }
 
-/// One socket and one file: with more of either nobody knows what goes with what.
+/// Combines one socket and one file; with more of either it is unclear which belong
+/// together.
 fn connection(descriptors: Vec<OwnedFd>) -> io::Result<Parked> {
     let (mut sockets, mut files) = (Vec::new(), Vec::new());
     for descriptor in descriptors {
@@ -68,7 +69,7 @@ fn connection(descriptors: Vec<OwnedFd>) -> io::Result<Parked> {
             socket,
             state: read(file)?,
         }),
-        // A manager gives up a socket whose peer has hung up.
+        // The manager drops a socket whose peer has hung up.
         (None, Some(_), 0) => Err(io::Error::other("its peer has hung up meanwhile")),
         _ => Err(io::Error::other("not one socket and its state; closed")),
     }
@@ -85,8 +86,8 @@ fn read(file: OwnedFd) -> io::Result<Vec<u8>> {
 #[derive(Debug)]
 pub(super) struct Store {
     manager: Manager,
-    /// No other process uses the same names: what one left over, whatever became of
-    /// it, is never taken for a part of what another has stored.
+    /// Makes names unique to this process: what another process left is never taken for a
+    /// part of what this one has stored.
     nonce: u64,
     count: usize,
 }
@@ -95,13 +96,13 @@ impl Store {
     pub(super) fn new(manager: Manager) -> Self {
         Self {
             manager,
-            // Its keys are the system's random numbers.
+            // Its keys are random numbers of the system.
             nonce: RandomState::new().hash_one(std::process::id()),
             count: 0,
         }
     }
 
-    /// Keeps one more.
+    /// Keeps one more connection.
     pub(super) fn keep(&mut self, parked: &Parked) -> io::Result<()> {
         let file = rustix::fs::memfd_create("vcp-connection", MemfdFlags::CLOEXEC)?;
         let mut file = std::fs::File::from(file);
@@ -113,7 +114,7 @@ impl Store {
         Ok(())
     }
 
-    /// How many it keeps.
+    /// The number of kept connections.
     pub(super) fn count(&self) -> usize {
         self.count
     }

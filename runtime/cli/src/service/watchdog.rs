@@ -1,5 +1,5 @@
-//! The service manager's watchdog: it hears of this host only while everything that
-//! has to turn does.
+//! The service manager's watchdog: it gets reports only while all essential parts of this
+//! host make progress.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::manager::Manager;
 use crate::control::Control;
 
-/// Reports in, for ever. That this task runs shows that the control plane does; each
-/// channel processor is asked.
+/// Reports to the watchdog, for ever. That this task runs shows that the control plane
+/// does; each channel processor is asked.
 pub(crate) async fn watch(manager: Manager, control: Arc<Control>, limit: Duration) {
-    // Twice within the limit, and what is asked has half of that to answer.
+    // It reports twice within the limit, and leaves half of the interval for answers.
     let every = limit / 2;
     loop {
         match turning(&control, every / 2).await {
@@ -26,15 +26,15 @@ pub(crate) async fn watch(manager: Manager, control: Arc<Control>, limit: Durati
     }
 }
 
-/// Whether all channel processors answer in time; otherwise, one that does not, by
-/// the name of a VCP of it.
+/// Whether all channel processors answer in time; otherwise the name of a VCP on one that
+/// does not.
 async fn turning(control: &Control, patience: Duration) -> Result<(), String> {
     let until = Instant::now() + patience;
     let vcps = control.vcps();
     let asked = vcps.iter().map(|(name, vcp)| (name, vcp.device.vcp.ping()));
-    // All at once, before the first is waited for.
+    // All are asked before the first answer is awaited.
     for (name, answer) in asked.collect::<Vec<_>>() {
-        // One that has ended does not answer, and need not turn.
+        // A VCP that has ended does not answer, and need not.
         if timeout_at(until, answer).await.is_err() {
             return Err(name.clone());
         }
