@@ -1,4 +1,4 @@
-//! The asking end of a control socket.
+//! The client's end of a control socket.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,8 +12,8 @@ use tokio::time::timeout;
 use crate::line;
 use crate::protocol::{LONGEST_ANSWER, Refusal, Reply, Request, VERSION};
 
-/// How long a host may take to take a request, or to send each piece of what
-/// follows an answer.
+/// How long a host may take to accept a request, or to send each piece of the data after
+/// an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A connection to a host.
@@ -25,21 +25,21 @@ pub struct Client {
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// No connection.
+    /// The connection failed.
     #[error("{}: {error}", path.display())]
     Connect {
-        /// Of the socket.
+        /// The socket's path.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         error: io::Error,
     },
-    /// The connection broke, or nothing came in time.
+    /// The connection broke, or no answer came in time.
     #[error("the host did not answer: {0}")]
     Silent(String),
-    /// What came is no answer.
+    /// The received line is not an answer.
     #[error("the host's answer makes no sense: {0}")]
     Garbled(String),
-    /// The host would not.
+    /// The host refused.
     #[error(transparent)]
     Refused(#[from] Refusal),
 }
@@ -56,22 +56,22 @@ impl Client {
         Ok(Self { stream })
     }
 
-    /// Asks, and waits for the answer, one of [`crate::report`].
+    /// Asks, and waits for the answer, one of the types in [`crate::report`].
     pub async fn ask<T: DeserializeOwned>(&mut self, request: &Request) -> Result<T, ClientError> {
         let (answer, _) = self.ask_for_bytes(request, &mut io::sink()).await?;
         Ok(answer)
     }
 
-    /// As [`Self::ask`]; the bytes that follow the answer go to `sink`, which
-    /// is written to without regard to other tasks. With their number.
+    /// Asks as [`Self::ask`] does; the bytes that follow the answer go to `sink`, which
+    /// is written to without regard to other tasks. Returns the number of bytes too.
     pub async fn ask_for_bytes<T: DeserializeOwned>(
         &mut self,
         request: &Request,
         sink: &mut impl io::Write,
     ) -> Result<(T, u64), ClientError> {
         let silent = |error: io::Error| ClientError::Silent(error.to_string());
-        // A host that turns us away may have closed its end already: what it said
-        // is still there to be read.
+        // A host that turns this client away may have closed its end already, but its
+        // answer can still be read.
         let sent = timeout(PATIENCE, self.stream.write_all(&request.to_line())).await;
         let reply = self.reply(request.patience()).await;
         if reply.is_err() {

@@ -12,13 +12,13 @@ use crate::protocol::Request;
 use crate::report::{Host, Summary};
 
 /// A VCP or an export as an operator names it: `NAME`, or `PID/NAME`. An export's name
-/// may have a slash of its own; what is before the first one is a process id only if it
-/// is a number.
+/// may contain a slash; the part before the first slash is a process id only if it is a
+/// number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
-    /// Which host.
+    /// The host's process id, if given.
     pub pid: Option<u32>,
-    /// Which of its VCPs.
+    /// The name of the VCP or export.
     pub name: String,
 }
 
@@ -55,35 +55,35 @@ impl fmt::Display for Address {
     }
 }
 
-/// One host that answered.
+/// A host that answered.
 #[derive(Debug)]
 pub struct Found {
-    /// Its socket.
+    /// The socket's path.
     pub path: PathBuf,
-    /// What it said of itself.
+    /// The host's report on itself.
     pub host: Host,
-    /// To ask more.
+    /// The connection, for further requests.
     pub client: Client,
 }
 
-/// The hosts there are.
+/// The hosts that were found.
 #[derive(Debug, Default)]
 pub struct Hosts {
-    /// Those that answered, by process id.
+    /// The hosts that answered, by process id.
     pub found: Vec<Found>,
-    /// Those that did not, and why.
+    /// The sockets whose hosts did not answer, with the reasons.
     pub silent: Vec<(PathBuf, ClientError)>,
 }
 
-/// Why there is no telling which VCP or export is meant.
+/// Why no single VCP or export could be found.
 #[derive(Debug, thiserror::Error)]
 pub enum NotFound {
-    /// No host has one of this name.
+    /// No host has a VCP or export of this name.
     #[error("no VCP {address} is running{}", there_are(.known))]
     None {
-        /// What was looked for.
+        /// The address that was looked for.
         address: Address,
-        /// What there is.
+        /// The names that exist.
         known: Vec<String>,
     },
     /// No host serves this device.
@@ -129,7 +129,7 @@ impl Hosts {
         Ok(hosts)
     }
 
-    /// Asks the host at `socket` only.
+    /// Asks only the host at `socket`.
     pub async fn only(socket: &Path) -> Result<Self, ClientError> {
         Ok(Self {
             found: vec![ask(socket.to_owned()).await.map_err(|(_, error)| error)?],
@@ -137,13 +137,13 @@ impl Hosts {
         })
     }
 
-    /// The one host that runs this VCP.
+    /// The only host that runs this VCP.
     pub fn with(self, address: &Address) -> Result<Found, NotFound> {
         self.the_one(address, |vcp| vcp.name == address.name)
     }
 
-    /// The one host that runs a VCP of this name or, if none does, serves an
-    /// export of this name.
+    /// The only host that runs a VCP of this name or, if none does, serves an export of
+    /// this name.
     pub fn with_vcp_or_export(self, address: &Address) -> Result<Found, NotFound> {
         let is_vcp = |vcp: &Summary| vcp.name == address.name;
         if self.matching(address, is_vcp).is_empty() {
@@ -155,7 +155,7 @@ impl Hosts {
         }
     }
 
-    /// The one host that serves this device of the kernel's, such as `/dev/nbd0`.
+    /// The only host that serves this kernel device, such as `/dev/nbd0`.
     pub fn with_device(self, device: &str) -> Result<Found, NotFound> {
         let serves = |found: &Found| {
             let exports = found.host.vcps.iter().flat_map(|vcp| &vcp.exports);
@@ -166,7 +166,7 @@ impl Hosts {
         found.ok_or_else(|| NotFound::Device(device.to_owned()))
     }
 
-    /// Where hosts with such a VCP are in `found`.
+    /// The indices in `found` of hosts with such a VCP.
     fn matching(&self, address: &Address, such: impl Fn(&Summary) -> bool) -> Vec<usize> {
         let has = |found: &Found| {
             address.pid.is_none_or(|pid| pid == found.host.pid) && found.host.vcps.iter().any(&such)

@@ -1,14 +1,14 @@
 //! The control socket: how `vcp ps`, `vcp reload` and the like reach the process
 //! that runs the VCPs.
 //!
-//! Each host listens on a Unix socket of its own ([`place`]) and answers its own
-//! user and root ([`Server`]). Requests and answers are lines of JSON
-//! ([`Request`], [`report`]); what they do is the [`Handler`]'s, which the host
-//! provides. A [`Client`] asks one host, [`Hosts`] finds the one that has a VCP.
+//! Each host listens on a Unix socket of its own ([`place`]) and answers its own user and
+//! root ([`Server`]). Requests and answers are lines of JSON ([`Request`], [`report`]);
+//! the host provides the [`Handler`] that carries them out. A [`Client`] asks one host,
+//! [`Hosts`] finds the one that has a VCP.
 //!
-//! This crate knows nothing of modules, queues or WebAssembly. Whatever comes in
-//! over a socket is foreign: lines, connections and times have limits, and what
-//! makes no sense is answered with one line that says so.
+//! This crate knows nothing of modules, queues or WebAssembly. It trusts nothing that
+//! comes in over a socket: lines, connections and times have limits, and an invalid line
+//! is answered with one line that says so.
 #![forbid(unsafe_code)]
 
 mod client;

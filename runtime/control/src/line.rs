@@ -1,11 +1,11 @@
-//! Lines of bounded length and in bounded time, over anything that reads bytes.
+//! Reading lines of bounded length in bounded time from any source of bytes.
 
 use std::time::Duration;
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
 use tokio::time::timeout;
 
-/// Why there is no line.
+/// Why no line could be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LineError {
     #[error("a line longer than {0} bytes")]

@@ -1,4 +1,4 @@
-//! Where control sockets are: one for each host, named by its process id, in a
+//! The places of control sockets: one for each host, named by its process id, in a
 //! directory that only its user can enter.
 
 use std::ffi::OsStr;
@@ -13,13 +13,13 @@ use std::path::{Path, PathBuf};
 /// The environment variable that names another directory.
 pub const VARIABLE: &str = "VCP_CONTROL_DIR";
 
-/// The directory of this user's control sockets: what [`VARIABLE`] says;
+/// The directory of this user's control sockets: the value of [`VARIABLE`];
 /// `/run/vcp/control` for root; `control` in the directory [of a service](of_service);
-/// `$XDG_RUNTIME_DIR/vcp/control`; or a directory among the temporary files, named by
-/// the user's id.
+/// `$XDG_RUNTIME_DIR/vcp/control`; or a directory among the temporary files, named by the
+/// user's id.
 pub fn directory() -> PathBuf {
     let user = rustix::process::geteuid();
-    // By its specification one that is not absolute says nothing.
+    // Its specification says to ignore a path that is not absolute.
     let named = |variable| {
         std::env::var_os(variable)
             .map(PathBuf::from)
@@ -38,19 +38,19 @@ pub fn directory() -> PathBuf {
     }
 }
 
-/// A path as somebody has written it, seen from the working directory; nothing is none.
+/// Makes a path absolute, from the working directory; `None` if it is empty.
 fn from_here(path: &OsStr) -> Option<PathBuf> {
     std::path::absolute(path).ok()
 }
 
 /// The directory in `/run` that the service manager has made for this process, if it has:
-/// `RuntimeDirectory=` of systemd.exec(5), the first of several. Whoever is outside of the
-/// service finds it there, which cannot be said of the temporary files of a service.
+/// `RuntimeDirectory=` of systemd.exec(5), the first of several. Programs outside of the
+/// service can see it, unlike the temporary files of a service.
 pub fn of_service() -> Option<PathBuf> {
     first_of(&std::env::var_os("RUNTIME_DIRECTORY")?)
 }
 
-/// The first of some paths with colons between them, if it is absolute.
+/// The first of several paths separated by colons, if it is absolute.
 fn first_of(paths: &OsStr) -> Option<PathBuf> {
     let path = paths
         .as_encoded_bytes()
@@ -65,8 +65,8 @@ pub fn own(directory: &Path) -> PathBuf {
     directory.join(format!("{}.sock", std::process::id()))
 }
 
-/// Makes the directory if it is not there, and closes it to others. One that
-/// belongs to somebody else is refused: they could put their sockets in it.
+/// Creates the directory if necessary, and closes it to others. A directory that belongs
+/// to another user is refused: that user could put sockets in it.
 pub fn make(directory: &Path) -> io::Result<()> {
     if let Some(parent) = directory.parent() {
         DirBuilder::new().recursive(true).create(parent)?;
@@ -80,7 +80,7 @@ pub fn make(directory: &Path) -> io::Result<()> {
     fs::set_permissions(directory, Permissions::from_mode(0o700))
 }
 
-/// That it is a directory, not a link to one, and this user's.
+/// Checks that it is a directory of this user, and not a link to one.
 fn check(directory: &Path) -> io::Result<()> {
     let found = fs::symlink_metadata(directory)?;
     let refuse = |why: &str| Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
@@ -93,8 +93,8 @@ fn check(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// That not everybody can put another directory in the place of one in it. What a
-/// group may do is its members' agreement.
+/// Checks that not everybody can replace directories in it. What a group may do is up to
+/// its members.
 fn check_parent(parent: &Path) -> io::Result<()> {
     const EVERYBODY: u32 = 0o002;
     const STICKY: u32 = 0o1000;
@@ -106,8 +106,8 @@ fn check_parent(parent: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The sockets of hosts that may be alive, with their process ids, by these. What
-/// dead ones left is removed.
+/// The sockets of hosts that may be alive, with their process ids, in the order of these.
+/// Sockets of dead hosts are removed.
 pub fn sockets(directory: &Path) -> io::Result<Vec<(u32, PathBuf)>> {
     let entries = match check(directory).and_then(|()| fs::read_dir(directory)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -118,7 +118,7 @@ pub fn sockets(directory: &Path) -> io::Result<Vec<(u32, PathBuf)>> {
         let path = entry?.path();
         let Some(pid) = pid(&path) else { continue };
         if is_stale(&path) {
-            // Somebody else may have been faster.
+            // Another process may have been faster.
             let _ = fs::remove_file(&path);
         } else {
             sockets.push((pid, path));
@@ -128,7 +128,7 @@ pub fn sockets(directory: &Path) -> io::Result<Vec<(u32, PathBuf)>> {
     Ok(sockets)
 }
 
-/// `PID.sock`; nothing else in the directory is touched.
+/// The PID in the file name `PID.sock`; no other file in the directory is touched.
 fn pid(path: &Path) -> Option<u32> {
     if path.extension() != Some(OsStr::new("sock")) {
         return None;
@@ -136,16 +136,16 @@ fn pid(path: &Path) -> Option<u32> {
     path.file_stem()?.to_str()?.parse().ok()
 }
 
-/// Whether this is a socket that nobody listens on. A host's socket gets its name
-/// only when the host listens, so that it is never taken for one of these.
+/// Whether this is a socket that nobody listens on. A host's socket gets its name only
+/// once the host listens, so it is never mistaken for a stale one.
 pub(crate) fn is_stale(path: &Path) -> bool {
     let socket = fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
     socket && refuses(path)
 }
 
 fn refuses(path: &Path) -> bool {
-    // A listener that is there answers at once, or its queue is full and this
-    // waits: so not without a limit.
+    // A listener is found at once, unless its queue is full and this waits; hence the
+    // limit.
     use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
     let connect = || -> rustix::io::Result<()> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;

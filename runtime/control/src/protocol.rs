@@ -1,11 +1,11 @@
-//! What is said over a control socket: one request a line, one answer a line,
-//! each an object of JSON with the protocol's version `v`.
+//! The protocol of a control socket: one request a line, one answer a line, each a JSON
+//! object with the protocol's version `v`.
 //!
 //! ```text
 //! {"v":1,"verb":"inspect","vcp":"disk0"}
 //! {"v":1,"ok":{…}}
 //! {"v":1,"error":{"kind":"no-such-vcp","message":"…"}}
-//! {"v":1,"ok":{…},"bytes":65536}      and then so many bytes, as they are
+//! {"v":1,"ok":{…},"bytes":65536}      followed by that many raw bytes
 //! ```
 
 use std::time::Duration;
@@ -23,7 +23,7 @@ pub(crate) const LONGEST_REQUEST: usize = 16 << 10;
 /// is a crash report, with 256 queue entries and a backtrace of 128 lines.
 pub(crate) const LONGEST_ANSWER: usize = 4 << 20;
 
-/// What a client can ask for.
+/// A request of a client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     tag = "verb",
@@ -32,57 +32,58 @@ pub(crate) const LONGEST_ANSWER: usize = 4 << 20;
     deny_unknown_fields
 )]
 pub enum Request {
-    /// The host and all its VCPs: [`crate::report::Host`].
+    /// Reports the host and all its VCPs: [`crate::report::Host`].
     Ps {},
-    /// Everything about one VCP: [`crate::report::Inspection`].
+    /// Reports everything about one VCP: [`crate::report::Inspection`].
     Inspect {
-        /// Its name, here and below.
+        /// The VCP's name.
         vcp: String,
     },
-    /// The crash reports there are: [`crate::report::Logs`].
+    /// Lists the crash reports: [`crate::report::Logs`].
     Logs {
-        /// Of which.
+        /// The VCP's name.
         vcp: String,
     },
-    /// One crash report: [`crate::report::Crash`]; with `core`, the core dump's
+    /// Returns one crash report: [`crate::report::Crash`]; with `core`, the core dump's
     /// bytes follow.
     Crash {
-        /// Of which.
+        /// The VCP's name.
         vcp: String,
-        /// Which report; without it, the newest.
+        /// The report's number; without it, the newest.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         number: Option<u64>,
-        /// The core dump too; refused if the report has none.
+        /// Whether to send the core dump too; refused if the report has none.
         #[serde(default)]
         core: bool,
     },
-    /// A new version in the place of the running one: [`crate::report::Reload`].
+    /// Replaces the running version by a new one: [`crate::report::Reload`].
     Reload {
-        /// Of which.
+        /// The VCP's name.
         vcp: String,
-        /// An absolute path of the host to the component's file, or the name of a
-        /// built-in module; without it, what it runs is read again.
+        /// The absolute path of the component's file on the host, or the name of a
+        /// built-in module; without it, the running module is read again.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         module: Option<String>,
     },
-    /// What a host that runs as a service was configured as, read again:
+    /// Reads the configuration of a host that runs as a service again:
     /// [`crate::report::Reconfigured`].
     ReloadAll {},
-    /// A fresh instance of the same module: [`crate::report::Done`]. Revives a
-    /// VCP that is held.
+    /// Starts a fresh instance of the same module: [`crate::report::Done`]. Revives a VCP
+    /// that is held.
     Restart {
-        /// Which.
+        /// The VCP's name.
         vcp: String,
     },
-    /// Another look at what the device is, above all how large:
+    /// Has the VCP examine its device again, above all its size:
     /// [`crate::report::Rescan`].
     Rescan {
-        /// Of which.
+        /// The VCP's name.
         vcp: String,
     },
-    /// Who is connected to its exports: [`crate::report::Clients`].
+    /// Lists the clients of its exports: [`crate::report::Clients`].
     Clients {
-        /// A VCP, or an export for those of it alone; if both have this name, the VCP.
+        /// A VCP, or an export to list only that one's clients; if both have this name,
+        /// the VCP.
         name: String,
     },
     /// Ends a client's connection: [`crate::report::Done`].
@@ -92,57 +93,56 @@ pub enum Request {
         /// The client's number.
         client: u64,
     },
-    /// Takes leave of the device for good: [`crate::report::Done`].
+    /// Stops the VCP for good: [`crate::report::Done`].
     Stop {
-        /// Which.
+        /// The VCP's name.
         vcp: String,
     },
-    /// Makes it fail: [`crate::report::Done`].
+    /// Makes the VCP fail: [`crate::report::Done`].
     Inject {
-        /// Which.
+        /// The VCP's name.
         vcp: String,
-        /// How: a word that the host knows.
+        /// The kind of fault, by a word that the host knows.
         fault: String,
     },
-    /// Other budgets and limits from now on, all or none: [`crate::report::Done`].
+    /// Changes budgets and limits, all or none: [`crate::report::Done`].
     Set {
-        /// A VCP or an export; if both have this name, the VCP. Limits of a VCP
-        /// go to all its exports.
+        /// A VCP or an export; if both have this name, the VCP. Limits of a VCP apply to
+        /// all its exports.
         name: String,
-        /// `KEY=VALUE` each: words that the host knows.
+        /// Changes in the form `KEY=VALUE`, with words that the host knows.
         changes: Vec<String>,
     },
-    /// A block device of the kernel's for an export: [`crate::report::Device`].
+    /// Attaches an export as a kernel block device: [`crate::report::Device`].
     Attach {
         /// An export, or a VCP that has only one.
         name: String,
-        /// `/dev/nbdX`; without it, the next that is free.
+        /// `/dev/nbdX`; without it, the next free one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         device: Option<String>,
-        /// Without it, and for the keys below: as the configuration of the export
-        /// says, or the default.
+        /// The number of connections; without it, as for the keys below, the value is
+        /// that of the export's configuration, or the default.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         connections: Option<u32>,
-        /// Refuse writes, whatever the export does.
+        /// Refuse writes, even if the export allows them.
         #[serde(default)]
         read_only: bool,
-        /// As the configuration file has it.
+        /// The timeout, as the configuration file has it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         timeout: Option<String>,
-        /// As the configuration file has it.
+        /// The dead-timeout, as the configuration file has it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         dead_timeout: Option<String>,
     },
-    /// Detaches it again: [`crate::report::Detached`].
+    /// Detaches a block device: [`crate::report::Detached`].
     Detach {
         /// `/dev/nbdX`, or the export.
         device: String,
-        /// Although it is in use, and whatever can't be written.
+        /// Detach even if it is in use, or data can't be written.
         #[serde(default)]
         force: bool,
     },
-    /// What everything has used so far, all at one moment: a snapshot, as
-    /// `vcp-meter` defines it.
+    /// Reports all counters at one moment: a snapshot, as `vcp-meter` defines it.
     Stats {},
 }
 
@@ -153,7 +153,7 @@ impl Request {
         envelope(value.as_object().cloned().unwrap_or_default())
     }
 
-    /// Reads a line that a client sent.
+    /// Parses a line that a client sent.
     pub fn parse(line: &[u8]) -> Result<Self, Refusal> {
         let bad = |why: String| Refusal::new(RefusalKind::BadRequest, why);
         let value: Value = serde_json::from_slice(line)
@@ -172,8 +172,8 @@ impl Request {
         serde_json::from_value(Value::Object(object)).map_err(|error| bad(error.to_string()))
     }
 
-    /// How long the answer may take before the host counts as stuck. Those that
-    /// wait for something are bounded by the host's own limits.
+    /// How long the answer may take before the host counts as stuck. Requests that wait
+    /// for something are bounded by the host's own limits.
     pub(crate) fn patience(&self) -> Duration {
         match self {
             Request::Ps {} | Request::Stats {} | Request::Inspect { .. } | Request::Logs { .. } => {
@@ -188,13 +188,13 @@ impl Request {
             | Request::Stop { .. }
             | Request::Attach { .. }
             | Request::Detach { .. } => Duration::from_secs(60),
-            // A minute to drain, ten to be ready, and the time to compile.
+            // A reload has a minute to drain, ten to become ready, and time to compile.
             Request::Reload { .. } | Request::ReloadAll {} => Duration::from_secs(15 * 60),
         }
     }
 }
 
-/// What a host answers.
+/// A host's answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     pub(crate) value: Value,
@@ -202,7 +202,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// One of [`crate::report`].
+    /// Makes an answer of a report, one of the types in [`crate::report`].
     pub fn new(report: &impl Serialize) -> Self {
         Self {
             value: serde_json::to_value(report).expect("reports are strings, numbers and lists"),
@@ -210,7 +210,7 @@ impl Answer {
         }
     }
 
-    /// With bytes after the line.
+    /// Adds bytes that follow the line.
     #[must_use]
     pub fn with_bytes(mut self, bytes: Vec<u8>) -> Self {
         self.bytes = Some(bytes);
@@ -232,14 +232,14 @@ impl Answer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct Refusal {
-    /// For programs.
+    /// The kind, for programs.
     pub kind: RefusalKind,
-    /// For people; one line.
+    /// The message, for people; one line.
     pub message: String,
 }
 
 impl Refusal {
-    /// `message` is one line.
+    /// Makes a refusal; `message` is one line.
     pub fn new(kind: RefusalKind, message: impl Into<String>) -> Self {
         let message = message.into();
         Self { kind, message }
@@ -251,25 +251,25 @@ impl Refusal {
     }
 }
 
-/// Sorts of refusals.
+/// The kinds of refusals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RefusalKind {
-    /// The line makes no sense.
+    /// The line is not a valid request.
     BadRequest,
-    /// Another version of the protocol.
+    /// The request has another version of the protocol.
     Version,
-    /// Not for this user.
+    /// This user may not ask.
     Denied,
-    /// Too many connections.
+    /// There are too many connections.
     Busy,
     /// The host has no VCP of this name.
     NoSuchVcp,
     /// There is no such crash report, or no core dump in it.
     NoSuchReport,
-    /// It was tried and failed.
+    /// The action was tried and failed.
     Failed,
-    /// One that this version does not know.
+    /// A kind that this version does not know.
     #[serde(other)]
     Other,
 }

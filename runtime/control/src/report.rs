@@ -1,38 +1,37 @@
-//! What a host tells of itself and its VCPs. Names in JSON are those of the
-//! fields, with `-` for `_`. Times that are lengths are in milliseconds unless
-//! the name says otherwise. No secret is ever part of a report.
+//! Reports of a host on itself and its VCPs. Names in JSON are those of the fields, with
+//! `-` for `_`. Durations are in milliseconds unless the name says otherwise. No secret
+//! is ever part of a report.
 //!
-//! A client takes what it knows and lets be what it does not, so that a newer
-//! host can say more.
+//! A client ignores fields that it does not know, so that a newer host can add some.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// One process and its VCPs.
+/// A host process and its VCPs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Host {
     /// Process id.
     pub pid: u32,
-    /// Of the program.
+    /// The program's version.
     pub version: String,
-    /// Since it started.
+    /// The time since the host started.
     pub uptime_ms: u64,
-    /// What is missing from its log.
+    /// The losses of its log.
     #[serde(default)]
     pub log: Log,
-    /// By name.
+    /// The VCPs, by name.
     pub vcps: Vec<Summary>,
 }
 
-/// What is missing from a host's log, since it started.
+/// The losses of a host's log since it started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct Log {
-    /// Lines lost, as nobody read them in time.
+    /// Lines lost because nobody read them in time.
     pub lost: u64,
-    /// Messages left out, as there were too many of their kind.
+    /// Messages suppressed because there were too many of their kind.
     pub left_out: u64,
 }
 
@@ -45,27 +44,27 @@ pub struct Summary {
     /// `starting`, `ready`, `suspended`, `restarting`, `held`, `stopping` or
     /// `stopped`.
     pub state: String,
-    /// Why it is in that state, where that needs saying; one line.
+    /// The reason for that state, if it needs one; one line.
     pub reason: Option<String>,
-    /// Instances so far; the number of the current one.
+    /// The number of instances so far, which is the number of the current one.
     pub generation: u32,
-    /// What it runs: the name of a built-in module, or a path.
+    /// The running module: the name of a built-in module, or a path.
     pub module: String,
-    /// Instances that died.
+    /// The number of instances that died.
     pub faults: u64,
-    /// Since the VCP was started.
+    /// The time since the VCP was started.
     pub uptime_ms: u64,
-    /// Clients attached now.
+    /// The number of attached clients.
     pub clients: u64,
-    /// Requests that are not answered yet.
+    /// The number of requests not answered yet.
     pub waiting: u64,
     /// CPU time charged to it.
     #[serde(default)]
     pub cpu_ms: u64,
-    /// Of one CPU, what is reserved for it: `30%`; `None`: nothing is.
+    /// The share of one CPU that is reserved for it: `30%`; `None`: no reservation.
     #[serde(default)]
     pub share: Option<String>,
-    /// Where its device is served.
+    /// The exports of its device.
     pub exports: Vec<Export>,
 }
 
@@ -73,53 +72,53 @@ pub struct Summary {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Export {
-    /// NBD export name.
+    /// The NBD export name.
     pub name: String,
     /// One URI for each address.
     pub uris: Vec<String>,
-    /// Its block devices in the kernel.
+    /// Its kernel block devices.
     #[serde(default)]
     pub devices: Vec<Device>,
 }
 
-/// A block device of the kernel's that a host serves.
+/// A kernel block device that a host serves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Device {
     /// `/dev/nbdX`.
     pub device: String,
-    /// What it shows.
+    /// The export that it shows.
     pub export: String,
-    /// Bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// Bytes.
+    /// The block size in bytes.
     pub block_size: u32,
     /// Whether it refuses writes.
     pub read_only: bool,
-    /// How many connections it has.
+    /// The number of its connections.
     pub connections: u32,
-    /// How many of these work now: fewer only until they are replaced.
+    /// The number of connections that work now; lower only until they are replaced.
     pub connected: u32,
-    /// What a request may take; `None`: as long as it takes.
+    /// The time limit for a request; `None`: no limit.
     pub timeout_ms: Option<u64>,
     /// How long requests wait for another host when this one is gone.
     pub dead_timeout_ms: u64,
-    /// What the kernel knows it by; how another host finds it.
+    /// The identifier in the kernel, by which another host finds it.
     pub identifier: String,
-    /// What uses it, as far as is known: `mounted at /mnt` and the like.
+    /// Its users, as far as is known: `mounted at /mnt` and the like.
     pub uses: Vec<String>,
 }
 
-/// A device was detached.
+/// The result of detaching a device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Detached {
     /// `/dev/nbdX`.
     pub device: String,
-    /// What it showed.
+    /// The export that it showed.
     pub export: String,
-    /// Whether something still holds it open: until that lets go, its number can't
-    /// be used again, and what is asked of it fails.
+    /// Whether a process still has it open: until that process closes it, its number
+    /// can't be used again, and requests to it fail.
     pub still_open: bool,
 }
 
@@ -127,48 +126,49 @@ pub struct Detached {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Inspection {
-    /// As in the list.
+    /// The summary, as in the list.
     #[serde(flatten)]
     pub summary: Summary,
     /// The host's process id.
     pub pid: u32,
-    /// Since the current instance was started, or the last one if there is none.
+    /// The time since the start of the current instance, or of the last one if there is
+    /// none.
     pub instance_ms: u64,
     /// The device's size in bytes, once it is known.
     pub size: Option<u64>,
     /// The most linear memory that it may have, in bytes.
     pub memory_limit: u64,
-    /// Whether a warm spare is there: `off`, `preparing` or `ready`.
+    /// The state of the warm spare: `off`, `preparing` or `ready`.
     pub spare: String,
-    /// Requests fail, as the device has been away for longer than the replacement
-    /// timeout.
+    /// Whether requests fail because the device has been away for longer than the
+    /// replacement timeout.
     pub refusing: bool,
     /// A reload under way: `preparing`, `draining`, or `trial` while the new
     /// version has to prove itself; otherwise `none`.
     pub reload: String,
-    /// The module that comes back if the one on trial is no good.
+    /// The module that comes back if the one on trial fails.
     pub previous_module: Option<String>,
     /// The newest crash report.
     pub last_fault: Option<CrashLine>,
-    /// Memory for its exports' clients, and for those of all exports of the process.
+    /// The memory for its exports' clients, and for those of all exports of the process.
     #[serde(default)]
     pub client_memory: Vec<ClientMemory>,
-    /// What was counted since the VCP was started, by name.
+    /// The counters since the VCP was started, by name.
     pub counters: BTreeMap<String, u64>,
-    /// Its configuration as the file would say it: TOML, without secrets.
+    /// Its configuration in the form of the file: TOML, without secrets.
     pub config: String,
 }
 
-/// Memory that clients have the host keep for them: what they asked to write, and
-/// answers that they do not take. Bytes.
+/// Memory that the host holds for clients, in bytes: data that they want written, and
+/// answers that they do not take.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct ClientMemory {
-    /// The clients of which export; `None`: of all that the process serves.
+    /// The export of the clients; `None`: all exports of the process.
     pub export: Option<String>,
-    /// What is held, beyond what each client may hold anyway.
+    /// The memory held, beyond what each client may hold anyway.
     pub held: u64,
-    /// The most that may be.
+    /// The most that may be held.
     pub most: u64,
 }
 
@@ -176,9 +176,9 @@ pub struct ClientMemory {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Clients {
-    /// Of which VCP.
+    /// The VCP's name.
     pub vcp: String,
-    /// Those that came first, first.
+    /// The clients, in the order in which they connected.
     pub clients: Vec<Client>,
 }
 
@@ -186,17 +186,17 @@ pub struct Clients {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Client {
-    /// Its number, of no other client of this VCP.
+    /// Its number, unique among the clients of this VCP.
     pub id: u64,
     /// The export.
     pub export: String,
-    /// Who it is: an address, or a process of this machine.
+    /// The peer: an address, or a process of this machine.
     pub peer: String,
     /// How long it has been connected.
     pub since_ms: u64,
-    /// Requests so far.
+    /// The number of requests so far.
     pub requests: u64,
-    /// Those that are not answered yet.
+    /// The number of requests not answered yet.
     pub unanswered: u64,
     /// Bytes that it asked to read.
     pub read_bytes: u64,
@@ -204,8 +204,8 @@ pub struct Client {
     pub written_bytes: u64,
     /// Bytes of memory that are held for it.
     pub held: u64,
-    /// What keeps it from going on: `for its turn`, `for its limit` and the like;
-    /// `None`: nothing.
+    /// What the client waits for: `for its turn`, `for its limit` and the like; `None`:
+    /// nothing.
     pub waits: Option<String>,
 }
 
@@ -213,9 +213,9 @@ pub struct Client {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Logs {
-    /// Of which VCP.
+    /// The VCP's name.
     pub vcp: String,
-    /// Oldest first.
+    /// The crash reports, oldest first.
     pub crashes: Vec<CrashLine>,
 }
 
@@ -223,17 +223,17 @@ pub struct Logs {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct CrashLine {
-    /// Counts all faults of the VCP, from 1.
+    /// The number of the fault, counted from 1 over all faults of the VCP.
     pub number: u64,
-    /// When, in milliseconds since 1970 (UTC).
+    /// The time, in milliseconds since 1970 (UTC).
     pub unix_ms: u64,
-    /// Which instance.
+    /// The instance's generation.
     pub generation: u32,
-    /// What ended it, in one word.
+    /// The kind of fault, in one word.
     pub kind: String,
-    /// What ended it; one line.
+    /// The fault; one line.
     pub fault: String,
-    /// Whether an operator asked for it.
+    /// Whether an operator injected the fault.
     pub injected: bool,
 }
 
@@ -241,64 +241,65 @@ pub struct CrashLine {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Crash {
-    /// As in the list.
+    /// The line in the list.
     #[serde(flatten)]
     pub line: CrashLine,
-    /// What it ran.
+    /// The module that ran.
     pub module: String,
     /// Guest frames, innermost first; empty where no guest code was running.
     pub backtrace: Vec<String>,
-    /// What it complained of in its last call, oldest first: errors in its log, and what
-    /// it wrote to its standard error. Where it panicked, why.
+    /// Complaints in its last call, oldest first: errors in its log, and its standard
+    /// error. After a panic these give the reason.
     #[serde(default)]
     pub said: Vec<String>,
-    /// How long it had run, in microseconds.
+    /// How long the instance had run, in microseconds.
     pub ran_us: u64,
-    /// Whether it had been ready.
+    /// Whether the instance had been ready.
     pub ready: bool,
-    /// Fuel that it had used.
+    /// The fuel that the instance had used.
     pub fuel: u64,
-    /// Its linear memory, in bytes.
+    /// The instance's linear memory, in bytes.
     pub memory: u64,
-    /// Queue entries that it held.
+    /// The number of queue entries that the instance held.
     pub held: u64,
-    /// Client requests that were not answered.
+    /// The number of client requests that were not answered.
     pub unanswered: u64,
-    /// What last went through its queues, oldest first; also of instances before.
+    /// The last entries of its queues, oldest first, including those of earlier
+    /// instances.
     pub entries: Vec<Entry>,
-    /// The length of its core dump, if there is one; bytes.
+    /// The length of its core dump in bytes, if there is one.
     pub core: Option<u64>,
 }
 
-/// Something that went through a VCP's queue.
+/// An entry of a VCP's queue.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Entry {
-    /// So long before the crash, in nanoseconds.
+    /// How long before the crash, in nanoseconds.
     pub before_ns: u64,
-    /// To or from which instance.
+    /// The instance's generation.
     pub generation: u32,
-    /// `request` to it; `completion`, `ready` or `suspended` from it.
+    /// The kind: `request` to it; `completion`, `ready` or `suspended` from it.
     pub what: String,
-    /// Names the request; its completion has the same.
+    /// The tag of the request; its completion has the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tag: Option<u64>,
-    /// What a request asks for, or the status of a completion.
+    /// A request's operation, or a completion's status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// Of a request: bytes from the start of the device.
+    /// A request's offset from the start of the device, in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
-    /// Of a request: bytes.
+    /// A request's length in bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub length: Option<u32>,
 }
 
-/// How a reload went.
+/// The result of a reload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Reload {
-    /// Of which VCP.
+    /// The VCP's name.
     pub vcp: String,
     /// Whether the new version is in place; otherwise the old one goes on.
     pub replaced: bool,
@@ -307,48 +308,49 @@ pub struct Reload {
     /// Whether the old version's state was handed over; otherwise the new one
     /// started anew.
     pub handed_over: bool,
-    /// How long no request was given to any instance, in microseconds.
+    /// How long requests were given to no instance, in microseconds.
     pub pause_us: u64,
-    /// How many requests were given to the new instance again.
+    /// The number of requests that were given to the new instance again.
     pub replayed: u64,
     /// Why the old version goes on; one line.
     pub reason: Option<String>,
 }
 
-/// What reading a configuration again has changed; lines for people.
+/// The result of reading a configuration again; lines for people.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Reconfigured {
     /// What was done.
     pub done: Vec<String>,
-    /// What differs and can't be changed while it runs: that goes on as it was.
+    /// Differences that can't be applied while the host runs; these parts go on as
+    /// before.
     pub left: Vec<String>,
-    /// What was tried and failed: there, too, the old goes on.
+    /// Changes that failed; these parts go on as before, too.
     pub failed: Vec<String>,
 }
 
-/// What another look at a device found. Sizes in bytes.
+/// The result of examining a device again. Sizes in bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Rescan {
-    /// Of which VCP.
+    /// The VCP's name.
     pub vcp: String,
-    /// What it was known to be.
+    /// The size that was known before.
     pub size_before: u64,
-    /// What it is.
+    /// The size now.
     pub size: u64,
-    /// Whether anything about it is not as it was, its size or another property.
+    /// Whether the size or another property of the device has changed.
     pub changed: bool,
 }
 
-/// Something was done.
+/// The result of an action without data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Done {
-    /// To which VCP.
+    /// The VCP's name.
     pub vcp: String,
-    /// The number of its instance when it was done.
+    /// The number of its instance after the action.
     pub generation: u32,
-    /// Where it is now; as in [`Summary`].
+    /// Its state now, as in [`Summary`].
     pub state: String,
 }

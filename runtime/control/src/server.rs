@@ -1,7 +1,7 @@
 //! The host's end of a control socket.
 //!
-//! Whoever connects is asked of the kernel who they are; only the host's own
-//! user and root are answered. Connections, lines and silence have limits.
+//! The kernel tells who a client is; only the host's own user and root are answered.
+//! Connections, lines and silence have limits.
 
 use std::fs::{self, Permissions};
 use std::future::Future;
@@ -26,49 +26,48 @@ use crate::protocol::{Answer, LONGEST_REQUEST, Refusal, RefusalKind, Request};
 /// The most clients at a time.
 const MOST_CONNECTIONS: usize = 16;
 
-/// How long a client may take to send a request, or to take each piece of an
-/// answer.
+/// How long a client may take to send a request, or to accept each piece of an answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Bytes sent at a time.
 const PIECE: usize = 1 << 20;
 
-/// Does what clients ask for.
+/// Carries out clients' requests.
 pub trait Handler: Send + Sync + 'static {
-    /// Answers one request. Dropped when the host stops; a client that goes away
-    /// meanwhile changes nothing.
+    /// Answers one request. Dropped when the host stops, but not when the client goes
+    /// away.
     fn handle(&self, request: Request) -> Handling<'_>;
 }
 
-/// An answer in the making.
+/// The future of an answer.
 pub type Handling<'a> = Pin<Box<dyn Future<Output = Result<Answer, Refusal>> + Send + 'a>>;
 
 /// A control socket. Dropping it ends all connections and removes the socket.
 #[derive(Debug)]
 pub struct Server {
     path: PathBuf,
-    /// Device and inode of the socket, if it is ours: what has taken its place is
-    /// not removed.
+    /// Device and inode of the socket, if it is ours: a file that has replaced it is not
+    /// removed.
     identity: Option<(u64, u64)>,
     finishing: watch::Sender<bool>,
     accepting: JoinHandle<()>,
 }
 
-/// Why there is no control socket.
+/// Why the control socket could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// Somebody else listens there.
+    /// Another process listens there.
     #[error("control socket {}: another process listens there", .0.display())]
     Taken(PathBuf),
-    /// Something that is no socket is there.
+    /// Another kind of file is there.
     #[error("control socket {}: there is a file that is no socket", .0.display())]
     NoSocket(PathBuf),
-    /// The system would not.
+    /// The system refused.
     #[error("control socket {}: {error}", path.display())]
     System {
-        /// Of the socket.
+        /// The socket's path.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         error: io::Error,
     },
 }
@@ -92,8 +91,8 @@ impl Server {
         Ok(Self::serving(listener, path, Some(identity), handler))
     }
 
-    /// The same on a socket that somebody else bound and listens on, and whose file
-    /// is theirs.
+    /// Does the same on a listening socket that another process bound, which also owns
+    /// its file.
     pub fn on(socket: OwnedFd, handler: Arc<dyn Handler>) -> io::Result<Self> {
         let listener = std::os::unix::net::UnixListener::from(socket);
         listener.set_nonblocking(true)?;
@@ -118,15 +117,15 @@ impl Server {
         }
     }
 
-    /// Takes no more requests, and waits for `patience` at most until those that
-    /// were made are answered.
+    /// Takes no more requests, and waits at most `patience` for the answers to earlier
+    /// ones.
     pub async fn finish(mut self, patience: Duration) {
         self.finishing.send_replace(true);
-        // Those that take longer end without an answer.
+        // Requests that take longer get no answer.
         let _ = timeout(patience, &mut self.accepting).await;
     }
 
-    /// Where it listens.
+    /// The socket's path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -138,17 +137,17 @@ impl Drop for Server {
         let ours = fs::symlink_metadata(&self.path)
             .is_ok_and(|found| Some((found.dev(), found.ino())) == self.identity);
         if ours {
-            // If it can't be removed, whoever looks next finds it stale.
+            // If the file can't be removed, the next program that looks finds it stale.
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// The listener, and device and inode of its socket. The socket gets its name
-/// when it listens and is closed to others: nobody can find it half made.
+/// The listener, and device and inode of its socket. The socket gets its name only once
+/// it listens and is closed to others, so that nobody finds it half made.
 fn listen(path: &Path) -> io::Result<(UnixListener, (u64, u64))> {
     let draft = path.with_file_name(format!(".{}.new", std::process::id()));
-    // Of a dead process with our id.
+    // A dead process with our PID may have left one.
     let _ = fs::remove_file(&draft);
     let listener = UnixListener::bind(&draft)?;
     let named = fs::set_permissions(&draft, Permissions::from_mode(0o600))
@@ -167,7 +166,7 @@ async fn accept(
     mut finish: watch::Receiver<bool>,
 ) {
     let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-    // Ends all connections when this task is aborted.
+    // Dropping it, when this task is aborted, ends all connections.
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -179,7 +178,7 @@ async fn accept(
             Ok((stream, _)) => stream,
             Err(error) => {
                 tracing::warn!("control socket: accepting: {error}");
-                // Out of descriptors, most likely: that passes, or it does not.
+                // The process is most likely out of descriptors, which may pass.
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
@@ -200,7 +199,7 @@ async fn accept(
     while connections.join_next().await.is_some() {}
 }
 
-/// Says why not, as far as that can be said without waiting.
+/// Sends the reason, as far as that can be done without waiting.
 fn turn_away(stream: &UnixStream, kind: RefusalKind, why: &str) {
     let _ = stream.try_write(&Refusal::new(kind, why).to_line());
 }
@@ -222,7 +221,7 @@ async fn converse(stream: UnixStream, handler: &dyn Handler, mut finish: watch::
             Ok(None) => return,
             Ok(Some(line)) => Request::parse(&line),
             Err(LineError::TooLong(most)) => {
-                // Where the next request would begin is not known.
+                // It is not known where the next request would begin.
                 let why = format!("a request of more than {most} bytes");
                 let refusal = Refusal::new(RefusalKind::BadRequest, why);
                 let _ = send(&mut write, &refusal.to_line()).await;
@@ -253,8 +252,8 @@ async fn send(to: &mut (impl tokio::io::AsyncWrite + Unpin), bytes: &[u8]) -> io
     timeout(PATIENCE, to.write_all(bytes)).await?
 }
 
-/// Only the host's own user and root. The socket's mode says so already; this
-/// holds too where somebody changed that.
+/// Allows only the host's own user and root. The socket's mode already ensures that; this
+/// check holds even if somebody changed the mode.
 fn admit(stream: &UnixStream) -> Result<(), String> {
     let peer = stream
         .peer_cred()

@@ -1,4 +1,4 @@
-//! Both ends of control sockets, over a host that is made up.
+//! Both ends of control sockets, with a made-up host.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -175,7 +175,7 @@ async fn bytes_follow_an_answer() {
     let (done, length): (Done, u64) = client.ask_for_bytes(&request, &mut sink).await.unwrap();
     assert_eq!((done.vcp.as_str(), length), ("a", 3_000_000));
     assert!(sink.iter().enumerate().all(|(n, byte)| n as u8 == *byte));
-    // The connection is where it should be.
+    // The connection is still in step.
     let _: Host = client.ask(&Request::Ps {}).await.unwrap();
 }
 
@@ -203,7 +203,7 @@ async fn what_makes_no_sense_is_answered() {
         stream.read_line(&mut answer).await.unwrap();
         assert!(answer.contains(&format!("\"kind\":\"{kind}\"")), "{answer}");
     }
-    // And then what does: several at once are answered in turn.
+    // Valid requests follow: several at once are answered in turn.
     let ps = b"{\"v\":1,\"verb\":\"ps\"}\n";
     stream.write_all(&ps.repeat(3)).await.unwrap();
     for _ in 0..3 {
@@ -219,7 +219,7 @@ async fn a_request_without_end_ends_the_connection() {
     let path = scratch.socket("1.sock");
     let _server = Fake::at(&path, 1, &["a"]);
     let mut stream = UnixStream::connect(&path).await.unwrap();
-    // The host may hang up before it has all of it.
+    // The host may hang up before it has taken all.
     let _ = stream.write_all(&vec![b'x'; 1 << 20]).await;
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer).await;
@@ -295,7 +295,7 @@ async fn a_successor_s_socket_is_not_removed() {
     assert!(!path.exists());
 }
 
-/// Among several hosts, one dead and one stuck.
+/// The search covers several hosts, of which one is dead and one stuck.
 #[tokio::test]
 async fn finds_the_host_of_a_vcp() {
     let scratch = Scratch::new();
