@@ -1,4 +1,4 @@
-//! `attach` of an export: its device in the kernel.
+//! The `attach` key of an export: its kernel device.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,30 +7,30 @@ use crate::check;
 use crate::error::Invalid;
 use crate::value::{Interval, Timeout};
 
-/// An export as a block device of this machine, by the kernel's nbd.
+/// The settings of an export's kernel block device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attach {
-    /// `device`: which; `None`: the next that is free.
+    /// `device`: the device to use; `None`: the next free one.
     pub device: Option<NbdDevice>,
-    /// `connections`: between the kernel and the host.
+    /// `connections`: the number of connections between the kernel and the host.
     pub connections: u32,
-    /// `timeout`: what the kernel lets a request take before it gives its connection
-    /// up. `None`: as long as it takes with one connection; longer than the host
-    /// lets it take with several.
+    /// `timeout`: how long a request may take before the kernel gives up its connection.
+    /// `None`: no limit with one connection; longer than the host's own limit with
+    /// several.
     pub timeout: Option<Timeout>,
     /// `dead-timeout`: how long requests wait for another host when this one is gone.
     pub dead_timeout: Interval,
-    /// `identifier`: names the host towards the kernel; by default made of where its
-    /// configuration is.
+    /// `identifier`: the host's name in the kernel; by default derived from the path of
+    /// its configuration.
     pub identifier: Option<String>,
 }
 
 impl Attach {
-    /// What `connections` may be.
+    /// The allowed values of `connections`.
     pub const CONNECTIONS: std::ops::RangeInclusive<u32> = 1..=16;
 
-    /// What `dead-timeout` is when not given: a host restarts, and a target may be
-    /// slow to let it in again.
+    /// The default of `dead-timeout`: a host restarts, and a target may be slow to let it
+    /// in again.
     pub const DEFAULT_DEAD_TIMEOUT: Interval = Interval::millis(300_000);
 
     pub(crate) const KEYS: [&str; 5] = [
@@ -41,7 +41,7 @@ impl Attach {
         "identifier",
     ];
 
-    /// Reads `timeout`: the kernel counts in seconds.
+    /// Parses `timeout`: the kernel counts in seconds.
     pub fn parse_timeout(text: &str) -> Result<Timeout, Invalid> {
         match text.parse()? {
             Timeout::After(time) => Self::seconds(time, 1).map(Timeout::After),
@@ -49,16 +49,16 @@ impl Attach {
         }
     }
 
-    /// Reads `dead-timeout`. With 0 requests fail as soon as the host is gone.
+    /// Parses `dead-timeout`. With 0 requests fail as soon as the host is gone.
     pub fn parse_dead_timeout(text: &str) -> Result<Interval, Invalid> {
-        // A number is seconds here as well.
+        // A number without a unit is seconds here as well.
         match text.parse() {
             Ok(Timeout::After(time)) => Self::seconds(time, 0),
             _ => Err(Invalid::new("a time, such as \"5min\"", text)),
         }
     }
 
-    /// Reads `connections`.
+    /// Checks `connections`.
     pub fn check_connections(count: u32) -> Result<u32, Invalid> {
         let range = Self::CONNECTIONS;
         if range.contains(&count) {
@@ -107,7 +107,7 @@ impl FromStr for NbdDevice {
         let number = text.strip_prefix("/dev/nbd").and_then(|n| n.parse().ok());
         number
             .map(Self)
-            // What the kernel would not call it names nothing.
+            // Only the kernel's own spelling names a device.
             .filter(|device| device.to_string() == text && device.0 < 1 << 20)
             .ok_or_else(|| Invalid::new("a whole nbd device such as \"/dev/nbd0\"", text))
     }

@@ -1,5 +1,4 @@
-//! What a VCP may use of the CPUs, and the clients of an export of the VCP: the
-//! tables `cpu` and `limit`.
+//! The budgets of VCPs and exports: the tables `cpu` and `limit`.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -9,38 +8,38 @@ use crate::check;
 use crate::error::Invalid;
 use crate::value::{ByteSize, Interval, Percent, Pin};
 
-/// Where a VCP runs, and for how much of the time.
+/// The CPUs of a VCP, and its share of their time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cpu {
-    /// `pin`: on which CPUs.
+    /// `pin`: the CPUs it may run on.
     pub pin: Pin,
-    /// `share`: how much of one CPU is reserved for it; `None`: nothing is, it
-    /// lives on slack.
+    /// `share`: the reserved share of one CPU; `None`: no reservation, so that it runs on
+    /// slack.
     pub share: Option<Percent>,
     /// `period`: the time over which the share holds; 100 µs to 1 s.
     pub period: Interval,
-    /// `slack`: what it gets of the time that nobody else has reserved or uses.
+    /// `slack`: its part of the time that nobody else has reserved or uses.
     pub slack: Slack,
-    /// `poll`: how long it may spin, waiting for something to do, before it sleeps;
-    /// 0 (`"never"`) to 10 ms.
+    /// `poll`: how long it may spin, waiting for work, before it sleeps; 0 (`"never"`) to
+    /// 10 ms.
     pub poll: Interval,
-    /// `coalesce`: how long it may let frames and requests gather before it looks
-    /// again, where many requests are on their way; 0 for not at all.
+    /// `coalesce`: how long it may let frames and requests gather before it looks again,
+    /// when many requests are under way; 0: not at all.
     pub coalesce: Interval,
-    /// `priority`: the real-time priority of its thread; `None`: that of any.
+    /// `priority`: the real-time priority of its thread; `None`: an ordinary thread.
     pub priority: Option<Fifo>,
     /// `cgroup`: the control group of its thread; `None`: the host's own.
     pub cgroup: Option<Cgroup>,
 }
 
 impl Cpu {
-    /// What `period` is when not given.
+    /// The default of `period`.
     pub const DEFAULT_PERIOD: Interval = Interval::millis(10);
 
-    /// What `poll` is when not given.
+    /// The default of `poll`.
     pub const DEFAULT_POLL: Interval = Interval::micros(150);
 
-    /// What `coalesce` is when not given.
+    /// The default of `coalesce`.
     pub const DEFAULT_COALESCE: Interval = Interval::micros(100);
 
     /// The keys of the table.
@@ -48,12 +47,12 @@ impl Cpu {
         "pin", "share", "period", "slack", "poll", "coalesce", "priority", "cgroup",
     ];
 
-    /// Its part of the slack against others on the same channel processor; 0: none.
+    /// Its weight for slack against others on the same channel processor; 0: none.
     pub fn weight(&self) -> u32 {
         self.slack.weight(self.share)
     }
 
-    /// Sets what is written as one word, all but the pin; `key` is one of
+    /// Sets a key that is written as one word, any but the pin; `key` is one of
     /// [`Self::KEYS`].
     pub(crate) fn set(&mut self, key: &str, value: &str) -> Result<(), Invalid> {
         match key {
@@ -69,7 +68,7 @@ impl Cpu {
         Ok(())
     }
 
-    /// Whether it could ever run: what is wrong with `slack` if not.
+    /// Checks that it could ever run; otherwise returns what is wrong with `slack`.
     pub(crate) fn check(&self) -> Result<(), &'static str> {
         match (self.slack, self.share) {
             (Slack::No, None) => Err("false needs a share: without either the VCP never runs"),
@@ -97,24 +96,24 @@ impl Default for Cpu {
 /// of it beside others that may: `true` (`yes`), `false` (`no`), or a weight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Slack {
-    /// By its share.
+    /// Weighted by its share.
     #[default]
     Yes,
-    /// By this weight, 1 to 1000.
+    /// Weighted by this number, 1 to 1000.
     Weight(u32),
-    /// Never more than its share.
+    /// No slack: never more than its share.
     No,
 }
 
 impl Slack {
-    /// What an operator may write, as it continues "expected …".
+    /// The allowed values, as a continuation of "expected …".
     pub(crate) const EXPECTED: &str = "true, false or a weight from 1 to 1000";
 
-    /// The weights there are.
+    /// The allowed weights.
     pub(crate) const WEIGHTS: RangeInclusive<u32> = 1..=1000;
 
-    /// The weight against others: the number that was given; without one, the
-    /// share in percent, rounded, at least 1, or 100 if nothing is reserved. 0: none.
+    /// The weight against others: the given number; without one, the share in percent,
+    /// rounded, at least 1, or 100 if nothing is reserved. 0: no slack.
     pub fn weight(self, share: Option<Percent>) -> u32 {
         match (self, share) {
             (Slack::No, _) => 0,
@@ -143,7 +142,7 @@ impl FromStr for Slack {
     }
 }
 
-/// As a file has it.
+/// Formats it as in a file.
 impl fmt::Display for Slack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -185,8 +184,8 @@ impl fmt::Display for Fifo {
     }
 }
 
-/// A control group as a path below the mount of its hierarchy: `vcp/disk0`. Never out of
-/// it: no leading `/`, no `.` or `..`, nothing empty.
+/// A control group as a path below the mount of its hierarchy: `vcp/disk0`. It cannot
+/// leave the hierarchy: no leading `/`, no `.` or `..`, no empty part.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Cgroup(String);
 
@@ -201,7 +200,7 @@ impl FromStr for Cgroup {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        // 255 is a directory's name at its longest, 1024 more than anybody's path.
+        // A directory's name has at most 255 bytes; 1024 is enough for any path.
         let part = |part: &str| {
             let shown = !part.contains(char::is_control);
             !matches!(part, "" | "." | "..") && part.len() <= 255 && shown
@@ -220,29 +219,29 @@ impl fmt::Display for Cgroup {
     }
 }
 
-/// How much the clients of an export may ask for, all together.
+/// The limits of an export's clients, all together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
-    /// `iops`: requests a second, 1 to 10 million; `None`: as many as they like.
+    /// `iops`: requests a second, 1 to 10 million; `None`: no limit.
     pub iops: Option<u32>,
-    /// `bytes`: bytes a second, 4 KiB to 1 TiB; `None`: as many as they like.
+    /// `bytes`: bytes a second, 4 KiB to 1 TiB; `None`: no limit.
     pub bytes: Option<ByteSize>,
-    /// `burst`: after a pause so much of both may be had at once, as the time in
-    /// which it is saved up; 10 ms to 60 s.
+    /// `burst`: how much may be used at once after a pause, as the time in which it is
+    /// saved up; 10 ms to 60 s.
     pub burst: Interval,
 }
 
 impl Limit {
-    /// What `burst` is when not given.
+    /// The default of `burst`.
     pub const DEFAULT_BURST: Interval = Interval::millis(1000);
 
-    /// What `coalesce` is when not given.
+    /// The default of `coalesce`.
     pub const DEFAULT_COALESCE: Interval = Interval::micros(100);
 
     /// The keys of the table.
     pub(crate) const KEYS: [&str; 3] = ["iops", "bytes", "burst"];
 
-    /// Whether there is any.
+    /// Whether there is no limit.
     pub fn is_none(&self) -> bool {
         self.iops.is_none() && self.bytes.is_none()
     }

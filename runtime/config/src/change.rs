@@ -1,8 +1,8 @@
 //! Changes to a running VCP or export, as `vcp set NAME KEY=VALUE…` writes them.
 //!
-//! Each word is checked on its own when it is read ([`Change::read`]), and all
-//! together against what they change ([`Change::apply`]); nothing is changed here
-//! but the configuration that is passed in.
+//! Each word is checked on its own when it is parsed ([`Change::read`]), and all together
+//! against their target ([`Change::apply`]); only the configuration that is passed in is
+//! changed here.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,13 +22,13 @@ pub enum Change {
     Period(Interval),
     /// `cpu.slack`.
     Slack(Slack),
-    /// `memory`; `none` leaves it to what the module asks for.
+    /// `memory`; `none` leaves it to the module.
     Memory(Option<ByteSize>),
     /// `queue-depth`.
     QueueDepth(u32),
-    /// `limit.iops` of an export; `none` takes the limit away.
+    /// `limit.iops` of an export; `none` removes the limit.
     LimitIops(Option<u32>),
-    /// `limit.bytes` of an export; `none` takes the limit away.
+    /// `limit.bytes` of an export; `none` removes the limit.
     LimitBytes(Option<ByteSize>),
     /// `limit.burst` of an export.
     LimitBurst(Interval),
@@ -38,10 +38,10 @@ pub enum Change {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{key}: {message}")]
 pub struct ChangeError {
-    /// The key, or the whole word if it has none; shortened and without control
-    /// characters if it is no key.
+    /// The key, or the whole word if it has none; an invalid key is shortened and has no
+    /// control characters.
     pub key: String,
-    /// What is wrong, with the value, and what is expected.
+    /// The problem, with the value and the expected values.
     pub message: String,
 }
 
@@ -55,7 +55,7 @@ impl ChangeError {
 }
 
 impl Change {
-    /// The keys there are.
+    /// The allowed keys.
     pub const KEYS: [&str; 8] = [
         "cpu.share",
         "cpu.period",
@@ -67,13 +67,13 @@ impl Change {
         "limit.burst",
     ];
 
-    /// Reads the words of one `set`: at least one, and no key twice.
+    /// Parses the words of one `set`: at least one, and no key twice.
     pub fn read<S: AsRef<str>>(words: &[S]) -> Result<Vec<Self>, ChangeError> {
         if words.is_empty() {
             let message = format!("missing; expected one of: {}", Self::KEYS.join(", "));
             return Err(ChangeError::new("KEY=VALUE", message));
         }
-        // What repeats a key ends this early, however many words there are.
+        // A repeated key ends this early, however many words there are.
         let mut changes: Vec<Self> = Vec::new();
         for word in words {
             let change: Self = word.as_ref().parse()?;
@@ -85,7 +85,7 @@ impl Change {
         Ok(changes)
     }
 
-    /// One of [`Self::KEYS`].
+    /// The key, one of [`Self::KEYS`].
     pub fn key(&self) -> &'static str {
         match self {
             Change::Share(_) => "cpu.share",
@@ -107,8 +107,8 @@ impl Change {
         )
     }
 
-    /// Makes those of `changes` that are about a VCP, and checks that what comes
-    /// out can run. On an error `vcp` is as it was.
+    /// Applies those of `changes` that concern a VCP, and checks that the result can run.
+    /// On an error `vcp` is as it was.
     pub fn apply(changes: &[Self], vcp: &mut Vcp) -> Result<(), ChangeError> {
         let (mut cpu, mut memory, mut depth) = (vcp.cpu.clone(), vcp.memory, vcp.queue_depth);
         for change in changes {
@@ -127,7 +127,7 @@ impl Change {
         Ok(())
     }
 
-    /// Makes those of `changes` that are about an export's limit.
+    /// Applies those of `changes` that concern an export's limit.
     pub fn apply_to_limit(changes: &[Self], limit: &mut Limit) {
         for change in changes {
             match *change {
@@ -172,7 +172,7 @@ impl FromStr for Change {
     }
 }
 
-/// `none`, or what `read` makes of it.
+/// Parses `none`, or a value by `read`.
 fn optional<T>(
     value: &str,
     read: impl FnOnce(&str) -> Result<T, Invalid>,
@@ -186,7 +186,7 @@ fn optional<T>(
     })
 }
 
-/// The word that reads back to the same.
+/// Formats the word that parses to the same change.
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fn or_none(value: &Option<impl fmt::Display>) -> String {

@@ -1,5 +1,5 @@
-//! What must hold between the parts of a configuration, whichever way it was
-//! written, and the limits of single values.
+//! Checks of single values, and of the parts of a configuration together, whichever way
+//! it was written.
 
 use std::ops::RangeInclusive;
 
@@ -10,14 +10,14 @@ use crate::settings::{ISCSI, LUN, PASSWORD, PORTAL, Setting, TARGET, USER};
 use crate::socket::SocketGroup;
 use crate::value::{ByteSize, Interval, Timeout};
 
-/// The most requests a VCP can be given to hold.
+/// The most requests that a VCP may hold.
 pub(crate) const DEEPEST_QUEUE: u32 = 4096;
 
-/// A Wasm page.
+/// The size of a Wasm page in bytes.
 const PAGE: u64 = 64 << 10;
 
-/// The longest list of addresses or directories; nobody has more, and each is
-/// compared with all.
+/// The longest list of addresses or directories; nobody needs more, and each is compared
+/// with all others.
 const LONGEST_LIST: usize = 64;
 
 /// Adds to a list that an operator wrote.
@@ -29,14 +29,14 @@ pub(crate) fn push<T>(list: &mut Vec<T>, item: T) -> Result<(), String> {
     Ok(())
 }
 
-/// What is wrong, under a key of a `[vcp.NAME]` or `[export.NAME]` table.
+/// A problem with a key of a `[vcp.NAME]` or `[export.NAME]` table.
 #[derive(Debug)]
 pub(crate) struct Fault {
     pub(crate) key: &'static str,
     pub(crate) message: String,
 }
 
-/// A number in decimal digits.
+/// Parses a number in decimal digits.
 pub(crate) fn number(value: &str, range: RangeInclusive<u32>) -> Result<u32, Invalid> {
     let digits = value.bytes().all(|b| b.is_ascii_digit());
     value
@@ -76,7 +76,7 @@ pub(crate) fn coalesce(text: &str) -> Result<Interval, Invalid> {
     wait(text, Interval::millis(1), "1ms")
 }
 
-/// A time of at most `most`, which is written so.
+/// Parses a time of at most `most`, which `written` spells.
 fn wait(text: &str, most: Interval, written: &str) -> Result<Interval, Invalid> {
     let time = match text {
         "never" | "0" => Some(Interval::millis(0)),
@@ -88,10 +88,10 @@ fn wait(text: &str, most: Interval, written: &str) -> Result<Interval, Invalid> 
     })
 }
 
-/// The requests a second that an export can be limited to.
+/// The requests a second to which an export can be limited.
 pub(crate) const IOPS: RangeInclusive<u32> = 1..=10_000_000;
 
-/// The bytes a second that an export can be limited to.
+/// The bytes a second to which an export can be limited.
 pub(crate) fn bytes_a_second(rate: ByteSize) -> Result<ByteSize, Invalid> {
     if (ByteSize(4 << 10)..=ByteSize::mib(1 << 20)).contains(&rate) {
         return Ok(rate);
@@ -105,7 +105,7 @@ pub(crate) fn burst(time: Interval) -> Result<Interval, Invalid> {
     between(time, Interval::millis(10), Interval::millis(60_000))
 }
 
-/// A time in a range, both ends included.
+/// Checks that a time is in a range, both ends included.
 pub(crate) fn between(
     time: Interval,
     least: Interval,
@@ -118,8 +118,8 @@ pub(crate) fn between(
     Err(Invalid::new(expected, &time.to_string()))
 }
 
-/// The longest `replacement-timeout` that is not `"never"`: a year. What is added
-/// to a clock in nanoseconds needs a bound.
+/// The longest `replacement-timeout` but `"never"` is a year: a time that is added to a
+/// clock in nanoseconds needs a bound.
 pub(crate) fn replacement_timeout(timeout: Timeout) -> Result<Timeout, Invalid> {
     let longest = Interval::hours(365 * 24);
     match timeout {
@@ -131,16 +131,16 @@ pub(crate) fn replacement_timeout(timeout: Timeout) -> Result<Timeout, Invalid> 
     }
 }
 
-/// The least memory for requests that serves any client: one of the longest reads or
-/// writes, 32 MiB, and some small ones beside it.
+/// The least memory for requests with which every client can be served: one of the
+/// longest reads or writes, 32 MiB, and some small ones beside it.
 pub(crate) const LEAST_NBD_MEMORY: ByteSize = ByteSize::mib(33);
 
-/// `memory` of an export.
+/// Checks `memory` of an export.
 pub(crate) fn export_memory(size: ByteSize) -> Result<ByteSize, Invalid> {
     size_between(size, LEAST_NBD_MEMORY, ByteSize::mib(64 << 10))
 }
 
-/// A size in a range, both ends included.
+/// Checks that a size is in a range, both ends included.
 pub(crate) fn size_between(
     size: ByteSize,
     least: ByteSize,
@@ -153,8 +153,7 @@ pub(crate) fn size_between(
     Err(Invalid::new(expected, &size.to_string()))
 }
 
-/// Whether the sockets of an export have files that others can reach. A key, and
-/// what is wrong with it.
+/// Checks that an export with a mode or group for its sockets has unix sockets.
 pub(crate) fn socket(export: &Export) -> Result<(), Fault> {
     let key = match (&export.socket_mode, &export.socket_group) {
         (Some(_), _) => "socket-mode",
@@ -169,7 +168,7 @@ pub(crate) fn socket(export: &Export) -> Result<(), Fault> {
     Err(Fault { key, message })
 }
 
-/// Exports that share a unix socket say the same about its file.
+/// Checks that exports that share a unix socket agree about its file.
 pub(crate) fn shared_socket(export: &Export, config: &HostConfig) -> Result<(), Fault> {
     let unix = export
         .nbd
@@ -202,7 +201,7 @@ pub(crate) fn shared_socket(export: &Export, config: &HostConfig) -> Result<(), 
     Ok(())
 }
 
-/// What an NBD client shows; 4096 bytes is that protocol's limit for a string.
+/// Checks a description for NBD clients; the protocol limits a string to 4096 bytes.
 pub(crate) fn description(text: &str) -> Result<(), Invalid> {
     if text.len() <= 4096 && !text.contains(char::is_control) {
         return Ok(());

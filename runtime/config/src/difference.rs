@@ -1,5 +1,5 @@
-//! What a configuration that was read again changes, and how much of that can be
-//! done while the VCPs run. Nothing is done here.
+//! Compares a configuration that was read again with the old one, and finds out how much
+//! of the difference can be applied while the VCPs run. Nothing is applied here.
 
 use std::collections::BTreeSet;
 
@@ -13,31 +13,31 @@ use crate::model::{HostConfig, Name, Vcp};
 pub struct Difference {
     /// VCPs that are new.
     pub added: Vec<Name>,
-    /// VCPs that are no more.
+    /// VCPs that were removed.
     pub removed: Vec<Name>,
-    /// VCPs that are in both and not the same.
+    /// VCPs that are in both and differ.
     pub changed: Vec<VcpDifference>,
-    /// Exports that are new, no more, or not the same; all of that can be done.
+    /// Exports that are new, removed or changed; all of these changes can be applied.
     pub exports: Vec<ExportName>,
-    /// Other limits for the NBD servers; all of that can be done.
+    /// Whether the limits of the NBD servers differ, which can be applied.
     pub nbd: bool,
 }
 
 /// How one VCP differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VcpDifference {
-    /// Which.
+    /// The VCP's name.
     pub name: Name,
-    /// It is to run another module.
+    /// Whether the module differs.
     pub module: bool,
-    /// What can be changed as `vcp set` does.
+    /// Changes that can be made as by `vcp set`.
     pub live: Vec<Change>,
-    /// Keys that hold from its start to its end.
+    /// Keys that cannot be changed while it runs.
     pub fixed: Vec<&'static str>,
 }
 
 impl Difference {
-    /// What is to be done to get from `old` to `new`.
+    /// The differences from `old` to `new`.
     pub fn between(old: &HostConfig, new: &HostConfig) -> Self {
         let missing = |from: &HostConfig, name: &&Name| !from.vcps.contains_key(*name);
         let both = old
@@ -71,7 +71,7 @@ impl Difference {
         }
     }
 
-    /// Whether there is nothing to do.
+    /// Whether nothing differs.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -101,9 +101,9 @@ impl VcpDifference {
     }
 }
 
-/// The keys of what differs and can't be changed while the VCP runs.
+/// The keys of differences that can't be applied while the VCP runs.
 fn fixed(old: &Vcp, new: &Vcp) -> Vec<&'static str> {
-    // Whatever is left of `cpu` when what can be changed is the same.
+    // This is the rest of `cpu`, with the changeable keys made equal.
     let rest = Cpu {
         share: new.cpu.share,
         period: new.cpu.period,
@@ -129,8 +129,8 @@ fn fixed(old: &Vcp, new: &Vcp) -> Vec<&'static str> {
 }
 
 impl Vcp {
-    /// Takes over of `new` what a running VCP can; what can't be changed stays, so
-    /// that it is a difference the next time too.
+    /// Takes from `new` what a running VCP can apply; the rest stays, so that it is a
+    /// difference the next time too.
     pub fn adopt(&mut self, new: &Vcp) {
         self.module = new.module.clone();
         self.cpu.share = new.cpu.share;
@@ -142,7 +142,7 @@ impl Vcp {
 }
 
 impl Limit {
-    /// The changes that lead from `old` to this.
+    /// The changes that turn `old` into this.
     pub fn changes_from(&self, old: &Limit) -> Vec<Change> {
         let mut changes = Vec::new();
         if self.iops != old.iops {

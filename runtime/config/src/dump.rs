@@ -1,7 +1,7 @@
-//! A configuration as the file it stands for.
+//! Prints a configuration as a file.
 //!
-//! The file reads back to an equal configuration, except for secrets: those that
-//! were given outright are left out, and a comment says how to give them.
+//! The file reads back to an equal configuration, except for secrets: those that were
+//! given directly are left out, and a comment says how to give them.
 
 mod serving;
 
@@ -30,7 +30,7 @@ impl HostConfig {
         out
     }
 
-    /// The same without the secrets that were given outright. Those that are
+    /// The configuration without the secrets that were given directly. Those that are
     /// only named, by file, stay.
     pub fn without_secrets(&self) -> Self {
         let mut plain = self.clone();
@@ -41,18 +41,18 @@ impl HostConfig {
     }
 }
 
-/// `text` as a TOML string.
+/// Formats `text` as a TOML string.
 fn string(text: impl Display) -> String {
     toml::Value::String(text.to_string()).to_string()
 }
 
-/// `name` as a part of a TOML key.
+/// Formats `name` as a part of a TOML key.
 fn key(name: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if !name.is_empty() && name.chars().all(bare) {
         return name.to_owned();
     }
-    // On one line, whatever is in it: what TOML has for several lines is no key.
+    // A key must be on one line, so TOML's multi-line strings do not serve.
     let mut quoted = String::from("\"");
     for c in name.chars() {
         match c {
@@ -64,7 +64,7 @@ fn key(name: &str) -> String {
     quoted + "\""
 }
 
-/// One string, or a list of several.
+/// Formats one string, or a list of several.
 fn strings<T: Display>(items: &[T]) -> String {
     match items {
         [one] => string(one),
@@ -75,14 +75,14 @@ fn strings<T: Display>(items: &[T]) -> String {
     }
 }
 
-/// `name = value`, unless the value is the default's.
+/// Writes `name = value`, unless the value is the default.
 fn line(out: &mut String, name: &str, value: Option<String>) {
     if let Some(value) = value {
         writeln!(out, "{name} = {value}").expect("a String takes everything");
     }
 }
 
-/// An inline table of the values that are there; `None` if there are none.
+/// An inline table of the given values; `None` if there are none.
 fn inline(items: Vec<(&str, Option<String>)>) -> Option<String> {
     let given: Vec<String> = items
         .into_iter()
@@ -124,7 +124,7 @@ fn vcp_table(out: &mut String, name: &str, vcp: &Vcp) {
     config_table(out, name, vcp);
 }
 
-/// A table of its own, as a target's URI and a login make a long line.
+/// Writes `config` as a separate table, as a target's URI and a login make a long line.
 fn config_table(out: &mut String, name: &str, vcp: &Vcp) {
     if vcp.settings == Settings::default() {
         return;

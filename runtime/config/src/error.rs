@@ -1,4 +1,4 @@
-//! What is wrong with a configuration, in one line that names where.
+//! Errors of a configuration: one line that names the place.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,25 +8,25 @@ use std::path::PathBuf;
 /// `FILE:LINE:COLUMN: KEY: what is wrong`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
-    /// Where it is written.
+    /// The place of the error.
     pub place: Place,
     /// The dotted key it concerns, such as `vcp.disk0.cpu.share`; empty when
     /// the text is no TOML at all, or when `place` says it all.
     pub key: String,
-    /// What is wrong and what is expected.
+    /// The problem, and what is expected.
     pub message: String,
 }
 
-/// Where something is written.
+/// The place of something in a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// In a configuration file.
     File {
-        /// As the operator named it.
+        /// The path, as the operator named it.
         path: PathBuf,
-        /// From 1.
+        /// The line, counted from 1.
         line: usize,
-        /// In characters, from 1.
+        /// The column in characters, counted from 1.
         column: usize,
     },
     /// A configuration file that cannot be read.
@@ -84,14 +84,14 @@ const QUOTED: usize = 64;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected {expected}, found {found}")]
 pub struct Invalid {
-    /// What was expected, as it continues "expected …".
+    /// The expected values, as a continuation of "expected …".
     pub expected: Cow<'static, str>,
-    /// What was found, quoted, shortened and without control characters.
+    /// The value found, quoted, shortened and without control characters.
     pub found: String,
 }
 
 impl Invalid {
-    /// `found` is repeated in the message; it must not be a secret.
+    /// `found` is repeated in the message, so it must not be a secret.
     pub(crate) fn new(expected: impl Into<Cow<'static, str>>, found: &str) -> Self {
         Self {
             expected: expected.into(),
@@ -110,7 +110,7 @@ pub(crate) fn quote(text: &str) -> String {
 
 /// ` (did you mean "…"?)` when one of `known` is close to `name`, else nothing.
 pub(crate) fn did_you_mean(name: &str, known: &[&str]) -> String {
-    // Long garbage is near nothing, and comparing it would cost its square.
+    // Long garbage resembles no key, and comparing takes quadratic time.
     if name.len() > QUOTED {
         return String::new();
     }

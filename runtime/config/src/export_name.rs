@@ -1,4 +1,4 @@
-//! The names of exports, which clients choose by.
+//! The names by which clients choose exports.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -7,13 +7,13 @@ use std::str::FromStr;
 use crate::error::Invalid;
 use crate::model::Name;
 
-/// The longest name, in bytes. The protocol has 4096, and what clients, and file
-/// systems, take is less.
+/// The longest name, in bytes. The protocol allows 4096, but clients and file systems
+/// allow less.
 const LONGEST: usize = 255;
 
 /// The name of an export, as an NBD client asks for it: 1 to 255 bytes of UTF-8 in one
-/// line, without white space around it. It does not begin with `/`: qemu takes that away
-/// from what it finds in a URI, and `/dev/nbd0` is a device.
+/// line, without white space around it. It does not begin with `/`: qemu removes that
+/// from the path of a URI, and `/dev/nbd0` is a device.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ExportName(String);
 
@@ -41,8 +41,8 @@ impl FromStr for ExportName {
     }
 }
 
-/// Whether a character shows as what it is, beside its neighbours and nowhere else: no
-/// control, no line end, and nothing that turns the direction of writing.
+/// Whether a character is displayed in its place, unchanged: no control character, no
+/// line end, and none that changes the direction of writing.
 fn is_shown(c: char) -> bool {
     let turns =
         matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
@@ -50,7 +50,7 @@ fn is_shown(c: char) -> bool {
     !c.is_control() && !space && !turns && c != '\u{feff}'
 }
 
-/// An export may be called as its VCP is.
+/// An export may have the name of its VCP.
 impl From<Name> for ExportName {
     fn from(name: Name) -> Self {
         Self(name.as_str().to_owned())

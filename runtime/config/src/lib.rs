@@ -1,16 +1,15 @@
 //! Everything an operator writes, parsed and checked: the configuration file,
 //! the command line's shorthand for it, addresses, links, sizes and times.
 //!
-//! A [`HostConfig`] is correct by construction as far as that can be known
-//! without touching the system: [`HostConfig::read`] and [`HostConfig::shorthand`]
-//! give the same type, and [`HostConfig::to_toml`] prints either as the file it
-//! stands for; a [`Change`] is one to what runs already. What is wrong is told in one line that names the place, the key
-//! and what was expected ([`ConfigError`]).
+//! A [`HostConfig`] is correct by construction as far as that can be known without
+//! touching the system: [`HostConfig::read`] and [`HostConfig::shorthand`] give the same
+//! type, and [`HostConfig::to_toml`] prints either as a file. A [`Change`] applies to
+//! what runs already. Each error is one line that names the place, the key and what was
+//! expected ([`ConfigError`]).
 //!
-//! This crate does no I/O besides reading the file it is given. The environment
-//! and the files that hold secrets are reached through [`Sources`]; whether a
-//! device exists, a link kind is built in or a name resolves is the host's to
-//! find out.
+//! This crate does no I/O besides reading the file it is given. The environment and the
+//! files that hold secrets are reached through [`Sources`]; whether a device exists, a
+//! link kind is built in or a name resolves is for the host to find out.
 
 pub mod address;
 mod attach;

@@ -1,4 +1,4 @@
-//! What a configuration says, whichever way it was written.
+//! The parts of a configuration, whichever way it was written.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -22,9 +22,9 @@ use crate::value::{ByteSize, Interval, Timeout};
 /// All VCPs of a host and what they export.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HostConfig {
-    /// `[host]`: the process itself.
+    /// `[host]`: options of the process.
     pub host: HostOptions,
-    /// `nbd` of `[host]`: its NBD servers.
+    /// `nbd` of `[host]`: options of its NBD servers.
     pub nbd: NbdOptions,
     /// `[vcp.NAME]`.
     pub vcps: BTreeMap<Name, Vcp>,
@@ -35,26 +35,26 @@ pub struct HostConfig {
 /// One VCP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Vcp {
-    /// `module`: what runs in it.
+    /// `module`: the module that runs in it.
     pub module: Module,
-    /// `cpu`: where and how much it runs.
+    /// `cpu`: its CPUs and its share of them.
     pub cpu: Cpu,
-    /// `memory`: the most linear memory it may have; 1 MiB to 4 GiB, a multiple
-    /// of 64 KiB. Without it the VCP has what its module asks for, as far as the host
-    /// can spare that.
+    /// `memory`: the most linear memory it may have; 1 MiB to 4 GiB, a multiple of 64
+    /// KiB. Without it the VCP gets what its module asks for, as far as the host can
+    /// spare that.
     pub memory: Option<ByteSize>,
     /// `restart`: what happens after a fault.
     pub restart: Restart,
-    /// `replacement-timeout`: how long a request waits that the device can't answer
-    /// before it fails; 0 to a year.
+    /// `replacement-timeout`: how long a request waits before it fails while the device
+    /// can't answer it; 0 to a year.
     pub replacement_timeout: Timeout,
-    /// `watchdog`: what an instance may take before it counts as hung.
+    /// `watchdog`: the limits beyond which an instance counts as hung.
     pub watchdog: Watchdog,
     /// `reload`: how a new version takes over.
     pub reload: Reload,
     /// `crash-reports`: what is kept of instances that died.
     pub crash_reports: CrashReports,
-    /// `config`: what the module is told.
+    /// `config`: the module's settings.
     pub settings: Settings,
     /// `net`: the link, for a module that needs one.
     pub net: Option<Net>,
@@ -83,35 +83,35 @@ impl Vcp {
         }
     }
 
-    /// What `replacement-timeout` is when not given: that of open-iscsi.
+    /// The default of `replacement-timeout`: that of open-iscsi.
     pub const DEFAULT_REPLACEMENT_TIMEOUT: Timeout = Timeout::After(Interval::millis(120_000));
 
-    /// What `queue-depth` is when not given.
+    /// The default of `queue-depth`.
     pub const DEFAULT_QUEUE_DEPTH: u32 = 128;
 }
 
-/// Something clients can connect to.
+/// A device that clients can connect to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Export {
-    /// `vcp`: whose device it is; by default that of the same name.
+    /// `vcp`: the VCP that provides the device; by default that of the same name.
     pub vcp: Name,
-    /// `nbd`: where it is served, without repetitions. Empty: the host makes a
-    /// private socket and says where.
+    /// `nbd`: the addresses where it is served, without repetitions. If empty, the host
+    /// makes a private socket and reports its address.
     pub nbd: Vec<NbdAddress>,
     /// `read-only`: refuse writes even if the device takes them.
     pub read_only: bool,
     /// `description`: for people, in an NBD client's listing; one line.
     pub description: Option<String>,
-    /// `limit`: how much its clients may ask for, all together.
+    /// `limit`: the limits of its clients, all together.
     pub limit: Limit,
-    /// `memory`: bytes that the requests of its clients may hold, all together; 33 MiB
-    /// to 64 GiB.
+    /// `memory`: the bytes that the requests of its clients may hold, all together; 33
+    /// MiB to 64 GiB.
     pub memory: ByteSize,
-    /// `socket-mode`: of the files of its unix sockets; needs one in `nbd`.
+    /// `socket-mode`: the mode of its unix sockets' files; needs one in `nbd`.
     pub socket_mode: Option<SocketMode>,
-    /// `socket-group`: of the same; `None`: that of the process.
+    /// `socket-group`: the group of these files; `None`: that of the process.
     pub socket_group: Option<SocketGroup>,
-    /// `attach`: its device in the kernel, attached for as long as the host runs.
+    /// `attach`: its kernel device, attached for as long as the host runs.
     pub attach: Option<Attach>,
 }
 
@@ -131,7 +131,7 @@ impl Export {
         }
     }
 
-    /// What `memory` is when not given.
+    /// The default of `memory`.
     pub const DEFAULT_MEMORY: ByteSize = ByteSize::mib(64);
 }
 
@@ -176,11 +176,11 @@ impl fmt::Display for Name {
     }
 }
 
-/// What runs in a VCP.
+/// The module of a VCP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Module {
-    /// A module that ships inside the host: a word of lower-case letters, digits
-    /// and `-`. Whether there is one of this name is the host's to say.
+    /// A module that is built into the host: a word of lower-case letters, digits and
+    /// `-`. The host decides whether one of this name exists.
     Builtin(String),
     /// A component in a file: anything with a `/` or a `.` in it.
     File(PathBuf),
@@ -238,7 +238,7 @@ pub struct DirectoryGrant {
 }
 
 impl DirectoryGrant {
-    /// Whether a VCP can be given this path: absolute, in its shortest form.
+    /// Checks that a VCP can be given this path: absolute, in its shortest form.
     pub(crate) fn check_guest(guest: &str) -> Result<(), Invalid> {
         let part =
             |p: &str| !p.is_empty() && p != "." && p != ".." && !p.contains(char::is_control);
@@ -253,7 +253,7 @@ impl DirectoryGrant {
     }
 }
 
-/// `HOST:GUEST[:ro]`, as on the command line.
+/// Parses `HOST:GUEST[:ro]`, as on the command line.
 impl FromStr for DirectoryGrant {
     type Err = Invalid;
 

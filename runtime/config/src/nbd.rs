@@ -1,5 +1,4 @@
-//! `nbd` of `[host]`: what the NBD servers of the process allow, all together or
-//! each.
+//! `nbd` of `[host]`: the limits of the process's NBD servers, all together or each.
 
 use std::ops::RangeInclusive;
 
@@ -11,9 +10,10 @@ use crate::value::{ByteSize, Interval, Timeout};
 /// clients, and the memory is that of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NbdOptions {
-    /// `connections`: clients that one address serves at a time, 1 to 65536.
+    /// `connections`: the most clients that one address serves at a time, 1 to 65536.
     pub connections: u32,
-    /// `negotiations`: clients that negotiate at one address at a time, 1 to 65536.
+    /// `negotiations`: the most clients that negotiate at one address at a time, 1 to
+    /// 65536.
     pub negotiations: u32,
     /// `handshake`: how long a client may negotiate, 100 ms to 10 minutes.
     pub handshake: Interval,
@@ -23,7 +23,7 @@ pub struct NbdOptions {
     /// `half-request`: how long a client may take to send the next 64 KiB of a request
     /// that it has begun, or the rest of it; 100 ms to an hour.
     pub half_request: Interval,
-    /// `memory`: bytes that the requests of all clients may hold, 33 MiB to 1 TiB.
+    /// `memory`: the bytes that the requests of all clients may hold, 33 MiB to 1 TiB.
     pub memory: ByteSize,
 }
 
@@ -37,7 +37,7 @@ impl NbdOptions {
         "memory",
     ];
 
-    /// What `connections` and `negotiations` may be.
+    /// The allowed values of `connections` and `negotiations`.
     pub(crate) const COUNTS: RangeInclusive<u32> = 1..=65_536;
 
     pub(crate) fn check_handshake(time: Interval) -> Result<Interval, Invalid> {
@@ -48,7 +48,8 @@ impl NbdOptions {
         check::between(time, Interval::millis(100), Interval::hours(1))
     }
 
-    /// The kernel probes once a second at most, and not for longer than about 18 hours.
+    /// Checks `keep-alive`: the kernel probes once a second at most, and for at most
+    /// about 18 hours.
     pub(crate) fn check_keep_alive(time: Timeout) -> Result<Timeout, Invalid> {
         let (least, most) = (Interval::millis(2000), Interval::hours(12));
         match time {

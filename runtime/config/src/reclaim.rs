@@ -1,19 +1,18 @@
-//! `[host]`: what the process is to do so that the kernel can write memory back
-//! through it, and what it leaves behind when it dies.
+//! Options of `[host]`: precautions that let the kernel write memory back through the
+//! process, and core dumps.
 
 use crate::error::did_you_mean;
 
-/// One process of the host.
+/// Options of the host's process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct HostOptions {
     /// `memory-lock`: keep its memory from being swapped out or dropped; `None`: once a
-    /// device of the kernel is served.
+    /// kernel device is served.
     pub memory_lock: Option<bool>,
-    /// `io-flusher`: allocations must not wait for writing back; `None`: once a device
-    /// of the kernel is served.
+    /// `io-flusher`: its allocations must not wait for writing back; `None`: once a
+    /// kernel device is served.
     pub io_flusher: Option<bool>,
-    /// `oom-score-adjust`: -1000 to 1000; `None`: -1000 once a device of the kernel is
-    /// served.
+    /// `oom-score-adjust`: -1000 to 1000; `None`: -1000 once a kernel device is served.
     pub oom_score_adjust: Option<i16>,
     /// `core-dumps`: the kernel may write the memory of the process, and with it
     /// secrets, to a file when it crashes.
@@ -21,7 +20,7 @@ pub struct HostOptions {
 }
 
 impl HostOptions {
-    /// Those of the table and of the command line.
+    /// The keys of the table and of the command line.
     pub(crate) const KEYS: [&str; 4] = [
         "memory-lock",
         "io-flusher",
@@ -29,10 +28,10 @@ impl HostOptions {
         "core-dumps",
     ];
 
-    /// What `oom-score-adjust` may be.
+    /// The allowed values of `oom-score-adjust`.
     pub(crate) const SCORES: std::ops::RangeInclusive<i16> = -1000..=1000;
 
-    /// `KEY=VALUE,…`, as `vcp run --host` has it.
+    /// Parses `KEY=VALUE,…`, as `vcp run --host` has it.
     pub(crate) fn parse(words: &str) -> Result<Self, String> {
         let mut options = Self::default();
         let mut seen = Vec::new();
@@ -59,7 +58,7 @@ impl HostOptions {
         Ok(options)
     }
 
-    /// What was expected, if it is something else.
+    /// Sets an option; the error says what was expected.
     fn set(&mut self, key: &str, value: &str) -> Result<(), &'static str> {
         match key {
             "memory-lock" => self.memory_lock = Some(yes(value)?),

@@ -1,5 +1,4 @@
-//! What happens when an instance of a VCP dies, hangs or is replaced, as an
-//! operator says it.
+//! An operator's settings for instances of a VCP that die, hang or are replaced.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,23 +7,23 @@ use crate::check;
 use crate::error::{Invalid, did_you_mean, quote};
 use crate::value::{Backoff, Interval, Timeout};
 
-/// What happens after a fault.
+/// The treatment of faults.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Restart {
-    /// `policy`.
+    /// `policy`: whether the VCP comes back.
     pub policy: RestartPolicy,
     /// `min-run`: an instance that ran at least this long is replaced at once,
     /// and the back-off starts over.
     pub min_run: Interval,
-    /// `backoff`: how long to wait before replacing one that did not.
+    /// `backoff`: how long to wait before replacing an instance that ran for less.
     pub backoff: Backoff,
-    /// `limit`: after so many instances in a row that did not run for `min-run`
-    /// the VCP is held: it refuses requests until an operator revives it. 1 to
-    /// a million; without it there is no limit.
+    /// `limit`: after this many instances in a row that did not run for `min-run`, the
+    /// VCP is held: it refuses requests until an operator revives it. 1 to a million;
+    /// without it there is no limit.
     pub limit: Option<u32>,
     /// `spare`: keep a second instance ready to take over.
     pub spare: bool,
-    /// `poison-after`: when a request is what instances die of.
+    /// `poison-after`: when a request is suspected to kill instances.
     pub poison_after: PoisonAfter,
 }
 
@@ -43,7 +42,7 @@ impl Default for Restart {
 }
 
 impl Restart {
-    /// The keys there are.
+    /// The allowed keys.
     pub(crate) const KEYS: [&str; 6] = [
         "policy",
         "min-run",
@@ -53,10 +52,10 @@ impl Restart {
         "poison-after",
     ];
 
-    /// What `limit` may be.
+    /// The allowed values of `limit`.
     pub(crate) const LIMITS: std::ops::RangeInclusive<u32> = 1..=1_000_000;
 
-    /// `KEY=VALUE,…`, as `vcp run --restart` has it.
+    /// Parses `KEY=VALUE,…`, as `vcp run --restart` has it.
     pub(crate) fn parse(words: &str) -> Result<Self, String> {
         let mut restart = Self::default();
         let mut seen = Vec::new();
@@ -102,19 +101,19 @@ impl Restart {
     }
 }
 
-/// After how many deaths of instances that held it a request is tried by itself, to be
-/// answered with an error if the VCP dies of it alone: a number from 1 to 100. `never`,
-/// or 0: it is not, before its time is up.
+/// The number of deaths of instances that held a request, 1 to 100, after which the
+/// request is tried alone; if the VCP then dies of it, it is answered with an error. With
+/// `never`, or 0, it is not answered with an error before its time is up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PoisonAfter {
-    /// So many.
+    /// After this many deaths.
     Deaths(u8),
-    /// It is tried by itself all the same, again and again.
+    /// Never: it is still tried alone, again and again.
     Never,
 }
 
 impl PoisonAfter {
-    /// As a number; `None` for never.
+    /// The number; `None` for never.
     pub fn deaths(self) -> Option<u8> {
         match self {
             Self::Deaths(deaths) => Some(deaths),
@@ -184,13 +183,13 @@ impl fmt::Display for RestartPolicy {
     }
 }
 
-/// What an instance may take before it counts as hung and is replaced.
+/// The limits beyond which an instance counts as hung and is replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Watchdog {
     /// `call`: the time of one call into it; 1 ms to 1 h.
     pub call: Interval,
-    /// `fuel`: the fuel of one call; 1 million to 2^63-1 units. Without it, more than
-    /// any code burns in the time of `call`.
+    /// `fuel`: the fuel of one call; 1 million to 2^63-1 units. Without it, more than any
+    /// code burns in the time of `call`.
     pub fuel: Option<u64>,
     /// `progress`: the time without an answer while requests are outstanding and
     /// it has not said that it must wait; 100 ms to a day, or never.
@@ -210,7 +209,7 @@ impl Default for Watchdog {
 /// How a new version of a module takes over from the old one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reload {
-    /// `drain`: how long the old one may finish what it holds; 0 to 1 min. The
+    /// `drain`: how long the old one may finish the requests it holds; 0 to 1 min. The
     /// rest is given to the new one.
     pub drain: Interval,
     /// `ready`: how long the new one may take until it serves; 10 ms to 10 min.
@@ -235,7 +234,7 @@ impl Default for Reload {
 pub struct CrashReports {
     /// `keep`: the most reports of one VCP, 0 to 256; the oldest goes first.
     pub keep: u32,
-    /// `core-dumps`: with the instance's memory in each.
+    /// `core-dumps`: whether each report has the instance's memory.
     pub core_dumps: bool,
 }
 

@@ -7,12 +7,12 @@ use std::fmt;
 pub struct Secret(String);
 
 impl Secret {
-    /// Keeps `text`.
+    /// Makes a secret of `text`.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text, for whoever proves knowledge of it. Not for logs.
+    /// The text, for code that proves knowledge of it. Not for logs.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -1,9 +1,9 @@
-//! The `config` table: what a module is told when it starts, and how secrets get
-//! there without standing in the file.
+//! The `config` table: a module's settings, and how to give secrets without writing them
+//! in the file.
 //!
-//! A key that ends in `password` is a secret. It can be given as such, as
-//! `KEY-file = "PATH"`, as `KEY-credential = "NAME"` of the service manager, or, for
-//! the iSCSI module, by the environment.
+//! A key that ends in `password` is a secret. It can be given directly, as `KEY-file =
+//! "PATH"`, as `KEY-credential = "NAME"` of the service manager, or, for the iSCSI
+//! module, by the environment.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,22 +13,22 @@ use std::path::{Path, PathBuf};
 use crate::model::Module;
 use crate::secret::Secret;
 
-/// The built-in module whose logins also come from the environment and from the
-/// URI of its target.
+/// The built-in module whose logins also come from the environment and from its target's
+/// URI.
 pub(crate) const ISCSI: &str = "iscsi";
 
-/// The iSCSI module's keys that this crate understands: what to attach.
+/// The iSCSI module's key for the target to attach to.
 pub(crate) const TARGET: &str = "target";
-/// What the host tells the iSCSI module of the target's URI besides the name.
+/// The key by which the host tells the iSCSI module the URI's portal.
 pub(crate) const PORTAL: &str = "portal";
-/// See [`PORTAL`].
+/// The key by which the host tells the iSCSI module the URI's LUN.
 pub(crate) const LUN: &str = "lun";
 /// The iSCSI module's CHAP name, and the suffix of the target's.
 pub(crate) const USER: &str = "user";
-/// Its CHAP secret; every key that ends so is a secret.
+/// Its CHAP secret; every key that ends with this is a secret.
 pub(crate) const PASSWORD: &str = "password";
 
-/// Keys of the iSCSI module that the environment can give, as libiscsi has them.
+/// Keys of the iSCSI module that the environment can give, by libiscsi's variables.
 const ENVIRONMENT: [(&str, &str); 4] = [
     ("user", "LIBISCSI_CHAP_USERNAME"),
     ("password", "LIBISCSI_CHAP_PASSWORD"),
@@ -36,7 +36,7 @@ const ENVIRONMENT: [(&str, &str); 4] = [
     ("target-password", "LIBISCSI_CHAP_TARGET_PASSWORD"),
 ];
 
-/// Where the service manager puts credentials (systemd.exec(5)).
+/// The variable with the service manager's directory of credentials (systemd.exec(5)).
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
 /// The longest secret that is read from a file, in bytes.
@@ -45,9 +45,9 @@ const LONGEST_SECRET: usize = 4096;
 /// The value of one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Setting {
-    /// As it is.
+    /// A plain value.
     Plain(String),
-    /// A secret that was given outright.
+    /// A secret that was given directly.
     Secret(Secret),
     /// A secret that is the first line of a file.
     SecretFile(PathBuf),
@@ -66,7 +66,7 @@ impl Settings {
         self.0.get(key)
     }
 
-    /// The value of `key` when it is no secret.
+    /// The value of `key` if it is not a secret.
     pub fn plain(&self, key: &str) -> Option<&str> {
         match self.0.get(key) {
             Some(Setting::Plain(value)) => Some(value),
@@ -74,13 +74,13 @@ impl Settings {
         }
     }
 
-    /// All, by key.
+    /// All settings, by key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Setting)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value))
     }
 
-    /// Sets what is written as `key = value`, deciding by the key what kind it
-    /// is. The error continues `config.KEY: …`.
+    /// Sets `key = value`; the key decides on the kind of the setting. The error
+    /// continues `config.KEY: …`.
     pub(crate) fn insert(&mut self, key: &str, value: &str) -> Result<(), String> {
         let inner = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if key.is_empty() || key.len() > 64 || !key.chars().all(inner) {
@@ -100,7 +100,7 @@ impl Settings {
         self.put(key, setting)
     }
 
-    /// Adds a value; one that is there already is an error.
+    /// Adds a value; a duplicate key is an error.
     pub(crate) fn put(&mut self, key: &str, setting: Setting) -> Result<(), String> {
         if self.0.contains_key(key) {
             return Err(format!("\"{key}\" is given twice"));
@@ -114,8 +114,8 @@ impl Settings {
         self.0.insert(key.to_owned(), setting);
     }
 
-    /// The same without the secrets that were given outright; those in files
-    /// stay, as they are only named.
+    /// The settings without the secrets that were given directly; those in files stay, as
+    /// they are only named.
     pub(crate) fn without_secrets(&self) -> Self {
         let keep = |(_, setting): &(&String, &Setting)| !matches!(setting, Setting::Secret(_));
         Self(
@@ -127,11 +127,11 @@ impl Settings {
         )
     }
 
-    /// Everything the module is to be told, secrets included.
+    /// All settings of the module, secrets included.
     ///
-    /// What is written down wins over the environment, which only the iSCSI
-    /// module looks at. A name without a secret, a secret without a name, and
-    /// mutual authentication without the one-way kind are errors.
+    /// The configuration wins over the environment, which is used only for the iSCSI
+    /// module. A name without a secret, a secret without a name, and mutual
+    /// authentication without the one-way kind are errors.
     pub fn resolve(&self, module: &Module, sources: &dyn Sources) -> Result<Resolved, SecretError> {
         let mut resolved = BTreeMap::new();
         for (key, setting) in &self.0 {
@@ -167,7 +167,7 @@ impl Settings {
     }
 }
 
-/// The name of a credential: systemd's are names of files (systemd.exec(5)).
+/// Checks the name of a credential: systemd's are names of files (systemd.exec(5)).
 fn credential(name: &str) -> Result<String, String> {
     let inner = |c: char| c.is_ascii_graphic() && c != '/';
     let valid = !name.is_empty() && name.len() <= 255 && name.chars().all(inner);
@@ -178,18 +178,18 @@ fn credential(name: &str) -> Result<String, String> {
     Err(crate::Invalid::new(expected, name).to_string())
 }
 
-/// Whether the value of this key is never shown.
+/// Whether this key's value is never shown.
 pub(crate) fn is_secret(key: &str) -> bool {
     key.ends_with(PASSWORD)
 }
 
-/// The variable that can give this key of the iSCSI module.
+/// The environment variable that can give this key of the iSCSI module.
 pub(crate) fn variable(key: &str) -> Option<&'static str> {
     let entry = ENVIRONMENT.iter().find(|(name, _)| *name == key)?;
     Some(entry.1)
 }
 
-/// `form` is how the key ends that names the file.
+/// Reads a secret; `form` is the suffix of the key that names the file.
 fn read_secret(
     key: &str,
     form: &'static str,
@@ -215,8 +215,8 @@ fn read_secret(
     Ok(line.to_owned())
 }
 
-/// A login is a name and a secret. Of a target that is to prove itself the name
-/// need not be known.
+/// Checks that a login has a name and a secret. For a target that has to authenticate
+/// itself the name is optional.
 fn check_login(resolved: &BTreeMap<String, String>) -> Result<(), SecretError> {
     let has = |key: &str| resolved.contains_key(key);
     let needs = [
@@ -241,7 +241,7 @@ fn check_login(resolved: &BTreeMap<String, String>) -> Result<(), SecretError> {
     Ok(())
 }
 
-/// Where secrets come from that the configuration only names.
+/// The sources of secrets that the configuration only names.
 pub trait Sources {
     /// The value of an environment variable, if it is set and is UTF-8.
     fn env(&self, variable: &str) -> Option<String>;
@@ -249,65 +249,65 @@ pub trait Sources {
     fn read(&self, path: &Path) -> io::Result<String>;
 }
 
-/// Why a module's settings are not complete. Continues `vcp.NAME.config.`.
+/// Why a module's settings are incomplete. Continues `vcp.NAME.config.`.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// A secret's file can't be read.
     #[error("{key}-{form}: {}: {error}", path.display())]
     Unreadable {
-        /// Of the secret.
+        /// The secret's key.
         key: String,
-        /// How the key goes on.
+        /// The key's suffix.
         form: &'static str,
-        /// Of the file.
+        /// The file's path.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         error: io::Error,
     },
-    /// A secret's file holds none.
+    /// A secret's file is empty.
     #[error("{key}-{form}: {}: expected a secret of 1 to 4096 bytes in the first line", path.display())]
     Empty {
-        /// Of the secret.
+        /// The secret's key.
         key: String,
-        /// How the key goes on.
+        /// The key's suffix.
         form: &'static str,
-        /// Of the file.
+        /// The file's path.
         path: PathBuf,
     },
-    /// A credential that the service manager has not handed over, as it does at the start
-    /// of a service.
+    /// The service manager has not passed this credential, as it does at the start of a
+    /// service.
     #[error(
         "{key}-credential: {name}: the service was not given it when it was started: it takes LoadCredential={name}:FILE in its unit, then \"systemctl daemon-reload\" and \"systemctl restart vcp\""
     )]
     NotGiven {
-        /// Of the secret.
+        /// The secret's key.
         key: String,
-        /// Of the credential.
+        /// The credential's name.
         name: String,
     },
-    /// A credential, and nobody who has handed over any.
+    /// No credentials were passed at all.
     #[error(
         "{key}-credential: {name}: no CREDENTIALS_DIRECTORY in the environment: the service manager hands over credentials that its unit names (LoadCredential=), to a service that is restarted after \"systemctl daemon-reload\""
     )]
     NoCredentials {
-        /// Of the secret.
+        /// The secret's key.
         key: String,
-        /// Of the credential.
+        /// The credential's name.
         name: String,
     },
-    /// Half a login.
+    /// Half of a login is missing.
     #[error("{key}: missing, though \"{other}\" is given; set it, or {variable} in the environment{}",
         if key.ends_with(PASSWORD) { format!(", or {key}-file") } else { String::new() })]
     Missing {
-        /// What is missing.
+        /// The missing key.
         key: &'static str,
-        /// What is there.
+        /// The key that is present.
         other: &'static str,
-        /// What else can give it.
+        /// The environment variable that can give the missing key.
         variable: &'static str,
     },
-    /// The target is to prove itself, and the initiator is not; there is no such
-    /// exchange in CHAP as iSCSI has it (RFC 7143 §12.1.3).
+    /// The target has to authenticate itself, but the initiator does not; CHAP in iSCSI
+    /// has no such exchange (RFC 7143 §12.1.3).
     #[error(
         "target-password: needs \"user\" and \"password\" too: a target proves itself only to an initiator that does"
     )]
@@ -315,7 +315,7 @@ pub enum SecretError {
 }
 
 impl SecretError {
-    /// The same of the credential of this name: one that is not there has not been given.
+    /// Makes it an error about a credential: a missing file means that it was not passed.
     fn of_credential(self, name: &str) -> Self {
         match self {
             Self::Unreadable { key, error, .. } if error.kind() == io::ErrorKind::NotFound => {
@@ -327,12 +327,12 @@ impl SecretError {
     }
 }
 
-/// What a module is told, secrets included; `Debug` shows the keys only.
+/// A module's complete settings, secrets included; `Debug` shows the keys only.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Resolved(Vec<(String, String)>);
 
 impl Resolved {
-    /// Key and value, each key once, for `vcp:io/control.start`.
+    /// Pairs of key and value, each key once, for `vcp:io/control.start`.
     pub fn into_pairs(self) -> Vec<(String, String)> {
         self.0
     }

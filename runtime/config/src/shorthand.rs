@@ -11,7 +11,7 @@ use crate::reclaim::HostOptions;
 use crate::recovery::Restart;
 use crate::value::{ByteSize, Pin, Timeout};
 
-/// The command line's words, as the operator wrote them.
+/// The words of the command line, as the operator wrote them.
 #[derive(Debug, Clone, Default)]
 pub struct Shorthand {
     /// `MODULE`.
@@ -32,27 +32,27 @@ pub struct Shorthand {
     pub queue_depth: Option<u32>,
     /// `--files HOST:GUEST[:ro]`, any number of times.
     pub files: Vec<String>,
-    /// `--replacement-timeout`: as in the file; a number alone is seconds.
+    /// `--replacement-timeout`: as in the file; a number without a unit is seconds.
     pub replacement_timeout: Option<String>,
-    /// `--restart KEY=VALUE,…`: what follows a fault, see [`crate::Restart`].
+    /// `--restart KEY=VALUE,…`: the treatment of faults, see [`crate::Restart`].
     pub restart: Option<String>,
     /// `--spare`: keep a warm spare.
     pub spare: bool,
-    /// `--name`: of the VCP and its export; otherwise made from the module's.
+    /// `--name`: the name of the VCP and its export; by default made from the module's.
     pub name: Option<String>,
-    /// `--read-only`: of the export.
+    /// `--read-only`: makes the export read-only.
     pub read_only: bool,
-    /// `--export-memory`: of the export.
+    /// `--export-memory`: the memory for the export's requests.
     pub export_memory: Option<String>,
-    /// `--socket-mode`: of the export's unix sockets.
+    /// `--socket-mode`: the mode of the export's unix sockets.
     pub socket_mode: Option<String>,
-    /// `--socket-group`: of the same.
+    /// `--socket-group`: the group of the export's unix sockets.
     pub socket_group: Option<String>,
-    /// `--host KEY=VALUE,…`: of the process, see [`HostOptions`].
+    /// `--host KEY=VALUE,…`: options of the process, see [`HostOptions`].
     pub host: Option<String>,
 }
 
-/// An error at an argument.
+/// Makes an error at an argument.
 fn at(argument: &str) -> impl Fn(String) -> ConfigError + '_ {
     move |message| ConfigError {
         place: Place::Argument(argument.to_owned()),
@@ -140,12 +140,12 @@ fn export(words: &Shorthand, vcp: &Name) -> Result<Export, ConfigError> {
     Ok(export)
 }
 
-/// Which argument a fault of the parts together belongs to.
+/// An error at the argument that a fault of several parts belongs to.
 fn place(fault: &check::Fault) -> ConfigError {
     let key = fault.key;
     match key.split_once('.') {
         Some(("config", key)) => at(key)(fault.message.clone()),
-        // A missing table has no options to name.
+        // If the table is missing, there are no options to name.
         None if key == "net" => at("--link")(
             "missing; module \"iscsi\" needs a link, such as tap:vcp0,address=10.77.0.2/24".into(),
         ),
@@ -175,8 +175,8 @@ fn name(words: &Shorthand, module: &Module) -> Result<Name, ConfigError> {
 
 fn read_settings(words: &Shorthand, vcp: &mut Vcp) -> Result<(), ConfigError> {
     for word in &words.settings {
-        // What has no key may be a URI with a secret in it, so it is shown only
-        // up to where that could begin.
+        // A word without a key may be a URI with a secret in it, so it is shown only up
+        // to where that could begin.
         let (key, value) = word
             .split_once('=')
             .filter(|(key, _)| !key.contains([':', '%', '@']))
@@ -213,7 +213,7 @@ fn files(words: &[String]) -> Result<Vec<DirectoryGrant>, String> {
     Ok(grants)
 }
 
-/// `--cpu`: what is no `key=value` is the pin, which has commas of its own.
+/// Parses `--cpu`: parts without `=` are the pin, which has commas of its own.
 fn parse_cpu(spec: &str) -> Result<Cpu, String> {
     let keys = &Cpu::KEYS[1..];
     let mut cpu = Cpu::default();

@@ -1,11 +1,11 @@
-//! Who may connect to the unix sockets of an export, as their files say.
+//! Access to the unix sockets of an export, by mode and group of their files.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::error::Invalid;
 
-/// The mode of a socket's file, in octal: `0660`. Who may write to it may connect.
+/// The mode of a socket's file, in octal: `0660`. Whoever may write to it may connect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SocketMode(u32);
 
@@ -16,7 +16,7 @@ impl SocketMode {
     }
 }
 
-/// Only for the user that runs the host.
+/// By default only the user that runs the host may connect.
 impl Default for SocketMode {
     fn default() -> Self {
         Self(0o600)
@@ -28,7 +28,8 @@ impl FromStr for SocketMode {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let digits = text.bytes().all(|b| (b'0'..=b'7').contains(&b));
-        // Three digits, with the 0 in front that marks octal numbers or without.
+        // A mode has three digits, with or without the 0 in front that marks octal
+        // numbers.
         let fits = text.len() == 3 || (text.len() == 4 && text.starts_with('0'));
         let mode = u32::from_str_radix(text, 8).ok();
         let mode = mode.filter(|_| digits && fits);
@@ -46,9 +47,9 @@ impl fmt::Display for SocketMode {
 /// The group of a socket's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SocketGroup {
-    /// By its number.
+    /// A group given by its number.
     Id(u32),
-    /// By its name; whether there is such a group is for the host to find out.
+    /// A group given by its name; whether it exists is for the host to find out.
     Name(String),
 }
 
@@ -62,7 +63,7 @@ impl FromStr for SocketGroup {
             let number = text.parse().ok().filter(|number| *number != u32::MAX);
             return number.map(Self::Id).ok_or_else(invalid);
         }
-        // What separates fields in databases of groups is in no name.
+        // Group names do not contain the separators of group databases.
         let inner = |c: char| !c.is_control() && !c.is_whitespace() && !":,/".contains(c);
         let fits = (1..=256).contains(&text.len()) && !text.starts_with(['-', '+']);
         (fits && text.chars().all(inner))

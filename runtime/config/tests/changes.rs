@@ -1,4 +1,4 @@
-//! The words of `vcp set`.
+//! Parsing and applying the words of `vcp set`.
 
 use proptest::prelude::*;
 use vcp_config::{Change, Limit, Module, Slack, Vcp};

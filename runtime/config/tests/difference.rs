@@ -1,4 +1,4 @@
-//! What a configuration that is read again changes.
+//! Differences of a configuration that is read again.
 
 use std::path::{Path, PathBuf};
 
@@ -118,7 +118,7 @@ fn a_vcp_changes_in_three_ways() {
         "files",
     ];
     assert_eq!(fixed[..], expected);
-    // What was done is none the next time; what could not be done is.
+    // A change that was applied is no difference the next time; one that could not be is.
     let mut then = parse(OLD);
     let new = parse(&new);
     then.vcps.get_mut("a").unwrap().adopt(&new.vcps["a"]);
@@ -127,7 +127,7 @@ fn a_vcp_changes_in_three_ways() {
     assert_eq!(again.fixed[..], expected);
 }
 
-/// What a VCP may connect to holds from its start to its end.
+/// The networks that a VCP may connect to can't be changed while it runs.
 #[test]
 fn allowed_networks_are_of_the_link() {
     let with = |allow: &str| {
@@ -137,7 +137,7 @@ fn allowed_networks_are_of_the_link() {
     let (none, one) = (with(""), with(", allow = [\"10.0.0.0/24\"]"));
     let changed = &Difference::between(&none, &one).changed[0];
     assert_eq!((changed.live.len(), &changed.fixed[..]), (0, &["net"][..]));
-    // Written in another way it is the same.
+    // Another notation of the same is no difference.
     let same = with(", allow = \"10.0.0.0/24\"");
     assert!(Difference::between(&one, &same).is_empty());
 }
@@ -166,7 +166,7 @@ fn several_files_are_one_configuration() {
     let read = || HostConfig::read_all(&main, &drop_ins).map_err(|error| error.to_string());
     assert_eq!(read(), Ok(HostConfig::default()));
     std::fs::create_dir(&drop_ins).unwrap();
-    // An export may name a VCP of a later file.
+    // An export may refer to a VCP of a later file.
     write(&drop_ins.join("10-e.toml"), "[export.e]\nvcp = \"late\"\n");
     write(
         &drop_ins.join("20-v.toml"),

@@ -1,4 +1,4 @@
-//! The configurations of `examples/hosts` are read, and print as files that read
+//! The configurations of `examples/hosts` can be read, and are printed as files that read
 //! back the same.
 
 use std::path::Path;

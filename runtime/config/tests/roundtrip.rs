@@ -1,11 +1,11 @@
-//! What is dumped reads back as what it was, and no text makes the parser panic.
+//! A printed configuration reads back as the same, and no text makes the parser panic.
 
 use std::path::Path;
 
 use proptest::prelude::*;
 use vcp_config::{HostConfig, Shorthand};
 
-/// A string as TOML writes it, whatever is in it.
+/// Any string as TOML writes it.
 fn quoted(text: &str) -> String {
     let escape = |c: char| match c {
         '"' | '\\' => format!("\\{c}"),
@@ -29,7 +29,7 @@ fn some_of(lines: Vec<BoxedStrategy<String>>) -> impl Strategy<Value = String> {
     })
 }
 
-/// The keys that are only about faults, hangs and reloads.
+/// The keys about faults, hangs and reloads only.
 fn any_recovery() -> Vec<BoxedStrategy<String>> {
     let timeout = prop_oneof![
         Just("\"never\"".to_owned()),
@@ -134,13 +134,13 @@ fn any_vcp() -> impl Strategy<Value = String> {
     some_of(lines).prop_map(|lines| format!("module = \"./x.wasm\"\n{lines}"))
 }
 
-/// Names as clients have them: with what TOML, URIs or a shell would take for theirs.
+/// Export names with characters that have a meaning in TOML, URIs or a shell.
 fn any_export_name() -> impl Strategy<Value = String> {
     "[a-zÄ-ž日/:#?%&=.'\"\\\\~-]([a-zÄ-ž日/:#?%&=.'\"\\\\ ~-]{0,12}[a-zÄ-ž日/:#?%&=.'\"\\\\~-])?"
         .prop_filter("a slash in front is refused", |name| !name.starts_with('/'))
 }
 
-/// The sockets of an export: those of different exports are different.
+/// The sockets of an export, different from those of any other.
 fn any_sockets() -> impl Strategy<Value = String> {
     let keys = "|\nsocket-mode = \"0?[0-7]{3}\"|\nsocket-group = \"([a-z]{1,9}|[0-9]{1,9})\"";
     keys.prop_map(|keys| keys.to_owned())

@@ -1,4 +1,4 @@
-//! Secrets: where they come from, and that nothing shows them.
+//! Secrets: their sources, and that nothing shows them.
 
 use std::collections::HashMap;
 use std::io;
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use vcp_config::{HostConfig, Resolved, Sources};
 
-/// An environment and a file system of the test's own.
+/// An environment and a file system for the test.
 #[derive(Default)]
 struct Fake {
     env: HashMap<&'static str, &'static str>,
@@ -88,7 +88,7 @@ fn come_from_the_environment() {
     let mut found = pairs(&config(PLAIN, ""), &env);
     found.sort();
     assert_eq!(found, expected);
-    // What is written wins.
+    // The configuration wins over the environment.
     let written = pairs(&config("iscsi://ann%x@10.0.0.1/iqn.a:b/0", ""), &env);
     assert!(
         written.contains(&"user=ann".into()) && written.contains(&"password=x".into()),

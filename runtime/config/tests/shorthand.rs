@@ -1,4 +1,4 @@
-//! The command line's shorthand stands for the same configuration as the file.
+//! The command line's shorthand gives the same configuration as the file.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ fn restart(words: &str) -> Shorthand {
     }
 }
 
-/// Every key of the file's `restart` has its word.
+/// Every key of the file's `restart` has a word on the command line.
 #[test]
 fn what_follows_a_fault_is_what_the_file_says() {
     let file = "[vcp.ramdisk]\nmodule = \"ramdisk\"\nconfig = { size = \"1MiB\" }\n\
@@ -161,7 +161,7 @@ fn cpus_have_commas_of_their_own() {
              coalesce = \"0s\", priority = \"fifo:10\", cgroup = \"vcp/disk0\""
         ))
     );
-    // What is the default is not written out.
+    // Defaults are not written out.
     let plain = "[vcp.ramdisk]\nmodule = \"ramdisk\"\n\n[export.ramdisk]\n";
     assert_eq!(line("any,slack=yes,poll=150us"), Ok(plain.to_owned()));
     let wrong = |cpu: &str, message: &str| assert_eq!(line(cpu), Err(format!("--cpu: {message}")));
@@ -211,7 +211,7 @@ fn recovery_has_options_for_what_is_changed_most() {
     );
 }
 
-/// What is written out is what is meant when nothing is written.
+/// The written values are those that hold when nothing is written.
 #[test]
 fn the_defaults_of_recovery() {
     let file = r#"

@@ -25,7 +25,7 @@ pub const MAX_LUN: u16 = 16383;
 /// The longest iSCSI name, in bytes (RFC 7143 §4.2.7).
 const MAX_NAME: usize = 223;
 
-/// What stays as it is in a target name inside a URI.
+/// The characters that are not escaped in a target name inside a URI.
 const NAME: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -33,13 +33,13 @@ const NAME: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~')
     .remove(b':');
 
-/// Why a text is no iSCSI URI. The message names the part.
+/// Why a text is not an iSCSI URI. The message names the part.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UriError {
-    /// Another scheme or none.
+    /// The scheme is missing or another one.
     #[error("expected iscsi://[user[%password]@]host[:port]/iqn/lun, found no \"iscsi://\"")]
     Scheme,
-    /// No target or no LUN after the host.
+    /// The target or LUN is missing after the host.
     #[error(
         "expected iscsi://[user[%password]@]host[:port]/iqn/lun, found no /iqn/lun after the host"
     )]
@@ -47,34 +47,34 @@ pub enum UriError {
     /// Something follows the host of a discovery URI.
     #[error("expected iscsi://[user[%password]@]host[:port] without a target, found one")]
     Discovery,
-    /// Options after `?` or `#`.
+    /// There are options after `?` or `#`.
     #[error("expected nothing after the LUN, found {0}; options are keys of their own")]
     Options(String),
-    /// User or password.
+    /// The user or password is malformed.
     #[error(
         "expected user or user%password before \"@\", the password with % as %25, @ as %40 and / as %2F"
     )]
     Login,
-    /// The host.
+    /// The host is malformed.
     #[error("expected a host name, an IPv4 address or an IPv6 address in brackets, found {0}")]
     Host(String),
-    /// The interface of a link-local address.
+    /// The interface of a link-local address is malformed.
     #[error(
         "expected \"%\" only between a link-local address and an interface's name, as in [fe80::1%eth0], found {0}"
     )]
     Zone(String),
-    /// The port.
+    /// The port is malformed.
     #[error("expected a port from 1 to 65535 after the host, found {0}")]
     Port(String),
-    /// The target's name.
+    /// The target's name is malformed.
     #[error("expected a target name that starts with iqn., eui. or naa., found {0}")]
     Target(String),
-    /// The LUN.
+    /// The LUN is malformed.
     #[error("expected a LUN from 0 to 16383, found {0}")]
     Lun(String),
 }
 
-/// Who logs in.
+/// The credentials of a login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login {
     /// The CHAP name.
@@ -86,18 +86,18 @@ pub struct Login {
 /// The host of a portal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PortalHost {
-    /// Ready to connect to.
+    /// An address, ready to connect to.
     Address(IpAddr),
-    /// To be resolved first.
+    /// A name, to be resolved first.
     Name(String),
 }
 
-/// Where a target listens: `host[:port]`.
+/// The place where a target listens: `host[:port]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Portal {
     /// Its host.
     pub host: PortalHost,
-    /// The interface on which a link-local address is meant, if one is named.
+    /// The interface to which a link-local address belongs, if one is named.
     pub zone: Option<String>,
     /// Its TCP port; not 0.
     pub port: u16,
@@ -106,9 +106,9 @@ pub struct Portal {
 /// One logical unit of one target. `Display` shows a password as `***`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IscsiUri {
-    /// For CHAP, when given here.
+    /// The CHAP login, if the URI has one.
     pub login: Option<Login>,
-    /// Where to connect.
+    /// The portal to connect to.
     pub portal: Portal,
     /// The target's iSCSI name, decoded.
     pub target: String,
@@ -119,9 +119,9 @@ pub struct IscsiUri {
 /// A portal to be asked for its targets: `iscsi://[user[%password]@]host[:port]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DiscoveryUri {
-    /// For CHAP, when given here.
+    /// The CHAP login, if the URI has one.
     pub login: Option<Login>,
-    /// Where to connect.
+    /// The portal to connect to.
     pub portal: Portal,
 }
 
@@ -174,18 +174,18 @@ impl FromStr for DiscoveryUri {
     }
 }
 
-/// Takes the scheme, the login and the portal off a URI; the rest comes without
-/// its leading slash.
+/// Splits the scheme, the login and the portal off a URI; the rest comes without its
+/// leading slash.
 fn parse_authority(text: &str) -> Result<(Option<Login>, Portal, &str), UriError> {
     let rest = text.strip_prefix("iscsi://").ok_or(UriError::Scheme)?;
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    // The last `@`, so that one left bare in a password is told as such and
+    // The last `@` counts, so that an unescaped one in a password is reported as such and
     // never shows up as part of a host.
     let (login, host) = match authority.rsplit_once('@') {
         Some((login, host)) => (Some(parse_login(login)?), host),
         None => (None, authority),
     };
-    // A bare `/` in a password leaves a piece of it here.
+    // An unescaped `/` in a password leaves a piece of it here.
     if login.is_none() && path.contains('@') {
         return Err(UriError::Login);
     }
@@ -211,8 +211,8 @@ fn parse_login(text: &str) -> Result<Login, UriError> {
     })
 }
 
-/// Undoes `%XX`. `None` when a `%` is not followed by two hexadecimal digits, or
-/// the bytes are no UTF-8, or hold a control character.
+/// Decodes `%XX`. `None` when a `%` is not followed by two hexadecimal digits, or the
+/// bytes are not UTF-8, or contain a control character.
 fn decode(text: &str) -> Option<String> {
     let escapes = text.split('%').skip(1).all(|after| {
         let bytes = after.as_bytes();
@@ -222,8 +222,8 @@ fn decode(text: &str) -> Option<String> {
     (escapes && !decoded.contains(char::is_control)).then(|| decoded.into_owned())
 }
 
-/// RFC 7143 §4.2.7: one of the three types, at most 223 bytes. The characters
-/// after it are the target's affair as long as they can stand in a text key, and so is
+/// RFC 7143 §4.2.7: a name has one of the three types and at most 223 bytes. Which
+/// characters follow is up to the target as long as a text key can hold them, and so is
 /// case: a name stays as it is written.
 fn is_target_name(name: &str) -> bool {
     let typed = ["iqn.", "eui.", "naa."].iter().any(|prefix| {
@@ -248,7 +248,7 @@ impl FromStr for Portal {
         };
         let host = match host.parse::<IpAddr>() {
             Ok(address) => PortalHost::Address(address),
-            // Four numbers that are no address are a mistake, not a name.
+            // Four numbers that are not an address are a mistake, not a name.
             Err(_) if host.chars().all(|c| c.is_ascii_digit() || c == '.') => {
                 return Err(UriError::Host(quote(host)));
             }
@@ -262,7 +262,7 @@ impl fmt::Display for Portal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.host {
             PortalHost::Address(IpAddr::V6(address)) => {
-                // As RFC 6874 has it: this is part of a URI.
+                // RFC 6874 requires this form in a URI.
                 let zone = self.zone.iter().map(|zone| format!("%25{zone}"));
                 write!(f, "[{address}{}]", zone.collect::<String>())?;
             }

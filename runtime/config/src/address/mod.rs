@@ -1,4 +1,4 @@
-//! Where things are: NBD sockets and iSCSI targets. Names are not resolved here.
+//! Addresses of NBD sockets and iSCSI targets. Names are not resolved here.
 
 mod iscsi;
 mod nbd;
@@ -11,9 +11,9 @@ pub use nbd::NbdAddress;
 
 use std::net::Ipv6Addr;
 
-/// A host as it stands in front of `:PORT`: an IPv4 address or a name as it is,
-/// an IPv6 address in brackets. Gives it without brackets, and what follows it.
-/// `None` when it is neither.
+/// Splits a text into a host, as it is written in front of `:PORT`, and the rest. An IPv4
+/// address or a name is written as it is; an IPv6 address is in brackets, which are
+/// removed. `None` when it is neither.
 fn split_host(text: &str) -> Option<(&str, &str)> {
     if let Some(rest) = text.strip_prefix('[') {
         let (inside, after) = rest.split_once(']')?;
@@ -30,7 +30,7 @@ fn split_host(text: &str) -> Option<(&str, &str)> {
     (host.len() <= 253 && name.split('.').all(label)).then_some((host, after))
 }
 
-/// `:PORT` as a number; decimal digits only.
+/// Parses `:PORT`; decimal digits only.
 fn parse_port(text: &str) -> Option<u16> {
     let digits = text.strip_prefix(':')?;
     let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());

@@ -1,4 +1,4 @@
-//! Where an NBD export is served.
+//! The addresses of NBD exports.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ pub enum NbdAddress {
     Tcp {
         /// A name, an IPv4 address, or an IPv6 address without brackets.
         host: String,
-        /// 0 for any.
+        /// The port; 0 for any.
         port: u16,
     },
 }

@@ -1,6 +1,5 @@
-//! The zone of a link-local address: the interface on which it is meant (RFC 4007
-//! §11), written `[fe80::1%eth0]`, or as RFC 6874 wants it in a URI,
-//! `[fe80::1%25eth0]`.
+//! The zone of a link-local address: the interface to which it belongs (RFC 4007 §11),
+//! written `[fe80::1%eth0]` or, in a URI by RFC 6874, `[fe80::1%25eth0]`.
 
 use std::net::Ipv6Addr;
 
@@ -8,8 +7,8 @@ use super::UriError;
 use crate::error::quote;
 use crate::net::is_interface_name;
 
-/// Takes the zone off `[ADDRESS%ZONE]…`: the text without it, and the zone. Text of
-/// any other form comes back as it is.
+/// Splits the zone off `[ADDRESS%ZONE]…`: returns the text without it, and the zone. Text
+/// of any other form is returned as it is.
 pub(super) fn split_zone(text: &str) -> Result<(String, Option<String>), UriError> {
     let inside = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
     let parts = inside.and_then(|(inside, after)| Some((inside.split_once('%')?, after)));
@@ -17,7 +16,7 @@ pub(super) fn split_zone(text: &str) -> Result<(String, Option<String>), UriErro
         return Ok((text.to_owned(), None));
     };
     let zone = match zone.strip_prefix("25") {
-        // An interface may be called 25.
+        // An interface may be named 25.
         Some(zone) if !zone.is_empty() => zone,
         _ => zone,
     };
@@ -47,7 +46,7 @@ mod tests {
         ] {
             let portal: Portal = text.parse().unwrap();
             assert_eq!(portal.zone.as_deref(), Some("eth0"), "{text}");
-            // What is printed is the form for URIs, and stands for the same.
+            // The printed form is that for URIs, and means the same.
             assert!(portal.to_string().starts_with("[fe80::1%25eth0]"));
             assert_eq!(portal.to_string().parse(), Ok(portal));
         }

@@ -1,4 +1,4 @@
-//! The process and its exports: what is served, and within which limits.
+//! Prints the options of the process and the exports.
 
 use super::{inline, key, line, separate, string, strings};
 use crate::attach::Attach;
@@ -76,7 +76,7 @@ pub(super) fn export_table(out: &mut String, name: &str, export: &Export) {
     line(out, "attach", export.attach.as_ref().map(attach));
 }
 
-/// Also without any key it says something.
+/// The table has a meaning even without any key.
 fn attach(attach: &Attach) -> String {
     let default = Attach::default();
     let keys = vec![

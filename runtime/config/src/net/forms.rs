@@ -1,28 +1,28 @@
-//! What a link is written like: the kinds and the options, for help texts.
+//! The notation of links: the kinds and the options, for help texts.
 
 use super::{LinkKind, Net};
 
 /// One kind of link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LinkForm {
-    /// How it is written, with a placeholder for its name: `tap:NAME`.
+    /// The notation, with a placeholder for the name: `tap:NAME`.
     pub spec: &'static str,
-    /// What it is, in a few words.
+    /// A description in a few words.
     pub summary: &'static str,
-    /// One of this kind.
+    /// An example of this kind.
     example: &'static str,
 }
 
 /// One option of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LinkOption {
-    /// Its key.
+    /// The option's key.
     pub key: &'static str,
     /// A placeholder for its value.
     pub value: &'static str,
-    /// What it is, in a few words.
+    /// A description in a few words.
     pub summary: &'static str,
-    /// A value.
+    /// An example value.
     example: &'static str,
 }
 
@@ -53,10 +53,10 @@ const HOST: LinkForm = LinkForm {
 };
 
 impl LinkKind {
-    /// How each kind is written.
+    /// The notation of each kind.
     pub const FORMS: [LinkForm; 5] = [TAP, PACKET, MACVTAP, PIPE, HOST];
 
-    /// How this kind is written.
+    /// The notation of this kind.
     pub fn form(&self) -> LinkForm {
         match self {
             LinkKind::Tap(_) => TAP,
@@ -69,15 +69,15 @@ impl LinkKind {
 }
 
 impl LinkForm {
-    /// One of this kind, with a made-up name.
+    /// A link kind of this form, with a made-up name.
     pub fn kind(&self) -> LinkKind {
         self.example.parse().expect("an example is one")
     }
 
-    /// The options that this kind takes, as its own parser says.
+    /// The options that this kind takes, according to its parser.
     pub fn options(&self) -> impl Iterator<Item = LinkOption> {
         let example = self.example;
-        // All kinds but one need an address before there can be anything else.
+        // All kinds but one need an address before other options.
         let plain = [
             example.to_owned(),
             format!("{example},address=192.0.2.2/24"),
@@ -91,7 +91,7 @@ impl LinkForm {
 }
 
 impl LinkOption {
-    /// All of them, in the order in which they are printed.
+    /// All options, in the order in which they are printed.
     pub const ALL: [LinkOption; 8] = [
         option(
             "address",
@@ -156,7 +156,7 @@ mod tests {
             assert_eq!(kind(form.spec), kind(form.example));
         }
         assert_eq!(LinkOption::ALL.map(|option| option.key), OPTIONS);
-        // Each is an option of some link, and its example is a value.
+        // Each is an option of some link, and its example is valid.
         let all = || {
             LinkKind::FORMS
                 .into_iter()

@@ -1,5 +1,5 @@
-//! How a VCP reaches the network: the link, and what the VCP is on it. Written
-//! as a `net` table, or as `--link KIND[:NAME][,key=value…]`.
+//! A VCP's network: the link, and the VCP's addresses on it. Written as a `net` table, or
+//! as `--link KIND[:NAME][,key=value…]`.
 
 mod forms;
 mod parts;
@@ -35,23 +35,23 @@ pub(crate) const OPTIONS: [&str; 8] = [
 /// The link and its parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Net {
-    /// What carries the frames.
+    /// The kind of link.
     pub link: LinkKind,
-    /// Of the VCP, at least one unless the link is [`LinkKind::Host`].
+    /// The VCP's addresses, at least one unless the link is [`LinkKind::Host`].
     pub addresses: Vec<InterfaceAddress>,
-    /// Default gateways, at most one a family.
+    /// Default gateways, at most one for each family.
     pub gateways: Vec<IpAddr>,
-    /// Largest IP packet in bytes; `None` for the link's own.
+    /// The largest IP packet in bytes; `None` for the link's own.
     pub mtu: Option<u16>,
     /// The VCP's Ethernet address; `None` for the link's choice.
     pub mac: Option<Mac>,
     /// How much of TCP is done below the VCP, if the link can.
     pub offload: Offload,
-    /// Where to write a capture of the link.
+    /// The file for a capture of the link.
     pub pcap: Option<PathBuf>,
     /// Addresses to give the host's end of a TAP.
     pub host_addresses: Vec<InterfaceAddress>,
-    /// Where the VCP may connect to besides its target, over [`LinkKind::Host`].
+    /// Networks to which the VCP may connect besides its target, over [`LinkKind::Host`].
     pub allow: Vec<Subnet>,
 }
 
@@ -71,9 +71,9 @@ impl Net {
         }
     }
 
-    /// Sets one option from text. `address`, `gateway`, `host-address` and `allow` add
-    /// to what is there; any other may be set once, which is the caller's to see to.
-    /// The error continues `key: …`.
+    /// Sets one option from text. `address`, `gateway`, `host-address` and `allow` can be
+    /// given several times; any other only once, which the caller has to ensure. The
+    /// error continues `key: …`.
     pub(crate) fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
         let text = |error: Invalid| error.to_string();
         match key {
@@ -99,7 +99,7 @@ impl Net {
         Ok(())
     }
 
-    /// What is wrong with the parts together: the key and the message.
+    /// Checks the parts together; the error has the key and the message.
     pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
         if self.link == LinkKind::Host {
             return self.check_host();

@@ -1,4 +1,4 @@
-//! The parts of a link's description, each of which prints what it parses.
+//! The parts of a link's description; each prints the text that it parses.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 use crate::error::Invalid;
 
-/// What carries frames, or streams. Whether a kind is built in is the host's to
-/// say.
+/// The kind of a link, which carries frames or streams. The host decides whether a kind
+/// is built in.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum LinkKind {
     /// `tap:NAME`: a TAP interface of this name.
@@ -25,19 +25,19 @@ pub enum LinkKind {
 const EXPECTED_LINK: &str =
     "a link, \"tap:NAME\", \"packet:IFACE\", \"macvtap:IFACE\", \"pipe:NAME\" or \"host\"";
 
-/// IFNAMSIZ is 16 with its terminating 0; the rest is the kernel's
+/// IFNAMSIZ is 16 with its terminating 0; the other rules are the kernel's
 /// `dev_valid_name`, with control characters refused too.
 const EXPECTED_INTERFACE: &str =
     "an interface name of 1 to 15 bytes without \"/\", \":\" or spaces";
 
-/// Whether an interface can have this name, and a link on one line too.
+/// Whether an interface can have this name, and the name fits into a link's description.
 pub(crate) fn is_interface_name(name: &str) -> bool {
     let odd = |c: char| c.is_whitespace() || c.is_control() || "/:,".contains(c);
     (1..=15).contains(&name.len()) && !name.contains(odd) && name != "." && name != ".."
 }
 
 impl LinkKind {
-    /// The interface that it is of, if it is of one.
+    /// The interface to which the link belongs, if any.
     pub fn interface(&self) -> Option<&str> {
         match self {
             Self::Tap(name) | Self::Packet(name) | Self::Macvtap(name) => Some(name),
@@ -80,7 +80,7 @@ impl fmt::Display for LinkKind {
     }
 }
 
-/// How much of TCP is done below the VCP.
+/// The parts of TCP that are done below the VCP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
 pub enum Offload {
     /// Nothing.
@@ -119,9 +119,9 @@ impl fmt::Display for Offload {
 /// `10.77.0.2/24`, `fd77::2/64`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct InterfaceAddress {
-    /// Unicast.
+    /// The address; unicast.
     pub address: IpAddr,
-    /// Bits, 1 to 32 or 128.
+    /// The prefix length in bits, 1 to 32 or 128.
     pub prefix: u8,
 }
 
@@ -141,8 +141,9 @@ impl InterfaceAddress {
         }
     }
 
-    /// What it stands for, if that is more than one machine: the first and the last
-    /// address of an IPv4 network (RFC 1122 §3.2.1.3). A network of two has neither (RFC
+    /// What the address stands for, if not a single machine: the first and the last
+    /// address of an IPv4 network do (RFC 1122 §3.2.1.3). A network of two addresses has
+    /// neither (RFC 3021), and that of one address has no other.
     /// 3021), and that of one address has no other.
     fn stands_for(&self) -> Option<&'static str> {
         let IpAddr::V4(address) = self.address else {

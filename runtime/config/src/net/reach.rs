@@ -1,4 +1,4 @@
-//! Whether a link leads to where a target is.
+//! Whether a link can reach a target.
 
 use std::net::IpAddr;
 
@@ -6,8 +6,8 @@ use super::{LinkKind, Net};
 use crate::address::{Portal, PortalHost};
 
 impl Net {
-    /// What speaks against reaching this portal over this link, as far as that is
-    /// written down. Whether a name's address can be reached is known only later.
+    /// Checks that this portal can be reached over this link, as far as the configuration
+    /// tells. Whether a name's address can be reached is known only later.
     pub fn leads_to(&self, portal: &Portal) -> Result<(), String> {
         let PortalHost::Address(target) = portal.host else {
             return Ok(());
@@ -24,7 +24,7 @@ impl Net {
                  as in [{target}%eth0]"
             )),
             (LinkKind::Host, _) | (_, None) => Ok(()),
-            // What comes over a link is on its interface; a wire in memory has none.
+            // Traffic over a link is on its interface; an in-memory wire has none.
             (link, Some(zone)) => match link.interface() {
                 Some(interface) if interface != zone => Err(format!(
                     "[{target}%{zone}] can't be reached: the link {link} is another interface"
@@ -63,7 +63,7 @@ mod tests {
             leads(eth0, "[fe80::1%eth1]").unwrap_err(),
             "[fe80::1%eth1] can't be reached: the link packet:eth0 is another interface"
         );
-        // A wire in memory has no name that anyone would call an interface.
+        // An in-memory wire's name is not that of an interface.
         assert_eq!(leads("pipe:w,address=fe80::2/64", "[fe80::1%eth1]"), Ok(()));
         assert_eq!(
             leads("tap:eth0,address=10.0.0.2/24", "[fe80::1%eth0]").unwrap_err(),

@@ -6,12 +6,12 @@ use std::str::FromStr;
 
 use crate::error::{Invalid, quote};
 
-/// The addresses that begin with the same bits.
+/// A network: the addresses that begin with the same bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Subnet {
-    /// The first of them.
+    /// The first address.
     pub address: IpAddr,
-    /// How many bits, 0 to 32 or 128.
+    /// The prefix length in bits, 0 to 32 or 128.
     pub prefix: u8,
 }
 
@@ -54,7 +54,7 @@ impl FromStr for Subnet {
     }
 }
 
-/// The first address with the first `prefix` bits of this one.
+/// The first address that has the same first `prefix` bits.
 fn first(address: IpAddr, prefix: u8) -> IpAddr {
     let prefix = u32::from(prefix);
     match address {

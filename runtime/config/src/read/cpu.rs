@@ -1,4 +1,4 @@
-//! `cpu` of `[vcp.NAME]`.
+//! Parses `cpu` of `[vcp.NAME]`.
 
 use super::table::Node;
 use crate::budget::{Cpu, Slack};
@@ -26,7 +26,7 @@ pub(super) fn read(node: &Node<'_>) -> Result<Cpu, ConfigError> {
     Ok(cpu)
 }
 
-/// `true`, `false` or a number; not the words of the command line.
+/// Parses `true`, `false` or a number, but not the words of the command line.
 fn slack(node: &Node<'_>) -> Result<Slack, ConfigError> {
     if node.string().is_ok() {
         return Err(node.not(Slack::EXPECTED));
@@ -36,7 +36,7 @@ fn slack(node: &Node<'_>) -> Result<Slack, ConfigError> {
         .map_err(|message: crate::Invalid| node.error(message))
 }
 
-/// A list of numbers, one number, or a string.
+/// Parses a list of numbers, one number, or a string.
 fn pin(node: &Node<'_>) -> Result<Pin, ConfigError> {
     const EXPECTED: &str = "a list of CPU numbers such as [1], a string such as \"0,2-3\", \"core\", \"sibling-of:N\", \"numa:N\" or \"any\"";
     if node.string().is_ok() {

@@ -1,4 +1,4 @@
-//! `[export.NAME]`.
+//! Parses `[export.NAME]`.
 
 use super::table::Node;
 use crate::attach::Attach;
@@ -106,7 +106,7 @@ fn attach(node: &Node<'_>) -> Result<Attach, ConfigError> {
     Ok(attach)
 }
 
-/// A number is seconds, in quotes or not.
+/// Parses a time; a number is seconds, in quotes or not.
 fn seconds<T>(
     node: &Node<'_>,
     read: impl FnOnce(&str) -> Result<T, Invalid>,

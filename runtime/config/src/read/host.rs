@@ -1,4 +1,4 @@
-//! `[host]`.
+//! Parses `[host]`.
 
 use super::table::Node;
 use crate::error::ConfigError;

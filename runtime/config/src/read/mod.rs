@@ -1,4 +1,4 @@
-//! The configuration file, or the several that make up one configuration.
+//! Reads the configuration file, or the several that make up one configuration.
 
 mod cpu;
 mod export;
@@ -27,14 +27,14 @@ impl HostConfig {
         Self::parse(path, &text_of(path)?)
     }
 
-    /// Reads the configuration of a host that is run as a service: `path`, and then
-    /// every `*.toml` in `drop_ins` in the order of their names. A name can be given
-    /// once in all of them. There may be no VCP in them, and no such directory.
+    /// Reads the configuration of a host that is run as a service: `path`, and then every
+    /// `*.toml` in `drop_ins` in the order of their names. A name can be given only once
+    /// in all of them. There may be no VCP in them, and the directory may be missing.
     pub fn read_all(path: &Path, drop_ins: &Path) -> Result<Self, ConfigError> {
         Self::parse_all(&texts_of(path, drop_ins)?)
     }
 
-    /// The same, and where everything in it is written.
+    /// Reads the same, and returns the place of everything in it.
     pub fn read_all_with_places(
         path: &Path,
         drop_ins: &Path,
@@ -57,8 +57,8 @@ impl HostConfig {
         Ok(config)
     }
 
-    /// The same of several files that make up one configuration, as
-    /// [`HostConfig::read_all`] has it.
+    /// Checks the texts of several files that make up one configuration, as
+    /// [`HostConfig::read_all`] does.
     pub fn parse_all(files: &[(PathBuf, String)]) -> Result<Self, ConfigError> {
         let sources: Vec<_> = files
             .iter()
@@ -75,7 +75,7 @@ impl HostConfig {
         for root in roots() {
             vcps(&root, &mut config, &mut of_vcps)?;
         }
-        // What they name may be in a later file.
+        // Names in them may be defined in a later file.
         for root in roots() {
             others(&root, &mut config, &mut of_others)?;
         }
@@ -83,10 +83,10 @@ impl HostConfig {
     }
 }
 
-/// Where each name was given first.
+/// The place where each name was given first.
 type Names = BTreeMap<String, Place>;
 
-/// Takes note of a table's name, unless another file has it.
+/// Notes a table's name; fails if another file has it.
 fn once(node: &Node<'_>, key: String, names: &mut Names) -> Result<(), ConfigError> {
     if let Some(first) = names.get(&key) {
         return Err(node.key_error(format!("given twice; it is in {first} already")));
@@ -95,7 +95,7 @@ fn once(node: &Node<'_>, key: String, names: &mut Names) -> Result<(), ConfigErr
     Ok(())
 }
 
-/// `[host]` and `[vcp.*]`, and that there is nothing unknown beside them.
+/// Parses `[host]` and `[vcp.*]`, and refuses unknown tables.
 fn vcps(root: &Table<'_>, config: &mut HostConfig, names: &mut Names) -> Result<(), ConfigError> {
     root.only(&["host", "vcp", "export"])?;
     if let Some(node) = root.get("host") {
@@ -113,7 +113,7 @@ fn vcps(root: &Table<'_>, config: &mut HostConfig, names: &mut Names) -> Result<
     Ok(())
 }
 
-/// What is about VCPs, all of which are known.
+/// Parses the tables that refer to VCPs, all of which are known.
 fn others(root: &Table<'_>, config: &mut HostConfig, names: &mut Names) -> Result<(), ConfigError> {
     let Some(exports) = root.get("export") else {
         return Ok(());
@@ -135,7 +135,7 @@ fn unreadable(path: &Path, message: String) -> ConfigError {
     }
 }
 
-/// The files of a configuration, in their order.
+/// Reads the files of a configuration, in their order.
 fn texts_of(path: &Path, drop_ins: &Path) -> Result<Vec<(PathBuf, String)>, ConfigError> {
     let mut files = vec![path.to_owned()];
     files.extend(drop_ins_of(drop_ins)?);
@@ -157,8 +157,8 @@ fn text_of(path: &Path) -> Result<String, ConfigError> {
     Ok(text)
 }
 
-/// The files of a directory, by name; none if there is no such directory. Hidden
-/// ones are what editors leave.
+/// The files of a directory, by name; none if the directory is missing. Hidden ones are
+/// left by editors and skipped.
 fn drop_ins_of(directory: &Path) -> Result<Vec<PathBuf>, ConfigError> {
     let refuse = |error: std::io::Error| unreadable(directory, error.to_string());
     let entries = match std::fs::read_dir(directory) {

@@ -1,4 +1,4 @@
-//! Where everything of a configuration is written, for what is found out about it later.
+//! The places of a configuration's keys, for errors that are found later.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -7,18 +7,18 @@ use std::path::PathBuf;
 use super::table::{Source, Table, join};
 use crate::error::{ConfigError, Place};
 
-/// The place of each key of a configuration, in whichever of its files that is.
+/// The place of each key of a configuration, in whichever file it is.
 #[derive(Debug, Clone, Default)]
 pub struct Places(BTreeMap<String, Place>);
 
 impl Places {
-    /// Those of files that were read without an error.
+    /// Collects the places in files that were read without an error.
     pub(super) fn of(files: &[(PathBuf, String)]) -> Result<Self, ConfigError> {
         let mut places = Self::default();
         for (path, text) in files {
             let source = Source { path, text };
             let document = source.document()?;
-            // What is in no table at all.
+            // This is the place of keys outside of all tables.
             places.0.entry(String::new()).or_insert(source.place(0));
             places.take(&Table::root(&source, &document));
         }
@@ -35,15 +35,14 @@ impl Places {
         }
     }
 
-    /// The dotted key of these parts, as errors name it.
+    /// Joins parts to a dotted key, as errors name it.
     pub fn key(parts: &[&str]) -> String {
         parts
             .iter()
             .fold(String::new(), |key, part| join(&key, part))
     }
 
-    /// What is wrong under a dotted key, at its place, or that of the table it would be
-    /// in.
+    /// An error under a dotted key, at its place, or at that of the table it would be in.
     pub fn error(&self, key: &str, message: impl Display) -> ConfigError {
         let mut near = key;
         let place = loop {

@@ -1,4 +1,4 @@
-//! The keys of `[vcp.NAME]` about faults, hangs and reloads.
+//! Parses the keys of `[vcp.NAME]` about faults, hangs and reloads.
 
 use super::table::{Node, Table};
 use crate::check;
@@ -7,7 +7,7 @@ use crate::model::Vcp;
 use crate::recovery::{CrashReports, Reload, Restart, Watchdog};
 use crate::value::{Interval, Timeout};
 
-/// Reads those that are there into `vcp`.
+/// Parses those that are present into `vcp`.
 pub(super) fn read(table: &Table<'_>, vcp: &mut Vcp) -> Result<(), ConfigError> {
     if let Some(node) = table.get("restart") {
         vcp.restart = restart(node)?;
@@ -107,13 +107,13 @@ fn crash_reports(node: &Node<'_>) -> Result<CrashReports, ConfigError> {
     Ok(reports)
 }
 
-/// A time in this range.
+/// Parses a time in this range.
 fn between(node: &Node<'_>, least: Interval, most: Interval) -> Result<Interval, ConfigError> {
     let time = node.parse()?;
     check::between(time, least, most).map_err(|message| node.error(message))
 }
 
-/// A number is seconds, in quotes or not.
+/// Parses a timeout; a number is seconds, in quotes or not.
 fn timeout(node: &Node<'_>) -> Result<Timeout, ConfigError> {
     let text = node.scalar().map_err(|_| node.not(Timeout::EXPECTED))?;
     text.parse().map_err(|message: Invalid| node.error(message))

@@ -1,5 +1,5 @@
-//! TOML values that know where they stand and what they are called, so that
-//! every refusal is one line that says both.
+//! TOML values that know their place and their key, so that every error is one line with
+//! both.
 
 use std::fmt::Display;
 use std::ops::{Range, RangeInclusive};
@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::error::{ConfigError, Invalid, Place, did_you_mean};
 
-/// The file that is read.
+/// The file that is being parsed.
 pub(super) struct Source<'a> {
     pub(super) path: &'a Path,
     pub(super) text: &'a str,
@@ -77,7 +77,7 @@ impl<'a> Node<'a> {
         &self.path
     }
 
-    /// Where its key is written.
+    /// The place of its key.
     pub(super) fn place(&self) -> Place {
         self.source.place(self.key_at)
     }
@@ -118,7 +118,7 @@ impl<'a> Node<'a> {
             .ok_or_else(|| self.expected("true or false"))
     }
 
-    /// A whole number from 0, in whichever base.
+    /// A whole number from 0, in any base.
     pub(super) fn integer(&self) -> Option<u64> {
         let integer = self.value.as_integer()?;
         u64::from_str_radix(integer.as_str(), integer.radix()).ok()
@@ -131,7 +131,7 @@ impl<'a> Node<'a> {
         Ok(u32::try_from(number).expect("both ends of the range are u32"))
     }
 
-    /// The same for larger ones.
+    /// A whole number in `range`, which may exceed 32 bits.
     pub(super) fn wide_number(&self, range: RangeInclusive<u64>) -> Result<u64, ConfigError> {
         let wanted = format!("a number from {} to {}", range.start(), range.end());
         if self.value.as_integer().is_none() {
@@ -142,7 +142,7 @@ impl<'a> Node<'a> {
             .ok_or_else(|| self.error(format!("expected {wanted}, found {}", self.text())))
     }
 
-    /// A whole number in `range`, which may be below 0.
+    /// A whole number in `range`, which may be negative.
     pub(super) fn signed_number(&self, range: RangeInclusive<i16>) -> Result<i16, ConfigError> {
         let wanted = format!("a number from {} to {}", range.start(), range.end());
         let Some(integer) = self.value.as_integer() else {
@@ -154,7 +154,7 @@ impl<'a> Node<'a> {
             .ok_or_else(|| self.error(format!("expected {wanted}, found {}", self.text())))
     }
 
-    /// A number of bytes, as a number or with a unit.
+    /// A number of bytes, given as a number or with a unit.
     pub(super) fn size(&self) -> Result<crate::ByteSize, ConfigError> {
         match self.integer() {
             Some(bytes) => Ok(crate::ByteSize(bytes)),
@@ -162,13 +162,13 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// A string that stands for something.
+    /// A string, parsed to a value.
     pub(super) fn parse<T: FromStr<Err: Display>>(&self) -> Result<T, ConfigError> {
         self.read(|text| text.parse())
     }
 
-    /// A string, handed to `read`. Of a value of another type it is `read` that
-    /// can best tell what was expected.
+    /// A string, parsed by `read`. For a value of another type `read` also tells best
+    /// what was expected.
     pub(super) fn read<T, E: Display>(
         &self,
         read: impl FnOnce(&str) -> Result<T, E>,
@@ -178,8 +178,8 @@ impl<'a> Node<'a> {
         self.string().map(|_| value)
     }
 
-    /// A string, number or boolean as the text a module is handed. Numbers come
-    /// out in decimal where they are whole, otherwise as written.
+    /// A string, number or boolean as the text that a module gets. Whole numbers are in
+    /// decimal, others as written.
     pub(super) fn scalar(&self) -> Result<String, ConfigError> {
         match self.value {
             DeValue::String(text) => Ok(text.clone().into_owned()),
@@ -223,7 +223,7 @@ impl<'a> Node<'a> {
             .collect()
     }
 
-    /// As [`Node::error`], for a value that was to be one of something.
+    /// An error about the value, like [`Node::error`], that says what was expected.
     pub(super) fn not(&self, expected: &'static str) -> ConfigError {
         match self.value.as_str() {
             Some(found) => self.error(Invalid::new(expected, found)),
@@ -293,12 +293,12 @@ impl<'a> Table<'a> {
             .ok_or_else(|| self.missing(key, &format!("missing; expected {expected}")))
     }
 
-    /// An error about a key that is not there, at the table's own place.
+    /// An error about a missing key, at the table's own place.
     pub(super) fn missing(&self, key: &str, message: &str) -> ConfigError {
         self.missing_part(key, "", message)
     }
 
-    /// As [`Table::missing`], for `inner` of the table `key`, both not there.
+    /// Like [`Table::missing`], for `inner` of the table `key`, when both are missing.
     pub(super) fn missing_part(&self, key: &str, inner: &str, message: &str) -> ConfigError {
         let mut path = join(&self.path, key);
         if !inner.is_empty() {
@@ -308,7 +308,7 @@ impl<'a> Table<'a> {
     }
 }
 
-/// A dotted key; a part that could not stand bare is quoted.
+/// A dotted key; a part that cannot be bare is quoted.
 pub(super) fn join(path: &str, name: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let name = match !name.is_empty() && name.chars().all(bare) {

@@ -1,4 +1,4 @@
-//! `[vcp.NAME]`.
+//! Parses `[vcp.NAME]`.
 
 use super::table::{Node, Table};
 use super::{cpu, recovery};
@@ -55,7 +55,7 @@ pub(super) fn read(node: &Node<'_>) -> Result<Vcp, ConfigError> {
     Ok(vcp)
 }
 
-/// An error of the parts together, at the most telling place there is.
+/// An error of several parts together, at the most specific place.
 fn place(table: &Table<'_>, fault: &check::Fault) -> ConfigError {
     let (outer, inner) = fault.key.split_once('.').unwrap_or((fault.key, ""));
     let Some(node) = table.get(outer) else {

@@ -1,4 +1,4 @@
-//! Which CPUs a channel processor may run on.
+//! The CPUs on which a channel processor may run.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -6,28 +6,28 @@ use std::str::FromStr;
 
 use crate::error::Invalid;
 
-/// The highest CPU number that is understood; the kernel's own limit is lower
-/// on every machine there is.
+/// The highest CPU number that is accepted; the kernel's own limit is lower on every
+/// existing machine.
 pub const MAX_CPU: u32 = 8191;
 
 /// A set of CPUs, not empty: `1`, `0-3`, `0,2-3`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CpuSet(BTreeSet<u32>);
 
-/// The highest NUMA node that is understood; as with [`MAX_CPU`].
+/// The highest NUMA node that is accepted; as with [`MAX_CPU`].
 const MAX_NODE: u32 = 1023;
 
 const EXPECTED: &str = "CPU numbers such as \"1\" or \"0,2-3\"";
 
 impl CpuSet {
-    /// `None` when there is no CPU in it or one above [`MAX_CPU`].
+    /// Makes a set; `None` if it is empty or has a CPU above [`MAX_CPU`].
     pub fn new(cpus: impl IntoIterator<Item = u32>) -> Option<Self> {
         let set: BTreeSet<u32> = cpus.into_iter().collect();
         let fits = set.last().is_some_and(|highest| *highest <= MAX_CPU);
         fits.then_some(Self(set))
     }
 
-    /// The CPUs, in rising order.
+    /// The CPUs, in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         self.0.iter().copied()
     }
@@ -42,7 +42,7 @@ impl FromStr for CpuSet {
             let (first, last) = (number(first.trim())?, number(last.trim())?);
             (first <= last).then_some(first..=last)
         };
-        // A list longer than that repeats itself many times over.
+        // A longer list would only repeat CPUs.
         if text.len() > 4096 {
             return Err(Invalid::new(EXPECTED, text));
         }
@@ -73,7 +73,7 @@ impl fmt::Display for CpuSet {
     }
 }
 
-/// The number of a CPU.
+/// Parses the number of a CPU.
 fn number(text: &str) -> Option<u32> {
     let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     plain
@@ -82,13 +82,13 @@ fn number(text: &str) -> Option<u32> {
         .filter(|number| *number <= MAX_CPU)
 }
 
-/// Where a channel processor runs.
+/// The placement of a channel processor.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Pin {
     /// Wherever the kernel puts it: `any`.
     #[default]
     Any,
-    /// On a core that no other VCP of this host is given: `core`.
+    /// On a core of its own among this host's VCPs: `core`.
     Core,
     /// On the other thread of this CPU's core (SMT): `sibling-of:N`.
     SiblingOf(u32),

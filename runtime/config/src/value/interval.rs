@@ -14,7 +14,7 @@ pub struct Interval(Duration);
 
 const EXPECTED: &str = "a time with its unit, such as \"50ms\" or \"5s\"";
 
-/// From the largest; nanoseconds in each.
+/// The units, largest first, with their nanoseconds.
 const UNITS: [(&str, u128); 6] = [
     ("h", 3_600_000_000_000),
     ("min", 60_000_000_000),
@@ -40,7 +40,7 @@ impl Interval {
         Self(Duration::from_secs(count as u64 * 3600))
     }
 
-    /// For the standard library.
+    /// The time as the standard library's type.
     pub const fn duration(self) -> Duration {
         self.0
     }
@@ -83,8 +83,8 @@ impl fmt::Display for Interval {
     }
 }
 
-/// How long to wait before a restart: `first`, then twice as long each time, up
-/// to `most`. Written `10ms..5s`; one time alone is both.
+/// The wait before a restart: `first`, then twice as long each time, up to `most`.
+/// Written `10ms..5s`; a single time is used for both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Backoff {
     first: Interval,
@@ -99,12 +99,12 @@ impl Backoff {
         (first <= most).then_some(Self { first, most })
     }
 
-    /// Before the first restart.
+    /// The wait before the first restart.
     pub const fn first(self) -> Interval {
         self.first
     }
 
-    /// Before any restart, at the longest.
+    /// The longest wait before a restart.
     pub const fn most(self) -> Interval {
         self.most
     }

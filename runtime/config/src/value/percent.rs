@@ -14,15 +14,15 @@ pub struct Percent(u32);
 const EXPECTED: &str = "a percentage above 0% and up to 100%, such as \"50%\"";
 
 impl Percent {
-    /// All of it.
+    /// One whole CPU.
     pub const FULL: Self = Self(10_000);
 
-    /// In hundredths of a percent, 1 to 10000.
+    /// The share in hundredths of a percent, 1 to 10000.
     pub const fn basis_points(self) -> u32 {
         self.0
     }
 
-    /// As a fraction, above 0 and at most 1.
+    /// The share as a fraction, above 0 and at most 1.
     pub fn fraction(self) -> f64 {
         f64::from(self.0) / 10_000.0
     }

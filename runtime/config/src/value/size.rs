@@ -6,9 +6,9 @@ use std::str::FromStr;
 use super::split_unit;
 use crate::error::Invalid;
 
-/// A number of bytes: `64MiB`, `1G`, `4096`. Units are powers of 1024, and the
-/// single letters K, M, G, T stand for KiB, MiB, GiB, TiB, as with qemu and
-/// nbdkit. Decimal units (kB, MB) are refused: too many tools mean 1024 by them.
+/// A number of bytes: `64MiB`, `1G`, `4096`. Units are powers of 1024, and the single
+/// letters K, M, G, T stand for KiB, MiB, GiB, TiB, as with qemu and nbdkit. Decimal
+/// units (kB, MB) are refused: too many tools mean powers of 1024 by them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ByteSize(pub u64);
 
@@ -22,7 +22,7 @@ const UNITS: [(&str, &str, u32); 4] = [
 ];
 
 impl ByteSize {
-    /// Bytes.
+    /// The number of bytes.
     pub const fn bytes(self) -> u64 {
         self.0
     }

@@ -1,4 +1,4 @@
-//! Times after which something is given up, or never.
+//! Times after which an operation is given up, or never.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,17 +10,17 @@ use crate::error::Invalid;
 /// unit is seconds, as other initiators' timeouts are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Timeout {
-    /// So long; 0 does not wait at all.
+    /// After this time; 0 does not wait at all.
     After(Interval),
-    /// As long as it takes.
+    /// Never.
     Never,
 }
 
 impl Timeout {
-    /// What an operator may write, as it continues "expected …".
+    /// The allowed values, as a continuation of "expected …".
     pub(crate) const EXPECTED: &str = "a time such as \"120s\", a number of seconds, or \"never\"";
 
-    /// For the standard library; `None` for never.
+    /// The time as the standard library's type; `None` for never.
     pub const fn duration(self) -> Option<std::time::Duration> {
         match self {
             Timeout::After(time) => Some(time.duration()),

@@ -1,4 +1,4 @@
-//! `[export.*]`.
+//! Errors in `[export.*]`.
 
 use super::{check, with};
 
@@ -176,7 +176,7 @@ fn exports_at_one_socket_agree() {
         with(&two("", "socket-group = \"disk\"")),
         "host.toml:10:16: export.b.socket-group: \"unix:/s\" is shared with export \"a\", which has none; one file has one",
     );
-    // However it is written, it is the same mode; other addresses are others.
+    // Both spellings mean the same mode; other addresses are independent.
     for (first, second) in [
         ("socket-mode = \"660\"", "socket-mode = \"0660\""),
         ("", "socket-mode = \"0600\""),

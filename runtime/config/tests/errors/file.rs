@@ -1,4 +1,4 @@
-//! The file as a whole, and the host.
+//! Errors of the file as a whole, and in `[host]`.
 
 use super::{check, error, with};
 

@@ -1,4 +1,4 @@
-//! The settings of the iSCSI module.
+//! Errors in the settings of the iSCSI module.
 
 use super::{NET, TARGET, check, iscsi};
 

@@ -1,4 +1,4 @@
-//! Every refusal of a configuration file, as the exact line an operator sees.
+//! Every error of a configuration file, as the exact line an operator sees.
 
 mod exports;
 mod file;
@@ -19,12 +19,12 @@ fn error(text: &str) -> String {
     }
 }
 
-/// A RAM disk with one more line in its table, which is line 3 of the file.
+/// The error for a RAM disk with one more line in its table, which is line 3 of the file.
 fn with(line: &str) -> String {
     error(&format!("[vcp.ram]\nmodule = \"ramdisk\"\n{line}\n"))
 }
 
-/// As [`with`], for an iSCSI disk: `line` is line 3.
+/// The same for an iSCSI disk: `line` is line 3.
 fn iscsi(line: &str) -> String {
     error(&format!("[vcp.disk0]\nmodule = \"iscsi\"\n{line}\n"))
 }

@@ -1,4 +1,4 @@
-//! `[vcp.*]`.
+//! Errors in `[vcp.*]`.
 
 use super::{check, error, with};
 

@@ -91,7 +91,7 @@ fn names_the_wrong_part() {
     );
 }
 
-/// What `vcp discover` prints can be used as it stands.
+/// The output of `vcp discover` can be used as it is.
 #[test]
 fn names_stay_as_they_are_written() {
     for name in [
