@@ -7,8 +7,8 @@ use anyhow::{Result, bail};
 
 use crate::{Usage, setup, shell};
 
-/// The programs, each of which explains itself, and what they load besides. The first
-/// is meant where none is named.
+/// The programs, each of which explains itself, and the shared objects that they load.
+/// The first is the default.
 const PROGRAMS: [(&str, Option<&Object>); 7] = [
     ("initiators", Some(&NATIVE_VCP)),
     ("calls", Some(&NATIVE_VCP)),
@@ -24,7 +24,7 @@ struct Object {
     package: &'static str,
     /// The program that loads it, if that is built here.
     host: Option<&'static str>,
-    /// What tells the measurement where it is.
+    /// The environment variable with the object's path.
     variable: &'static str,
 }
 
@@ -35,7 +35,7 @@ const NATIVE_VCP: Object = Object {
     variable: "VCP_NATIVE_ISCSI",
 };
 
-/// nbdkit's.
+/// The plugin for nbdkit.
 const PLUGIN: Object = Object {
     package: "vcp-nbdkit-ramdisk",
     host: None,
@@ -56,8 +56,8 @@ pub(crate) fn command(arguments: &[String]) -> Result<()> {
     }
 }
 
-/// Builds the host and the program together: one after the other they would
-/// each have the dependencies built with other features.
+/// Builds the host and the program together: built separately, each would have the
+/// dependencies built with other features.
 fn measure(name: &str, object: Option<&Object>, arguments: &[String]) -> Result<()> {
     if !shell::is_root() {
         bail!("bench {name}: wants root, for network namespaces and precedence");
@@ -77,7 +77,7 @@ fn measure(name: &str, object: Option<&Object>, arguments: &[String]) -> Result<
     shell::run(&mut program)
 }
 
-/// Builds it with the profile that the guests have; where it is.
+/// Builds it with the guests' profile and returns its path.
 fn build(object: &Object) -> Result<PathBuf> {
     let mut cargo = shell::cargo();
     cargo.args(["build", "--profile", "guest", "--package", object.package]);

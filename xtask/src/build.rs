@@ -1,5 +1,5 @@
-//! `cargo xtask build`: guests and host. The guests are built by the build
-//! script of `vcp-builtin`, so that a plain `cargo build` has them as well.
+//! `cargo xtask build`: builds guests and host. The guests are built by the build script
+//! of `vcp-builtin`, so that a plain `cargo build` has them as well.
 
 use anyhow::{Result, bail};
 

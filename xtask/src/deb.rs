@@ -1,5 +1,5 @@
-//! `cargo xtask deb`: the Debian package, with manual pages and completions made
-//! from the command line itself. Installs cargo-deb below `target` if it is not there.
+//! `cargo xtask deb`: makes the Debian package, with manual pages and completions from
+//! the command line itself. Installs cargo-deb below `target` if it is missing.
 
 use std::fs;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{Usage, build, setup, shell};
 
-/// What makes the package.
+/// The version of cargo-deb, which makes the package.
 const CARGO_DEB: &str = "3.8.0";
 
 pub(crate) fn command(arguments: &[String]) -> Result<()> {
@@ -24,17 +24,17 @@ pub(crate) fn command(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Makes the package of the program that has been built: `fast` and larger, or small.
+/// Makes the package of a built program: `fast` and larger, or small.
 pub(crate) fn make(fast: bool) -> Result<PathBuf> {
     manuals()?;
     package(fast)
 }
 
-/// Manual pages and completions, in `target/manuals`.
+/// Makes manual pages and completions, in `target/manuals`.
 fn manuals() -> Result<()> {
     let directory = shell::target_dir().join("manuals");
     if directory.exists() {
-        // Of commands that are no more.
+        // There may be pages of commands that no longer exist.
         fs::remove_dir_all(&directory).context("removing old manual pages")?;
     }
     let mut cargo = shell::cargo();
@@ -43,7 +43,7 @@ fn manuals() -> Result<()> {
     shell::run(cargo.arg(date()))
 }
 
-/// The day of the last change, for the pages' headers; nothing where there is no history.
+/// The date of the last change, for the pages' headers; empty where there is no history.
 fn date() -> String {
     let mut git = Command::new("git");
     git.current_dir(shell::root());
@@ -56,7 +56,7 @@ fn package(fast: bool) -> Result<PathBuf> {
     let package = shell::target_dir().join("debian/vcp.deb");
     let mut deb = Command::new(cargo_deb()?);
     deb.current_dir(shell::root());
-    // Lines for backtraces are most of the file.
+    // The debug information for backtraces is most of the file.
     deb.args([
         "deb",
         "--no-build",

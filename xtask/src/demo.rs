@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: the main job on an in-memory wire. Installs nothing but
+//! `cargo xtask demo`: runs the main use case on an in-memory wire. Installs nothing but
 //! the Wasm target, needs no privileges and no other program.
 
 use std::process::Command;

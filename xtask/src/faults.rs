@@ -1,20 +1,20 @@
-//! `cargo xtask faults`: the fault campaign, which is a program of
-//! `tests/campaign`.
+//! `cargo xtask faults`: runs the fault campaign, which is a program of `tests/campaign`.
 
 use anyhow::Result;
 
 use crate::{setup, shell};
 
-/// The page of the book that a whole campaign writes.
+/// The page of the book that a complete campaign writes.
 const PAGE: &str = "docs/src/explanation/fault-campaign.md";
-/// Mutants below which a campaign is too short for the book.
+/// The least number of mutants of a campaign for the book.
 const WHOLE: u64 = 10_000;
 
-/// Arguments are those of `vcp-campaign run`. A campaign of 10,000 mutants or
-/// more writes its page of the book.
+/// Runs the campaign with the arguments of `vcp-campaign run`. A campaign of 10,000
+/// mutants or more writes its page of the book.
 pub(crate) fn command(arguments: &[String]) -> Result<()> {
     setup::wasm_target()?;
-    // With the host, so that what both stand on is built once, with the same features.
+    // This builds the host too, so that shared dependencies are built once, with the same
+    // features.
     let package = ["--release", "--package", "vcp", "--package", "vcp-campaign"];
     shell::run(shell::cargo().arg("build").args(package))?;
     let json = shell::target_dir().join("fault-campaign.json");
@@ -27,8 +27,8 @@ pub(crate) fn command(arguments: &[String]) -> Result<()> {
     shell::run(&mut command)
 }
 
-/// How many mutants these arguments ask for; the program has its own opinion of
-/// what can't be read.
+/// The number of mutants in these arguments; the program itself reports a number that
+/// can't be parsed.
 fn mutants(arguments: &[String]) -> u64 {
     let after = arguments.iter().skip_while(|a| *a != "--mutants").nth(1);
     let joined = arguments.iter().find_map(|a| a.strip_prefix("--mutants="));

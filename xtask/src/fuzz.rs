@@ -1,6 +1,6 @@
-//! `cargo xtask fuzz`: every target of `fuzz/`, each for a while, from the
-//! corpus that is committed there. What a run adds to it goes to the target
-//! directory; what is worth keeping is chosen by hand (`cargo fuzz cmin`).
+//! `cargo xtask fuzz`: runs every target of `fuzz/` for a while, from the corpus that is
+//! committed there. New inputs go to the target directory; those worth keeping are chosen
+//! by hand (`cargo fuzz cmin`).
 
 use std::fs;
 use std::process::Command;
@@ -57,14 +57,15 @@ pub(crate) fn command(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Modules that are made up, loaded by the host. It is no target of libFuzzer: what it is
-/// to find ends the process, and the engine with its sanitizers would take an hour to
+/// Generated modules, loaded by the host. It is no target of libFuzzer: the faults that
+/// it looks for end the process, and the engine with its sanitizers would take an hour to
 /// build.
 const LOAD: &str = "load";
 
 fn load(time: Duration) -> Result<()> {
     setup::wasm_target()?;
-    // With the host, so that what both stand on is built once, with the same features.
+    // This builds the host too, so that shared dependencies are built once, with the same
+    // features.
     let package = ["--release", "--package", "vcp", "--package", "vcp-campaign"];
     shell::run(shell::cargo().arg("build").args(package))?;
     let smith = shell::target_dir().join("smith");
@@ -135,9 +136,9 @@ fn fuzz_one(target: &str, time: Duration) -> Result<()> {
     shell::run(&mut fuzz)
 }
 
-/// Sanitizers need compiler options that stable does not offer under its own
-/// name; the pinned toolchain has them all the same, and using it spares
-/// machines a second one.
+/// Runs `cargo fuzz` on the pinned toolchain. Sanitizers need compiler options that
+/// stable does not offer under its own name; the toolchain has them all the same, and so
+/// no second one is needed.
 fn cargo_fuzz() -> Command {
     let mut cargo = shell::cargo();
     cargo.env("RUSTC_BOOTSTRAP", "1");

@@ -1,6 +1,6 @@
-//! `cargo xtask machine`: the package on a Debian machine with systemd, from installation
-//! to purge, with reboots between. The machine is made with debootstrap and emulated by
-//! qemu; the tests are those of `tests/tests/machine`.
+//! `cargo xtask machine`: tests the package on a Debian machine with systemd, from
+//! installation to purge, with reboots between. The machine is made with debootstrap and
+//! emulated by qemu; the tests are those of `tests/tests/machine`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{Usage, build, deb, setup, shell};
 
-/// What it has beyond what debootstrap calls minimal.
+/// The packages beyond debootstrap's minimal set.
 const PACKAGES: &[&str] = &[
     "systemd",
     "systemd-sysv",
@@ -31,7 +31,7 @@ const PACKAGES: &[&str] = &[
 const SUITE: &str = "bookworm";
 const MIRROR: &str = "http://deb.debian.org/debian";
 
-/// Files of the machine, with their texts.
+/// Files of the machine, with their contents.
 const FILES: &[(&str, &str)] = &[
     ("etc/hostname", "machine\n"),
     (
@@ -46,7 +46,8 @@ const FILES: &[(&str, &str)] = &[
          auto eth0\nno-auto-down eth0\n\
          iface eth0 inet static\n    address 10.0.2.15/24\n    gateway 10.0.2.2\n",
     ),
-    // What runs the scripts of a test. Whatever they leave running, it does not end.
+    // This agent runs the scripts of a test. It does not end the processes that they
+    // leave running.
     (
         "etc/systemd/system/vm-agent.service",
         "[Unit]\nDescription=Scripts of a test\nRequiresMountsFor=/delivery\n\n\
@@ -96,17 +97,17 @@ pub(crate) fn command(arguments: &[String]) -> Result<()> {
     shell::run(cargo.args(filter))
 }
 
-/// Where it is; `vcp_tests::vm::debian` looks there.
+/// The machine's directory; `vcp_tests::vm::debian` looks there.
 fn directory() -> PathBuf {
     shell::target_dir().join("vm/debian")
 }
 
-/// What it is made of: if that has changed, it is made anew.
+/// A description of the machine: when it changes, the machine is made anew.
 fn recipe() -> String {
     format!("{SUITE} {PACKAGES:?} {FILES:?}\n")
 }
 
-/// Makes the machine's root and takes its kernel out of it, if that is not done yet.
+/// Makes the machine's root and extracts its kernel, if that is not done yet.
 fn make() -> Result<()> {
     let (place, stamp) = (directory(), directory().join("made-of"));
     if fs::read_to_string(&stamp).is_ok_and(|made_of| made_of == recipe()) {
@@ -129,7 +130,7 @@ fn make() -> Result<()> {
     fs::write(stamp, recipe()).context("noting what the machine is made of")
 }
 
-/// Puts the files there, and enables the agent.
+/// Writes the files, and enables the agent.
 fn furnish(root: &Path) -> Result<()> {
     for (path, text) in FILES {
         let path = root.join(path);
@@ -140,14 +141,14 @@ fn furnish(root: &Path) -> Result<()> {
     for directory in ["delivery", "mnt/disk", "var/log/journal"] {
         fs::create_dir_all(root.join(directory)).context("making a directory")?;
     }
-    // Downloaded packages are of no use any more.
+    // The downloaded packages are no longer needed.
     shell::run(Command::new("chroot").arg(root).args(["apt-get", "clean"]))?;
     let mut enable = Command::new("systemctl");
     enable.arg("--root").arg(root).args(["--quiet", "enable"]);
     shell::run(enable.args(["vm-agent.service", "serial-getty@ttyS0.service"]))
 }
 
-/// Its only file in `/boot` of this kind.
+/// The only file of this kind in its `/boot`.
 fn of_kernel(root: &Path, kind: &str) -> Result<PathBuf> {
     let boot = fs::read_dir(root.join("boot")).context("a kernel was installed")?;
     let found = boot.flatten().map(|entry| entry.path()).find(|path| {

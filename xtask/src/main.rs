@@ -1,7 +1,7 @@
 //! Build, set-up, test and demo commands of this repository, one file each.
 //!
-//! Depends on next to nothing, so that the first command of a newcomer compiles
-//! in seconds; what a command needs beyond cargo it runs as a process.
+//! It depends on next to nothing, so that a newcomer's first command compiles in seconds;
+//! a command that needs more than cargo runs other programs.
 
 mod bench;
 mod build;

@@ -1,5 +1,5 @@
-//! `cargo xtask setup`: what a fresh Debian machine lacks for the end-to-end
-//! tests and the measurements. Installs as root; anybody else is told what is
+//! `cargo xtask setup`: installs what a fresh Debian machine lacks for the end-to-end
+//! tests and the measurements. Only root can install; for other users it prints what is
 //! missing and goes on.
 
 use std::fs;
@@ -47,7 +47,7 @@ const PACKAGES: &[&str] = &[
     "python3",
     "qemu-system-x86",
     "busybox-static",
-    // Of nbd-client, which is unpacked and not installed.
+    // The dependency of nbd-client, which is unpacked and not installed.
     "libnl-genl-3-200",
 ];
 
@@ -61,11 +61,11 @@ pub(crate) fn command(arguments: &[String]) -> Result<()> {
     }
 }
 
-/// Installs what is missing, or says what would be installed by root.
+/// Installs what is missing, or prints what root would install.
 pub(crate) fn install() -> Result<()> {
     wasm_target()?;
     install_missing()?;
-    // After the package lists were brought up to date.
+    // The package lists are up to date by now.
     vm::install()
 }
 
@@ -176,8 +176,8 @@ fn install_packages(missing: &[&str]) -> Result<()> {
     if shell::run(apt_install().args(&wanted)).is_ok() {
         return Ok(());
     }
-    // A qemu-utils from elsewhere (backports) that cannot be downgraded in one
-    // step with whatever else is installed: take it off first.
+    // A qemu-utils from elsewhere (backports) may resist downgrading in one step with the
+    // other packages: remove it first.
     eprintln!("setup: trying again without the installed qemu-utils");
     shell::run(apt_get().args(["remove", "--yes", "qemu-utils"]))?;
     let mut again = missing.to_vec();
@@ -187,8 +187,8 @@ fn install_packages(missing: &[&str]) -> Result<()> {
     shell::run(apt_install().args(&again))
 }
 
-/// `qemu-block-extra` depends on the `qemu-utils` of its own version, and apt
-/// will not downgrade a newer one by itself: name the version of both.
+/// The packages with their versions. `qemu-block-extra` depends on the `qemu-utils` of
+/// its own version, and apt will not downgrade a newer one by itself.
 fn pinned(missing: &[&str]) -> Vec<String> {
     let mut wanted: Vec<String> = missing.iter().map(ToString::to_string).collect();
     if !missing.contains(&"qemu-block-extra") {
@@ -230,8 +230,8 @@ fn apt_install() -> Command {
     command
 }
 
-/// While it lives, packages do not start their services: the tests run their
-/// own `tgtd`, and the machine's should stay as it was.
+/// A guard that keeps packages from starting their services: the tests run their own
+/// `tgtd`, and the machine's should stay as it was.
 struct NoServices {
     created: bool,
 }

@@ -1,4 +1,4 @@
-//! Running other programs, and where things are.
+//! Running other programs, and the places of things.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
@@ -14,7 +14,7 @@ pub(crate) fn root() -> &'static Path {
         .expect("xtask is a directory of the workspace")
 }
 
-/// Where cargo puts what it builds for the workspace.
+/// The directory where cargo puts the workspace's build results.
 pub(crate) fn target_dir() -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {
         Some(dir) => std::path::absolute(&dir).unwrap_or_else(|_| dir.into()),
@@ -27,7 +27,7 @@ pub(crate) fn vcp_binary() -> PathBuf {
     std::env::var_os("VCP_BIN").map_or_else(|| target_dir().join("release/vcp"), PathBuf::from)
 }
 
-/// `cargo` as it runs this command, in the workspace's directory.
+/// The `cargo` that runs this command, in the workspace's directory.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
@@ -44,7 +44,7 @@ pub(crate) fn is_ci() -> bool {
     std::env::var("CI").is_ok_and(|value| !value.is_empty() && value != "false" && value != "0")
 }
 
-/// Where `program` is on PATH, or in the administrator's directories.
+/// The path of `program` on PATH, or in the administrator's directories.
 pub(crate) fn which(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
@@ -53,7 +53,7 @@ pub(crate) fn which(program: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// Says what runs, runs it with the terminal's input and output, and fails if it does.
+/// Prints and runs a command with the terminal's input and output; fails if it fails.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     announce(command);
     let status = command
@@ -65,7 +65,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Standard output of a command that must succeed.
+/// The standard output of a command that must succeed.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output = command
         .stdin(Stdio::null())

@@ -1,4 +1,4 @@
-//! Documentation: rustdoc without a warning, and links that lead somewhere.
+//! Checks documentation: rustdoc has no warnings, and links lead somewhere.
 
 use std::path::Path;
 
@@ -16,8 +16,8 @@ pub(super) fn rustdoc() -> Result<()> {
     ]))
 }
 
-/// Every relative link of every Markdown file names a file, and where it names
-/// a heading, one that is there. Links to other sites are not followed.
+/// Checks that every relative link of every Markdown file names a file, and an existing
+/// heading if it names one. Links to other sites are not followed.
 pub(super) fn links() -> Result<()> {
     let mut findings = Vec::new();
     for path in files::ending_in(&["md"])? {
@@ -34,7 +34,7 @@ pub(super) fn links() -> Result<()> {
     Ok(())
 }
 
-/// What stands in the parentheses of `[text](target)`, outside code blocks.
+/// The targets of links `[text](target)`, outside code blocks.
 fn targets(text: &str) -> Vec<&str> {
     let mut found = Vec::new();
     let mut in_code = false;

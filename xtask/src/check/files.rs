@@ -1,4 +1,4 @@
-//! The files of the repository, by name.
+//! Finds the files of the repository.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,6 +1,6 @@
-//! The built-in components can reach nothing but their queues: among their imports
-//! is only what `vcp:*` packages define. What the compiler's runtime library
-//! would import unnoticed (a clock, standard error) is found here.
+//! Checks that the built-in components can reach nothing but their queues: they import
+//! only what `vcp:*` packages define. This finds imports that the compiler's runtime
+//! library would add unnoticed (a clock, standard error).
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,11 +10,11 @@ use wasmparser::{Parser, Payload};
 
 use crate::shell;
 
-/// The built-in components, as their packages are called.
+/// The packages of the built-in components.
 const BUILT_IN: &[&str] = &["vcp-module-iscsi", "vcp-module-ramdisk"];
 
 pub(super) fn check() -> Result<()> {
-    // Its build script builds the guests; the engine is not among what it needs.
+    // Its build script builds the guests, and it does not need the engine.
     shell::run(shell::cargo().args(["build", "--package", "vcp-builtin"]))?;
     let mut findings = Vec::new();
     for package in BUILT_IN {
@@ -22,7 +22,7 @@ pub(super) fn check() -> Result<()> {
         let wasm = fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
         let imports = imports(&wasm).with_context(|| format!("in {}", file.display()))?;
         println!("{package} imports {}", imports.join(", "));
-        // Every world has a log: a component that imports nothing is not one of ours.
+        // Every world has a log: a component without imports is not one of ours.
         if imports.is_empty() {
             findings.push(format!("{package} imports nothing, not even its log"));
         }
@@ -39,7 +39,7 @@ fn is_granted(import: &str) -> bool {
     import.starts_with("vcp:")
 }
 
-/// Where the build script leaves a guest.
+/// The path where the build script leaves a guest.
 fn component(package: &str) -> PathBuf {
     let name = format!("{}.wasm", package.replace('-', "_"));
     shell::target_dir()

@@ -1,4 +1,4 @@
-//! A file has one subject and fits in the head.
+//! Checks that files are short and begin by naming their subject.
 
 use std::path::Path;
 
@@ -6,10 +6,10 @@ use anyhow::{Result, bail};
 
 use super::files;
 
-/// Lines of one source file.
+/// The most lines of one source file.
 const MOST_LINES: usize = 600;
 
-/// Tables, which may be longer.
+/// Files with tables, which may be longer.
 const TABLES: &[&str] = &[];
 
 pub(super) fn check() -> Result<()> {
@@ -36,7 +36,7 @@ pub(super) fn check() -> Result<()> {
     Ok(())
 }
 
-/// What is said of a module is said of its tests.
+/// Whether a file needs a header; a module's header also covers its tests.
 fn needs_header(path: &Path) -> bool {
     path.components().any(|part| part.as_os_str() == "src") && !path.ends_with("tests.rs")
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask check`: everything that is checked without running the product.
+//! `cargo xtask check`: runs all checks that do not run the product.
 
 mod docs;
 mod files;
@@ -13,7 +13,7 @@ use crate::{Usage, shell};
 
 type Check = fn() -> Result<()>;
 
-/// In the order that finds the cheap mistakes first.
+/// The checks, in an order that finds the cheap mistakes first.
 const CHECKS: &[(&str, Check)] = &[
     ("fmt", fmt),
     ("layout", layout::check),
@@ -25,7 +25,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("imports", imports::check),
 ];
 
-/// Runs the named checks, or all; every one runs, whatever the others found.
+/// Runs the named checks, or all; a failure does not stop the others.
 pub(crate) fn command(arguments: &[String]) -> Result<()> {
     if let Some(unknown) = arguments
         .iter()

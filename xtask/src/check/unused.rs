@@ -1,9 +1,9 @@
-//! Public items that nothing uses. The compiler does not see them: to it, whatever a crate
-//! shows may be used by somebody else. Here everybody is in this repository.
+//! Finds public items that nothing uses. The compiler does not see these: a crate's
+//! public items might be used by other crates. Here all users are in this repository.
 //!
-//! It goes by names: an item counts as unused if its name stands nowhere but where it is
-//! defined and in unit tests of the same crate. Two items of one name hide each other, so
-//! not everything is found; what is found is unused.
+//! It goes by names: an item counts as unused if its name occurs only in its definition
+//! and in unit tests of the same crate. Two items of one name hide each other, so not
+//! everything is found; what is found is unused.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -12,10 +12,10 @@ use anyhow::{Result, bail};
 
 use super::files;
 
-/// Where the product is; everything else only uses it.
+/// The product's directories; all others only use it.
 const PRODUCT: [&str; 3] = ["runtime", "host-nbd", "vcp-modules"];
 
-/// What an item begins with, after `pub`.
+/// The keywords of items, after `pub`.
 const KINDS: [&str; 7] = ["fn", "struct", "enum", "const", "trait", "type", "static"];
 
 pub(super) fn check() -> Result<()> {
@@ -54,7 +54,7 @@ fn is_product(path: &Path) -> bool {
     product && !tests
 }
 
-/// A file without its comments, and without its unit tests if it is of the product.
+/// A file's text without its comments and, in the product, without its unit tests.
 fn code(text: &str, product: bool) -> String {
     let lines = text.lines();
     let lines = lines.take_while(|line| !product || line.trim_end() != "#[cfg(test)]");

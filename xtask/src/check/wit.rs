@@ -1,5 +1,5 @@
-//! Guests and host speak the same interfaces because they are generated from
-//! the same files: the workspace's `wit/` and no copy of it.
+//! Checks that guests and host have the same interfaces, by being generated from the same
+//! files: the workspace's `wit/` and no copy of it.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -35,8 +35,8 @@ pub(super) fn check() -> Result<()> {
     Ok(())
 }
 
-/// The argument text of every `bindgen!` and `generate!` that stands at the
-/// beginning of a line, so not in comments or in strings.
+/// The argument text of every `bindgen!` and `generate!` at the beginning of a line, and
+/// so not in comments or strings.
 fn invocations(text: &str) -> Vec<&str> {
     let mut found = Vec::new();
     for (start, line) in line_starts(text) {
@@ -88,14 +88,14 @@ fn check_invocation(file: &Path, invocation: &str) -> Result<(), String> {
     }
 }
 
-/// The directory above the outermost `src` or `tests` of a file: its package's.
+/// The directory of a file's package, above the outermost `src` or `tests`.
 fn crate_dir(file: &Path) -> PathBuf {
     file.iter()
         .take_while(|part| *part != "src" && *part != "tests")
         .collect()
 }
 
-/// `a/b/../c` as `a/c`, without looking at the file system.
+/// Shortens `a/b/../c` to `a/c`, without looking at the file system.
 fn normal(path: &Path) -> PathBuf {
     let mut result = PathBuf::new();
     for part in path.components() {

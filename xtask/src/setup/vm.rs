@@ -1,7 +1,7 @@
-//! What the tests in a virtual machine take from the distribution without
-//! installing it: a kernel with its modules, whose installation would want a boot
-//! loader, and `nbd-client`, which would change how this machine starts. Both are
-//! unpacked into the target directory, by anybody.
+//! Packages that the tests in a virtual machine use without installing them: a kernel
+//! with its modules, whose installation would need a boot loader, and `nbd-client`, which
+//! would change how this machine starts. Both are unpacked into the target directory,
+//! which needs no privileges.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,22 +15,22 @@ use crate::shell;
 const KERNEL: &str = "linux-image-cloud-amd64";
 const OTHERS: &[&str] = &["nbd-client"];
 
-/// Where it all is; `vcp_tests::vm` looks there.
+/// The directory of all this; `vcp_tests::vm` looks there.
 fn directory() -> PathBuf {
     shell::target_dir().join("vm")
 }
 
-/// Written last: what is beside it is whole.
+/// The file that is written last: if it exists, the directory is complete.
 fn stamp() -> PathBuf {
     directory().join("packages")
 }
 
-/// Whether nothing is left to do, or nothing can be done on such a machine.
+/// Whether nothing is left to do, or nothing can be done on this kind of machine.
 pub(super) fn is_there() -> bool {
     stamp().is_file() || !cfg!(target_arch = "x86_64")
 }
 
-/// Downloads and unpacks what is not there yet.
+/// Downloads and unpacks what is missing.
 pub(super) fn install() -> Result<()> {
     if is_there() {
         return Ok(());
@@ -40,11 +40,11 @@ pub(super) fn install() -> Result<()> {
         return Ok(());
     }
     let fresh = directory().join("new");
-    // What an interrupted one has left.
+    // An interrupted run may have left this.
     let _ = fs::remove_dir_all(&fresh);
     fs::create_dir_all(&fresh).with_context(|| format!("making {}", fresh.display()))?;
     let packages = match download(&fresh) {
-        // Lists from before the newest kernel name one that is gone.
+        // Lists older than the newest kernel name a kernel that is gone.
         Err(_) if shell::is_root() => {
             shell::run(Command::new("apt-get").args(["-qq", "update"]))?;
             download(&fresh)?
@@ -63,7 +63,7 @@ pub(super) fn install() -> Result<()> {
     fs::write(stamp(), packages.join("\n") + "\n").context("noting what was unpacked")
 }
 
-/// Downloads all of it; returns the packages' names.
+/// Downloads all packages and returns their names.
 fn download(into: &Path) -> Result<Vec<String>> {
     let packages = packages()?;
     let mut download = Command::new("apt-get");
@@ -72,7 +72,7 @@ fn download(into: &Path) -> Result<Vec<String>> {
     Ok(packages)
 }
 
-/// The names of what is downloaded.
+/// The names of the packages to download.
 fn packages() -> Result<Vec<String>> {
     let depends = shell::output(Command::new("apt-cache").args(["depends", KERNEL]))?;
     let kernel = depends

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything, in three parts, and one closing line.
+//! `cargo xtask test`: runs all tests, in three parts, and prints one closing line.
 //!
 //! 1. *light*: unit tests of every crate without the Wasm engine, in the dev
 //!    profile, whose checks (overflow, debug assertions) they want.
@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use crate::{Usage, build, deb, setup, shell};
 use tally::Tally;
 
-/// The crates that the Wasm engine is a dependency of.
+/// The crates that depend on the Wasm engine.
 const HOST: &[&str] = &["vcp-core", "vcp", "vcp-benches", "vcp-campaign"];
 const END_TO_END: &str = "vcp-tests";
 
@@ -74,7 +74,7 @@ impl Options {
         self.only.as_deref().is_none_or(|only| only == part)
     }
 
-    /// Making the package takes a minute, the first time two more.
+    /// Whether to make the package, which takes a minute, and the first time three.
     fn wants_package(&self) -> bool {
         let is_meant = |filter: &String| filter.contains("package");
         !self.quick && self.filter.as_ref().is_none_or(is_meant)
@@ -86,7 +86,7 @@ impl Options {
         cargo
     }
 
-    /// Arguments after `--`: of the test programs.
+    /// Adds the test programs' arguments, after `--`.
     fn finish(&self, mut cargo: Command, arguments: &[&str]) -> Command {
         cargo
             .args(["--", "--show-output"])
@@ -114,8 +114,8 @@ fn host(options: &Options) -> Command {
     options.finish(cargo, &[])
 }
 
-/// The tests share two cores with a target, a client and the host under test:
-/// two at a time is all that makes them faster.
+/// Runs the end-to-end tests. They share two cores with a target, a client and the host
+/// under test: more than two at a time would not make them faster.
 fn end_to_end(options: &Options) -> Command {
     let mut cargo = options.cargo_test();
     cargo.args(["--package", END_TO_END]);

@@ -1,4 +1,4 @@
-//! Runs test programs, passes on what they print, and adds up what they report.
+//! Runs test programs, passes on their output, and adds up their results.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -7,9 +7,9 @@ use anyhow::{Context, Result, bail};
 
 use crate::shell;
 
-/// How a test begins the line that says what it could not do and why. It then
-/// returns, so that its program counts it as passed; the programs run with
-/// `--show-output`, as the lines of tests that pass are kept back otherwise.
+/// The beginning of the line in which a test says what it could not do and why. The test
+/// then returns, so that its program counts it as passed; the programs run with
+/// `--show-output`, as the output of passed tests is hidden otherwise.
 const SKIPPED: &str = "skipped: ";
 
 /// The sum over every test program run.
@@ -18,9 +18,9 @@ pub(super) struct Tally {
     passed: u64,
     failed: u64,
     ignored: u64,
-    /// Commands that failed without a test of theirs reporting a failure.
+    /// Commands that failed although none of their tests reported a failure.
     broken: Vec<String>,
-    /// What tests printed after [`SKIPPED`].
+    /// The texts that tests printed after [`SKIPPED`].
     skips: Vec<String>,
 }
 
@@ -47,8 +47,8 @@ impl Tally {
         Ok(())
     }
 
-    /// Takes `test result: ok. 3 passed; 0 failed; 1 ignored; …` apart, and notes
-    /// what is skipped.
+    /// Parses `test result: ok. 3 passed; 0 failed; 1 ignored; …`, and notes skipped
+    /// tests.
     fn count(&mut self, line: &str) {
         if let Some(skip) = line.strip_prefix(SKIPPED) {
             self.skips.push(skip.trim_end().to_owned());
