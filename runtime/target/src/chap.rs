@@ -7,9 +7,9 @@ use sha2::{Digest, Sha256};
 /// Hash algorithms by their number in the CHAP registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChapAlgorithm {
-    /// 5.
+    /// MD5, number 5.
     Md5,
-    /// 7.
+    /// SHA-256, number 7.
     Sha256,
 }
 
@@ -40,9 +40,9 @@ impl ChapAlgorithm {
 /// A name and its secret. The secret is not shown by `Debug`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
-    /// CHAP_N.
+    /// The name, CHAP_N.
     pub name: String,
-    /// The secret; RFC 7143 wants 12 bytes or more.
+    /// The secret; RFC 7143 requires 12 bytes or more.
     pub secret: Vec<u8>,
 }
 
@@ -65,21 +65,21 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
-/// How initiators authenticate themselves.
+/// The authentication of initiators.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chap {
-    /// Of the initiator.
+    /// The initiator's credentials.
     pub initiator: Credentials,
-    /// Of the target, when it can answer a challenge.
+    /// The target's credentials, if it can answer a challenge.
     pub target: Option<Credentials>,
-    /// Taken, the initiator's favourite first.
+    /// The accepted algorithms; the initiator's order of preference counts.
     pub algorithms: Vec<ChapAlgorithm>,
-    /// Discovery sessions must authenticate themselves, too.
+    /// Whether discovery sessions must authenticate themselves, too.
     pub discovery: bool,
 }
 
 impl Chap {
-    /// One-way authentication with either algorithm, discovery free.
+    /// One-way authentication with either algorithm; discovery needs none.
     #[must_use]
     pub fn new(initiator: Credentials) -> Self {
         let algorithms = vec![ChapAlgorithm::Md5, ChapAlgorithm::Sha256];
@@ -95,13 +95,13 @@ impl Chap {
 /// Why an authentication failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ChapError {
-    /// No algorithm in common.
+    /// There is no common algorithm.
     #[error("no common CHAP algorithm")]
     Algorithm,
-    /// Wrong name or response.
+    /// The name or response is wrong.
     #[error("wrong CHAP name or response")]
     Wrong,
-    /// The keys are not those of this step, or are malformed.
+    /// The keys are malformed, or not those of this step.
     #[error("{0}")]
     Malformed(&'static str),
 }
@@ -124,10 +124,10 @@ enum State {
     Done,
 }
 
-/// Keys to send in answer.
+/// The keys of an answer.
 type Reply = Vec<(&'static str, String)>;
 
-/// Longest binary value in a CHAP key, in bytes (RFC 7143 §12.1.3).
+/// The longest binary value in a CHAP key, in bytes (RFC 7143 §12.1.3).
 const MAX_BINARY: usize = 1024;
 
 impl Exchange {
@@ -142,7 +142,7 @@ impl Exchange {
         matches!(self.state, State::Done)
     }
 
-    /// Takes the CHAP keys of one request, all of them at once.
+    /// Handles the CHAP keys of one request, all of them at once.
     pub(crate) fn step(&mut self, keys: &[(String, String)]) -> Result<Reply, ChapError> {
         let value = |name: &str| {
             keys.iter()
@@ -242,7 +242,7 @@ impl Exchange {
     }
 }
 
-/// A number as text values have it: decimal, or hexadecimal after `0x`.
+/// Parses a number of a text value: decimal, or hexadecimal after `0x`.
 pub(crate) fn number(text: &str) -> Option<u64> {
     match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         Some(digits) => u64::from_str_radix(digits, 16).ok(),
@@ -257,7 +257,7 @@ fn hex(bytes: &[u8]) -> String {
         .fold("0x".to_owned(), |text, byte| format!("{text}{byte:02x}"))
 }
 
-/// A binary value: hexadecimal after `0x`, Base64 after `0b`.
+/// Parses a binary value: hexadecimal after `0x`, Base64 after `0b`.
 fn binary(text: &str) -> Option<Vec<u8>> {
     let (prefix, digits) = text.split_at_checked(2)?;
     let bytes = match prefix {
@@ -319,7 +319,7 @@ mod tests {
         }
     }
 
-    /// Plays the initiator; the last reply.
+    /// Plays the initiator, and returns the last reply.
     fn run(offer: &str, secret: &str, mutual: bool) -> Result<Reply, ChapError> {
         let mut exchange = Exchange::new(chap());
         let first = exchange.step(&keys(&[("CHAP_A", offer)]))?;

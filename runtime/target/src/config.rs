@@ -1,4 +1,4 @@
-//! What a target is and how it negotiates. Plain data; nothing here acts.
+//! The configuration of a target and its negotiation. Plain data without behaviour.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use crate::script::Fault;
 /// One target node: an iSCSI name and the logical units behind it.
 #[derive(Debug, Clone)]
 pub struct TargetNode {
-    /// iSCSI qualified name, lower case.
+    /// The iSCSI qualified name, in lower case.
     pub name: String,
-    /// TargetAlias, told at login; empty for none.
+    /// The TargetAlias sent at login; empty for none.
     pub alias: String,
-    /// The units.
+    /// The logical units.
     pub units: Node,
-    /// Sends initiators elsewhere instead of serving them.
+    /// Where to send initiators instead of serving them.
     pub redirect: Option<Redirect>,
 }
 
@@ -32,12 +32,12 @@ impl TargetNode {
     }
 }
 
-/// Where a node has moved (RFC 7143 §11.13.5).
+/// The new place of a node (RFC 7143 §11.13.5).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redirect {
-    /// TargetAddress: `host[:port][,tag]`, IPv6 in brackets.
+    /// The TargetAddress: `host[:port][,tag]`, IPv6 in brackets.
     pub address: String,
-    /// For good, or for now.
+    /// Whether the node has moved permanently.
     pub permanent: bool,
 }
 
@@ -53,16 +53,17 @@ pub enum DigestPolicy {
     Required,
 }
 
-/// What the target brings to a negotiation. Sizes in bytes.
+/// The target's settings for negotiation and data transfer. Sizes in bytes.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// Insists on R2T before any Data-Out.
+    /// Requires an R2T before any Data-Out.
     pub initial_r2t: bool,
-    /// Takes data with the command.
+    /// Accepts data with the command.
     pub immediate_data: bool,
-    /// MaxRecvDataSegmentLength that the target declares, 512 to 2^24-1.
+    /// The MaxRecvDataSegmentLength that the target declares, 512 to 2^24-1.
     pub max_recv_data_segment: u32,
-    /// Longest data segment the target sends, whatever the initiator could take.
+    /// The longest data segment that the target sends, even if the initiator takes longer
+    /// ones.
     pub max_send_data_segment: u32,
     /// MaxBurstLength, 512 to 2^24-1.
     pub max_burst: u32,
@@ -70,34 +71,34 @@ pub struct Policy {
     pub first_burst: u32,
     /// MaxOutstandingR2T, 1 to 65535.
     pub max_outstanding_r2t: u32,
-    /// Insists on ascending offsets within a sequence.
+    /// Requires ascending offsets within a sequence.
     pub data_pdu_in_order: bool,
-    /// Insists on ascending sequences.
+    /// Requires ascending sequences.
     pub data_sequence_in_order: bool,
     /// HeaderDigest.
     pub header_digest: DigestPolicy,
     /// DataDigest.
     pub data_digest: DigestPolicy,
-    /// Commands of one session in progress: the width of the CmdSN window.
+    /// The most commands of one session in progress: the width of the CmdSN window.
     pub command_window: u32,
     /// Sends the status of a successful read in its last Data-In.
     pub collapse_status: bool,
-    /// Cuts the target's text into pieces of so many bytes, continued by the C bit.
+    /// The size of the pieces into which the target cuts its text, continued by the C
+    /// bit.
     pub text_piece: Option<usize>,
-    /// Answers so many keys per Login Response, and needs more rounds for the rest.
+    /// The most keys answered in a Login Response; the rest takes more rounds.
     pub keys_per_round: Option<usize>,
     /// Answers the last key first.
     pub reverse_keys: bool,
-    /// Keys the target adds to its first operational answer, as `key=value`.
+    /// Keys that the target adds to its first operational answer, as `key=value`.
     pub extra_keys: Vec<String>,
-    /// Answers a login that goes straight to FullFeaturePhase without a hurry:
-    /// the first request that asks for a transit is not granted it.
+    /// Delays a login that goes straight to FullFeaturePhase: the first request for a
+    /// transit is not granted.
     pub delay_transit: bool,
     /// StatSN of the first response.
     pub initial_stat_sn: u32,
-    /// Ends the session that a login reinstates, and its tasks with it
-    /// (RFC 7143 §6.3.5). A target that does not is broken: the old session lives
-    /// on beside the new one.
+    /// Ends the session that a login reinstates, and its tasks with it (RFC 7143 §6.3.5).
+    /// Without it the target is broken: the old session lives on beside the new one.
     pub reinstate: bool,
 }
 
@@ -128,14 +129,14 @@ impl Default for Policy {
     }
 }
 
-/// When the target speaks unasked, and how long it waits.
+/// The target's timers: when it acts unasked, and how long it waits.
 #[derive(Debug, Clone)]
 pub struct Timing {
-    /// A login must end within this.
+    /// The longest time for a login.
     pub login: Duration,
-    /// Pings an initiator that has been silent so long; `None` for never.
+    /// How long an initiator may be silent before it is pinged; `None`: no pings.
     pub ping_interval: Option<Duration>,
-    /// Drops a connection whose ping is not answered within this.
+    /// How long the answer to a ping may take before the connection is dropped.
     pub ping_timeout: Duration,
 }
 
@@ -149,20 +150,20 @@ impl Default for Timing {
     }
 }
 
-/// All of a target.
+/// The configuration of a target.
 #[derive(Debug, Clone, Default)]
 pub struct TargetConfig {
-    /// The nodes, of which a discovery session sees all.
+    /// The nodes, all of which a discovery session sees.
     pub nodes: Vec<TargetNode>,
-    /// Portals told to a discovery session, as `address:port`; none for the one
-    /// that the initiator uses.
+    /// The portals told to a discovery session, as `address:port`; if empty, the one that
+    /// the initiator uses.
     pub portals: Vec<String>,
-    /// Asks initiators to authenticate themselves.
+    /// The authentication of initiators, if it is required.
     pub chap: Option<Chap>,
-    /// How to negotiate.
+    /// The settings for negotiation and data transfer.
     pub policy: Policy,
     /// Timers.
     pub timing: Timing,
-    /// What to do wrong.
+    /// The protocol faults to commit.
     pub faults: Vec<Fault>,
 }

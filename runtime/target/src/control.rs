@@ -1,21 +1,20 @@
-//! How others reach a connection that some thread drives: a queue of orders and a
-//! waker.
+//! Orders to a connection from other threads: a queue and a waker.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use vcp_iscsi_proto::Lun;
 
-/// Something a connection is to do.
+/// An order to a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// Send a NOP-In that wants an answer.
+    /// Send a NOP-In that requests an answer.
     Ping,
-    /// Ask for a logout within so many seconds.
+    /// Ask for a logout within this many seconds.
     RequestLogout { within: u16 },
-    /// Say that the session is dropped, and drop it.
+    /// Announce that the session is dropped, and drop it.
     DropSession,
-    /// End without a word.
+    /// End the connection without a message.
     Drop,
     /// Another login took the session's place.
     Reinstated,
@@ -23,10 +22,10 @@ pub(crate) enum Order {
     AbortTasks(Option<Lun>),
 }
 
-/// Wakes whoever drives a connection. Called from any thread; must not block.
+/// Wakes the thread that drives a connection. Called from any thread; must not block.
 pub type Waker = Box<dyn Fn() + Send + Sync>;
 
-/// The outside of a connection.
+/// The part of a connection that other threads reach.
 #[derive(Default)]
 pub(crate) struct Control {
     pending: AtomicBool,

@@ -2,18 +2,18 @@
 //!
 //! | module | subject |
 //! |---|---|
-//! | [`disk`] | where the bytes are: memory or a file, sparse |
+//! | [`disk`] | backing stores: memory or a file, sparse |
 //! | [`lun`] | logical units: SCSI commands, and faults of the medium |
-//! | [`config`], [`chap`] | what a target is, how it negotiates, whom it trusts |
-//! | [`Target`] | what connections share: nodes, sessions, violations |
+//! | [`config`], [`chap`] | a target's settings, negotiation and authentication |
+//! | [`Target`] | the state that connections share: nodes, sessions, violations |
 //! | [`Connection`] | one connection, without I/O or clock |
 //! | [`serve`] | a target on a host TCP listener, or at the end of a frame link |
-//! | [`script`] | what to do wrong |
+//! | [`script`] | protocol faults on demand |
 //!
-//! It is the measure for initiators as well as their peer: what an initiator does
-//! against RFC 7143 is listed by [`Target::violations`]. For that reason it takes
-//! only the PDUs' layouts from `vcp-iscsi-proto`. Text, negotiation, CHAP, digests
-//! and SCSI are its own, so that a mistake is not made on both sides alike.
+//! It checks initiators as well as serving them: [`Target::violations`] lists an
+//! initiator's violations of RFC 7143. For that reason it takes only the PDUs' layouts
+//! from `vcp-iscsi-proto`. Text, negotiation, CHAP, digests and SCSI are its own, so that
+//! a mistake is not made on both sides alike.
 
 pub mod chap;
 pub mod config;

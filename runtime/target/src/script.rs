@@ -1,28 +1,30 @@
-//! Faults of the protocol itself: what a hostile or broken target might do, done
-//! on demand. Decides and edits headers; the connection acts on the decision.
+//! Faults of the protocol itself: the behaviour of a hostile or broken target, on demand.
+//! This module decides on faults and edits headers; the connection carries the faults
+//! out.
 
 use std::sync::{Mutex, PoisonError};
 
 use vcp_iscsi_proto::pdu::RejectReason;
 use vcp_iscsi_proto::{BhsBytes, Opcode};
 
-/// Something to do wrong at one PDU.
+/// A protocol fault at one PDU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fault {
     /// The kind of PDU. Of an initiator's PDUs only [`Misbehaviour::Reject`],
     /// [`Misbehaviour::Omit`], [`Misbehaviour::Silence`] and
     /// [`Misbehaviour::Drop`] make sense.
     pub pdu: Opcode,
-    /// Which of them, from 1, counted over all connections of the target.
+    /// The number of the PDU among these, from 1, counted over all connections of the
+    /// target.
     pub nth: u64,
-    /// Also every one after it.
+    /// Whether it also affects every later one.
     pub onwards: bool,
-    /// What to do.
+    /// The misbehaviour.
     pub act: Misbehaviour,
 }
 
 impl Fault {
-    /// Once, at the `nth` PDU of a kind, from 1.
+    /// A fault once, at the `nth` PDU of a kind, from 1.
     #[must_use]
     pub const fn once(pdu: Opcode, nth: u64, act: Misbehaviour) -> Self {
         Self {
@@ -33,7 +35,7 @@ impl Fault {
         }
     }
 
-    /// At every PDU of a kind.
+    /// A fault at every PDU of a kind.
     #[must_use]
     pub const fn always(pdu: Opcode, act: Misbehaviour) -> Self {
         Self {
@@ -45,7 +47,7 @@ impl Fault {
     }
 }
 
-/// What a target can do wrong. Numbers are added to what is right, wrapping.
+/// A misbehaviour of a target. Numbers are added to the right value, wrapping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Misbehaviour {
     /// Buffer Offset of a Data-In or R2T.
@@ -53,7 +55,7 @@ pub enum Misbehaviour {
     /// DataSegmentLength; the bytes behind the header are cut, or zeroes added,
     /// so that the stream stays in step.
     Length(i32),
-    /// DataSegmentLength alone: what follows is no longer where it seems.
+    /// DataSegmentLength alone: the stream gets out of step.
     LengthField(i32),
     /// Desired Data Transfer Length of an R2T.
     DesiredLength(i32),
@@ -71,9 +73,9 @@ pub enum Misbehaviour {
     Opcode(u8),
     /// Flips bits of one header byte, below 48.
     FlipByte {
-        /// Offset in the header.
+        /// The offset in the header.
         at: u8,
-        /// Bits to flip.
+        /// The bits to flip.
         mask: u8,
     },
     /// A wrong header digest, where there is one.
@@ -82,28 +84,28 @@ pub enum Misbehaviour {
     DataDigest,
     /// Residual Count, with the underflow bit.
     Residual(u32),
-    /// Instead of this Data-In, GOOD without residual, as if all had been sent.
+    /// Sends GOOD without residual instead of this Data-In, as if all had been sent.
     StatusEarly,
-    /// The PDU is not sent, or not listened to.
+    /// The PDU is not sent or, from an initiator, ignored.
     Omit,
     /// The PDU is sent twice.
     Twice,
     /// The connection is dropped after the first bytes of the PDU.
     Drop {
-        /// How many bytes of it are sent; 0 for none.
+        /// The number of its bytes that are sent; 0 for none.
         after: usize,
     },
-    /// Nothing is sent from here on, and the connection stays.
+    /// Nothing is sent from here on, but the connection stays open.
     Silence,
     /// A PDU of the initiator is answered with a Reject.
     Reject(RejectReason),
 }
 
-/// The faults of a target and how many PDUs went by. Shared by its connections.
+/// The faults of a target and counts of PDUs. Shared by its connections.
 #[derive(Debug, Default)]
 pub(crate) struct Script {
     inner: Mutex<Inner>,
-    /// No lock is taken while there is nothing to do.
+    /// Whether there are any faults; if not, no lock is taken.
     armed: std::sync::atomic::AtomicBool,
 }
 
@@ -131,7 +133,7 @@ impl Script {
         };
     }
 
-    /// What to do wrong with the next PDU of a kind.
+    /// The misbehaviour for the next PDU of a kind, if any.
     pub(crate) fn next(&self, pdu: Opcode) -> Option<Misbehaviour> {
         if !self.armed.load(std::sync::atomic::Ordering::Acquire) {
             return None;
@@ -145,7 +147,7 @@ impl Script {
     }
 }
 
-/// Where a field begins in a header, and how many of the 32 bits are its own.
+/// Adds to the 32-bit field at `at` of a header, wrapping.
 fn add(header: &mut BhsBytes, at: usize, delta: i32) {
     let field: [u8; 4] = header[at..at + 4].try_into().expect("four bytes");
     let value = u32::from_be_bytes(field).wrapping_add_signed(delta);
@@ -153,7 +155,8 @@ fn add(header: &mut BhsBytes, at: usize, delta: i32) {
 }
 
 impl Misbehaviour {
-    /// Edits a header. What is no matter of the header is left to the sender.
+    /// Edits a header. Misbehaviour that does not concern the header is left to the
+    /// sender.
     pub(crate) fn edit(self, header: &mut BhsBytes) {
         match self {
             Self::Offset(delta) => add(header, 40, delta),

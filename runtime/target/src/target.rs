@@ -1,5 +1,5 @@
-//! What all connections of a target share: nodes, sessions, the fault script, and
-//! the list of what initiators did wrong.
+//! The state that all connections of a target share: nodes, sessions, the fault script,
+//! and the list of initiators' violations.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,18 +10,18 @@ use crate::config::{Redirect, TargetConfig, TargetNode};
 use crate::control::{Control, Order};
 use crate::script::{Fault, Script};
 
-/// Portal group tag of every portal; there is one group.
+/// The portal group tag of every portal; there is one group.
 pub const PORTAL_GROUP: u16 = 1;
 
-/// Violations kept; those that come later are only counted.
+/// The most violations kept; later ones are only counted.
 const MAX_VIOLATIONS: usize = 256;
 
 /// A rule of RFC 7143 that an initiator broke.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// InitiatorName, or what is known of the peer before it said its name.
+    /// The InitiatorName, or what is known of the peer before it sent its name.
     pub initiator: String,
-    /// What it did and which section says otherwise.
+    /// The violation, and the section of the rule.
     pub text: String,
 }
 
@@ -31,12 +31,12 @@ impl std::fmt::Display for Violation {
     }
 }
 
-/// A session as others see it.
+/// A session as seen from outside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionInfo {
-    /// Target session identifying handle.
+    /// The target session identifying handle.
     pub tsih: u16,
-    /// InitiatorName.
+    /// The InitiatorName.
     pub initiator: String,
     /// The initiator's part of the session identifier.
     pub isid: Isid,
@@ -49,8 +49,7 @@ struct Session {
     control: Arc<Control>,
 }
 
-/// A target. Make it once, share it, and hand it to every
-/// [`Connection`](crate::Connection).
+/// A target. Make it once, and share it with every [`Connection`](crate::Connection).
 pub struct Target {
     config: TargetConfig,
     nodes: Mutex<Vec<Arc<TargetNode>>>,
@@ -68,12 +67,12 @@ struct Sessions {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Every critical section leaves its list whole.
+    // Every critical section leaves its list consistent.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Target {
-    /// A target, ready to be served.
+    /// Makes a target, ready to be served.
     #[must_use]
     pub fn new(mut config: TargetConfig) -> Arc<Self> {
         let nodes = config.nodes.drain(..).map(Arc::new).collect();
@@ -87,7 +86,7 @@ impl Target {
         })
     }
 
-    /// What it was made of, without nodes and faults.
+    /// Its configuration, without nodes and faults.
     #[must_use]
     pub fn config(&self) -> &TargetConfig {
         &self.config
@@ -121,12 +120,12 @@ impl Target {
         }
     }
 
-    /// Sets the faults and counts PDUs anew.
+    /// Sets the faults and restarts the counts of PDUs.
     pub fn set_faults(&self, faults: Vec<Fault>) {
         self.script.replace(faults);
     }
 
-    /// What initiators did wrong so far.
+    /// The violations of initiators so far.
     #[must_use]
     pub fn violations(&self) -> Vec<Violation> {
         lock(&self.violations).clone()
@@ -144,13 +143,13 @@ impl Target {
         all
     }
 
-    /// Pings every session with a NOP-In that wants an answer.
+    /// Pings every session with a NOP-In that requests an answer.
     pub fn ping(&self) {
         self.tell_sessions(Order::Ping);
     }
 
-    /// Asks every session to log out within so many seconds; a connection that
-    /// does not is dropped.
+    /// Asks every session to log out within this many seconds; a connection that does not
+    /// is dropped.
     pub fn request_logout(&self, within: u16) {
         self.tell_sessions(Order::RequestLogout { within });
     }
@@ -160,7 +159,7 @@ impl Target {
         self.tell_sessions(Order::DropSession);
     }
 
-    /// Drops every connection without a word.
+    /// Drops every connection without a message.
     pub fn drop_connections(&self) {
         let connections = lock(&self.sessions).connections.clone();
         connections
@@ -191,8 +190,8 @@ impl Target {
         sessions.connections.push(Arc::downgrade(control));
     }
 
-    /// A session comes into being and closes the one that it reinstates
-    /// (RFC 7143 §6.3.5). Its handle, or `None` when all 65535 are taken.
+    /// Opens a session and closes the one that it reinstates (RFC 7143 §6.3.5). Returns
+    /// its handle, or `None` when all 65535 are taken.
     pub(crate) fn open_session(
         &self,
         initiator: &str,
@@ -208,8 +207,8 @@ impl Target {
             reinstated && self.config.policy.reinstate
         };
         for (tsih, old) in sessions.by_handle.extract_if(|_, session| same(session)) {
-            // At once, whatever thread drives the old connection and whatever it
-            // is doing: its writes that were held back don't land any more.
+            // This takes effect at once, whatever the old connection's thread is doing:
+            // the old session's delayed writes are no longer made.
             if let Some(node) = node {
                 let units = node.units.units();
                 units.for_each(|(_, unit)| unit.detach(tsih.into()));
@@ -238,14 +237,14 @@ impl Target {
         Some(tsih)
     }
 
-    /// The session of that handle and initiator, in full feature phase.
+    /// Whether a session of that handle and initiator is in full feature phase.
     pub(crate) fn has_session(&self, tsih: u16, initiator: &str, isid: Isid) -> bool {
         let sessions = lock(&self.sessions);
         let session = sessions.by_handle.get(&tsih);
         session.is_some_and(|s| s.info.initiator == initiator && s.info.isid == isid)
     }
 
-    /// A session ends, unless it has been reinstated by another already.
+    /// Closes a session, unless another has reinstated it already.
     pub(crate) fn close_session(&self, tsih: u16, control: &Arc<Control>) {
         let mut sessions = lock(&self.sessions);
         let mine = |s: &Session| Arc::ptr_eq(&s.control, control);
@@ -254,7 +253,7 @@ impl Target {
         }
     }
 
-    /// Tells the sessions of some nodes, but for the one with `except`.
+    /// Sends an order to the sessions of some nodes, except the one with `except`.
     pub(crate) fn tell_others(
         &self,
         except: Option<u16>,

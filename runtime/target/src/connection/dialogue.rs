@@ -1,5 +1,5 @@
-//! What is said in a login: who the initiator is and wants, whether it may, and
-//! the operational keys. Makes text and takes it; knows no PDUs.
+//! The contents of a login: identity and purpose of the initiator, its authentication,
+//! and the operational keys. Handles text, and knows no PDUs.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -20,9 +20,9 @@ use crate::target::PORTAL_GROUP;
 pub(super) struct Failure {
     pub(super) status: LoginStatus,
     reason: String,
-    /// The rule the initiator broke.
+    /// The rule that the initiator broke.
     pub(super) violation: Option<String>,
-    /// TargetAddress of a redirection.
+    /// The TargetAddress of a redirection.
     pub(super) address: Option<String>,
 }
 
@@ -46,10 +46,10 @@ impl Failure {
     }
 }
 
-/// How far authentication is.
+/// The progress of authentication.
 #[derive(Debug, Default)]
 enum Security {
-    /// Nothing has been said about it.
+    /// It has not been mentioned yet.
     #[default]
     Open,
     Chap(Exchange),
@@ -59,26 +59,26 @@ enum Security {
 /// A login's conversation.
 #[derive(Debug, Default)]
 pub(super) struct Dialogue {
-    /// Keys the initiator has sent.
+    /// The keys that the initiator has sent.
     seen: HashSet<String>,
     introduced: bool,
     discovery: bool,
     node: Option<Arc<TargetNode>>,
     security: Security,
     negotiation: Option<Negotiation>,
-    /// What waits to be said.
+    /// Keys that wait to be sent.
     replies: Vec<Pair>,
     declared: bool,
     greeted: bool,
 }
 
-/// Keys of the security stage.
+/// Whether a key belongs to the security stage.
 fn is_security(key: &str) -> bool {
     key == "AuthMethod" || key.starts_with("CHAP_")
 }
 
 impl Dialogue {
-    /// Takes the keys of one request.
+    /// Handles the keys of one request.
     pub(super) fn take(
         &mut self,
         wire: &mut Wire,
@@ -119,7 +119,8 @@ impl Dialogue {
             .is_some_and(|chap| !self.discovery || chap.discovery)
     }
 
-    /// The first request says who it is and what it wants (RFC 7143 §6.3).
+    /// Handles the first request, which says who the initiator is and what it wants (RFC
+    /// 7143 §6.3).
     fn introduce(
         &mut self,
         wire: &mut Wire,
@@ -160,7 +161,7 @@ impl Dialogue {
             self.node = None;
         }
         if request.tsih != 0 {
-            // One connection per session, and none of it is kept for recovery.
+            // A session has one connection, and none of it is kept for recovery.
             let status = if wire
                 .target
                 .has_session(request.tsih, initiator, request.isid)
@@ -290,7 +291,7 @@ impl Dialogue {
         }
     }
 
-    /// The text of the next response, as far as the policy lets it all out.
+    /// The text of the next response, as far as the policy allows.
     pub(super) fn say(&mut self, wire: &Wire, request: &LoginRequest) -> Result<Vec<u8>, Failure> {
         let policy = &wire.target.config().policy;
         let mut said = Vec::new();
@@ -350,7 +351,7 @@ impl Dialogue {
         Ok(self.replies.is_empty() && !unanswered)
     }
 
-    /// The end of the login: the node, if any, and what was agreed.
+    /// Ends the login: returns the node, if any, and the agreed parameters.
     pub(super) fn finish(
         &self,
         wire: &Wire,
@@ -370,7 +371,7 @@ impl Dialogue {
     }
 }
 
-/// iSCSI names (RFC 7143 §4.2.7): their type, length and characters.
+/// Checks iSCSI names (RFC 7143 §4.2.7): their type, length and characters.
 fn check_name(name: &str) -> Result<(), Failure> {
     let kind = ["iqn.", "eui.", "naa."]
         .iter()

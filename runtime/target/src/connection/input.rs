@@ -1,5 +1,5 @@
-//! Cuts the bytes of an initiator into PDUs and verifies their digests. Knows
-//! nothing of what is in them.
+//! Cuts an initiator's byte stream into PDUs and verifies their digests. It does not look
+//! at their contents.
 
 use vcp_iscsi_proto::{BHS_LEN, Bhs, BhsBytes, DIGEST_LEN};
 
@@ -11,7 +11,7 @@ pub(super) struct Pdu<'a> {
     pub(super) header: &'a BhsBytes,
     pub(super) additional: &'a [u8],
     pub(super) data: &'a [u8],
-    /// False when the data digest does not match.
+    /// Whether the data digest matches.
     pub(super) data_intact: bool,
 }
 
@@ -24,25 +24,25 @@ pub(super) enum FramingError {
     TooLong { length: u32, limit: u32 },
 }
 
-/// How the stream is cut at present.
+/// How the stream is currently cut.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Framing {
     pub(super) header_digest: bool,
     pub(super) data_digest: bool,
-    /// Longest data segment taken, in bytes.
+    /// The longest data segment accepted, in bytes.
     pub(super) limit: u32,
 }
 
-/// What lies at the start of some bytes.
+/// The result of cutting.
 pub(super) enum Cut<'a> {
-    /// A PDU of so many bytes.
+    /// A PDU and its length in bytes.
     Pdu(Pdu<'a>, usize),
-    /// The start of one; it takes at least so many bytes in all.
+    /// An incomplete PDU, and the least number of bytes needed.
     Need(usize),
 }
 
 impl Framing {
-    /// Looks at the start of `bytes`.
+    /// Examines the start of `bytes`.
     pub(super) fn cut<'a>(&self, bytes: &'a [u8]) -> Result<Cut<'a>, FramingError> {
         let Some(header) = bytes.first_chunk::<BHS_LEN>() else {
             return Ok(Cut::Need(BHS_LEN));
@@ -78,7 +78,7 @@ impl Framing {
     }
 }
 
-/// The bytes of PDUs that are not whole yet.
+/// The bytes of PDUs that are not complete yet.
 #[derive(Debug, Default)]
 pub(super) struct Buffer {
     bytes: Vec<u8>,
@@ -86,7 +86,7 @@ pub(super) struct Buffer {
     end: usize,
 }
 
-/// What a driver may read into the buffer at once, at least.
+/// The least room for a driver's read.
 const SPARE: usize = 256 * 1024;
 
 impl Buffer {
@@ -109,8 +109,8 @@ impl Buffer {
         (self.start, self.end) = (0, 0);
     }
 
-    /// Room behind the filled part: what is missing of a PDU of `need` bytes, and
-    /// not less than [`SPARE`].
+    /// Room behind the filled part: enough for the rest of a PDU of `need` bytes, and at
+    /// least [`SPARE`].
     pub(super) fn spare(&mut self, need: usize) -> &mut [u8] {
         let filled = self.end - self.start;
         let wanted = need.saturating_sub(filled).max(SPARE);
@@ -124,7 +124,7 @@ impl Buffer {
         &mut self.bytes[self.end..]
     }
 
-    /// So many bytes have been put into the room.
+    /// Notes that `count` bytes have been put into the room.
     pub(super) fn filled_by(&mut self, count: usize) {
         self.end = (self.end + count).min(self.bytes.len());
     }

@@ -1,5 +1,5 @@
-//! The login phase (RFC 7143 §6.3): headers, stages, and text in pieces. What the
-//! keys mean is in [`super::dialogue`].
+//! The login phase (RFC 7143 §6.3): headers, stages, and text in pieces. The keys'
+//! meaning is in [`super::dialogue`].
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,27 +16,27 @@ use super::wire::{End, Wire};
 use super::{LOGIN_SEGMENT, opcode_name};
 use crate::config::TargetNode;
 
-/// What a login led to.
+/// The result of a login.
 pub(super) struct Established {
     pub(super) tsih: u16,
     pub(super) cid: u16,
     /// `None` for a discovery session.
     pub(super) node: Option<Arc<TargetNode>>,
     pub(super) parameters: Parameters,
-    /// Of the next response.
+    /// The StatSN of the next response.
     pub(super) stat_sn: Serial,
-    /// Of the first command.
+    /// The CmdSN of the first command.
     pub(super) cmd_sn: Serial,
 }
 
 /// A login in progress.
 pub(super) struct Login {
     deadline: Duration,
-    /// The first request; what it said must be repeated by the others.
+    /// The first request; later ones must repeat its fields.
     first: Option<LoginRequest>,
     stage: Stage,
     stat_sn: Serial,
-    /// Text whose end has not come yet.
+    /// Text that is not complete yet.
     incoming: Vec<u8>,
     /// Text that did not fit in the last response.
     outgoing: Vec<u8>,
@@ -63,7 +63,7 @@ impl Login {
         self.deadline
     }
 
-    /// Takes one PDU; a session once the login is done.
+    /// Handles one PDU; returns a session once the login is done.
     pub(super) fn handle(
         &mut self,
         wire: &mut Wire,
@@ -125,8 +125,8 @@ impl Login {
         self.respond(wire, request)
     }
 
-    /// Sends what there is to say, and ends the stage or the login when both
-    /// sides are ready for it.
+    /// Sends the next text, and ends the stage or the login when both sides are ready for
+    /// it.
     fn respond(
         &mut self,
         wire: &mut Wire,
@@ -240,7 +240,7 @@ impl Login {
     }
 }
 
-/// What the header of every request must be.
+/// Checks what must hold for the header of every request.
 fn check_header(
     first: &LoginRequest,
     request: &LoginRequest,

@@ -33,10 +33,10 @@ use wire::Wire;
 
 pub use wire::End;
 
-/// Longest data segment of a login PDU (RFC 7143 §13.12).
+/// The longest data segment of a login PDU (RFC 7143 §13.12).
 const LOGIN_SEGMENT: u32 = 8192;
 
-/// Bytes that may wait to be sent.
+/// The most bytes that may wait to be sent.
 const MAX_OUTPUT: usize = 4 << 20;
 
 /// One connection. Times are since an instant of the driver's choice.
@@ -52,13 +52,13 @@ pub struct Connection {
 enum Phase {
     Login(Box<Login>),
     Full(Box<FullFeature>),
-    /// Only what is in the output is left.
+    /// Nothing is left but to send the output.
     Over,
 }
 
 impl Connection {
-    /// A connection that was just accepted. `portal` is the `address:port` that
-    /// the initiator came to, for SendTargets; `peer` names it in reports.
+    /// Makes a connection that was just accepted. `portal` is the `address:port` that the
+    /// initiator came to, for SendTargets; `peer` names it in reports.
     #[must_use]
     pub fn new(target: Arc<Target>, portal: &str, peer: &str, now: Duration) -> Self {
         let control = Arc::new(Control::default());
@@ -95,12 +95,12 @@ impl Connection {
         self.wire.control.set_waker(waker);
     }
 
-    /// Room for bytes from the initiator, never empty.
+    /// Room for bytes from the initiator; never empty.
     pub fn spare(&mut self) -> &mut [u8] {
         self.input.spare(self.need)
     }
 
-    /// So many bytes were put at the start of [`spare`](Self::spare).
+    /// Notes that `count` bytes were put at the start of [`spare`](Self::spare).
     pub fn received(&mut self, now: Duration, count: usize) {
         self.wire.now = now;
         self.obey_orders();
@@ -109,12 +109,11 @@ impl Connection {
         self.pump();
     }
 
-    /// Takes bytes from the initiator. PDUs that lie in `bytes` whole are not
-    /// copied.
+    /// Takes bytes from the initiator. PDUs that are complete in `bytes` are not copied.
     pub fn receive(&mut self, now: Duration, mut bytes: &[u8]) {
         self.wire.now = now;
         self.obey_orders();
-        // First the rest of a PDU that began earlier, and no more.
+        // The rest of a PDU that began earlier comes first, and no more than that.
         while !self.input.is_empty() && !bytes.is_empty() && self.end.is_none() {
             let missing = self.need.saturating_sub(self.input.filled().len()).max(1);
             let (now, later) = bytes.split_at(missing.min(bytes.len()));
@@ -139,7 +138,7 @@ impl Connection {
         }
     }
 
-    /// Handles the whole PDUs at the start of `bytes`; how many bytes they were.
+    /// Handles the complete PDUs at the start of `bytes`; returns their total length.
     fn process(&mut self, bytes: &[u8]) -> usize {
         let mut used = 0;
         while self.end.is_none() {
@@ -192,7 +191,7 @@ impl Connection {
         }
     }
 
-    /// Makes read data as long as the output has room, and notices its end.
+    /// Makes read data while the output has room, and notices the end of the output.
     fn pump(&mut self) {
         if let Phase::Full(full) = &mut self.phase {
             full.pump(&mut self.wire);
@@ -210,26 +209,26 @@ impl Connection {
         self.end = Some(end);
     }
 
-    /// Bytes for the initiator.
+    /// The bytes to send to the initiator.
     #[must_use]
     pub fn output(&self) -> &[u8] {
         self.wire.output.pending()
     }
 
-    /// So many bytes of [`output`](Self::output) have been sent.
+    /// Notes that `count` bytes of [`output`](Self::output) have been sent.
     pub fn sent(&mut self, count: usize) {
         self.wire.output.advance(count);
         self.pump();
     }
 
-    /// False while so much waits to be sent that an initiator that does not read
-    /// should not be listened to either.
+    /// Whether to read from the initiator. Not while much output waits: an initiator that
+    /// does not read is not served further.
     #[must_use]
     pub fn wants_input(&self) -> bool {
         self.end.is_none() && self.output().len() < MAX_OUTPUT
     }
 
-    /// When [`tick`](Self::tick) is due at the latest.
+    /// The time at which [`tick`](Self::tick) is due at the latest.
     #[must_use]
     pub fn deadline(&self) -> Option<Duration> {
         match &self.phase {
@@ -239,7 +238,7 @@ impl Connection {
         }
     }
 
-    /// Does what time, or another thread, asks for.
+    /// Does what is due by the clock, or ordered by another thread.
     pub fn tick(&mut self, now: Duration) {
         self.wire.now = now;
         self.obey_orders();
@@ -254,8 +253,8 @@ impl Connection {
         self.pump();
     }
 
-    /// Before anything that comes from the initiator: an order may have come
-    /// first, such as that another session has taken this one's place.
+    /// Carries out orders before handling anything from the initiator: an order may have
+    /// come first, for example because another session has taken this one's place.
     fn obey_orders(&mut self) {
         for order in self.wire.control.take() {
             let done = self.obey(order);
@@ -270,7 +269,7 @@ impl Connection {
     fn obey(&mut self, order: Order) -> Result<(), End> {
         match (&mut self.phase, order) {
             (_, Order::Drop) => {
-                // What is still in the output is lost with the connection.
+                // Unsent output is lost with the connection.
                 self.wire.output.advance(usize::MAX);
                 Err(End::Dropped)
             }
@@ -279,13 +278,13 @@ impl Connection {
         }
     }
 
-    /// True when everything has been said: hang up.
+    /// Whether everything has been sent: hang up then.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.end.is_some() && self.output().is_empty()
     }
 
-    /// Why it ended, if it did.
+    /// Why the connection ended, if it did.
     #[must_use]
     pub fn end(&self) -> Option<&End> {
         self.end.as_ref()
@@ -294,7 +293,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        // The initiator hung up: its session goes with its only connection.
+        // The initiator hung up: its session ends with its only connection.
         self.finish(End::Dropped);
     }
 }
@@ -317,7 +316,7 @@ fn describe(error: FramingError) -> String {
     }
 }
 
-/// For reports: an opcode, known or not.
+/// The name of an opcode for reports, known or not.
 fn opcode_name(header: &vcp_iscsi_proto::BhsBytes) -> String {
     Opcode::parse(header[0]).map_or_else(
         |_| format!("opcode {:#04x}", Bhs::parse(header).opcode),

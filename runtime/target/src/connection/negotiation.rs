@@ -1,22 +1,22 @@
-//! Operational keys from the target's side (RFC 7143 §6.2, §13): what to answer,
-//! what to offer, and what comes of it.
+//! Operational keys from the target's side (RFC 7143 §6.2, §13): answers, offers and
+//! results.
 //!
-//! The rules are written down here once more, not shared with the initiator: a
-//! mistake in common would go unseen.
+//! The rules are implemented here once more, not shared with the initiator: a common
+//! mistake would go unseen.
 
 use std::collections::HashMap;
 
 use crate::chap::number;
 use crate::config::{DigestPolicy, Policy};
 
-/// What a connection works with, in bytes where it is a size.
+/// The parameters of a connection; sizes in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Parameters {
     pub(super) initial_r2t: bool,
     pub(super) immediate_data: bool,
-    /// Longest data segment the initiator takes.
+    /// The longest data segment that the initiator takes.
     pub(super) max_send: u32,
-    /// Longest data segment the target takes.
+    /// The longest data segment that the target takes.
     pub(super) max_receive: u32,
     pub(super) max_burst: u32,
     pub(super) first_burst: u32,
@@ -28,7 +28,7 @@ pub(super) struct Parameters {
 }
 
 impl Default for Parameters {
-    /// What holds for keys that nobody mentions (RFC 7143 §13).
+    /// The defaults of keys that are not negotiated (RFC 7143 §13).
     fn default() -> Self {
         Self {
             initial_r2t: true,
@@ -46,18 +46,18 @@ impl Default for Parameters {
     }
 }
 
-/// What comes of a key of the initiator's.
+/// The answer to a key of the initiator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Answer {
     /// Send this value back.
     Value(String),
-    /// Nothing to send: a declaration, or the answer to an offer of the target's.
+    /// Send nothing: the key is a declaration, or the answer to an offer of the target.
     None,
-    /// The value breaks the rules of the key; send `Reject` back.
+    /// The value breaks the key's rules; send `Reject` back.
     Reject(String),
 }
 
-/// Result functions of the keys (RFC 7143 §6.2).
+/// The result functions of the keys (RFC 7143 §6.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rule {
     And,
@@ -86,12 +86,12 @@ fn rule(key: &str) -> Option<Rule> {
     })
 }
 
-/// Whether a key has its place in LoginOperationalNegotiation only.
+/// Whether a key is allowed in LoginOperationalNegotiation only.
 pub(super) fn is_operational(key: &str) -> bool {
     rule(key).is_some_and(|rule| !matches!(rule, Rule::Declared(..)))
 }
 
-/// Keys that mean nothing in a discovery session (RFC 7143 §13).
+/// Keys without a meaning in a discovery session (RFC 7143 §13).
 const IRRELEVANT: [&str; 8] = [
     "MaxConnections",
     "InitialR2T",
@@ -109,7 +109,7 @@ pub(super) struct Negotiation {
     policy: Policy,
     discovery: bool,
     parameters: Parameters,
-    /// Keys with a result, and keys the target has offered but not had answered.
+    /// Keys with a result, and offers of the target without an answer.
     settled: HashMap<String, bool>,
 }
 
@@ -145,7 +145,7 @@ impl Negotiation {
         }
     }
 
-    /// The initiator's answer to an offer must be the result itself.
+    /// Checks the initiator's answer to an offer, which must be the result itself.
     fn check_answer(&self, key: &str, value: &str, result: &str) -> Answer {
         if value == result || number(value).is_some_and(|v| v.to_string() == result) {
             return Answer::None;
@@ -243,8 +243,8 @@ impl Negotiation {
         }
     }
 
-    /// What the target has to say itself before it can agree to full feature
-    /// phase: what it declares, and what it cannot leave at its default.
+    /// The keys that the target itself has to send before it can agree to full feature
+    /// phase: its declarations, and offers for keys whose default does not suit it.
     pub(super) fn offers(&mut self) -> Vec<(String, String)> {
         let policy = &self.policy;
         let mut offers = vec![];
@@ -279,7 +279,7 @@ impl Negotiation {
         offers
     }
 
-    /// The target has offered a key of its own accord.
+    /// Notes that the target has offered a key of its own accord.
     pub(super) fn offered(&mut self, key: &str) {
         let declares = ["TargetAlias", "TargetAddress", "TargetPortalGroupTag"].contains(&key);
         if !declares && !matches!(rule(key), Some(Rule::Declared(..))) {
@@ -287,13 +287,13 @@ impl Negotiation {
         }
     }
 
-    /// A digest that the target insists on has not come about.
+    /// Whether a digest that the target requires was not agreed on.
     pub(super) fn lacks_digest(&self) -> bool {
         self.policy.header_digest == DigestPolicy::Required && !self.parameters.header_digest
             || self.policy.data_digest == DigestPolicy::Required && !self.parameters.data_digest
     }
 
-    /// An offer of the target's that the initiator has not answered.
+    /// An offer of the target that the initiator has not answered.
     pub(super) fn unanswered(&self) -> Option<&str> {
         self.settled
             .iter()
@@ -312,18 +312,18 @@ impl Negotiation {
     }
 }
 
-/// Keys without a rule here.
+/// Answers keys without a rule here.
 fn unknown(key: &str, value: &str, offered: bool) -> Answer {
     match key {
         _ if offered => Answer::None,
         "InitiatorName" | "InitiatorAlias" | "TargetName" | "SessionType" => Answer::None,
-        // Markers are obsolete (RFC 7143 §13.25); the polite answer is to go without.
+        // Markers are obsolete (RFC 7143 §13.25); the polite answer is to do without.
         "IFMarker" | "OFMarker" => Answer::Value("No".into()),
         "IFMarkInt" | "OFMarkInt" => Answer::Value("Irrelevant".into()),
         "TaskReporting" if value.split(',').any(|v| v == "RFC3720") => {
             Answer::Value("RFC3720".into())
         }
-        // Reserved values are answers and want none.
+        // Reserved values are answers, and get none.
         _ if ["NotUnderstood", "Irrelevant", "Reject"].contains(&value) => Answer::None,
         _ => Answer::Value("NotUnderstood".into()),
     }

@@ -1,5 +1,4 @@
-//! Puts PDUs into the bytes that are to be sent: digests, padding, and what the
-//! fault script wants broken.
+//! Encodes PDUs into the output: digests, padding, and the faults of the fault script.
 
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use super::digest::crc32c;
 use crate::script::{Misbehaviour, data_length};
 use crate::target::Target;
 
-/// Bytes waiting to be sent, above which no more Data-In is made.
+/// The number of waiting bytes above which no more Data-In is made.
 const HIGH_WATER: usize = 1 << 20;
 
 /// The stream to the initiator.
@@ -57,17 +56,17 @@ impl Output {
         self.pending().len() >= HIGH_WATER
     }
 
-    /// A fault ended the stream.
+    /// Whether a fault ended the stream.
     pub(super) fn is_dropped(&self) -> bool {
         self.dropped
     }
 
-    /// Nothing goes out from here on.
+    /// Sends nothing from here on.
     pub(super) fn silence(&mut self) {
         self.silent = true;
     }
 
-    /// Ends the stream behind what is there.
+    /// Ends the stream after the present output.
     pub(super) fn drop_here(&mut self) {
         self.dropped = true;
     }
@@ -81,9 +80,9 @@ impl Output {
         debug_assert!(done.is_ok());
     }
 
-    /// Appends a PDU whose data segment `fill` appends, `pdu.data_len()` bytes
-    /// of it. When `fill` fails nothing is appended. Returns the fault that the
-    /// script chose for this PDU.
+    /// Appends a PDU whose data segment `fill` appends, `pdu.data_len()` bytes of it.
+    /// When `fill` fails nothing is appended. Returns the fault that the script chose for
+    /// this PDU.
     pub(super) fn push_with<E>(
         &mut self,
         pdu: &TargetPdu,
@@ -116,7 +115,7 @@ impl Output {
         Ok(fault)
     }
 
-    /// Padding and digests of the PDU that begins at `start`.
+    /// Adds padding and digests to the PDU that begins at `start`.
     fn seal(&mut self, start: usize, data_start: usize) {
         let length = self.bytes.len() - data_start;
         self.bytes.resize(self.bytes.len() + padding(length), 0);
@@ -130,7 +129,7 @@ impl Output {
         }
     }
 
-    /// Faults that come before padding and digests.
+    /// Applies faults that come before padding and digests.
     fn edit(&mut self, start: usize, data_start: usize, fault: Misbehaviour) {
         let header: &mut BhsBytes = self.bytes[start..]
             .first_chunk_mut()
@@ -142,7 +141,7 @@ impl Output {
         }
     }
 
-    /// Faults that come after.
+    /// Applies faults that come after padding and digests.
     fn spoil(&mut self, start: usize, data_start: usize, fault: Misbehaviour) {
         let end = self.bytes.len();
         match fault {
@@ -164,7 +163,7 @@ impl Output {
         }
     }
 
-    /// What the script has in store for a PDU of the initiator.
+    /// The script's fault for a PDU of the initiator.
     pub(super) fn fault_on(&self, opcode: Opcode) -> Option<Misbehaviour> {
         self.target.script.next(opcode)
     }

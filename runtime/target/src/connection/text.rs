@@ -1,18 +1,18 @@
 //! Text segments: `key=value` pairs, each ended by a zero byte (RFC 7143 §6.1).
 
-/// Longest text of one negotiation step, put together from all its PDUs.
+/// The longest text of one negotiation step, joined from all its PDUs.
 pub(super) const MAX_TEXT: usize = 64 * 1024;
 
-/// Longest value (RFC 7143 §6.1), for keys that do not say otherwise.
+/// The longest value (RFC 7143 §6.1), for keys that do not say otherwise.
 const MAX_VALUE: usize = 255;
 
-/// Longest value of CHAP_C and CHAP_R: 1024 bytes in hexadecimal.
+/// The longest value of CHAP_C and CHAP_R: 1024 bytes in hexadecimal.
 const MAX_BINARY_VALUE: usize = 2 + 2 * 1024;
 
-/// A pair.
+/// A key and its value.
 pub(super) type Pair = (String, String);
 
-/// Takes a whole text apart. The error says what is wrong with it.
+/// Parses a complete text. The error says what is wrong with it.
 pub(super) fn parse(text: &[u8]) -> Result<Vec<Pair>, String> {
     let Some(text) = text.strip_suffix(&[0]) else {
         return if text.is_empty() {
@@ -48,7 +48,7 @@ fn pair(text: &[u8]) -> Result<Pair, String> {
     Ok((key.to_owned(), value.to_owned()))
 }
 
-/// Puts a text together.
+/// Formats a text.
 pub(super) fn emit<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<u8> {
     pairs
         .into_iter()
@@ -56,7 +56,7 @@ pub(super) fn emit<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> V
         .collect()
 }
 
-/// Takes the next piece off a text that is sent in several PDUs.
+/// Removes the next piece of a text that is sent in several PDUs.
 pub(super) fn take_piece(text: &mut Vec<u8>, limit: usize) -> Vec<u8> {
     let rest = text.split_off(limit.max(1).min(text.len()));
     std::mem::replace(text, rest)

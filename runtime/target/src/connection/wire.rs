@@ -1,5 +1,5 @@
-//! What every phase of a connection needs: the output, the shared target, the
-//! clock, and a place to complain.
+//! The parts of a connection that every phase needs: the output, the shared target, the
+//! clock, and a place to report violations.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,10 +26,10 @@ pub enum End {
     /// Another login took the session's place.
     #[error("the session was reinstated by another login")]
     Reinstated,
-    /// It was dropped on request.
+    /// The connection was dropped on request.
     #[error("dropped on request")]
     Dropped,
-    /// The initiator did not do in time what it had to.
+    /// The initiator did not do this in time.
     #[error("timed out: {0}")]
     TimedOut(&'static str),
     /// The fault script ended it.
@@ -37,26 +37,26 @@ pub enum End {
     Scripted,
 }
 
-/// What the phases share.
+/// The state that the phases share.
 pub(super) struct Wire {
     pub(super) target: Arc<Target>,
     pub(super) control: Arc<Control>,
     pub(super) output: Output,
     pub(super) framing: Framing,
     pub(super) now: Duration,
-    /// The portal the initiator came to, `address:port`.
+    /// The portal that the initiator came to, `address:port`.
     pub(super) portal: String,
-    /// InitiatorName, once known; before, the peer's address.
+    /// The InitiatorName, once known; before that, the peer's address.
     pub(super) initiator: String,
 }
 
 impl Wire {
-    /// Puts on record that the initiator broke a rule.
+    /// Records that the initiator broke a rule.
     pub(super) fn violate(&self, text: impl Into<String>) {
         self.target.violate(&self.initiator, text.into());
     }
 
-    /// Puts it on record and ends the connection.
+    /// Records that the initiator broke a rule, and returns the end of the connection.
     pub(super) fn violated(&self, text: impl Into<String>) -> End {
         let text = text.into();
         self.violate(text.clone());

@@ -110,7 +110,7 @@ impl Disk for FileDisk {
 
     fn extent(&self, offset: u64) -> Result<Extent, DiskError> {
         check_range(self.size, offset, 1)?;
-        // ENXIO: no data from here to the end.
+        // ENXIO means that there is no data from here to the end.
         let data = match seek(&self.file, SeekFrom::Data(offset)) {
             Ok(data) => data.min(self.size),
             Err(Errno::NXIO) => self.size,

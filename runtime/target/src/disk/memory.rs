@@ -1,4 +1,4 @@
-//! A sparse store in memory: only what is written costs anything.
+//! A sparse store in memory: only written pages take memory.
 
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -10,8 +10,8 @@ const PAGE: usize = 64 * 1024;
 
 type Pages = BTreeMap<u64, Box<[u8]>>;
 
-/// A store of any size in memory, page by page as it is written. A page that is
-/// discarded whole is given back.
+/// A store of any size in memory, page by page as it is written. A page that is discarded
+/// as a whole is freed.
 #[derive(Debug)]
 pub struct SparseMemory {
     size: u64,
@@ -20,7 +20,7 @@ pub struct SparseMemory {
 }
 
 impl SparseMemory {
-    /// An empty store of `size` bytes that may fill up.
+    /// An empty store of `size` bytes without a limit on its memory.
     #[must_use]
     pub fn new(size: u64) -> Self {
         Self::with_limit(size, u64::MAX)
@@ -38,13 +38,14 @@ impl SparseMemory {
         }
     }
 
-    /// Bytes of memory that hold data, a multiple of the page size.
+    /// The bytes of memory that hold data, a multiple of the page size.
     #[must_use]
     pub fn allocated(&self) -> u64 {
         self.read().len() as u64 * PAGE as u64
     }
 
-    // A page is whole at every instant, so a panic elsewhere leaves nothing to mistrust.
+    // A page is whole at every instant, so the store is consistent after a panic
+    // elsewhere.
     fn read(&self) -> RwLockReadGuard<'_, Pages> {
         self.pages.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -116,7 +117,8 @@ impl Disk for SparseMemory {
             offset / PAGE as u64,
             (offset + length).div_ceil(PAGE as u64),
         );
-        // By what is stored, not by the range: a discard of 3 TiB looks at what is there.
+        // This goes by the stored pages, not by the range: a discard of 3 TiB examines
+        // only what is stored.
         let held: Vec<u64> = pages
             .range(first..last.max(first))
             .map(|(&page, _)| page)

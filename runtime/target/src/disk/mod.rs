@@ -1,4 +1,4 @@
-//! Backing stores: where a logical unit keeps its bytes.
+//! Backing stores for the data of logical units.
 //!
 //! A store knows bytes and offsets. Blocks, sense data and injected faults are
 //! the logical unit's business, in [`crate::lun`].
@@ -17,17 +17,17 @@ pub enum DiskError {
     /// The range is not inside the store. Offsets and lengths in bytes.
     #[error("{length} bytes at {offset} lie outside a store of {size} bytes")]
     OutOfRange {
-        /// Where the range starts.
+        /// The range's offset.
         offset: u64,
-        /// How long it is.
+        /// The range's length.
         length: u64,
-        /// How large the store is.
+        /// The store's size.
         size: u64,
     },
-    /// The store is thin and what is behind it is full.
+    /// The store is thin and its underlying storage is full.
     #[error("no space left behind the store")]
     NoSpace,
-    /// What is behind the store failed.
+    /// The underlying storage failed.
     #[error("store: {0}")]
     Io(#[from] io::Error),
 }
@@ -35,19 +35,19 @@ pub enum DiskError {
 /// A run of bytes that are all backed or all holes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extent {
-    /// Bytes, from the offset that was asked about; never 0.
+    /// The length in bytes from the given offset; never 0.
     pub length: u64,
-    /// Whether anything is stored there. A hole reads as zeroes.
+    /// Whether data is stored there. A hole reads as zeroes.
     pub mapped: bool,
 }
 
 /// A store of `size` bytes, used by several connections at once.
 ///
-/// Offsets and lengths are bytes and need no alignment. A range that is not
-/// inside the store is [`DiskError::OutOfRange`] and changes nothing. Two
-/// writes of overlapping ranges at one time leave either's bytes, in pieces.
+/// Offsets and lengths are bytes and need no alignment. A range that is not inside the
+/// store is [`DiskError::OutOfRange`] and changes nothing. Where two simultaneous writes
+/// overlap, each piece has the bytes of either.
 pub trait Disk: Send + Sync {
-    /// Bytes; fixed for the store's life.
+    /// The size in bytes; fixed for the store's life.
     fn size(&self) -> u64;
 
     /// Appends `length` bytes from `offset` to `out`. On an error `out` is as
@@ -57,7 +57,7 @@ pub trait Disk: Send + Sync {
     /// Writes all of `data` at `offset`.
     fn write_at(&self, offset: u64, data: &[u8]) -> Result<(), DiskError>;
 
-    /// Makes what was written durable, as far as the store can be.
+    /// Makes written data durable, as far as the store can.
     fn flush(&self) -> Result<(), DiskError>;
 
     /// Forgets a range, which then reads as zeroes.

@@ -5,11 +5,11 @@ use super::sense::{Refusal, Sense};
 use super::transfer::refusal;
 use super::{Action, LogicalUnit, reply};
 
-/// Extents in one answer to GET LBA STATUS.
+/// The most extents in one answer to GET LBA STATUS.
 const MAX_EXTENTS: usize = 64;
 
 impl LogicalUnit {
-    /// READ CAPACITY (10). All ones for an address that does not fit.
+    /// Answers READ CAPACITY (10), with all ones for an address that does not fit.
     pub(super) fn read_capacity_10(&self) -> Action {
         let last = u32::try_from(self.blocks() - 1).unwrap_or(u32::MAX);
         let mut bytes = last.to_be_bytes().to_vec();
@@ -17,7 +17,7 @@ impl LogicalUnit {
         Action::Data(bytes)
     }
 
-    /// SERVICE ACTION IN (16).
+    /// Answers SERVICE ACTION IN (16).
     pub(super) fn service_action_in(&self, cdb: &Cdb) -> Result<Action, Refusal> {
         match cdb[1] & 0x1F {
             0x10 => Ok(reply(self.capacity_16(), be32(cdb, 10))),
@@ -37,7 +37,7 @@ impl LogicalUnit {
         bytes
     }
 
-    /// Extents of whole blocks from `lba` on; a block is mapped if any part is.
+    /// The extents of whole blocks from `lba` on; a block is mapped if any part is.
     fn lba_status(&self, lba: u64) -> Result<Vec<u8>, Refusal> {
         let blocks = self.blocks();
         if lba >= blocks {
@@ -52,7 +52,7 @@ impl LogicalUnit {
             bytes.extend_from_slice(&[if mapped { 0 } else { 1 }, 0, 0, 0]);
             at += u64::from(count);
         }
-        // Everything after the length field itself.
+        // The length covers everything after the length field itself.
         let length = u32::try_from(bytes.len() - 4).expect("at most 64 extents");
         bytes[..4].copy_from_slice(&length.to_be_bytes());
         Ok(bytes)

@@ -1,5 +1,5 @@
-//! Command descriptor blocks: operation codes and the fields of the commands
-//! that name blocks (SBC-3 §5, SPC-4 §6). Only takes bytes apart.
+//! Command descriptor blocks: operation codes and the fields of the commands that name
+//! blocks (SBC-3 §5, SPC-4 §6). This module only parses.
 
 use super::sense::{Refusal, Sense};
 
@@ -54,18 +54,18 @@ pub(super) fn be64(cdb: &Cdb, at: usize) -> u64 {
 pub(super) struct Blocks {
     pub(super) lba: u64,
     pub(super) count: u64,
-    /// Force unit access.
+    /// Whether force unit access is set.
     pub(super) fua: bool,
 }
 
 impl Blocks {
-    /// The run that a read, write, synchronize cache or write same names. The
-    /// size of a CDB follows from its operation code's group (SPC-4 §4.2.5.1).
+    /// The run that a read, write, synchronize cache or write same names. The size of a
+    /// CDB follows from the group of its operation code (SPC-4 §4.2.5.1).
     pub(super) fn of(cdb: &Cdb) -> Self {
         let (lba, count) = match cdb[0] >> 5 {
             0 => {
                 let lba = be32(cdb, 0) & 0x1F_FFFF;
-                // Zero stands for 256 here, and only here (SBC-3 §5.7).
+                // Zero means 256 in this CDB only (SBC-3 §5.7).
                 (
                     lba.into(),
                     if cdb[4] == 0 { 256 } else { u32::from(cdb[4]) },
@@ -92,7 +92,7 @@ impl Blocks {
     }
 }
 
-/// Protection information was asked for, which no unit here has (SBC-3 §5.8).
+/// Refuses requests for protection information, which no unit here has (SBC-3 §5.8).
 pub(super) fn refuse_protection(cdb: &Cdb) -> Result<(), Refusal> {
     if cdb[0] >> 5 != 0 && cdb[1] & 0xE0 != 0 {
         return Err(Sense::INVALID_FIELD_IN_CDB.into());

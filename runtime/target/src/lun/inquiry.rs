@@ -14,10 +14,10 @@ const REVISION: &str = concat!(
     env!("CARGO_PKG_VERSION_MINOR")
 );
 
-/// Descriptors one UNMAP may carry.
+/// The most descriptors in one UNMAP.
 pub(super) const MAX_UNMAP_DESCRIPTORS: u32 = 256;
 
-/// NAA 3 is locally assigned: 4 bits of type, 60 that are ours.
+/// The locally assigned NAA 3: 4 bits of type, and 60 of our own.
 const NAA_LOCAL: u64 = 0x3 << 60;
 
 impl LogicalUnit {
@@ -91,14 +91,14 @@ impl LogicalUnit {
             bytes[24..28].copy_from_slice(&u32::from(granularity).to_be_bytes());
         }
         bytes[36..40].copy_from_slice(&blocks(self.options.max_write_same));
-        // The field is 8 bytes at 32, of which the upper four are 0.
+        // The field is the 8 bytes at 32, of which the upper four are 0.
         bytes
     }
 
-    /// Page B2h.
+    /// Page B2h: logical block provisioning.
     fn provisioning_page(&self) -> Vec<u8> {
         if self.options.thin {
-            // LBPU, LBPWS, LBPWS10, LBPRZ; thin provisioned.
+            // The bits are LBPU, LBPWS, LBPWS10 and LBPRZ; the type is thin provisioned.
             vec![0, 0xE4, 0x02, 0]
         } else {
             vec![0, 0, 0x01, 0]
@@ -106,14 +106,14 @@ impl LogicalUnit {
     }
 }
 
-/// Page B1h: a medium that does not turn.
+/// Page B1h: the medium does not rotate.
 fn characteristics() -> Vec<u8> {
     let mut bytes = vec![0; 60];
     bytes[1] = 1;
     bytes
 }
 
-/// ASCII, filled up with spaces, or cut.
+/// ASCII text, padded with spaces, or cut.
 fn padded<const N: usize>(text: &str) -> [u8; N] {
     let mut bytes = [b' '; N];
     for (to, from) in bytes.iter_mut().zip(text.bytes()) {

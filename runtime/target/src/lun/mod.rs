@@ -1,8 +1,8 @@
 //! A logical unit: SCSI commands (SPC-4, SBC-3) against a backing store.
 //!
-//! A unit is told of a command with [`LogicalUnit::start`] and answers with an
-//! [`Action`]: what the transport has to move. It knows nothing of iSCSI, of
-//! sessions it knows a number, and it never waits.
+//! [`LogicalUnit::start`] begins a command and returns an [`Action`]: the transfer that
+//! the transport has to make. A unit knows nothing of iSCSI, knows sessions only by a
+//! number, and never waits.
 
 mod capacity;
 pub mod cdb;
@@ -26,33 +26,33 @@ pub use sense::{Refusal, Sense};
 
 use cdb::opcode;
 
-/// Names one initiator's view of a unit (an I_T nexus); a session has one.
+/// An initiator's view of a unit (an I_T nexus); a session has one.
 pub type Nexus = u64;
 
-/// What a unit is.
+/// The properties of a unit.
 #[derive(Debug, Clone)]
 pub struct UnitOptions {
-    /// Bytes per logical block: a power of two, 512 to 65536.
+    /// The bytes in a logical block: a power of two, 512 to 65536.
     pub block_size: u32,
-    /// A physical block is 2 to this power logical blocks.
+    /// The power of two of logical blocks in a physical block.
     pub physical_exponent: u8,
-    /// Writes end with WRITE PROTECTED.
+    /// Whether writes end with WRITE PROTECTED.
     pub read_only: bool,
-    /// Thin: UNMAP works and unmapped blocks read as zeroes.
+    /// Whether the unit is thin: UNMAP works and unmapped blocks read as zeroes.
     pub thin: bool,
-    /// Says that it has a volatile write cache.
+    /// Whether the unit reports a volatile write cache.
     pub write_cache: bool,
-    /// T10 vendor identification, up to 8 characters of ASCII.
+    /// The T10 vendor identification, up to 8 characters of ASCII.
     pub vendor: String,
-    /// Product identification, up to 16.
+    /// The product identification, up to 16 characters.
     pub product: String,
-    /// Unit serial number, up to 32; names the medium.
+    /// The unit serial number, up to 32 characters; it identifies the medium.
     pub serial: String,
-    /// Longest transfer of one command, in bytes.
+    /// The longest transfer of one command, in bytes.
     pub max_transfer: u32,
-    /// Longest WRITE SAME, in bytes.
+    /// The longest WRITE SAME, in bytes.
     pub max_write_same: u32,
-    /// A new session's first command meets UNIT ATTENTION (power on).
+    /// Whether a new session's first command ends with UNIT ATTENTION (power on).
     pub attention_on_login: bool,
 }
 
@@ -83,9 +83,9 @@ pub enum UnitError {
     /// The store is not a whole number of blocks, or empty.
     #[error("{size} bytes are not one or more blocks of {block_size}")]
     Size {
-        /// Of the store.
+        /// The store's size in bytes.
         size: u64,
-        /// Of a block.
+        /// The block size in bytes.
         block_size: u32,
     },
     /// A name is too long or not printable ASCII.
@@ -93,38 +93,38 @@ pub enum UnitError {
     Name(String),
 }
 
-/// What the transport has to do for a command. All lengths in bytes.
+/// What the transport has to do for a command. Lengths in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Nothing; the command succeeded.
+    /// Nothing: the command succeeded.
     Good,
     /// Send these bytes.
     Data(Vec<u8>),
     /// Send `length` bytes of the medium, with [`LogicalUnit::read`].
     Read {
-        /// From the start of the medium.
+        /// The offset from the start of the medium.
         offset: u64,
-        /// May be 0.
+        /// The length; may be 0.
         length: u32,
     },
     /// Fetch `length` bytes for the medium, with [`LogicalUnit::write`], and
     /// then call [`LogicalUnit::finish_write`].
     Write {
-        /// From the start of the medium.
+        /// The offset from the start of the medium.
         offset: u64,
-        /// May be 0.
+        /// The length; may be 0.
         length: u32,
-        /// Durable before it ends.
+        /// Whether the data must be durable before the command ends.
         fua: bool,
     },
     /// Fetch `length` bytes and hand them to [`LogicalUnit::finish`].
     Parameters {
-        /// At most [`MAX_PARAMETERS`].
+        /// The length, at most [`MAX_PARAMETERS`].
         length: u32,
     },
 }
 
-/// Longest parameter list (or WRITE SAME block) a unit takes, in bytes.
+/// The longest parameter list (or WRITE SAME block) that a unit takes, in bytes.
 pub const MAX_PARAMETERS: u32 = 65536;
 
 /// A logical unit. Shared by all sessions.
@@ -137,16 +137,17 @@ pub struct LogicalUnit {
 #[derive(Default)]
 struct State {
     faults: Faults,
-    /// Commands since the start, for faults that hit every n-th.
+    /// The number of commands since the start, for faults that affect every n-th.
     commands: u32,
     attentions: HashMap<Nexus, VecDeque<Sense>>,
 }
 
-/// Unit attentions kept for one nexus; later ones are lost, as SAM-5 §5.14 allows.
+/// The most unit attentions kept for one nexus; later ones are lost, as SAM-5 §5.14
+/// allows.
 const MAX_ATTENTIONS: usize = 8;
 
 impl LogicalUnit {
-    /// A unit on `disk`.
+    /// Makes a unit on `disk`.
     pub fn new(disk: Box<dyn Disk>, options: UnitOptions) -> Result<Self, UnitError> {
         let block_size = options.block_size;
         if !block_size.is_power_of_two() || !(512..=65536).contains(&block_size) {
@@ -172,25 +173,25 @@ impl LogicalUnit {
         })
     }
 
-    /// The store behind it.
+    /// The unit's store.
     #[must_use]
     pub fn disk(&self) -> &dyn Disk {
         &*self.disk
     }
 
-    /// What the unit is.
+    /// The unit's properties.
     #[must_use]
     pub fn options(&self) -> &UnitOptions {
         &self.options
     }
 
-    /// Number of logical blocks.
+    /// The number of logical blocks.
     #[must_use]
     pub fn blocks(&self) -> u64 {
         self.disk.size() / u64::from(self.options.block_size)
     }
 
-    // Nothing in `State` spans two steps, so it is sound after a panic elsewhere.
+    // No change of `State` takes two steps, so it is consistent after a panic elsewhere.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -200,13 +201,13 @@ impl LogicalUnit {
         self.state().faults = faults;
     }
 
-    /// The present faults.
+    /// The current faults.
     #[must_use]
     pub fn faults(&self) -> Faults {
         self.state().faults.clone()
     }
 
-    /// A nexus comes into being.
+    /// Notes a new nexus.
     pub fn attach(&self, nexus: Nexus) {
         let first = self.options.attention_on_login.then_some(Sense::POWER_ON);
         self.state()
@@ -214,7 +215,7 @@ impl LogicalUnit {
             .insert(nexus, first.into_iter().collect());
     }
 
-    /// A nexus is lost.
+    /// Notes the loss of a nexus.
     pub fn detach(&self, nexus: Nexus) {
         self.state().attentions.remove(&nexus);
     }
@@ -232,7 +233,8 @@ impl LogicalUnit {
     /// Begins a command.
     pub fn start(&self, nexus: Nexus, cdb: &Cdb) -> Result<Action, Refusal> {
         match cdb[0] {
-            // Neither is kept from answering by a unit attention (SPC-4 §6.6, §6.39).
+            // A unit attention does not keep these from being answered (SPC-4 §6.6,
+            // §6.39).
             opcode::INQUIRY => return self.inquiry(cdb),
             opcode::REQUEST_SENSE => return Ok(self.request_sense(nexus, cdb)),
             _ => self.admit(nexus)?,
@@ -264,7 +266,7 @@ impl LogicalUnit {
         }
     }
 
-    /// Unit attentions and faults come before the command itself.
+    /// Refuses for unit attentions and faults, which come before the command itself.
     fn admit(&self, nexus: Nexus) -> Result<(), Refusal> {
         let mut state = self.state();
         if let Some(sense) = state
@@ -278,7 +280,8 @@ impl LogicalUnit {
         state.faults.turn_away(state.commands)
     }
 
-    /// REQUEST SENSE (SPC-4 §6.39): the pending unit attention, which it clears.
+    /// Answers REQUEST SENSE (SPC-4 §6.39) with the pending unit attention, and clears
+    /// that.
     fn request_sense(&self, nexus: Nexus, cdb: &Cdb) -> Action {
         let pending = self
             .state()

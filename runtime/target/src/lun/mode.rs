@@ -1,4 +1,4 @@
-//! MODE SENSE (SPC-4 §6.13, §7.5; SBC-3 §6.5). Nothing can be changed.
+//! MODE SENSE (SPC-4 §6.13, §7.5; SBC-3 §6.5). No parameter can be changed.
 
 use super::cdb::{Cdb, be16, opcode};
 use super::sense::{Refusal, Sense};
@@ -24,7 +24,7 @@ impl LogicalUnit {
         } else {
             self.block_descriptor()
         };
-        // Write protect, and that DPO and FUA are understood.
+        // The bits are write protection, and support of DPO and FUA.
         let device = if self.options.read_only { 0x90 } else { 0x10 };
         let length = blocks.len() + pages.len();
         let mut bytes = if ten {
@@ -46,8 +46,8 @@ impl LogicalUnit {
         ))
     }
 
-    /// The short block descriptor: number and length of blocks, the number all
-    /// ones when it does not fit.
+    /// The short block descriptor: number and length of blocks; the number is all ones if
+    /// it does not fit.
     fn block_descriptor(&self) -> Vec<u8> {
         let count = u32::try_from(self.blocks()).unwrap_or(u32::MAX);
         let mut bytes = count.to_be_bytes().to_vec();

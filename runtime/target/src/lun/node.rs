@@ -1,5 +1,5 @@
-//! The logical units of one target node, and the commands that are answered for
-//! units that are not there (SPC-4 §6.6.1, §6.33).
+//! The logical units of a target node, and the commands that are answered for missing
+//! units (SPC-4 §6.6.1, §6.33).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,11 +15,11 @@ pub struct Node {
 }
 
 impl Node {
-    /// Adds a unit; the one that had its number is replaced. Numbers are below
-    /// 16384, which is what flat addressing holds.
+    /// Adds a unit, replacing the one that had its number. Numbers are below 16384, the
+    /// limit of flat addressing.
     ///
     /// # Panics
-    /// With a greater number.
+    /// If the number is greater.
     pub fn insert(&mut self, number: u16, unit: Arc<LogicalUnit>) {
         assert!(number < 0x4000, "flat addressing has 14 bits");
         self.units.insert(number, unit);
@@ -30,8 +30,8 @@ impl Node {
         self.units.iter().map(|(&number, unit)| (number, unit))
     }
 
-    /// The unit that an 8-byte LUN field names: single-level, peripheral (one
-    /// byte) or flat addressing (SAM-5 §4.7).
+    /// The unit that an 8-byte LUN field names: single-level, peripheral (one byte) or
+    /// flat addressing (SAM-5 §4.7).
     #[must_use]
     pub fn unit(&self, lun: u64) -> Option<&Arc<LogicalUnit>> {
         let (first, rest) = ((lun >> 48) as u16, lun << 16);
@@ -47,7 +47,7 @@ impl Node {
         }
     }
 
-    /// Begins a command for `lun`, whether there is such a unit or not.
+    /// Begins a command for `lun`, whether or not there is such a unit.
     pub fn start(&self, nexus: Nexus, lun: u64, cdb: &Cdb) -> Result<Action, Refusal> {
         match (cdb[0], self.unit(lun)) {
             (opcode::REPORT_LUNS, _) => self.report_luns(cdb),
@@ -67,7 +67,7 @@ impl Node {
             return Err(Sense::INVALID_FIELD_IN_CDB.into());
         }
         let mut bytes = vec![0; 8];
-        // Select 1 is for well known units only, of which there are none.
+        // Select 1 asks for well known units only, of which there are none.
         for &number in self.units.keys().filter(|_| cdb[2] != 1) {
             let address = if number < 256 {
                 number
@@ -83,7 +83,8 @@ impl Node {
     }
 }
 
-/// No device of any kind can be at this number: qualifier 3, type 1Fh.
+/// Answers for a missing unit: no device can be at this number, with qualifier 3 and type
+/// 1Fh.
 fn inquiry_of_none(cdb: &Cdb) -> Result<Action, Refusal> {
     if cdb[1] & 1 != 0 || cdb[2] != 0 {
         return Err(Sense::NO_SUCH_UNIT.into());

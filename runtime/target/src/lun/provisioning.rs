@@ -6,7 +6,7 @@ use super::sense::{Refusal, Sense};
 use super::transfer::refusal;
 use super::{Action, LogicalUnit};
 
-/// Bytes written at a time by a WRITE SAME of something else than zeroes.
+/// The bytes written at a time by a WRITE SAME of anything but zeroes.
 const PATTERN: usize = 1 << 20;
 
 const ANCHOR: u8 = 0x10;
@@ -79,7 +79,7 @@ impl LogicalUnit {
             return Err(Sense::INVALID_FIELD_IN_CDB.into());
         }
         self.state().faults.check_medium(&run, Sense::WRITE_ERROR)?;
-        // The bit is UNMAP here, and FUA only in reads and writes.
+        // This bit is UNMAP here; it is FUA only in reads and writes.
         Ok(Blocks { fua: false, ..run })
     }
 
@@ -117,12 +117,12 @@ impl LogicalUnit {
     }
 }
 
-/// WRITE SAME (16) with NDOB: zeroes, and no block is sent.
+/// Whether it is a WRITE SAME (16) with NDOB: it writes zeroes, and no block is sent.
 fn no_data(cdb: &Cdb) -> bool {
     cdb[0] == opcode::WRITE_SAME_16 && cdb[1] & NO_DATA != 0
 }
 
-/// One UNMAP block descriptor.
+/// The run of an UNMAP block descriptor.
 fn run_of(descriptor: &[u8; 16]) -> Blocks {
     let [lba @ .., c0, c1, c2, c3, _, _, _, _] = *descriptor;
     let count = u32::from_be_bytes([c0, c1, c2, c3]);

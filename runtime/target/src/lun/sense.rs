@@ -2,26 +2,26 @@
 
 /// Status bytes (SAM-5 §5.3).
 pub mod status {
-    /// As asked.
+    /// The command succeeded.
     pub const GOOD: u8 = 0x00;
-    /// Sense data says what happened.
+    /// The command failed; sense data tells why.
     pub const CHECK_CONDITION: u8 = 0x02;
-    /// Come back later.
+    /// The unit is busy: try again later.
     pub const BUSY: u8 = 0x08;
-    /// Come back when something of yours has ended.
+    /// The task set is full: try again when a task has ended.
     pub const TASK_SET_FULL: u8 = 0x28;
 }
 
-/// Sense data: what a command met. Built from the constants here.
+/// Sense data about a command. Built from the constants here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sense {
     /// Sense key, 0 to 15.
     pub key: u8,
-    /// Additional sense code.
+    /// The additional sense code.
     pub code: u8,
-    /// Additional sense code qualifier.
+    /// The additional sense code qualifier.
     pub qualifier: u8,
-    /// The logical block it is about.
+    /// The logical block concerned.
     pub information: Option<u64>,
 }
 
@@ -32,7 +32,7 @@ impl Sense {
     pub const READ_ERROR: Self = Self::new(0x3, 0x11, 0x00);
     /// Write error.
     pub const WRITE_ERROR: Self = Self::new(0x3, 0x0C, 0x00);
-    /// What is behind the unit failed.
+    /// The storage behind the unit failed.
     pub const INTERNAL_FAILURE: Self = Self::new(0x4, 0x44, 0x00);
     /// Parameter list length error.
     pub const PARAMETER_LIST_LENGTH: Self = Self::new(0x5, 0x1A, 0x00);
@@ -74,15 +74,15 @@ impl Sense {
         }
     }
 
-    /// The same, about one logical block.
+    /// The sense with the address of a logical block.
     #[must_use]
     pub const fn at(mut self, lba: u64) -> Self {
         self.information = Some(lba);
         self
     }
 
-    /// Fixed format (SPC-4 §4.5.3), 18 bytes. A block address that does not fit
-    /// its four bytes is left out, as the format requires.
+    /// Fixed format (SPC-4 §4.5.3), 18 bytes. A block address that does not fit its four
+    /// bytes is left out, as the format requires.
     #[must_use]
     pub fn to_fixed(self) -> [u8; 18] {
         let mut bytes = [0; 18];
@@ -98,8 +98,8 @@ impl Sense {
         bytes
     }
 
-    /// Descriptor format (SPC-4 §4.5.2), with an information descriptor when
-    /// there is a block address.
+    /// Descriptor format (SPC-4 §4.5.2), with an information descriptor if there is a
+    /// block address.
     #[must_use]
     pub fn to_descriptors(self) -> Vec<u8> {
         let mut bytes = vec![0x72, self.key, self.code, self.qualifier, 0, 0, 0, 0];
@@ -112,7 +112,7 @@ impl Sense {
     }
 }
 
-/// How a command that did not succeed ends.
+/// The end of a command that did not succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// CHECK CONDITION with sense data.

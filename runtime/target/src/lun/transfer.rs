@@ -50,7 +50,7 @@ impl LogicalUnit {
         }
     }
 
-    /// SYNCHRONIZE CACHE: the whole store, whatever the range; IMMED is ignored,
+    /// SYNCHRONIZE CACHE flushes the whole store, whatever the range; IMMED is ignored,
     /// as the store is flushed at once. A count of 0 is the rest of the medium.
     pub(super) fn synchronize(&self, cdb: &Cdb) -> Result<Action, Refusal> {
         Blocks::of(cdb).check(self.blocks())?;
@@ -58,19 +58,18 @@ impl LogicalUnit {
         Ok(Action::Good)
     }
 
-    /// Appends a part of a read to `out`.
+    /// Appends a part of a read's data to `out`.
     pub fn read(&self, offset: u64, length: usize, out: &mut Vec<u8>) -> Result<(), Refusal> {
         self.disk.read_into(offset, length, out).map_err(refusal)
     }
 
-    /// Takes a part of a write.
+    /// Writes a part of a write's data.
     pub fn write(&self, offset: u64, data: &[u8]) -> Result<(), Refusal> {
         self.disk.write_at(offset, data).map_err(refusal)
     }
 
-    /// Takes a write that was held back, if its nexus has not been lost
-    /// meanwhile: whether it has landed. One that lands does so before the loss of
-    /// the nexus, or not at all.
+    /// Makes a delayed write, if its nexus has not been lost meanwhile, and returns
+    /// whether it was made. It happens before the loss of the nexus, or not at all.
     pub fn land(&self, nexus: Nexus, offset: u64, data: &[u8]) -> Result<bool, Refusal> {
         let state = self.state();
         if !state.attentions.contains_key(&nexus) {
@@ -79,16 +78,16 @@ impl LogicalUnit {
         self.write(offset, data).map(|()| true)
     }
 
-    /// Ends a write whose bytes have all come.
+    /// Ends a write whose data has all come.
     pub fn finish_write(&self, fua: bool) -> Result<(), Refusal> {
-        // Without a cache to speak of, every write that has ended is durable.
+        // The unit reports no cache, so every write that has ended must be durable.
         if fua || !self.options.write_cache {
             self.disk.flush().map_err(refusal)?;
         }
         Ok(())
     }
 
-    /// How long a fault holds back the response to this command.
+    /// How long a fault delays the response to this command.
     #[must_use]
     pub fn delay(&self, cdb: &Cdb) -> Duration {
         let state = self.state();
@@ -104,7 +103,7 @@ impl LogicalUnit {
     }
 }
 
-/// What a store's error is in SCSI's terms.
+/// The SCSI error for a store's error.
 #[expect(
     clippy::needless_pass_by_value,
     reason = "used as a function in map_err"

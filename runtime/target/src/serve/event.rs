@@ -1,4 +1,4 @@
-//! An event that another thread can raise and `poll` can wait for, and waiting.
+//! An event that another thread can raise and `poll` can wait for.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::event::{EventfdFlags, PollFd, Timespec, eventfd};
 use rustix::io::Errno;
 
-/// An eventfd. Stays raised until it is lowered.
+/// An eventfd. It stays raised until it is lowered.
 #[derive(Debug)]
 pub(super) struct Event(OwnedFd);
 
@@ -20,13 +20,13 @@ impl Event {
     }
 
     pub(super) fn raise(&self) {
-        // The counter is far from its limit, so there is room; and a raised event
-        // needs no second time.
+        // The counter is far from its limit, so there is room; and a raised event need
+        // not be raised again.
         let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
     }
 
     pub(super) fn lower(&self) {
-        // Nothing to read means that it is lowered already.
+        // If there is nothing to read, it is lowered already.
         let _ = rustix::io::read(&self.0, &mut [0; 8]);
     }
 }

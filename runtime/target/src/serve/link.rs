@@ -14,26 +14,26 @@ use vcp_queue::{Link, Offload, Received, link::MAX_FRAME};
 use super::event::{Event, wait};
 use crate::{Connection, End, Target};
 
-/// Frames taken off the link before their contents are looked at.
+/// The most frames taken off the link before they are handled.
 const BATCH: usize = 64;
 
-/// Where a target is on its link.
+/// The addresses and resources of a target on a link.
 #[derive(Debug, Clone)]
 pub struct LinkOptions {
-    /// Addresses and prefix lengths, 1 to 8.
+    /// The addresses and prefix lengths, 1 to 8.
     pub addresses: Vec<(IpAddr, u8)>,
-    /// Default gateways, at most one a family.
+    /// Default gateways, at most one for each family.
     pub gateways: Vec<IpAddr>,
     /// TCP port.
     pub port: u16,
-    /// Bytes each connection can hold received, and unacknowledged.
+    /// The bytes that each connection can hold received, and unacknowledged.
     pub buffer: usize,
-    /// Congestion control, for links that lead further than this process.
+    /// Whether to use congestion control, for links that lead beyond this process.
     pub congestion: bool,
 }
 
 impl LinkOptions {
-    /// iSCSI's own port, 1 MiB buffers, no gateway, no congestion control.
+    /// Uses iSCSI's own port, 1 MiB buffers, no gateway and no congestion control.
     #[must_use]
     pub fn new(address: IpAddr, prefix: u8) -> Self {
         Self {
@@ -49,7 +49,7 @@ impl LinkOptions {
 /// Why a link cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeLinkError {
-    /// The addresses or sizes do not make a stack.
+    /// The addresses or sizes are invalid for a stack.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The port cannot be listened on.
@@ -69,7 +69,7 @@ pub struct LinkServer {
 }
 
 impl LinkServer {
-    /// True once the thread has ended, because the link is gone.
+    /// Whether the thread has ended, because the link is gone.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.thread.as_ref().is_none_or(JoinHandle::is_finished)
@@ -80,7 +80,7 @@ impl Drop for LinkServer {
     fn drop(&mut self) {
         self.stop.raise();
         if let Some(thread) = self.thread.take() {
-            // A panic in there has been reported by its own thread.
+            // A panic has been reported by the thread itself.
             let _ = thread.join();
         }
     }
@@ -123,7 +123,7 @@ pub fn serve_link(
         stack,
         target,
         port: options.port,
-        // The stack has at least one address, or it would not have been made.
+        // The stack cannot be made without an address, so it has at least one.
         portal: host.map(|host| SocketAddr::new(host, options.port).to_string()),
         sessions: Vec::new(),
         start: Instant::now(),
@@ -135,7 +135,7 @@ pub fn serve_link(
     let thread = std::thread::Builder::new()
         .name("target-link".into())
         .spawn(move || {
-            // The only error is a link that is gone, and then so is the peer.
+            // The only error is that the link is gone, and with it the peer.
             let _ = server.run(&stopped);
             server.leave();
         })?;
@@ -154,7 +154,7 @@ struct Server {
     sessions: Vec<(Handle, Connection)>,
     start: Instant,
     frame: Box<[u8]>,
-    /// Frames of the arena that the link has taken already.
+    /// The number of the arena's frames that the link has taken already.
     unsent: usize,
     wake: Arc<Event>,
 }
@@ -177,7 +177,7 @@ impl Server {
         }
     }
 
-    /// Feeds the stack with what waits on the link, a batch at most.
+    /// Feeds the stack with frames that wait on the link, at most one batch.
     fn take_frames(&mut self) -> io::Result<()> {
         let now = nanoseconds(self.now());
         for _ in 0..BATCH {
@@ -229,7 +229,7 @@ impl Server {
         });
     }
 
-    /// Gives the arena's frames to the link, as many as it takes.
+    /// Gives as many of the arena's frames to the link as it takes.
     fn send_frames(&mut self) -> io::Result<()> {
         let (arena, frames) = self.stack.outgoing();
         for frame in &frames[self.unsent..] {
@@ -249,7 +249,7 @@ impl Server {
         Ok(())
     }
 
-    /// Waits for something to do; true when told to stop.
+    /// Waits for work; true when told to stop.
     fn sleep(&mut self, stop: &Event) -> io::Result<bool> {
         let blocked = self.unsent > 0;
         let now = self.now();
@@ -275,24 +275,24 @@ impl Server {
             self.sessions.iter_mut().for_each(|(_, c)| c.tick(now));
         }
         if blocked {
-            // Some links poll writable always; what makes room is another thread.
+            // Some links always poll writable, and only another thread can make room.
             std::thread::yield_now();
         }
         Ok(stop)
     }
 
-    /// Tells the peers that this is the end, so that nothing is left hanging.
+    /// Closes the connections, so that the peers are not left hanging.
     fn leave(&mut self) {
         self.sessions.clear();
         let now = nanoseconds(self.now());
         self.stack.abort_all(now);
         self.stack.poll(now);
-        // Whoever is still there hears it; the others need not.
+        // Peers that are still there get it; the others do not need it.
         let _ = self.send_frames();
     }
 }
 
-/// Moves output into the stack, as much as there is room for.
+/// Moves as much output into the stack as there is room for.
 fn send(stack: &mut Stack, handle: Handle, connection: &mut Connection) {
     while !connection.output().is_empty() {
         let count = stack.send(handle, |room| {
@@ -308,7 +308,7 @@ fn send(stack: &mut Stack, handle: Handle, connection: &mut Connection) {
     }
 }
 
-/// Whether a connection goes on; if not, it is closed.
+/// Whether a connection goes on; otherwise it is closed.
 fn keep(stack: &mut Stack, handle: Handle, connection: &Connection, now: u64) -> bool {
     let gone = match stack.state(handle) {
         State::Connecting | State::Open | State::Closing => false,
@@ -324,6 +324,6 @@ fn keep(stack: &mut Stack, handle: Handle, connection: &Connection, now: u64) ->
 }
 
 fn nanoseconds(time: Duration) -> u64 {
-    // Good for 584 years.
+    // The number suffices for 584 years.
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -1,4 +1,4 @@
-//! Ways to let initiators reach a target. Moves bytes; decides nothing.
+//! Ways to let initiators reach a target. This only moves bytes.
 
 mod event;
 mod link;

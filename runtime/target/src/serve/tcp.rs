@@ -1,5 +1,5 @@
-//! Serves a target on a TCP listener of the host: a thread for each connection,
-//! sockets that do not block.
+//! Serves a target on a TCP listener of the host, with a thread for each connection and
+//! non-blocking sockets.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -15,7 +15,7 @@ use crate::{Connection, Target};
 /// How long a closed connection waits for the peer to hang up.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Connections at a time; more are hung up on.
+/// The most connections at a time; further ones are closed.
 const MAX_CONNECTIONS: usize = 1024;
 
 /// A target being served. Stops, and waits for its threads, when dropped.
@@ -27,7 +27,7 @@ pub struct TcpServer {
 }
 
 impl TcpServer {
-    /// Where it listens.
+    /// The address that it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -38,7 +38,7 @@ impl Drop for TcpServer {
     fn drop(&mut self) {
         self.stop.raise();
         if let Some(thread) = self.thread.take() {
-            // A panic in there has been reported by its own thread.
+            // A panic has been reported by the thread itself.
             let _ = thread.join();
         }
     }
@@ -80,11 +80,11 @@ fn accept(listener: &TcpListener, target: &Arc<Target>, stop: &Arc<Event>) {
                 let (target, stop) = (Arc::clone(target), Arc::clone(stop));
                 let thread = std::thread::Builder::new()
                     .name("target-session".into())
-                    // A connection that fails has nobody to tell but its peer.
+                    // If a connection fails, only its peer need know.
                     .spawn(move || drop(serve(&stream, peer, target, &stop)));
                 threads.extend(thread);
             }
-            // Out of descriptors: give the others time to end.
+            // The process is out of descriptors: give the others time to end.
             Err(error) if error.kind() != ErrorKind::WouldBlock => {
                 std::thread::sleep(Duration::from_millis(20));
             }
@@ -141,7 +141,7 @@ fn serve(
     }
 }
 
-/// Reads once, unless too much output waits; false at the end.
+/// Reads once, unless too much output waits; false at the end of the stream.
 fn read_some(
     mut stream: &TcpStream,
     connection: &mut Connection,
@@ -176,8 +176,8 @@ fn is_transient(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
-/// Closes in a way that lets the peer read what was said last: a socket closed
-/// with bytes unread resets the connection.
+/// Closes so that the peer can read the last output: closing a socket with unread bytes
+/// resets the connection.
 fn hang_up(mut stream: &TcpStream, stop: &Event) -> io::Result<()> {
     stream.shutdown(Shutdown::Write)?;
     let end = Instant::now() + LINGER;

@@ -1,5 +1,5 @@
-//! A raw initiator for tests: sends the PDUs it is told to, right or wrong, and
-//! shows what comes back.
+//! A raw initiator for tests: it sends the given PDUs, right or wrong, and shows the
+//! answers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,21 +20,21 @@ use vcp_target::{Connection, End, Target};
 pub(crate) const NAME: &str = "iqn.2026-11.example:disk";
 pub(crate) const INITIATOR: &str = "iqn.2026-11.example:client";
 
-/// Makes something wrong, or otherwise, in one case of a table.
+/// A change to one case of a table, often to make it wrong.
 pub(crate) type Change<T> = fn(&mut T);
 
-/// How bytes get to a target and back.
+/// The transport of bytes to a target and back.
 pub(crate) trait Transport {
     fn send(&mut self, bytes: &[u8]);
-    /// Bytes that have come; empty when none will come without more being sent.
+    /// The bytes that have come; empty when none will come without more being sent.
     fn receive(&mut self) -> Vec<u8>;
 }
 
-/// A connection called directly, in virtual time.
+/// A connection that is called directly, in virtual time.
 pub(crate) struct Direct {
     pub(crate) connection: Connection,
     pub(crate) now: Duration,
-    /// Bytes given at a time.
+    /// The number of bytes given at a time.
     pub(crate) pieces: usize,
 }
 
@@ -59,7 +59,7 @@ impl Transport for Direct {
     fn send(&mut self, bytes: &[u8]) {
         for piece in bytes.chunks(self.pieces.max(1)) {
             if self.pieces == 1 {
-                // The other way in.
+                // This exercises the other way of input.
                 self.connection.spare()[0] = piece[0];
                 self.connection.received(self.now, 1);
             } else {
@@ -78,7 +78,7 @@ impl Transport for Direct {
     }
 }
 
-/// The initiator's state, as far as it has any.
+/// An initiator's state, as far as it has any.
 pub(crate) struct Client<T> {
     pub(crate) transport: T,
     incoming: Vec<u8>,
@@ -117,7 +117,7 @@ pub(crate) fn keys(pairs: &[(&str, &str)]) -> Vec<u8> {
         .collect()
 }
 
-/// Who it is and what it wants.
+/// The keys that tell its identity and the target.
 pub(crate) const INTRODUCTION: [(&str, &str); 2] =
     [("InitiatorName", INITIATOR), ("TargetName", NAME)];
 
@@ -202,7 +202,7 @@ impl<T: Transport> Client<T> {
         Some((pdu, bytes[layout.data_start..][..layout.data_len].to_vec()))
     }
 
-    /// What is left of the stream, whole PDU or not.
+    /// The rest of the stream, even if it is not a whole PDU.
     pub(crate) fn rest(&mut self) -> Vec<u8> {
         let more = self.transport.receive();
         self.incoming.extend(more);
@@ -251,8 +251,8 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// Logs in in one round with these keys besides the introduction; what the
-    /// target answers.
+    /// Logs in in one round with these keys besides the introduction; returns the
+    /// target's answer.
     pub(crate) fn login(&mut self, pairs: &[(&str, &str)]) -> Vec<(String, String)> {
         let pairs = [&INTRODUCTION[..], pairs].concat();
         let (response, answer) =
@@ -379,7 +379,7 @@ impl<T: Transport> Client<T> {
         request
     }
 
-    /// Sends a read and puts its data together, in order; the status at its end.
+    /// Sends a read and joins its data, in order; returns that and the status.
     pub(crate) fn read_all(&mut self, lba: u32, blocks: u16) -> (Vec<u8>, u8) {
         let command = self.read(lba, blocks);
         self.send(command, b"");
@@ -399,7 +399,7 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    /// Writes whole blocks: nothing immediate, all by R2T. The status.
+    /// Writes whole blocks: nothing immediate, all by R2T. Returns the status.
     pub(crate) fn write_all(&mut self, lba: u32, data: &[u8]) -> u8 {
         let command = self.write(lba, (data.len() / 512) as u16);
         self.send(command, b"");
@@ -428,7 +428,7 @@ impl Client<Direct> {
         Self::new(Direct::new(target))
     }
 
-    /// Logged in with these keys.
+    /// A client that has logged in with these keys.
     pub(crate) fn ready(target: &Arc<Target>, pairs: &[(&str, &str)]) -> Self {
         let mut client = Self::direct(target);
         client.login(pairs);
@@ -457,7 +457,7 @@ pub(crate) fn value<'a>(pairs: &'a [(String, String)], key: &str) -> Option<&'a 
         .map(|(_, v)| v.as_str())
 }
 
-/// Bytes that tell where they belong.
+/// Bytes that depend on their position.
 pub(crate) fn pattern(length: usize) -> Vec<u8> {
     (0..length)
         .map(|at| (at / 512) as u8 ^ (at as u8).wrapping_mul(31))

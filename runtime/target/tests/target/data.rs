@@ -1,4 +1,4 @@
-//! Data both ways against the connection itself: segments, bursts, R2Ts, residuals.
+//! Data both ways, directly on a connection: segments, bursts, R2Ts, residuals.
 
 use std::time::Duration;
 
@@ -96,7 +96,7 @@ fn writes_take_immediate_unsolicited_and_solicited_data() {
         (1, 6144, 4096)
     );
     assert_eq!(client.next(), None, "two R2Ts may be outstanding");
-    // The second is answered first, and in two PDUs.
+    // The second R2T is answered first, and in two PDUs.
     for (data_sn, offset) in [(0, 6144), (1, 8192)] {
         let pdu = client.data_out(&command, second.ttt, offset, 2048);
         let pdu = DataOut {

@@ -1,4 +1,4 @@
-//! The fault script: each misbehaviour is what its name says, once or for good.
+//! The fault script: each misbehaviour does what its name says, once or always.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ fn on_data_in(nth: u64, act: Misbehaviour) -> (Arc<Target>, Client<Direct>) {
     ready(Fault::once(Opcode::DataIn, nth, act))
 }
 
-/// Reads 4 KiB: what comes of its four Data-Ins, as far as they come.
+/// Reads 4 KiB, and returns those of its four Data-Ins that come.
 fn read(client: &mut Client<Direct>) -> Vec<(TargetPdu, Vec<u8>)> {
     let command = client.read(0, 8);
     client.send(command, b"");
@@ -80,7 +80,7 @@ fn status_before_the_data_has_come() {
         (pdu.residual, pdu.exp_data_sn, u8::from(pdu.status)),
         (Residual::None, 2, 0)
     );
-    // Only once: what follows is as it should be.
+    // The fault happens only once: the next read is right.
     assert_eq!(read(&mut client).len(), 4);
 }
 

@@ -1,5 +1,5 @@
-//! Writes that are held back, and what becomes of them when another session takes
-//! the place of theirs (RFC 7143 §6.3.5).
+//! The fate of delayed writes when another session takes the place of theirs (RFC 7143
+//! §6.3.5).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +16,8 @@ const DELAY: Duration = Duration::from_secs(1);
 const OLD: [u8; 512] = [0xa1; 512];
 const NEW: [u8; 512] = [0xb2; 512];
 
-/// A target that holds writes back, with a session that has written [`OLD`] to
-/// block 0 and not heard of it.
+/// A target that delays writes, with a session that has written [`OLD`] to block 0 and
+/// has no response yet.
 fn delayed(change: impl FnOnce(&mut TargetConfig)) -> (Arc<LogicalUnit>, Arc<Target>, Dead) {
     let unit = unit(1 << 20);
     let target = target_of(&unit, change);
@@ -42,7 +42,7 @@ fn write(client: &mut Client<Direct>, data: &[u8; 512]) {
     client.send(command, data);
 }
 
-/// Its initiator has died, and TCP does not know.
+/// A client whose initiator has died, unnoticed by TCP.
 struct Dead(Client<Direct>);
 
 impl Dead {
@@ -51,7 +51,7 @@ impl Dead {
     }
 }
 
-/// Logs in, writes [`NEW`] and has the answer.
+/// Logs in, writes [`NEW`] and gets the response.
 fn succeed(target: &Arc<Target>, unit: &LogicalUnit, isid: Isid) -> Client<Direct> {
     hold_back(unit, Duration::ZERO);
     let mut client = Client::direct(target);
@@ -87,8 +87,8 @@ fn a_reinstated_session_s_writes_never_land() {
     assert_eq!(dead.0.end(), Some(&End::Reinstated));
 }
 
-/// What was on its way to the target when the session was reinstated is not
-/// listened to either.
+/// PDUs that were on their way to the target when the session was reinstated are ignored
+/// too.
 #[test]
 fn a_reinstated_session_is_not_listened_to() {
     let (unit, target, mut dead) = delayed(|_| {});
@@ -99,8 +99,8 @@ fn a_reinstated_session_is_not_listened_to() {
     assert_eq!(dead.0.end(), Some(&End::Reinstated));
 }
 
-/// The control: a session beside the old one does not fence it, nor does a
-/// target that knows no reinstatement.
+/// The control experiment: a session beside the old one does not fence it, nor does a
+/// target without reinstatement.
 #[test]
 fn without_reinstatement_old_writes_land_over_new_ones() {
     let (unit, target, mut dead) = delayed(|_| {});
@@ -115,7 +115,7 @@ fn without_reinstatement_old_writes_land_over_new_ones() {
     assert_eq!(contents(&unit, 0, 512), OLD);
 }
 
-/// Whatever the thread that drives the old connection is doing at that moment.
+/// This holds whatever the old connection's thread is doing at that moment.
 #[test]
 fn a_unit_takes_no_late_write_of_a_lost_nexus() {
     let unit = unit(1 << 20);

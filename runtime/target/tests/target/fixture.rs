@@ -1,4 +1,4 @@
-//! A target with small bursts, and what its answers say.
+//! A target with small bursts, and helpers to read its answers.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::client::{Client, Direct, target_of, unit};
 pub(crate) const GOOD: u8 = 0;
 pub(crate) const CHECK: u8 = 2;
 
-/// What bursts and segments are cut into by.
+/// The keys that make bursts and segments small.
 pub(crate) const SMALL: [(&str, &str); 4] = [
     ("MaxRecvDataSegmentLength", "1024"),
     ("MaxBurstLength", "4096"),
@@ -41,7 +41,7 @@ pub(crate) fn r2t(client: &mut Client<Direct>) -> R2t {
     }
 }
 
-/// Status, sense key and codes, and residual of the next response.
+/// The status, sense key and codes, and residual of the next response.
 pub(crate) fn response(client: &mut Client<Direct>) -> (u8, Option<(u8, u8, u8)>, Residual) {
     match client.next() {
         Some((TargetPdu::ScsiResponse(pdu), data)) => {

@@ -1,5 +1,5 @@
-//! The full feature phase against the connection itself: the command window, task
-//! management, and what the target says unasked.
+//! The full feature phase, directly on a connection: the command window, task management,
+//! and the target's unasked messages.
 
 use std::time::Duration;
 
@@ -77,7 +77,7 @@ fn a_rejected_command_leaves_a_gap() {
     };
     assert_eq!(pdu.itt, second.itt);
 
-    // The gap may be all there is.
+    // The gap may be the last command.
     target.set_faults(vec![Fault::once(
         vcp_iscsi_proto::Opcode::ScsiCommand,
         1,
@@ -93,7 +93,7 @@ fn a_rejected_command_leaves_a_gap() {
     };
     assert_eq!(pdu.code, TaskCode::Complete);
 
-    // The other way to plug it: the same command again.
+    // The gap can also be closed by sending the same command again.
     target.set_faults(vec![Fault::once(
         vcp_iscsi_proto::Opcode::ScsiCommand,
         1,

@@ -1,29 +1,29 @@
-//! Bytes that mean harm: whatever comes in, the connection neither panics nor
-//! hoards, and its stream stays a stream of PDUs.
+//! Hostile input: whatever comes in, the connection neither panics nor hoards, and its
+//! output stays a stream of PDUs.
 
 use proptest::prelude::*;
 use vcp_iscsi_proto::{BHS_LEN, Bhs, TargetPdu};
 
 use crate::client::{Client, Direct, Transport, target_of, unit};
 
-/// What one side may do to the other's patience.
+/// A step of hostile input.
 #[derive(Debug, Clone)]
 enum Step {
-    /// A read, or a write with so much immediate data, with bytes of the header
-    /// changed.
+    /// A read, or a write with this much immediate data, with changed bytes in the
+    /// header.
     Command {
         write: bool,
         blocks: u16,
         data: usize,
         changes: Vec<(usize, u8)>,
     },
-    /// A header with this opcode and nothing but noise.
+    /// A header with this opcode and otherwise only noise.
     Noise {
         opcode: u8,
         header: Vec<u8>,
         data: Vec<u8>,
     },
-    /// Bytes.
+    /// Arbitrary bytes.
     Raw(Vec<u8>),
 }
 
@@ -71,7 +71,7 @@ fn play(client: &mut Client<Direct>, step: &Step) {
             bytes.resize(BHS_LEN, 0);
             bytes[0] = *opcode;
             bytes[4..8].copy_from_slice(&(data.len() as u32).to_be_bytes());
-            // As if it were in turn.
+            // The CmdSN is the next in order.
             bytes[24..28].copy_from_slice(&client.cmd_sn.to_be_bytes());
             bytes.extend_from_slice(data);
             bytes.resize(bytes.len().next_multiple_of(4), 0);
@@ -81,7 +81,7 @@ fn play(client: &mut Client<Direct>, step: &Step) {
     }
 }
 
-/// All output so far is whole PDUs of a target.
+/// Checks that all output so far consists of whole PDUs of a target.
 fn check(client: &mut Client<Direct>) {
     let bytes = client.rest();
     let mut rest = bytes.as_slice();

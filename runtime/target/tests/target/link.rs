@@ -1,4 +1,4 @@
-//! Served over a pipe link: the initiator has a network stack of its own at the
+//! A target served over a pipe link: the initiator has a network stack of its own at the
 //! other end, as a VCP has.
 
 use std::net::SocketAddr;
@@ -80,7 +80,7 @@ impl Wired {
             };
             poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&limit)).unwrap();
         }
-        // An error is the end of the link; what came before it still counts.
+        // An error is the end of the link; frames before it still count.
         while let Ok(Some(received)) = self.link.receive(&mut self.frame) {
             let checksum = match received.checksum {
                 vcp_queue::Checksum::Unverified => Checksum::Unverified,

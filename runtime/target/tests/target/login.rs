@@ -1,4 +1,4 @@
-//! Logins against the connection itself: stages, negotiation, identity.
+//! Logins directly on a connection: stages, negotiation, identity.
 
 use std::time::Duration;
 
@@ -156,7 +156,7 @@ fn chap_is_asked_for() {
         let offer = [("AuthMethod", method)];
         let offer = if method.is_empty() { &[][..] } else { &offer };
         let pairs = [&INTRODUCTION[..], offer].concat();
-        // Straight past the stage in which it would have to prove itself.
+        // The initiator skips the stage in which it would have to authenticate itself.
         let (response, _) = client.login_round(Stage::Security, FULL, &pairs);
         assert_eq!(
             response.status,

@@ -1,5 +1,5 @@
-//! The target as initiators see it: a raw one that says what it is told to, and
-//! real ones over loopback.
+//! The target as initiators see it: a raw one that sends what it is told to, and real
+//! ones over loopback.
 
 mod client;
 mod data;

@@ -13,8 +13,8 @@ use vcp_target::serve::{TcpServer, serve_tcp};
 
 use crate::client::{Change, NAME, pattern, target_of};
 
-/// Whether the programs a test needs are there. A test that does not run says so,
-/// and fails where everything is supposed to be installed.
+/// Whether the programs that a test needs are installed. A test that does not run says
+/// so, and fails where everything is supposed to be installed.
 fn has(test: &str, programs: &[&str]) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = |program: &str| std::env::split_paths(&path).any(|dir| dir.join(program).exists());
@@ -45,7 +45,7 @@ fn memory(size: u64, block_size: u32) -> Arc<LogicalUnit> {
     Arc::new(LogicalUnit::new(Box::new(SparseMemory::new(size)), options).unwrap())
 }
 
-/// Runs a program for a minute at most; its output, and whether it succeeded.
+/// Runs a program for a minute at most; returns its output, and whether it succeeded.
 fn run(program: &str, arguments: &[&str]) -> (bool, String) {
     let output = Command::new("timeout")
         .arg("60")
@@ -66,8 +66,8 @@ fn must(program: &str, arguments: &[&str]) -> String {
     text
 }
 
-/// What libiscsi is known to do: it takes the StatSN of an R2T for one that was
-/// used up, and expects the one after it.
+/// The violations except libiscsi's known one: it takes the StatSN of an R2T as used up,
+/// and expects the next one.
 fn violations(target: &Target) -> Vec<String> {
     let all = target
         .violations()
@@ -324,7 +324,7 @@ fn several_units_and_nodes() {
     let target = Target::new(config);
     let (_server, address) = serve(&target);
     let list = must("iscsi-ls", &["-s", &format!("iscsi://{address}/")]);
-    // Number 300 as libiscsi prints it: with the bits of flat addressing.
+    // This is number 300 as libiscsi prints it: with the bits of flat addressing.
     for wanted in ["example:disk", "example:second", "Lun:1 ", "Lun:16684 "] {
         assert!(list.contains(wanted), "{list}");
     }

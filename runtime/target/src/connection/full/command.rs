@@ -77,7 +77,7 @@ impl FullFeature {
         Ok(())
     }
 
-    /// Commands that are not even looked at.
+    /// Rejects commands that must not be executed at all.
     fn refuse(&self, wire: &Wire, command: &ScsiCommand) -> Option<RejectReason> {
         if command.itt == RESERVED_TAG {
             wire.violate("SCSI Command with the reserved ITT (RFC 7143 §11.2.1.8)");
@@ -94,7 +94,7 @@ impl FullFeature {
         (command.immediate && immediate >= MAX_IMMEDIATE).then_some(RejectReason::TooManyImmediate)
     }
 
-    /// The rules for data that comes with a command (RFC 7143 §11.3.1, §11.3.4).
+    /// Checks the rules for data that comes with a command (RFC 7143 §11.3.1, §11.3.4).
     fn check_data(&self, wire: &Wire, command: &ScsiCommand) -> Result<(), Refusal> {
         let p = &self.session.parameters;
         let unexpected = Sense::UNEXPECTED_UNSOLICITED_DATA;
@@ -203,7 +203,7 @@ impl FullFeature {
         self.receive(wire, task, command, data, sink, length, None)
     }
 
-    /// A command that moves nothing; data may be on its way all the same.
+    /// Ends a command that transfers no data, although data may be under way.
     fn without_data(
         &mut self,
         wire: &mut Wire,
@@ -264,19 +264,19 @@ impl FullFeature {
         self.tasks.insert(task.itt, task);
     }
 
-    /// Takes a task out of the books.
+    /// Removes a task from the table.
     pub(super) fn remove(&mut self, itt: u32) -> Option<Task> {
         let mut task = self.tasks.remove(&itt)?;
         self.vacate(&mut task);
         Some(task)
     }
 
-    /// Gives back a task's place in the command window.
+    /// Returns a task's place in the command window.
     pub(super) fn vacate(&mut self, task: &mut Task) {
         self.counted -= u32::from(std::mem::take(&mut task.counted));
     }
 
-    /// Sends the response to a task that is not in the books any more.
+    /// Sends the response to a task that has been removed from the table.
     pub(super) fn respond(
         &mut self,
         wire: &mut Wire,

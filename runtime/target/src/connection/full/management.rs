@@ -1,5 +1,5 @@
-//! NOP, task management and logout, and what the target does of its own accord
-//! (RFC 7143 §11.5, §11.6, §11.9, §11.14, §11.15, §11.18, §11.19).
+//! NOP, task management and logout, and the target's unasked messages (RFC 7143 §11.5,
+//! §11.6, §11.9, §11.14, §11.15, §11.18, §11.19).
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::task::{Task, Work};
 use crate::control::Order;
 use crate::lun::Sense;
 
-/// A NOP-In of the target's that has not been answered.
+/// A NOP-In of the target that has not been answered.
 pub(super) struct Ping {
     ttt: u32,
     deadline: Duration,
@@ -44,7 +44,7 @@ impl FullFeature {
         if nop.itt == RESERVED_TAG {
             return Ok(());
         }
-        // The answer repeats the data, as far as the initiator takes it.
+        // The answer repeats the data, up to the length that the initiator takes.
         let limit = self.session.parameters.max_send as usize;
         let data = &pdu.data[..limit.min(pdu.data.len())];
         let sn = self.next_sn(wire);
@@ -141,7 +141,7 @@ impl FullFeature {
             self.abort(|task| task.itt == request.ref_itt);
             return TaskCode::Complete;
         }
-        // A command that never arrived counts as received from here on.
+        // From here on, a command that never arrived counts as received.
         if self.plug(request.ref_itt, request.ref_cmd_sn) {
             TaskCode::Complete
         } else {
@@ -230,7 +230,7 @@ impl FullFeature {
         );
     }
 
-    /// Does what another thread asks for.
+    /// Carries out another thread's order.
     pub(in super::super) fn obey(&mut self, wire: &mut Wire, order: Order) -> Result<(), End> {
         match order {
             Order::Ping => self.send_ping(wire),
@@ -264,7 +264,7 @@ impl FullFeature {
             .min()
     }
 
-    /// Does what is due.
+    /// Does what is due by the clock.
     pub(in super::super) fn tick(&mut self, wire: &mut Wire) -> Result<(), End> {
         let now = wire.now;
         if self.logout_by.is_some_and(|due| due <= now) {

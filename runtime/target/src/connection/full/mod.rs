@@ -1,4 +1,4 @@
-//! The full feature phase: sequence numbers, and who handles which PDU.
+//! The full feature phase: sequence numbers, and the dispatch of PDUs.
 
 mod command;
 mod management;
@@ -24,10 +24,10 @@ use order::{Held, Place, sequence};
 use task::Task;
 use text_exchange::TextExchange;
 
-/// Immediate commands in progress; more are rejected.
+/// The most immediate commands in progress; more are rejected.
 const MAX_IMMEDIATE: usize = 16;
 
-/// Tags of tasks that ended while data for them may have been under way.
+/// The most tags kept of tasks that ended while data for them may have been under way.
 const MAX_ENDED: usize = 1024;
 
 /// A session and its connection in full feature phase.
@@ -35,13 +35,14 @@ pub(super) struct FullFeature {
     session: Established,
     stat_sn: Serial,
     exp_cmd_sn: Serial,
-    /// The largest MaxCmdSN told; it never goes back.
+    /// The largest MaxCmdSN sent; it never goes back.
     max_cmd_sn: Serial,
-    /// CmdSN of the command that is being handled, unless it is refused.
+    /// The CmdSN of the command that is being handled, unless it is refused.
     current: Option<Serial>,
-    /// One beyond the largest CmdSN seen: what an immediate request carries.
+    /// One more than the largest CmdSN seen: the number that an immediate request
+    /// carries.
     next_cmd_sn: Serial,
-    /// What the initiator has acknowledged.
+    /// The StatSN up to which the initiator has acknowledged.
     exp_stat_sn: Serial,
     /// PDUs that came before an earlier CmdSN, and the data that belongs to them.
     held: Vec<Held>,
@@ -49,19 +50,19 @@ pub(super) struct FullFeature {
     /// CmdSNs that an ABORT TASK declared received.
     plugged: Vec<Serial>,
     tasks: HashMap<u32, Task>,
-    /// Of those, how many the command window counts.
+    /// How many of the tasks the command window counts.
     counted: u32,
     /// Tasks with read data to send, in order.
     sending: VecDeque<u32>,
-    /// Tasks that a fault holds back.
+    /// Tasks that a fault delays.
     delayed: Vec<(Duration, u32)>,
     ended: VecDeque<u32>,
     last_ttt: u32,
     ping: Option<Ping>,
     heard: Duration,
-    /// When to see whether a ping is due.
+    /// The time to check whether a ping is due.
     next_ping: Option<Duration>,
-    /// The logout that was asked for must come by then.
+    /// The time by which a requested logout must come.
     logout_by: Option<Duration>,
     exchange: Option<TextExchange>,
 }
@@ -110,12 +111,12 @@ impl FullFeature {
         }
     }
 
-    /// The session's place in the units' books.
+    /// The session's nexus, as the units know it.
     fn nexus(&self) -> Nexus {
         self.session.tsih.into()
     }
 
-    /// The connection ends.
+    /// Ends the session when the connection ends.
     pub(super) fn close(&self, wire: &Wire) {
         wire.target.close_session(self.session.tsih, &wire.control);
         if let Some(node) = &self.session.node {
@@ -125,7 +126,7 @@ impl FullFeature {
         }
     }
 
-    /// Takes one PDU.
+    /// Handles one PDU.
     pub(super) fn handle(&mut self, wire: &mut Wire, pdu: &Pdu<'_>) -> Result<(), End> {
         self.heard = wire.now;
         let parsed = match InitiatorPdu::parse(pdu.header) {
@@ -145,7 +146,7 @@ impl FullFeature {
                 }
                 Place::Ahead => self.hold(wire, pdu, sn.cmd_sn, false),
                 Place::Outside => {
-                    // RFC 7143 §4.2.2.1: silently ignored.
+                    // RFC 7143 §4.2.2.1: such a command is silently ignored.
                     wire.violate(format!(
                         "CmdSN {} is outside the window {} to {} (RFC 7143 §4.2.2.1)",
                         sn.cmd_sn, self.exp_cmd_sn, self.max_cmd_sn
@@ -197,7 +198,7 @@ impl FullFeature {
         }
     }
 
-    /// A header that contradicts itself, or an opcode that is none.
+    /// Handles a header that contradicts itself or has an unknown opcode.
     fn unreadable(&mut self, wire: &mut Wire, header: &BhsBytes, error: Error) -> Result<(), End> {
         let reason = match error {
             Error::UnknownOpcode(_) => RejectReason::CommandNotSupported,
@@ -209,7 +210,7 @@ impl FullFeature {
         Ok(())
     }
 
-    /// The data segment does not match its digest (RFC 7143 §7.8): the PDU is
+    /// Handles a data segment that does not match its digest (RFC 7143 §7.8): the PDU is
     /// refused, and a command leaves a gap in CmdSN.
     fn damaged(
         &mut self,
@@ -224,13 +225,13 @@ impl FullFeature {
         }
     }
 
-    /// Refuses a PDU. A command among them counts as not received: its CmdSN is
-    /// still to come (RFC 7143 §4.2.2.1).
+    /// Rejects a PDU. A rejected command counts as not received: its CmdSN is still to
+    /// come (RFC 7143 §4.2.2.1).
     pub(super) fn reject(&mut self, wire: &mut Wire, header: &BhsBytes, reason: RejectReason) {
         if let Some(cmd_sn) = self.current.take() {
             self.exp_cmd_sn = cmd_sn;
         }
-        // The initiator has used it up all the same.
+        // The initiator has used up the number even so.
         let pdu = InitiatorPdu::parse(header).ok();
         if let Some((sn, false)) = pdu.as_ref().and_then(sequence) {
             self.note_cmd_sn(sn.cmd_sn);
@@ -248,7 +249,7 @@ impl FullFeature {
         );
     }
 
-    /// Looks at what the initiator says it has received.
+    /// Handles the initiator's acknowledgement.
     fn acknowledge(&mut self, wire: &Wire, pdu: &InitiatorPdu) {
         let exp_stat_sn = match pdu {
             InitiatorPdu::DataOut(data) => data.exp_stat_sn,
@@ -268,7 +269,7 @@ impl FullFeature {
         }
     }
 
-    /// Sequence numbers for a PDU that uses up no StatSN.
+    /// The sequence numbers of a PDU that uses up no StatSN.
     fn sn(&mut self, wire: &Wire) -> TargetSn {
         let window = wire.target.config().policy.command_window.max(1);
         let free = window.saturating_sub(self.counted);
@@ -280,7 +281,7 @@ impl FullFeature {
         }
     }
 
-    /// Sequence numbers for a PDU that carries status.
+    /// The sequence numbers of a PDU that carries status.
     fn next_sn(&mut self, wire: &Wire) -> TargetSn {
         let sn = self.sn(wire);
         self.stat_sn = self.stat_sn.next();
@@ -296,7 +297,7 @@ impl FullFeature {
     }
 }
 
-/// A discovery session has text, logout and pings only (RFC 7143 §4.3).
+/// A discovery session allows only text, logout and pings (RFC 7143 §4.3).
 fn allowed_in_discovery(pdu: &InitiatorPdu) -> bool {
     matches!(
         pdu,

@@ -1,4 +1,4 @@
-//! The order of commands: CmdSN, its window, and what waits for a gap to close
+//! The order of commands: CmdSN, its window, and the PDUs that wait for a gap to close
 //! (RFC 7143 §4.2.2.1).
 
 use vcp_iscsi_proto::pdu::InitiatorSn;
@@ -9,21 +9,21 @@ use super::super::opcode_name;
 use super::super::wire::{End, Wire};
 use super::FullFeature;
 
-/// Bytes of commands that wait for an earlier CmdSN.
+/// The most bytes of commands that wait for an earlier CmdSN.
 const MAX_HELD: usize = 64 << 20;
 
-/// A PDU that came before an earlier CmdSN, or data that belongs to one.
+/// A PDU that came before an earlier CmdSN, or data that belongs to such a PDU.
 pub(super) struct Held {
     cmd_sn: Serial,
     pub(super) itt: u32,
-    /// Data-Out for an earlier entry.
+    /// Whether it is Data-Out for an earlier entry.
     is_data: bool,
     header: BhsBytes,
     additional: Vec<u8>,
     data: Vec<u8>,
 }
 
-/// Where a CmdSN stands.
+/// The place of a CmdSN in the order.
 pub(super) enum Place {
     Next,
     Ahead,
@@ -37,8 +37,8 @@ impl Held {
 }
 
 impl FullFeature {
-    /// A task has been aborted before its command came, or came in turn: its CmdSN
-    /// counts as received (RFC 7143 §7.11). False when that cannot be.
+    /// Notes that a task has been aborted before its command came, or came in turn: its
+    /// CmdSN counts as received (RFC 7143 §7.11). Returns false if that cannot be.
     pub(super) fn plug(&mut self, itt: u32, cmd_sn: Serial) -> bool {
         let pending = self.exp_cmd_sn.le(cmd_sn) && cmd_sn.lt(self.next_cmd_sn);
         if !pending || cmd_sn.gt(self.max_cmd_sn) || self.plugged.contains(&cmd_sn) {
@@ -83,7 +83,7 @@ impl FullFeature {
 
     pub(super) fn place(&self, cmd_sn: Serial) -> Place {
         if cmd_sn == self.exp_cmd_sn {
-            // A command that the window has no room for is ignored all the same.
+            // A command beyond the window is ignored even so.
             return if cmd_sn.le(self.max_cmd_sn) {
                 Place::Next
             } else {
@@ -125,7 +125,7 @@ impl FullFeature {
         Ok(())
     }
 
-    /// Handles what waited for the CmdSN that has just come.
+    /// Handles the PDUs that waited for the CmdSN that has just come.
     pub(super) fn release(&mut self, wire: &mut Wire) -> Result<(), End> {
         while !self.held.is_empty() || !self.plugged.is_empty() {
             if let Some(at) = self.plugged.iter().position(|&sn| sn == self.exp_cmd_sn) {
@@ -161,7 +161,7 @@ impl FullFeature {
     }
 }
 
-/// CmdSN and ExpStatSN of a PDU that has both, and whether it is immediate.
+/// The CmdSN and ExpStatSN of a PDU that has both, and whether it is immediate.
 pub(super) fn sequence(pdu: &InitiatorPdu) -> Option<(InitiatorSn, bool)> {
     match pdu {
         InitiatorPdu::NopOut(p) => Some((p.sn, p.immediate)),

@@ -57,7 +57,7 @@ impl FullFeature {
         Ok(())
     }
 
-    /// Data for a task that is not there. It may have been aborted meanwhile.
+    /// Handles data for an unknown task, which may have been aborted meanwhile.
     fn stray(&mut self, wire: &mut Wire, pdu: &Pdu<'_>, data: &DataOut) -> Result<(), End> {
         if !self.ended.contains(&data.itt) {
             let itt = data.itt;
@@ -69,7 +69,7 @@ impl FullFeature {
         Ok(())
     }
 
-    /// Data arrived damaged: the command fails once the rest has come.
+    /// Handles damaged data: the command fails once the rest has come.
     pub(super) fn damaged_data(&mut self, wire: &mut Wire, data: &DataOut) -> Result<(), End> {
         let in_order = self.session.parameters.data_pdu_in_order;
         let Some(Task {
@@ -83,7 +83,7 @@ impl FullFeature {
         let Some(sequence) = receiving.sequence(data.ttt) else {
             return Ok(());
         };
-        // It fails already, whatever its DataSN.
+        // The sequence fails already, so its DataSN does not matter.
         let _ = sequence.count(data.data_sn);
         if sequence
             .accept(data, in_order)
@@ -95,7 +95,7 @@ impl FullFeature {
         Ok(())
     }
 
-    /// Asks for more data, or ends the task when it has all.
+    /// Asks for more data, or ends the task when all has come.
     pub(super) fn advance(&mut self, wire: &mut Wire, itt: u32) {
         while let Some(asked) = self.next_r2t(itt) {
             let ttt = self.new_ttt();
@@ -137,7 +137,7 @@ impl FullFeature {
         }
     }
 
-    /// The range to ask for next, when it is time to.
+    /// The next range to ask for, if it is time to.
     fn next_r2t(&self, itt: u32) -> Option<std::ops::Range<u32>> {
         let p = &self.session.parameters;
         let Task {
@@ -156,7 +156,7 @@ impl FullFeature {
         Some(receiving.asked..receiving.asked + length)
     }
 
-    /// All data has come.
+    /// Ends a task whose data has all come.
     fn finish_receiving(&mut self, wire: &mut Wire, itt: u32) {
         let Some(task) = self.tasks.get_mut(&itt) else {
             return;
@@ -188,7 +188,7 @@ impl FullFeature {
         }
     }
 
-    /// Puts a write on the medium that was held back.
+    /// Writes delayed data to the medium.
     pub(super) fn land(&mut self, wire: &mut Wire, itt: u32) {
         let nexus = self.nexus();
         let Some(task) = self.tasks.get_mut(&itt) else {
@@ -199,7 +199,7 @@ impl FullFeature {
         };
         let outcome = match unit.land(nexus, *offset, bytes) {
             Ok(true) => unit.finish_write(*fua),
-            // The session is over, and this connection is about to hear of it.
+            // The session is over, and this connection is about to learn of it.
             Ok(false) => {
                 self.remove(itt);
                 return;
@@ -210,7 +210,7 @@ impl FullFeature {
         self.respond_now(wire, itt);
     }
 
-    /// Sends the response that was held back.
+    /// Sends a delayed response.
     pub(super) fn respond_now(&mut self, wire: &mut Wire, itt: u32) {
         let Some(task) = self.remove(itt) else { return };
         let Work::Respond(outcome) = task.work else {
@@ -230,7 +230,7 @@ impl FullFeature {
 }
 
 impl Receiving {
-    /// Keeps data, as far as the command wants it.
+    /// Keeps the part of the data that the command uses.
     pub(super) fn take(&mut self, unit: Option<&LogicalUnit>, offset: u32, data: &[u8]) {
         let room = self.length.saturating_sub(offset) as usize;
         let data = &data[..room.min(data.len())];
@@ -257,7 +257,7 @@ impl Receiving {
         self.r2ts.iter_mut().find(|sequence| sequence.ttt == ttt)
     }
 
-    /// A sequence has ended.
+    /// Ends a sequence.
     fn close(&mut self, ttt: u32) {
         if ttt == RESERVED_TAG {
             if let Some(sequence) = self.unsolicited.take() {
@@ -268,15 +268,15 @@ impl Receiving {
         }
     }
 
-    /// How many sequences of the initiator's are open.
+    /// Whether any sequence of the initiator is open.
     pub(super) fn is_open(&self) -> bool {
         self.unsolicited.is_some() || !self.r2ts.is_empty()
     }
 }
 
 impl Sequence {
-    /// Checks a DataSN. One out of order stands for PDUs that were lost, and fails
-    /// the command only (RFC 7143 §7.9).
+    /// Checks a DataSN. One out of order means that PDUs were lost, and fails the command
+    /// only (RFC 7143 §7.9).
     fn count(&mut self, data_sn: u32) -> Result<(), String> {
         let due = std::mem::replace(&mut self.data_sn, data_sn.wrapping_add(1));
         if data_sn == due {

@@ -1,4 +1,4 @@
-//! Read data and its status (RFC 7143 §11.7).
+//! Sending read data and its status (RFC 7143 §11.7).
 
 use vcp_iscsi_proto::pdu::{DataIn, Residual, TargetSn};
 use vcp_iscsi_proto::scsi::Status;
@@ -37,7 +37,7 @@ impl FullFeature {
         let (is_last, is_burst_end) = (data_len == left, data_len == burst_left);
         let offset = sending.sent;
         if is_last {
-            // First, so that its status offers the place it had in the window.
+            // This comes first, so that the status offers the task's place in the window.
             self.vacate(&mut task);
         }
         let collapse = is_last && wire.target.config().policy.collapse_status;

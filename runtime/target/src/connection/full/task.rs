@@ -9,51 +9,51 @@ use vcp_iscsi_proto::pdu::Residual;
 
 use crate::lun::{Cdb, LogicalUnit, Refusal};
 
-/// One task.
+/// A SCSI task.
 pub(super) struct Task {
     pub(super) itt: u32,
     pub(super) lun: Lun,
     pub(super) cdb: Cdb,
     pub(super) cmd_sn: Serial,
-    /// Its place in the command window is taken until it ends.
+    /// Whether it occupies a place in the command window.
     pub(super) counted: bool,
-    /// What the initiator expects to be moved, in the direction of the command.
+    /// The length that the initiator expects, in the direction of the command.
     pub(super) expected: u32,
-    /// What the command itself would move.
+    /// The length that the command itself would transfer.
     pub(super) wanted: u64,
     /// The unit, for commands that reach the medium.
     pub(super) unit: Option<Arc<LogicalUnit>>,
-    /// Data-Ins or R2Ts so far.
+    /// The number of Data-Ins or R2Ts so far.
     pub(super) data_sn: u32,
     pub(super) work: Work,
 }
 
-/// What is to be done for a task.
+/// The work that a task is waiting for.
 pub(super) enum Work {
     /// Send read data, then status.
     Send(Sending),
     /// Fetch write data, then status.
     Receive(Receiving),
-    /// Put these bytes on the medium once the delay is over, then send status.
+    /// Write these bytes to the medium once the delay is over, then send status.
     Land {
-        /// Where on the medium.
+        /// The offset on the medium.
         offset: u64,
         bytes: Vec<u8>,
         fua: bool,
     },
-    /// Send this, once the delay is over.
+    /// Send this result, once the delay is over.
     Respond(Result<(), Refusal>),
 }
 
-/// Read data on its way.
+/// The state of a read.
 pub(super) struct Sending {
     pub(super) source: Source,
     pub(super) sent: u32,
-    /// Bytes in all.
+    /// The total length in bytes.
     pub(super) length: u32,
 }
 
-/// Where read data comes from.
+/// The source of read data.
 pub(super) enum Source {
     /// From the medium, from this offset on.
     Medium(u64),
@@ -61,53 +61,53 @@ pub(super) enum Source {
     Bytes(Vec<u8>),
 }
 
-/// Write data on its way.
+/// The state of a write.
 pub(super) struct Receiving {
     pub(super) sink: Sink,
-    /// Bytes that are kept; the initiator may send more, which are not.
+    /// The number of bytes that are kept; the initiator may send more, which are dropped.
     pub(super) length: u32,
     /// The unsolicited sequence, while it is open.
     pub(super) unsolicited: Option<Sequence>,
-    /// Asked for up to here.
+    /// The offset up to which data has been asked for.
     pub(super) asked: u32,
-    /// R2Ts whose data has not all come.
+    /// The R2Ts whose data has not all come.
     pub(super) r2ts: Vec<Sequence>,
-    /// How the command ends once the data under way has come.
+    /// The error with which the command ends once the data under way has come.
     pub(super) failure: Option<Refusal>,
 }
 
-/// Where write data goes.
+/// The destination of write data.
 pub(super) enum Sink {
     /// To the medium, from this offset on.
     Medium { offset: u64, fua: bool },
-    /// Kept for a while, and then to the medium.
+    /// A delay, and then the medium.
     Later {
         offset: u64,
         bytes: Vec<u8>,
         fua: bool,
         delay: Duration,
     },
-    /// Kept for the command.
+    /// A buffer for the command's parameters.
     Parameters(Vec<u8>),
-    /// Nowhere: the command has failed, or takes none.
+    /// Nowhere: the command has failed, or takes no data.
     Nothing,
 }
 
 /// A run of Data-Outs: unsolicited, or the answer to one R2T.
 pub(super) struct Sequence {
-    /// Target transfer tag; reserved when unsolicited.
+    /// The target transfer tag; reserved when unsolicited.
     pub(super) ttt: u32,
-    /// Where it begins and ends in the command's data.
+    /// The beginning and end in the command's data.
     pub(super) start: u32,
     pub(super) end: u32,
-    /// Bytes so far.
+    /// The number of bytes so far.
     pub(super) received: u32,
-    /// DataSN of the next PDU.
+    /// The DataSN of the next PDU.
     pub(super) data_sn: u32,
 }
 
 impl Sink {
-    /// What is to be done with a write that is held back, all of which has come.
+    /// The work for a delayed write, all of whose data has come.
     pub(super) fn land(&mut self) -> Work {
         match self {
             Self::Later {
@@ -121,8 +121,7 @@ impl Sink {
         }
     }
 
-    /// Where the bytes of a write go: to the medium, unless a fault holds them
-    /// back.
+    /// The destination of a write's data: the medium, unless a fault delays it.
     pub(super) fn for_write(
         unit: Option<&LogicalUnit>,
         offset: u64,
@@ -143,14 +142,14 @@ impl Sink {
 }
 
 impl Task {
-    /// Residual when all went well: what was expected against what the command
-    /// moves (RFC 7143 §11.4.5).
+    /// The residual of a success: the expected length against the length of the command
+    /// (RFC 7143 §11.4.5).
     pub(super) fn residual(&self) -> Residual {
         residual(self.expected, self.wanted)
     }
 }
 
-/// Of `expected` bytes a command moves `moved`.
+/// The residual of a command that moves `moved` of `expected` bytes.
 pub(super) fn residual(expected: u32, moved: u64) -> Residual {
     let expected = u64::from(expected);
     let count = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);

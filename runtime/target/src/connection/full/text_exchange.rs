@@ -1,5 +1,5 @@
 //! Text Request and Response in full feature phase (RFC 7143 §11.10, §11.11):
-//! SendTargets, and MaxRecvDataSegmentLength declared anew.
+//! SendTargets, and a new MaxRecvDataSegmentLength.
 
 use vcp_iscsi_proto::pdu::{RejectReason, TextRequest, TextResponse};
 use vcp_iscsi_proto::{Lun, RESERVED_TAG};
@@ -11,10 +11,10 @@ use super::FullFeature;
 use crate::chap::number;
 use crate::target::PORTAL_GROUP;
 
-/// One exchange in progress.
+/// A text exchange in progress.
 pub(super) struct TextExchange {
     itt: u32,
-    /// What the initiator must repeat to go on; `None` while its text goes on.
+    /// The tag that the initiator must repeat to go on; `None` while its text goes on.
     ttt: Option<u32>,
     incoming: Vec<u8>,
     outgoing: Vec<u8>,
@@ -42,7 +42,7 @@ impl FullFeature {
                 self.reject(wire, pdu.header, RejectReason::InvalidPduField);
                 return Ok(());
             }
-            // A new exchange resets the one there was (RFC 7143 §11.10.4).
+            // A new exchange resets the earlier one (RFC 7143 §11.10.4).
             _ => TextExchange {
                 itt: request.itt,
                 ttt: None,
@@ -131,8 +131,8 @@ impl FullFeature {
         )
     }
 
-    /// All targets in a discovery session; in a normal one only its own
-    /// (RFC 7143 §4.2.3).
+    /// The records for SendTargets: all targets in a discovery session, only its own in a
+    /// normal one (RFC 7143 §4.2.3).
     fn send_targets(&self, wire: &Wire, value: &str) -> Vec<text::Pair> {
         let own = self.session.node.as_ref().map(|node| node.name.as_str());
         if value == "All" && own.is_some() {
