@@ -1,9 +1,9 @@
-//! Between the queue's types and the initiator's. No logic.
+//! Conversion between the queue's types and the initiator's. No logic.
 
 use vcp_iscsi_initiator as initiator;
 use vcp_sdk::block;
 
-/// `None` of what the initiator has no words for.
+/// `None` if the initiator has no such operation.
 pub(crate) fn request(request: &block::Request) -> Option<initiator::Request> {
     Some(initiator::Request {
         tag: request.tag,

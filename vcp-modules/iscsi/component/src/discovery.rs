@@ -1,4 +1,4 @@
-//! A look for disks: asks a portal for its targets, tells them, and is done.
+//! Discovery: asks a portal for its targets, reports them, and ends.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -14,26 +14,26 @@ use crate::memory::Memories;
 use crate::transport::{Change, Transport};
 use crate::vcp::Parts;
 
-/// Rounds within one call, as a bound.
+/// The most rounds within one call.
 const ROUNDS: usize = 16;
 
 pub(crate) struct Discoverer {
     discovery: Discovery,
     pub(crate) transport: Transport,
     pub(crate) memories: Memories,
-    /// The answer is told; what is left is to take leave of the portal.
+    /// Whether the answer has been reported; only the logout remains then.
     told: bool,
     over: bool,
 }
 
 impl Discoverer {
-    /// What the operator says about whom to ask.
+    /// Parses the operator's configuration of a discovery.
     pub(crate) fn parse(start: &Start) -> Result<Config, String> {
         let pairs = start.config.iter().map(|(k, v)| (k.as_str(), v.as_str()));
         Config::parse_discovery(pairs).map_err(|error| format!("config.{error}"))
     }
 
-    /// A look that begins.
+    /// Begins a discovery.
     pub(crate) fn begin(now: u64, config: Config, parts: Parts) -> Self {
         Self {
             discovery: Discovery::new(config, parts.seed, now),
@@ -65,7 +65,7 @@ impl Discoverer {
         effects
     }
 
-    /// One round of everything there is to do. Returns whether there may be more.
+    /// Does one round of all work. Returns whether there may be more.
     fn round(&mut self, events: &Events, notices: &mut Vec<Notice>) -> bool {
         let now = events.now;
         self.discovery.handle_timeout(now);
@@ -99,7 +99,7 @@ impl Discoverer {
             match action {
                 DiscoveryAction::Connect { address } => self.transport.connect(now, address),
                 DiscoveryAction::Close { abort } => {
-                    // One before the answer is for a connection elsewhere.
+                    // A close before the answer makes way for another connection.
                     self.transport.close(now, abort);
                     self.over |= self.told;
                 }

@@ -1,4 +1,4 @@
-//! The disk: one batch of events in, one batch of effects out.
+//! The disk: turns one batch of events into one batch of effects.
 
 use alloc::format;
 use alloc::string::String;
@@ -15,7 +15,7 @@ use crate::memory::Memories;
 use crate::transport::{Change, Held, Transport};
 use crate::vcp::Parts;
 
-/// Rounds within one call; what is left then is for the next call, at once.
+/// The most rounds within one call; the rest is for the next call, at once.
 const ROUNDS: usize = 16;
 /// The longest read or write of one request, in bytes.
 const MAX_TRANSFER: u32 = 1 << 20;
@@ -28,7 +28,7 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// What the operator says about a disk.
+    /// Parses the operator's configuration of a disk.
     pub(crate) fn parse(start: &Start) -> Result<Config, String> {
         let pairs = start.config.iter().map(|(k, v)| (k.as_str(), v.as_str()));
         let config = Config::parse(pairs).map_err(|error| format!("config.{error}"))?;
@@ -39,7 +39,7 @@ impl Disk {
             .with_identity(start.identity.clone()))
     }
 
-    /// A disk that begins to connect.
+    /// Makes a disk that begins to connect.
     pub(crate) fn begin(now: u64, config: Config, parts: Parts) -> Self {
         Self {
             initiator: Initiator::new(config, parts.seed, now),
@@ -48,7 +48,7 @@ impl Disk {
         }
     }
 
-    /// A disk that goes on with a session and its connection.
+    /// Makes a disk that resumes a session and its connection.
     pub(crate) fn resume(
         now: u64,
         config: Config,
@@ -64,7 +64,7 @@ impl Disk {
         })
     }
 
-    /// The session and its connection, for the next version to go on with.
+    /// The session and its connection, for the next version to resume.
     pub(crate) fn snapshot(&self, now: u64) -> Result<(Snapshot, Held), String> {
         Ok((self.initiator.snapshot(now)?, self.transport.hold()?))
     }
@@ -82,7 +82,7 @@ impl Disk {
         for request in &events.requests {
             match convert::request(request) {
                 Some(request) => self.initiator.submit(now, request),
-                // Its geometry does not have it, so the host asks for none.
+                // The geometry does not offer it, so the host does not ask for it.
                 None => effects.completions.push(unsupported(request.tag)),
             }
         }
@@ -102,7 +102,7 @@ impl Disk {
 }
 
 impl Disk {
-    /// One round of everything there is to do. Returns whether there may be more.
+    /// Does one round of all work. Returns whether there may be more.
     fn round(&mut self, events: &Events, effects: &mut Effects) -> bool {
         let now = events.now;
         let mut busy = false;
@@ -131,8 +131,7 @@ impl Disk {
         busy | self.act(now, effects)
     }
 
-    /// Hands the initiator some of what was received. Returns whether there was
-    /// anything.
+    /// Passes some received bytes to the initiator. Returns whether there were any.
     fn receive(&mut self, events: &Events) -> bool {
         let initiator = &mut self.initiator;
         let Memories { data, receive } = &mut self.memories;
@@ -141,8 +140,8 @@ impl Disk {
         })
     }
 
-    /// Does what the initiator wants. Returns whether that may have changed
-    /// something for the transport.
+    /// Carries out the initiator's actions. Returns whether something may have changed
+    /// for the transport.
     fn act(&mut self, now: u64, effects: &mut Effects) -> bool {
         let mut changed = false;
         while let Some(action) = self.initiator.poll_action() {

@@ -1,4 +1,4 @@
-//! The connection over a TCP/IP stack of the VCP's own.
+//! The connection over the VCP's own TCP/IP stack.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -12,19 +12,19 @@ use vcp_sdk::types::Span;
 
 use crate::transport::Change;
 
-/// Connections at a time: the one in use, and old ones on their way out.
+/// The most connections at a time: the one in use, and old ones being closed.
 const CONNECTIONS: usize = 4;
 
 pub(crate) struct Frames {
     pub(crate) stack: Stack,
     connection: Option<Connection>,
-    /// Why the connection that was asked for could not even be begun.
+    /// Why the requested connection could not even be begun.
     refused: Option<String>,
-    /// Where the arena lies in memory, natively 0.
+    /// The address of the arena in memory; natively 0.
     arena: u32,
-    /// The arena holds frames from before the first call.
+    /// Whether the arena holds frames from before the first call.
     early: bool,
-    /// Frames of this call that the stack has had.
+    /// The number of this call's frames that the stack has received.
     heard: usize,
 }
 
@@ -67,9 +67,9 @@ impl Frames {
         }
     }
 
-    /// Has the stack take in the next frame of this call; `None` if there is none.
-    /// Data that is next on the connection is shown to `take` where it lies, and the
-    /// answer says so.
+    /// Passes the next frame of this call to the stack; `None` if there is none. If the
+    /// frame has the connection's next data, `take` is shown that in place, as the result
+    /// says.
     fn hear(&mut self, events: &Events, receive: &Arena, take: impl FnOnce(&[u8])) -> Option<bool> {
         let frame = events.frames.get(self.heard)?;
         self.heard += 1;
@@ -103,7 +103,7 @@ impl Frames {
         let handle = self.stack.import(now, state);
         let handle = handle.map_err(|error| error.to_string())?;
         self.connection = Some(Connection { handle, open: true });
-        // The peer is told before it is listened to.
+        // The peer is answered before its frames are handled.
         self.stack.poll(now);
         self.early = true;
         Ok(())
@@ -144,7 +144,7 @@ impl Frames {
                 connection.open = true;
                 return Some(Change::Connected);
             }
-            // What it sent before is read first.
+            // The data that it sent before is read first.
             _ if self.stack.readable(connection.handle) > 0 && connection.open => return None,
             State::PeerClosed | State::Closing => "connection closed by peer".to_string(),
             State::Closed(end) => end.to_string(),
@@ -155,8 +155,8 @@ impl Frames {
         Some(Change::Disconnected(why))
     }
 
-    /// What a frame brings is passed on before the next one is looked at, while it
-    /// is in the CPU's cache.
+    /// A frame's data is passed on before the next frame is handled, while it is in the
+    /// CPU's cache.
     pub(crate) fn receive(
         &mut self,
         events: &Events,

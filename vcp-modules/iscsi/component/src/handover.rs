@@ -1,8 +1,8 @@
-//! A session and its connection as bytes, for the next version: what they are, and
-//! of which version, then both in postcard's encoding.
+//! A session and its connection as bytes, for the next version: a kind and a version,
+//! then both in postcard's encoding.
 //!
-//! What comes in is foreign. Here it is seen to be whole; the initiator and the
-//! stack see to it that it makes sense.
+//! The input is not trusted. Here it is checked for completeness; the initiator and the
+//! stack check its contents.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -13,7 +13,7 @@ use vcp_iscsi_initiator::Snapshot;
 use crate::transport::Held;
 
 const MAGIC: &[u8] = b"vcp-iscsi";
-/// Of everything that is encoded, the initiator's and the stack's parts included.
+/// The version of the whole encoding, the initiator's and the stack's parts included.
 const VERSION: u8 = 2;
 
 pub(crate) fn encode(state: &(Snapshot, Held)) -> Result<Vec<u8>, String> {

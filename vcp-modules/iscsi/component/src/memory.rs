@@ -5,12 +5,12 @@ use vcp_iscsi_initiator::{Memory, Span};
 use vcp_sdk::Arena;
 use vcp_sdk::control::Areas;
 
-/// Room for the data of requests, in bytes. The host lets what does not fit wait.
+/// Room for the data of requests, in bytes. The host lets requests wait that do not fit.
 const DATA: u32 = 32 << 20;
-/// Room for what is received in one call: at least 16 frames of the largest size.
+/// Room for received data in one call: at least 16 frames of the largest size.
 const RECEIVE: u32 = 2 << 20;
 
-/// Natively, where there is no linear memory, the areas begin here.
+/// The base of the areas natively, where there is no linear memory.
 const DATA_BASE: u32 = 0x1000_0000;
 const RECEIVE_BASE: u32 = 0x2000_0000;
 

@@ -1,5 +1,5 @@
-//! The VCP without a box, as a host sees it that has it compiled in: what its spans
-//! name. In a component they are addresses in linear memory; natively each area has a
+//! The VCP without a sandbox, for a host that has it compiled in: the meaning of its
+//! spans. In a component they are addresses in linear memory; natively each area has a
 //! base of its own.
 
 use vcp_sdk::Arena;
@@ -10,8 +10,8 @@ use crate::transport::Transport;
 use crate::vcp::Iscsi;
 
 impl Iscsi {
-    /// The bytes that a span of an entry names, `length` of them, or `None` when it
-    /// reaches outside. Frames to send are there until the next call.
+    /// The first `length` bytes of an entry's span, or `None` when it reaches outside.
+    /// Frames to send stay until the next call.
     #[must_use]
     pub fn bytes(&self, span: Span) -> Option<&[u8]> {
         let (transport, memories) = self.parts()?;
@@ -28,7 +28,7 @@ impl Iscsi {
         }
     }
 
-    /// The bytes of a span in the data or the receive area, to write, or `None` when
+    /// The bytes of a span in the data or the receive area, for writing, or `None` when
     /// it reaches outside.
     #[must_use]
     pub fn bytes_mut(&mut self, span: Span) -> Option<&mut [u8]> {

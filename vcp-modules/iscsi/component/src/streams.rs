@@ -12,11 +12,11 @@ use vcp_sdk::types::Span;
 
 use crate::transport::Change;
 
-/// The credit that a stream opens with, as `vcp:net/streams` has it, and so the
-/// most that is ever unsent.
+/// The credit with which a stream opens, as `vcp:net/streams` defines it, and so the most
+/// bytes that are ever unsent.
 const CREDIT: usize = 1 << 20;
 
-/// Natively, where there is no linear memory, the buffer begins here.
+/// The base of the buffer natively, where there is no linear memory.
 const BUFFER_BASE: u32 = 0x3000_0000;
 
 pub(crate) struct Streams {
@@ -25,7 +25,7 @@ pub(crate) struct Streams {
     last: u32,
     open: bool,
     credit: usize,
-    /// Bytes of this call, and how many.
+    /// The bytes of this call, and their number.
     pub(crate) buffer: Arena,
     used: usize,
     /// The next entry of `stream-data` to look at.
@@ -69,13 +69,13 @@ impl Streams {
                     self.open = false;
                     self.changes.push(Change::Disconnected(why.clone()));
                 }
-                // News of a stream that was given up.
+                // The news is about a stream that was given up.
                 _ => {}
             }
         }
     }
 
-    /// The stream that is open, and its credit.
+    /// The open stream, and its credit.
     pub(crate) fn hold(&self) -> Result<(u32, u32), String> {
         match self.current {
             Some(stream) if self.open && self.changes.is_empty() => {
@@ -85,7 +85,7 @@ impl Streams {
         }
     }
 
-    /// Goes on with a stream that is open.
+    /// Resumes an open stream.
     pub(crate) fn resume(&mut self, stream: u32, credit: u32) -> Result<(), String> {
         if credit as usize > CREDIT || stream == 0 {
             return Err(format!("a stream {stream} with a credit of {credit} bytes"));
@@ -130,7 +130,7 @@ impl Streams {
     ) -> bool {
         while let Some(entry) = events.stream_data.get(self.next) {
             self.next += 1;
-            // The last bytes of a stream come with the news of its end.
+            // The last bytes of a stream come together with its end.
             if entry.stream == self.last
                 && let Some(bytes) = receive.get(entry.data)
             {

@@ -1,5 +1,4 @@
-//! The one TCP connection of the initiator, over whichever network the operator
-//! chose.
+//! The single TCP connection of the initiator, over the network that the operator chose.
 
 use alloc::string::String;
 use core::net::SocketAddr;
@@ -12,22 +11,22 @@ use vcp_sdk::processor::{Effects, Events};
 use crate::frames::Frames;
 use crate::streams::Streams;
 
-/// What has become of the connection since it was last asked.
+/// A change of the connection since the last query.
 pub(crate) enum Change {
     Connected,
     Disconnected(String),
 }
 
-/// A connection that is handed over: what its bytes go through from there on.
+/// A connection that is handed over, by its carrier.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Held {
-    /// A connection of the VCP's own stack. The link keeps what arrives meanwhile.
+    /// A connection of the VCP's own stack. Meanwhile the link keeps arriving frames.
     Frames(ConnectionState),
-    /// A stream of the host's, which stays open.
+    /// A stream of the host, which stays open.
     Streams {
-        /// Which.
+        /// The stream's number.
         stream: u32,
-        /// What may still be sent on it, in bytes.
+        /// The number of bytes that may still be sent on it.
         credit: u32,
     },
 }
@@ -40,7 +39,7 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
-    /// Begins a call: what was sent in the last one is done with.
+    /// Begins a call: the data sent in the last one is no longer needed.
     pub(crate) fn begin(&mut self, events: &Events) {
         match self {
             Self::Frames(frames) => frames.begin(),
@@ -48,7 +47,7 @@ impl Transport {
         }
     }
 
-    /// The connection, if it can be handed over as it stands.
+    /// The connection, if it can be handed over in its present state.
     pub(crate) fn hold(&self) -> Result<Held, String> {
         match self {
             Self::Frames(frames) => frames.hold().map(Held::Frames),
@@ -59,7 +58,7 @@ impl Transport {
         }
     }
 
-    /// Goes on with a connection that is open; there is none now.
+    /// Resumes an open connection; there must be none now.
     pub(crate) fn resume(&mut self, now: u64, held: &Held) -> Result<(), String> {
         match (self, held) {
             (Self::Frames(frames), Held::Frames(state)) => frames.resume(now, state),
@@ -70,7 +69,7 @@ impl Transport {
         }
     }
 
-    /// Opens the connection; there is none now.
+    /// Opens the connection; there must be none now.
     pub(crate) fn connect(&mut self, now: u64, address: SocketAddr) {
         match self {
             Self::Frames(frames) => frames.connect(now, address),
@@ -92,7 +91,7 @@ impl Transport {
         }
     }
 
-    /// Shows `take` some received bytes, all of which it takes. Returns whether
+    /// Passes some received bytes to `take`, which takes all of them. Returns whether
     /// there were any.
     pub(crate) fn receive(
         &mut self,
@@ -106,8 +105,8 @@ impl Transport {
         }
     }
 
-    /// Has `fill` write bytes to send. Returns how many it wrote; 0 also when
-    /// there is no room.
+    /// Has `fill` write bytes to send. Returns how many it wrote; also 0 if there is no
+    /// room.
     pub(crate) fn send(&mut self, fill: impl FnOnce(&mut [u8]) -> usize) -> usize {
         match self {
             Self::Frames(frames) => frames.send(fill),
@@ -115,14 +114,14 @@ impl Transport {
         }
     }
 
-    /// Lets the network do its work.
+    /// Lets the network proceed.
     pub(crate) fn poll(&mut self, now: u64) {
         if let Self::Frames(frames) = self {
             frames.poll(now);
         }
     }
 
-    /// Ends a call: puts what is to be sent into the effects.
+    /// Ends a call: puts the data to send into the effects.
     pub(crate) fn finish(&mut self, now: u64, effects: &mut Effects) -> Option<u64> {
         match self {
             Self::Frames(frames) => frames.finish(now, effects),

@@ -1,4 +1,4 @@
-//! The VCP: a disk, or a look for disks, as its configuration says.
+//! The VCP: a disk or a discovery, as its configuration says.
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -26,23 +26,23 @@ const DISCOVER: &str = "discover";
 pub struct Iscsi(Role);
 
 enum Role {
-    /// Made and not called yet, which a spare may never be: nothing is sent and
-    /// nothing has a deadline. All that is large is there already.
+    /// Made and not called yet, as a spare may stay for ever: nothing is sent and nothing
+    /// has a deadline. All large allocations are made already.
     Waiting(Box<Plan>),
     Disk(Box<Disk>),
     Discoverer(Box<Discoverer>),
-    /// The state it was to take over made no sense.
+    /// The state that it was to take over was invalid.
     Unfit,
 }
 
-/// What it is going to be.
+/// What it is going to become.
 struct Plan {
     config: Config,
     discover: bool,
     parts: Parts,
 }
 
-/// What disks and looks for disks are made of, beside their configuration.
+/// The parts of disks and discoveries, besides their configuration.
 pub(crate) struct Parts {
     pub(crate) seed: [u8; 32],
     pub(crate) transport: Transport,
@@ -114,7 +114,7 @@ impl Handover for Iscsi {
 }
 
 impl Iscsi {
-    /// What it is going to be, once.
+    /// Takes the plan, once.
     fn take_plan(&mut self) -> Option<Plan> {
         match core::mem::replace(&mut self.0, Role::Unfit) {
             Role::Waiting(plan) => Some(*plan),
@@ -128,7 +128,7 @@ impl Iscsi {
 
 #[cfg(not(target_arch = "wasm32"))]
 impl Iscsi {
-    /// What the host reaches, unless it is unfit.
+    /// The parts that the host reads, unless it is unfit.
     pub(crate) fn parts(&self) -> Option<(&Transport, &Memories)> {
         match &self.0 {
             Role::Waiting(plan) => Some((&plan.parts.transport, &plan.parts.memories)),
@@ -138,7 +138,7 @@ impl Iscsi {
         }
     }
 
-    /// What the host writes to, unless it is unfit.
+    /// The memory that the host writes to, unless it is unfit.
     pub(crate) fn memories_mut(&mut self) -> Option<&mut Memories> {
         match &mut self.0 {
             Role::Waiting(plan) => Some(&mut plan.parts.memories),
@@ -170,9 +170,8 @@ impl Plan {
     }
 }
 
-/// What the stack picks its sequence numbers and ports from. The initiator uses
-/// the seed by hashing it, so that what the network sees of this tells nothing
-/// of that.
+/// The seed of the stack's sequence numbers and ports. The initiator hashes the seed, so
+/// that what the network sees of one tells nothing of the other.
 fn stack_seed(seed: &[u8; 32]) -> u64 {
     let mut bytes = [0; 8];
     for (byte, other) in bytes.iter_mut().zip(seed.iter().step_by(4)) {

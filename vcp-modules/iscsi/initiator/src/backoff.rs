@@ -1,4 +1,4 @@
-//! How long to wait before trying again.
+//! Growing delays between attempts.
 
 /// Delays that double from a first to a longest one, in nanoseconds.
 #[derive(Debug, Clone, Copy)]
@@ -24,7 +24,7 @@ impl Backoff {
         delay
     }
 
-    /// It worked.
+    /// Starts again from the first delay, after a success.
     pub(crate) fn reset(&mut self) {
         self.next = self.first;
     }

@@ -1,6 +1,5 @@
-//! Block requests as the caller hands them over, the memory their bytes lie in,
-//! and what is said back. The meaning of each operation is that of
-//! `wit/deps/block/types.wit`.
+//! Block requests of the caller, the memory of their data, and their results. The meaning
+//! of each operation is that of `wit/deps/block/types.wit`.
 
 use alloc::string::String;
 
@@ -9,13 +8,13 @@ use alloc::string::String;
 pub struct Span {
     /// Address of the first byte.
     pub address: u32,
-    /// How many bytes.
+    /// The length in bytes.
     pub length: u32,
 }
 
 impl Span {
-    /// The part of the span from byte `from` on, `length` bytes long. The caller
-    /// has checked that it lies inside.
+    /// The part of the span from byte `from` on, `length` bytes long, which the caller
+    /// has checked to be inside.
     pub(crate) fn part(self, from: u32, length: u32) -> Self {
         debug_assert!(u64::from(from) + u64::from(length) <= u64::from(self.length));
         Self {
@@ -34,7 +33,7 @@ pub trait Memory {
     fn bytes_mut(&mut self, span: Span) -> &mut [u8];
 }
 
-/// What a request asks for.
+/// The operation of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
     /// Read `length` bytes into `data`.
@@ -50,8 +49,8 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// How it ends when its range reaches beyond the end of the logical unit: what
-    /// wants room there finds none, all else makes no sense.
+    /// The status of a request beyond the end of the logical unit: a request that needs
+    /// space gets none, any other is invalid.
     pub(crate) fn beyond_the_end(self) -> Status {
         match self {
             Self::Write | Self::WriteZeroes => Status::NoSpace,
@@ -63,34 +62,34 @@ impl Operation {
 /// One block request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Request {
-    /// Names the request until it is completed.
+    /// The tag that identifies the request until it is completed.
     pub tag: u64,
-    /// What to do.
+    /// The operation.
     pub operation: Operation,
-    /// Durable before it completes (write, discard, write-zeroes).
+    /// Whether it is to be durable before it completes (write, discard, write-zeroes).
     pub fua: bool,
-    /// Keep the range allocated (write-zeroes).
+    /// Whether to keep the range allocated (write-zeroes).
     pub no_unmap: bool,
-    /// Bytes from the start of the device; a multiple of the block size.
+    /// The offset from the start of the device in bytes; a multiple of the block size.
     pub offset: u64,
-    /// Bytes; a multiple of the block size; 0 for a flush.
+    /// The length in bytes; a multiple of the block size; 0 for a flush.
     pub length: u32,
-    /// `length` bytes for a read or a write; ignored for everything else.
+    /// The data, `length` bytes of a read or a write; ignored for other operations.
     pub data: Span,
 }
 
-/// How a request ended.
+/// The result of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Status {
-    /// As asked.
+    /// The request succeeded.
     Ok,
     /// The medium or the path to it failed.
     IoError,
-    /// The request makes no sense for this device.
+    /// The request is invalid for this device.
     Invalid,
     /// The logical unit is out of space.
     NoSpace,
-    /// Write-protected, or refused.
+    /// The device is write-protected, or refuses.
     NotPermitted,
     /// The logical unit cannot do this.
     NotSupported,
@@ -98,26 +97,25 @@ pub enum Status {
     ShuttingDown,
 }
 
-/// What the logical unit is. Sizes in bytes.
+/// The properties of the logical unit. Sizes in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Geometry {
-    /// A multiple of `block_size`.
+    /// The size; a multiple of `block_size`.
     pub size: u64,
-    /// Logical block: a power of two, 512 to 65536.
+    /// The logical block size: a power of two, 512 to 65536.
     pub block_size: u32,
-    /// The size and alignment the logical unit likes best; a multiple of
-    /// `block_size`.
+    /// The size and alignment that the logical unit prefers; a multiple of `block_size`.
     pub preferred_block_size: u32,
     /// The longest read or write of one request.
     pub max_transfer: u32,
     /// The longest discard; 0 when the logical unit cannot discard.
     pub max_discard: u32,
-    /// The longest write-zeroes; 0 when the logical unit has none.
+    /// The longest write-zeroes; 0 when the logical unit cannot do it.
     pub max_write_zeroes: u32,
-    /// Writes are refused.
+    /// Whether writes are refused.
     pub read_only: bool,
-    /// Completed writes may be lost until a flush.
+    /// Whether completed writes may be lost until a flush.
     pub write_cache: bool,
-    /// Stable name of the medium (designator or serial number); may be empty.
+    /// The stable name of the medium (designator or serial number); may be empty.
     pub identity: String,
 }

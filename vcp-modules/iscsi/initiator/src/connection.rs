@@ -1,6 +1,6 @@
-//! One connection: both directions of the byte stream, the numbers, what was
-//! negotiated, and what waits to be sent besides commands. Lives from `connected`
-//! to the end of the connection; the tasks outlive it.
+//! One connection: both directions of the byte stream, the numbers, the negotiated
+//! parameters, and what waits to be sent besides commands. It lives from `connected` to
+//! the end of the connection; the tasks outlive it.
 
 use alloc::collections::VecDeque;
 use alloc::string::{String, ToString};
@@ -18,32 +18,31 @@ use crate::wire::numbers::Numbers;
 use crate::wire::rx::Receiver;
 use crate::wire::tx::Transmitter;
 
-/// Data segments of anything but Data-In are kept up to here. Sense data has at most
-/// 254 bytes, a rejected header 48 and some; text has a bound of its own.
+/// The most bytes kept of data segments other than Data-In. Sense data has at most 254
+/// bytes, a rejected header 48 and some; text has a bound of its own.
 const MAX_COLLECTED: usize = 256 << 10;
 
-/// A sequence of Data-Outs to be sent: unsolicited, or what an R2T asked for.
+/// A sequence of Data-Outs to be sent: unsolicited, or requested by an R2T.
 #[derive(Debug, Clone, Copy)]
 struct Burst {
     task: TaskId,
     itt: u32,
     ttt: u32,
     lun: Lun,
-    /// What is left of it, as offsets in the command's data.
+    /// The rest of it, as offsets in the command's data.
     from: u32,
     to: u32,
     data_sn: u32,
 }
 
-/// Where the data segment of the PDU under way goes.
+/// The destination of the data segment of the current PDU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sink {
-    /// Into the memory of this task's request.
+    /// The memory of this task's request.
     Memory(TaskId, Span),
-    /// Into the answer to a question of the survey, which this task asks, from this
-    /// offset on.
+    /// The answer to a question of the survey, which this task asks, from this offset on.
     Answer(TaskId, u8, u32),
-    /// Kept whole until its end.
+    /// A buffer for the complete segment.
     Collect,
 }
 
@@ -56,12 +55,12 @@ pub(crate) struct Connection {
     /// The PDU whose data segment is coming in.
     pub(crate) pdu: Option<TargetPdu>,
     pub(crate) sink: Sink,
-    /// Bytes of its data segment so far.
+    /// The number of bytes of its data segment so far.
     pub(crate) filled: u32,
     pub(crate) collected: Vec<u8>,
-    /// The target has said where its StatSN starts.
+    /// Whether the target has said where its StatSN starts.
     pub(crate) heard: bool,
-    /// Since when there are statuses that nothing sent has confirmed, in nanoseconds.
+    /// The time since which received statuses are unacknowledged, in nanoseconds.
     pub(crate) unconfirmed: Option<u64>,
     tx: Transmitter,
     controls: VecDeque<Control>,
@@ -89,7 +88,7 @@ impl Connection {
         }
     }
 
-    /// What was agreed on takes effect with the next PDU in each direction.
+    /// Applies the negotiated parameters from the next PDU on, in each direction.
     pub(crate) fn configure(&mut self, params: Params, max_data: u32) {
         self.rx
             .configure(params.header_digest, params.data_digest, max_data);
@@ -114,12 +113,12 @@ impl Connection {
         self.controls.len()
     }
 
-    /// Whether a PDU, or part of one, can be sent besides commands.
+    /// Whether any PDU, or part of one, can be sent besides commands.
     pub(crate) fn has_output(&self) -> bool {
         self.tx.is_busy() || !self.controls.is_empty() || !self.bursts.is_empty()
     }
 
-    /// Whether no PDU is partly received, or is still to be sent.
+    /// Whether no PDU is partly received or waiting to be sent.
     pub(crate) fn is_at_rest(&self) -> bool {
         self.rx.is_between_pdus() && !self.has_output()
     }
@@ -128,7 +127,7 @@ impl Connection {
         self.tx.is_busy()
     }
 
-    /// Bytes of the PDU under way.
+    /// Writes bytes of the current PDU.
     pub(crate) fn fill(&mut self, out: &mut [u8], memory: &impl Memory) -> usize {
         self.tx.fill(out, memory)
     }
@@ -140,7 +139,7 @@ impl Connection {
         owner: Option<TaskId>,
     ) {
         self.sending = owner;
-        // Every PDU of an initiator has ExpStatSN.
+        // Every PDU of an initiator has ExpStatSN, which acknowledges statuses.
         self.unconfirmed = None;
         self.tx.start(header, payload);
     }
@@ -186,7 +185,7 @@ impl Connection {
         let pdu = DataOut {
             is_final,
             data_len: length,
-            // Without a TTT the field is reserved (RFC 7143 §11.7.4).
+            // Without a TTT the LUN field is reserved (RFC 7143 §11.7.4).
             lun: if burst.ttt == RESERVED_TAG {
                 Lun::default()
             } else {
@@ -217,12 +216,12 @@ impl Connection {
         true
     }
 
-    /// Whether payload of a task is on its way out.
+    /// Whether payload of a task is being sent.
     pub(crate) fn is_sending(&self, task: TaskId) -> bool {
         self.tx.is_busy() && self.sending == Some(task)
     }
 
-    /// A command has ended: nothing more of its data is sent, and its memory not
+    /// Handles the end of a command: no more of its data is sent, and its memory is not
     /// touched again.
     pub(crate) fn forget(&mut self, task: TaskId, owes: bool) {
         if self.sending == Some(task) {

@@ -1,5 +1,5 @@
-//! Requests of the initiator's that are no SCSI commands. They wait in a queue as
-//! what they are for, and get their numbers when they are sent.
+//! Requests of the initiator that are not SCSI commands. They wait in a queue by their
+//! purpose, and get their numbers when they are sent.
 
 use alloc::vec::Vec;
 
@@ -17,7 +17,7 @@ use crate::wire::tx::Payload;
 /// The connection's identifier; a session has one connection.
 pub(crate) const CID: u16 = 0;
 
-/// Where the tags of requests that are no tasks say they are.
+/// The places in the tags of requests that are not tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u16)]
 pub(crate) enum Place {
@@ -29,7 +29,7 @@ pub(crate) enum Place {
     Logout,
 }
 
-/// One such request.
+/// A request that is not a SCSI command.
 #[derive(Debug)]
 pub(crate) enum Control {
     Login {
@@ -37,19 +37,19 @@ pub(crate) enum Control {
         isid: Isid,
         request: login::Request,
     },
-    /// A NOP-Out that wants an answer.
+    /// A NOP-Out that requests an answer.
     Ping {
         itt: u32,
     },
-    /// A NOP-Out that only says which statuses have come.
+    /// A NOP-Out that only acknowledges statuses.
     Confirmation,
     /// The answer to a NOP-In.
     Pong {
         lun: Lun,
         ttt: u32,
     },
-    /// A NOP-Out that takes the place of a command that the target rejected: its
-    /// number must not stay open (RFC 7143 §7.3).
+    /// A NOP-Out in place of a command that the target rejected: its number must not stay
+    /// open (RFC 7143 §7.3).
     Plug {
         itt: u32,
         cmd_sn: Serial,
@@ -66,8 +66,8 @@ pub(crate) enum Control {
         lun: Lun,
         is_final: bool,
         is_continued: bool,
-        /// With a number of its own, if the window has room for one: there are targets
-        /// that count every Text Request, and go wrong after one that does not count.
+        /// Whether it gets a number of its own, if the window has room: some targets
+        /// count every Text Request, and go wrong after one without a number.
         numbered: bool,
         text: Vec<u8>,
     },
@@ -77,7 +77,7 @@ pub(crate) enum Control {
 }
 
 impl Control {
-    /// Header and data segment.
+    /// Encodes the header and the data segment.
     pub(crate) fn emit(self, numbers: &mut Numbers) -> (BhsBytes, Payload) {
         let mut header = [0; BHS_LEN];
         let sn = numbers.immediate();

@@ -1,6 +1,6 @@
-//! A discovery session: asks a portal which targets it has (RFC 7143 §4.3, App. C),
-//! then logs out. Same shape as the [`Initiator`](crate::Initiator), and as far from
-//! I/O.
+//! A discovery session: asks a portal for its targets (RFC 7143 §4.3, App. C), then logs
+//! out. It has the same interface as the [`Initiator`](crate::Initiator), and does no I/O
+//! either.
 
 mod answer;
 mod events;
@@ -20,12 +20,12 @@ use crate::connection::Connection;
 use crate::login::Login;
 use crate::random::Random;
 
-/// What a portal says about a target.
+/// A target as the portal describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundTarget {
-    /// Its iSCSI name.
+    /// The iSCSI name.
     pub name: String,
-    /// Where it can be reached; at least one.
+    /// The addresses where it can be reached; at least one.
     pub portals: Vec<FoundPortal>,
 }
 
@@ -38,22 +38,22 @@ pub struct FoundPortal {
     pub group: Option<u16>,
 }
 
-/// One thing for the caller to do.
+/// An action for the caller to take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DiscoveryAction {
     /// Open a TCP connection.
     Connect {
-        /// Of the portal.
+        /// The portal's address.
         address: SocketAddr,
     },
     /// Close it.
     Close {
-        /// At once instead of after what was sent.
+        /// Whether to close it at once instead of after the sent bytes.
         abort: bool,
     },
-    /// The targets that the portal has. Comes once, and nothing after it but `Close`.
+    /// The portal's targets. Comes once, and only `Close` follows.
     Found(Vec<FoundTarget>),
-    /// Why there is no answer, in one line. Comes once, and nothing after it.
+    /// The reason why there is no answer, in one line. Comes once, and nothing follows.
     Failed(String),
 }
 
@@ -63,12 +63,12 @@ enum Phase {
     Login(Box<Login>),
     /// SendTargets was sent.
     Asking,
-    /// The answer is out; a logout is a courtesy.
+    /// The answer has been reported; a logout is a courtesy.
     Leaving,
-    /// The portal wants to be left before it has answered: a logout is on its way, and
+    /// The portal asks for a logout before it has answered: the logout is on its way, and
     /// then the question is asked again.
     Returning,
-    /// For the time to connect again.
+    /// Waiting until it is time to connect again.
     Waiting,
     Over,
 }
@@ -84,17 +84,17 @@ pub struct Discovery {
     address: SocketAddr,
     redirections: u32,
     text: Accumulator,
-    /// When there has to be an answer.
+    /// The time by which there has to be an answer.
     deadline: Option<u64>,
-    /// When to leave a portal that wants to be left, or to come back to it.
+    /// The time to leave a portal that asks for it, or to come back to it.
     turn: Option<u64>,
-    /// The portal sent us away before it had answered; it can do so once.
+    /// Whether the portal sent us away before it had answered; it may do so once.
     sent_away: bool,
 }
 
 impl Discovery {
-    /// A session that begins to connect at once. The configuration is one of
-    /// [`Config::parse_discovery`]; what it has of a target and a LUN is ignored.
+    /// Makes a session that begins to connect at once. The configuration is one of
+    /// [`Config::parse_discovery`]; its target and LUN are ignored.
     pub fn new(config: Config, seed: [u8; 32], now: u64) -> Self {
         let mut discovery = Self {
             random: Random::new(seed),
@@ -113,14 +113,15 @@ impl Discovery {
         discovery
     }
 
-    /// The connection asked for is open.
+    /// Notes that the requested connection is open.
     pub fn connected(&mut self, _now: u64) {
         if matches!(self.phase, Phase::Connecting) {
             self.start_login();
         }
     }
 
-    /// The connection is gone, or could not be opened; `reason` in a few words.
+    /// Notes that the connection is gone, or could not be opened; `reason` in a few
+    /// words.
     pub fn disconnected(&mut self, now: u64, reason: &str) {
         if matches!(self.phase, Phase::Waiting) {
             return;
@@ -165,7 +166,7 @@ impl Discovery {
         self.connection.as_ref().is_some_and(|c| c.has_output())
     }
 
-    /// The next thing to be done.
+    /// The next action.
     pub fn poll_action(&mut self) -> Option<DiscoveryAction> {
         self.actions.pop_front()
     }
@@ -188,7 +189,7 @@ impl Discovery {
     }
 }
 
-/// There are no requests here, and so no memory of theirs.
+/// Stands for the memory of requests; discovery has none.
 struct Nowhere;
 
 impl Memory for Nowhere {

@@ -1,17 +1,17 @@
 //! An iSCSI initiator without I/O: block requests on one side, the bytes of a TCP
 //! connection on the other (RFC 7143, SBC-3).
 //!
-//! [`Initiator`] is one disk: it logs in, finds out what the logical unit is, serves
-//! requests, and comes back when the connection is lost. [`Discovery`] asks a portal
-//! what it has. Both are event machines in the shape of quinn-proto: no I/O, no clock,
-//! no threads; time is an argument, and the caller's memory is seen through
-//! [`Memory`]. What a requirement of the RFC became, and which test shows it, is in
+//! [`Initiator`] is one disk: it logs in, finds out about the logical unit, serves
+//! requests, and reconnects when the connection is lost. [`Discovery`] asks a portal for
+//! its targets. Both are event machines in the shape of quinn-proto: no I/O, no clock, no
+//! threads; time is an argument, and the caller's memory is accessed through [`Memory`].
+//! How each requirement of the RFC is met, and which test shows it, is in
 //! `docs/rfc7143.md`.
 //!
 //! | module | subject |
 //! |---|---|
-//! | `block`, `action`, `config` | what the caller says and is told |
-//! | `initiator` | the session: phases, what comes in, what goes out |
+//! | `block`, `action`, `config` | the caller's interface |
+//! | `initiator` | the session: phases, incoming and outgoing PDUs |
 //! | `discovery` | the discovery session |
 //! | `login` | stages, security and operational negotiation |
 //! | `connection`, `control`, `wire` | one connection: framing, digests, numbers |
@@ -20,9 +20,8 @@
 //! | `snapshot` | a session in a form that can be handed over |
 //! | `timer`, `backoff`, `random` | deadlines, delays, unpredictable bytes |
 //!
-//! Memory is bounded: tasks by the queue depth, a PDU's kept data by 256 KiB,
-//! negotiation text by 64 KiB (1 MiB in discovery). On the way of a request nothing
-//! is allocated.
+//! Memory is bounded: tasks by the queue depth, a PDU's kept data by 256 KiB, negotiation
+//! text by 64 KiB (1 MiB in discovery). Requests are processed without allocation.
 #![no_std]
 #![forbid(unsafe_code)]
 

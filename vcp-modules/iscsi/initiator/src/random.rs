@@ -1,16 +1,16 @@
-//! Random bytes out of the seed that the caller gave: SHA-256 of seed and counter.
-//! The same seed gives the same run.
+//! Random bytes from the caller's seed: SHA-256 of seed and counter. The same seed gives
+//! the same run.
 
 use sha2::{Digest, Sha256};
 
-/// The source of everything unpredictable.
+/// The source of all unpredictable values.
 pub(crate) struct Random {
     seed: [u8; 32],
     counter: u64,
 }
 
 impl core::fmt::Debug for Random {
-    /// Whoever knew the seed could predict challenges.
+    /// The seed is not shown: it would allow to predict challenges.
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("Random")
     }
@@ -21,7 +21,7 @@ impl Random {
         Self { seed, counter: 0 }
     }
 
-    /// 32 bytes that were never given out before.
+    /// Returns 32 bytes that were never returned before.
     pub(crate) fn bytes(&mut self) -> [u8; 32] {
         self.counter += 1;
         let mut hash = Sha256::new();

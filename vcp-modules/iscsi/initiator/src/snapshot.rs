@@ -1,5 +1,5 @@
-//! What the next version of an initiator needs to go on with a session: plain data,
-//! checked before it is believed. Holds no secret.
+//! The state that the next version of an initiator needs to resume a session: plain data,
+//! checked before use. Holds no secret.
 
 use alloc::string::String;
 use core::net::SocketAddr;
@@ -13,35 +13,35 @@ use crate::login::Params;
 use crate::scsi::Device;
 use crate::wire::numbers::{Numbers, NumbersState};
 
-/// A session as it stands between two commands, made by
+/// A session between two commands, made by
 /// [`Initiator::snapshot`](crate::Initiator::snapshot) and taken over by
-/// [`Initiator::resume`](crate::Initiator::resume). What its connection has received
-/// and not passed on, and sent and not got acknowledged, is the caller's to hand
-/// over beside it.
+/// [`Initiator::resume`](crate::Initiator::resume). The caller has to hand over beside it
+/// the bytes that its connection has received and not passed on, and sent without
+/// acknowledgement.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
-    /// Of the configuration that the session was made with.
+    /// The fingerprint of the session's configuration.
     pub(crate) fingerprint: [u8; 32],
-    /// The portal to begin with, and the one in use.
+    /// The configured portal, and the one in use.
     pub(crate) portal: SocketAddr,
     pub(crate) address: SocketAddr,
     pub(crate) portal_group: Option<(SocketAddr, u16)>,
     pub(crate) params: Params,
     pub(crate) numbers: NumbersState,
-    /// Where the count of initiator task tags is.
+    /// The count of initiator task tags.
     pub(crate) tags: u16,
-    /// Where the logical unit is: its eight bytes.
+    /// The eight bytes of the logical unit's LUN.
     pub(crate) lun: u64,
     pub(crate) device: Device,
-    /// It has still to be asked what it did not answer.
+    /// Whether it has still to be asked what it did not answer.
     pub(crate) unsettled: bool,
     /// The challenge of the last login, which was on the wire.
     pub(crate) spent: Option<[u8; 32]>,
-    /// An earlier write has failed, and no flush has said so yet.
+    /// Whether an earlier write has failed, and no flush has reported it yet.
     pub(crate) lost_write: bool,
-    /// The target was found to know no CHAP with SHA-256.
+    /// Whether the target was found not to know CHAP with SHA-256.
     pub(crate) without_sha256: bool,
-    /// In which the target takes the names.
+    /// The forms in which the target knows the names.
     pub(crate) forms: Forms,
 }
 
@@ -50,7 +50,7 @@ const MAX_IDENTITY: usize = 1024;
 const SEGMENT: core::ops::RangeInclusive<u32> = 512..=(1 << 24) - 1;
 
 impl Snapshot {
-    /// Whether an initiator with this configuration can go on with it; if not, why.
+    /// Checks that an initiator with this configuration can resume it; if not, says why.
     pub(crate) fn check(&self, config: &Config) -> Result<Numbers, String> {
         if self.fingerprint != fingerprint(config) {
             return Err("the session was made with another configuration".into());
@@ -94,7 +94,7 @@ fn check_params(params: &Params, offer: &Offer) -> Result<(), String> {
     }
 }
 
-/// As strict as the survey is with what a logical unit says.
+/// Checks a device as strictly as the survey checks a logical unit's answers.
 fn check_device(device: &Device) -> Result<(), String> {
     let power = |bytes: u32, longest| bytes.is_power_of_two() && (512..=longest).contains(&bytes);
     let block = device.block_size;
@@ -111,8 +111,8 @@ fn check_device(device: &Device) -> Result<(), String> {
     }
 }
 
-/// Whatever of a configuration makes a session what it is: who talks to whom, where,
-/// and what was offered. Secrets are not in it, for a hash would give short ones away.
+/// A hash of all configuration that determines a session: the identities, the addresses,
+/// and the offers. Secrets are not in it, for a hash would give short ones away.
 pub(crate) fn fingerprint(config: &Config) -> [u8; 32] {
     let Offer {
         header_digest,
@@ -144,8 +144,8 @@ pub(crate) fn fingerprint(config: &Config) -> [u8; 32] {
         .as_bytes());
     for policy in [header_digest, data_digest] {
         put(&[match policy {
-            // These differ in what may be agreed on, which is looked at by itself: with
-            // neither was a digest wanted.
+            // These differ in what may be agreed on, which is checked separately: with
+            // neither was a digest requested.
             DigestPolicy::None | DigestPolicy::Accept => 0,
             DigestPolicy::Crc32c => 1,
             DigestPolicy::Prefer => 2,

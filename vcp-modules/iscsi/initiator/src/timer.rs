@@ -1,33 +1,33 @@
 //! The initiator's timers: one small table of deadlines in nanoseconds.
 
-/// What can run out.
+/// The events that a timer waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Timer {
-    /// The connection is to be open and logged in, and the logical unit known.
+    /// The limit for connecting, logging in and knowing the logical unit.
     Login,
-    /// Nothing was heard from the target for so long that it is to be pinged.
+    /// The silence of the target after which it is pinged.
     Idle,
-    /// The answer to a ping.
+    /// The limit for the answer to a ping.
     Ping,
     /// The next attempt to connect.
     Reconnect,
-    /// BUSY, TASK SET FULL or NOT READY: commands may be sent again.
+    /// The end of a pause after BUSY, TASK SET FULL or NOT READY.
     Throttle,
-    /// Commands that were put off may be sent again.
+    /// The end of the pause of deferred commands.
     Park,
-    /// What is like a request that ended sessions need not be sent alone any more.
+    /// The time from which requests similar to a culprit need not be sent alone.
     Wary,
-    /// A look at the age of outstanding commands.
+    /// The next check of the age of outstanding commands.
     Watch,
-    /// What the logical unit did not answer may be asked again.
+    /// The time to ask unanswered questions of the survey again.
     Survey,
-    /// A look at the capacity.
+    /// The next check of the capacity.
     Capacity,
-    /// The answer to a task management request.
+    /// The limit for the answer to a task management request.
     TaskManagement,
-    /// Requests under way may finish before the logout.
+    /// The limit for requests under way to finish before the logout.
     Grace,
-    /// The answer to a logout.
+    /// The limit for the answer to a logout.
     Logout,
 }
 

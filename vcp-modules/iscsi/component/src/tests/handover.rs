@@ -1,4 +1,4 @@
-//! One version after another on one session: no login, no byte lost.
+//! Successive versions on one session: no new login, no lost byte.
 
 use alloc::format;
 use alloc::string::ToString;
@@ -13,7 +13,7 @@ use super::network::Way;
 
 const DIGESTS: [(&str, &str); 2] = [("header-digest", "crc32c"), ("data-digest", "crc32c")];
 
-/// Replaced that many times under load, with one login in all.
+/// Replaces the VCP many times under load, and checks that there was only one login.
 fn many(way: Way, keys: &[(&str, &str)]) -> Lab {
     let mut lab = Lab::ready(way, keys);
     for round in 0..200 {
@@ -34,7 +34,7 @@ fn two_hundred_versions_on_one_session_over_frames() {
     many(Way::frames(true), &DIGESTS);
 }
 
-/// Digests that only the target wanted are gone on with.
+/// Digests that only the target required stay in use.
 #[test]
 fn versions_at_a_target_that_insists_on_digests() {
     let insists = |config: &mut TargetConfig| {
@@ -56,7 +56,7 @@ fn versions_at_a_target_that_insists_on_digests() {
 #[test]
 fn two_hundred_versions_on_one_session_over_streams() {
     let mut lab = many(Way::streams(), &DIGESTS);
-    // All that was sent came back as credit, whoever had sent it.
+    // All sent bytes came back as credit, whichever version had sent them.
     for _ in 0..4 {
         lab.call(Vec::new());
     }
@@ -70,14 +70,14 @@ fn what_the_target_says_meanwhile_is_answered_by_the_successor() {
     for way in [Way::frames(false), Way::streams()] {
         let mut lab = Lab::ready(way, &[]);
         let state = lab.snapshot();
-        // A ping, which stays on the link or with the host.
+        // The ping stays on the link or with the host.
         lab.target.ping();
         if let Way::Frames(way) = &mut lab.way {
             way.serve(lab.now, &lab.target);
         }
         lab.resume(&state);
         lab.drain();
-        // An answer that didn't come would end the connection.
+        // Without an answer the connection would have ended by now.
         lab.now += 6_000_000_000;
         for _ in 0..20 {
             lab.busy();

@@ -18,7 +18,7 @@ use super::network::Way;
 use crate::Iscsi;
 
 const NAME: &str = "iqn.2026-11.example:disk";
-/// Between two calls, in nanoseconds.
+/// The time between two calls, in nanoseconds.
 const STEP: u64 = 50_000;
 
 pub(crate) struct Lab {
@@ -33,12 +33,12 @@ pub(crate) struct Lab {
 }
 
 impl Lab {
-    /// With a configuration of `keys` beside what says where the disk is.
+    /// Makes a lab with a configuration of `keys` besides those of the disk's place.
     pub(crate) fn new(way: Way, keys: &[(&str, &str)]) -> Self {
         Self::at(target(|_| ()), way, keys)
     }
 
-    /// As `new`, at a target of one's own.
+    /// Does as `new`, with a given target.
     pub(crate) fn at(target: Arc<Target>, way: Way, keys: &[(&str, &str)]) -> Self {
         let own = [("portal", "10.0.0.1"), ("target", NAME), ("lun", "0")];
         let owned = |(k, v): &(&str, &str)| (k.to_string(), v.to_string());
@@ -55,25 +55,25 @@ impl Lab {
         }
     }
 
-    /// One that serves.
+    /// Makes a lab whose VCP serves.
     pub(crate) fn ready(way: Way, keys: &[(&str, &str)]) -> Self {
         Self::new(way, keys).served()
     }
 
-    /// The same once it serves.
+    /// Waits until the VCP serves.
     pub(crate) fn served(mut self) -> Self {
         self.until(|lab| matches!(lab.notices[..], [Notice::Ready(_)]));
         self.notices.clear();
         self
     }
 
-    /// Another instance, as the host makes them.
+    /// Makes another instance, as the host does.
     pub(crate) fn next(&mut self) -> Iscsi {
         self.generation += 1;
         instance(self.generation, &self.config, &self.way).unwrap()
     }
 
-    /// One call, with these requests, and what comes of it.
+    /// Makes one call with these requests, and returns its effects.
     pub(crate) fn call(&mut self, requests: Vec<Request>) -> Effects {
         self.now += STEP;
         let mut events = nothing(self.now);
@@ -89,14 +89,14 @@ impl Lab {
         effects
     }
 
-    /// A call with as many requests as there may be.
+    /// Makes a call with as many requests as possible.
     pub(crate) fn busy(&mut self) -> Effects {
         let (_, memories) = self.vcp.inside();
         let requests = self.load.submit(&mut memories.data.0);
         self.call(requests)
     }
 
-    /// Calls until it is so.
+    /// Makes calls until the condition holds.
     pub(crate) fn until(&mut self, is_so: impl Fn(&Self) -> bool) {
         for _ in 0..100_000 {
             if is_so(self) {
@@ -111,10 +111,10 @@ impl Lab {
         self.until(|lab| lab.load.outstanding() == 0);
     }
 
-    /// The state, once there is one.
+    /// The state, once it can be had.
     pub(crate) fn snapshot(&mut self) -> Vec<u8> {
         let mut refusals = Vec::new();
-        // An answer of the target's, and an acknowledgement, may be under way.
+        // An answer of the target and an acknowledgement may be under way.
         for _ in 0..4 {
             match self.vcp.snapshot(self.now) {
                 Ok(state) => return state,
@@ -142,7 +142,7 @@ impl Lab {
         self.notices.clear();
     }
 
-    /// There was one login, and nothing to complain of.
+    /// Checks that there was one login, and no violation.
     pub(crate) fn assert_one_session(&self) {
         let sessions = self.target.sessions();
         let handles: Vec<_> = sessions.iter().map(|session| session.tsih).collect();
@@ -152,7 +152,7 @@ impl Lab {
     }
 }
 
-/// A call in which nothing has happened.
+/// The events of a call in which nothing has happened.
 pub(crate) fn nothing(now: u64) -> Events {
     Events {
         now,
@@ -173,7 +173,7 @@ pub(crate) fn instance(
     seeded([generation as u8; 32], generation, config, way)
 }
 
-/// The same with a seed of one's own.
+/// The same with a given seed.
 pub(crate) fn seeded(
     seed: [u8; 32],
     generation: u32,
@@ -182,7 +182,7 @@ pub(crate) fn seeded(
 ) -> Result<Iscsi, String> {
     let start = Start {
         generation,
-        // Long before the first call.
+        // This is long before the first call.
         now: 0,
         seed: seed.to_vec(),
         config: config.to_vec(),
@@ -192,7 +192,7 @@ pub(crate) fn seeded(
     Iscsi::start(start, way.network()).map(|(vcp, _)| vcp)
 }
 
-/// A target of the plain kind, with something about it changed.
+/// A plain target with a change to its configuration.
 pub(crate) fn target(change: impl FnOnce(&mut TargetConfig)) -> Arc<Target> {
     let disk = Box::new(SparseMemory::new(DISK));
     let unit = LogicalUnit::new(disk, UnitOptions::default()).unwrap();

@@ -1,5 +1,5 @@
 //! Requests: each slot has a place of its own on the disk and in the data area, and
-//! does one thing after the other there.
+//! performs one operation after the other there.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -8,14 +8,14 @@ use vcp_sdk::Arena;
 use vcp_sdk::block::{Completion, Modifiers, Operation, Request, Status};
 use vcp_sdk::types::Span;
 
-/// Requests at a time.
+/// The number of requests at a time.
 pub(crate) const SLOTS: usize = 32;
-/// Bytes of the disk that belong to a slot.
+/// The number of bytes of the disk that belong to a slot.
 const PLACE: usize = 128 << 10;
 pub(crate) const DISK: u64 = (SLOTS * PLACE) as u64;
 
 pub(crate) struct Load {
-    /// What the disk should hold.
+    /// The expected contents of the disk.
     model: Vec<u8>,
     under_way: Vec<Option<Request>>,
     random: u64,
@@ -38,7 +38,7 @@ impl Load {
         self.under_way.iter().flatten().count()
     }
 
-    /// A request for every slot that has none.
+    /// Makes a request for every idle slot.
     pub(crate) fn submit(&mut self, data: &mut Arena) -> Vec<Request> {
         let free: Vec<_> = (0..SLOTS)
             .filter(|slot| self.under_way[*slot].is_none())
@@ -68,7 +68,8 @@ impl Load {
                 bytes.fill(fill);
                 data.get_mut(area).unwrap().copy_from_slice(bytes);
             }
-            // What is read has to come from somewhere else.
+            // The buffer is filled with other bytes, so that read data must come from the
+            // disk.
             _ => data.get_mut(area).unwrap().fill(!fill),
         }
         self.tag += 1;
@@ -84,7 +85,7 @@ impl Load {
         request
     }
 
-    /// Takes an answer, and looks at what was read.
+    /// Handles an answer, and checks the read data.
     pub(crate) fn complete(&mut self, completion: &Completion, data: &Arena) {
         let matching = |r: &Option<Request>| r.is_some_and(|r| r.tag == completion.tag);
         let slot = self.under_way.iter().position(matching);

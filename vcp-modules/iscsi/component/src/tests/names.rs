@@ -1,4 +1,4 @@
-//! Names in capitals, which the target holds to their normal form.
+//! Names in capitals, at a target that requires their normal form.
 
 use super::lab::Lab;
 use super::network::Way;
@@ -10,7 +10,7 @@ fn names_in_capitals() {
         ("initiator-name", "iqn.2026-11.Example:Host"),
     ];
     let mut lab = Lab::ready(Way::frames(false), &given);
-    // One login for each form that it does not take, and then none.
+    // There is one login for each refused form, and then no more.
     let handles = |lab: &Lab| {
         lab.target
             .sessions()

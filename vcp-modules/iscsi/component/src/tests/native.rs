@@ -1,4 +1,4 @@
-//! What spans name natively.
+//! The meaning of spans natively.
 
 use vcp_sdk::types::Span;
 

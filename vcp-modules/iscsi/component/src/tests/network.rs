@@ -1,5 +1,5 @@
-//! The way between a VCP and a target: a link with a stack at the target's end, or
-//! the host's TCP. Both keep what is on its way when the VCP is replaced.
+//! The connection of a VCP and a target: a link with a stack at the target's end, or the
+//! host's TCP. Both keep data under way when the VCP is replaced.
 
 use alloc::collections::VecDeque;
 use alloc::string::ToString;
@@ -36,8 +36,8 @@ pub(crate) struct FrameWay {
 pub(crate) struct StreamWay {
     open: Option<(u32, Connection)>,
     events: Vec<Event>,
-    /// What the network has taken in the last call, and in the one before, which is
-    /// told in the next.
+    /// The bytes that the network took in the last call, and in the one before, which are
+    /// reported in the next.
     sent: [Vec<(u32, u32)>; 2],
 }
 
@@ -61,7 +61,7 @@ impl Way {
         Self::Streams(Box::default())
     }
 
-    /// What a VCP is told of it.
+    /// The network as a VCP is told of it.
     pub(crate) fn network(&self) -> Network {
         match self {
             Self::Frames(way) => Network::Frames(Link {
@@ -76,7 +76,7 @@ impl Way {
         }
     }
 
-    /// Puts what has arrived into the events of the next call.
+    /// Adds the arrived data to the events of the next call.
     pub(crate) fn deliver(&mut self, now: u64, vcp: &mut Iscsi, events: &mut Events) {
         let (_, memories) = vcp.inside();
         let mut room = memories.receive.span();
@@ -121,7 +121,7 @@ impl Way {
         }
     }
 
-    /// Carries out what a VCP wants done, and lets the target do its part.
+    /// Carries out a VCP's effects, and lets the target do its part.
     pub(crate) fn carry(&mut self, now: u64, vcp: &Iscsi, effects: &Effects, target: &Arc<Target>) {
         match self {
             Self::Frames(way) => {

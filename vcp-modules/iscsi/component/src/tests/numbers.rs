@@ -1,4 +1,4 @@
-//! Numbers that wrap, with the target as judge: CmdSN, which the seed chooses, and
+//! Numbers that wrap, checked by the target: CmdSN, which the seed determines, and
 //! StatSN.
 
 use vcp_target::config::TargetConfig;
@@ -6,8 +6,8 @@ use vcp_target::config::TargetConfig;
 use super::lab::{Lab, seeded, target};
 use super::network::Way;
 
-/// With this the first CmdSN is 36 before the last number; see the initiator's
-/// `command_numbers_wrap_end_to_end`, which looks.
+/// With this seed the first CmdSN is 36 before the last number; the initiator's
+/// `command_numbers_wrap_end_to_end` checks that.
 fn seed() -> [u8; 32] {
     let mut seed = [0; 32];
     seed[..8].copy_from_slice(&134_244_533_u64.to_be_bytes());

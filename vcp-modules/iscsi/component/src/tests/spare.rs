@@ -1,4 +1,4 @@
-//! What is made and not called: it says nothing, and no time passes for it.
+//! An instance that is made and not called: it says nothing, and no time passes for it.
 
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -37,7 +37,7 @@ fn the_configuration_is_refused_when_it_is_made() {
     assert!(instance(1, &config, &lab.way).is_err());
 }
 
-/// What an instance says in ten minutes in which nobody answers.
+/// The notices of an instance in ten minutes without any answer.
 fn alone(generation: u32) -> Vec<Notice> {
     let lab = Lab::new(Way::frames(false), &[]);
     let mut vcp = instance(generation, &lab.config, &lab.way).unwrap();

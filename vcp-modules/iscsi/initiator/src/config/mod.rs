@@ -1,5 +1,5 @@
-//! What the operator says about a disk: where it is, who we are, what to offer.
-//! Made from strings by [`Config::parse`], and valid from then on.
+//! The configuration of a disk: its place, the initiator's identity, and the offers. Made
+//! from strings by [`Config::parse`], and valid from then on.
 
 mod names;
 mod parse;
@@ -25,38 +25,38 @@ pub struct Config {
     pub(crate) names: Names,
     /// The logical unit's number, 0 to 16383.
     pub(crate) lun: u16,
-    /// Our part of the session's name. A session of the same name is what a
-    /// target reinstates, so the same disk must get the same value each time.
+    /// Our part of the session's identifier. A target reinstates a session with the same
+    /// identifier, so a disk must always get the same value.
     pub(crate) isid: Isid,
     /// `None`: no authentication is offered.
     pub(crate) chap: Option<Chap>,
     pub(crate) offer: Offer,
     pub(crate) timing: Timing,
-    /// Tell a logical unit to start that says it wants to be told.
+    /// Whether to start a logical unit that asks for it.
     pub(crate) start_unit: bool,
-    /// Refuse writes whatever the logical unit says.
+    /// Whether to refuse writes even if the logical unit allows them.
     pub(crate) read_only: bool,
-    /// Requests that the caller will have outstanding at a time.
+    /// The most requests that the caller has outstanding at a time.
     pub(crate) queue_depth: u16,
-    /// Longest read or write, in bytes, of one request: what the caller has room for,
-    /// and what the operator wants.
+    /// The longest read or write of one request, in bytes, for which the caller has room
+    /// and which the operator allows.
     pub(crate) max_transfer: u32,
     pub(crate) transfer_limit: u32,
-    /// Somebody was served with this disk before.
+    /// Whether a predecessor has served this disk before.
     pub(crate) predecessor: bool,
-    /// Which logical unit it has to be, as it said to whoever was served with it; empty
-    /// when any will do.
+    /// The identity of the logical unit that was served before, which it must still have;
+    /// empty when any will do.
     pub(crate) identity: String,
 }
 
-/// Who we are to the target, and who it must be to us.
+/// Our CHAP credentials, and those required of the target.
 #[derive(Debug, Clone)]
 pub(crate) struct Chap {
     pub(crate) user: String,
     pub(crate) password: Secret,
     /// `Some`: the target has to prove that it knows this secret too.
     pub(crate) target: Option<Peer>,
-    /// In order of preference; not empty.
+    /// The algorithms in order of preference; not empty.
     pub(crate) algorithms: Vec<Algorithm>,
 }
 
@@ -71,15 +71,15 @@ impl Chap {
     }
 }
 
-/// What a target must show in mutual CHAP.
+/// The credentials that a target must show in mutual CHAP.
 #[derive(Debug, Clone)]
 pub(crate) struct Peer {
-    /// `None`: any name will do.
+    /// The required name; `None`: any name will do.
     pub(crate) user: Option<String>,
     pub(crate) password: Secret,
 }
 
-/// A password that does not show.
+/// A password that is never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Secret(String);
 
@@ -95,21 +95,20 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Whether to ask for a digest.
+/// Whether to use a digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DigestPolicy {
     /// Refuse it.
     None,
-    /// Do without, unless the target insists on it.
+    /// Only if the target requires it.
     Accept,
-    /// Insist on it.
+    /// Require it.
     Crc32c,
-    /// Take it if the target has it.
+    /// Use it if the target has it.
     Prefer,
 }
 
-/// What is offered in the operational negotiation (RFC 7143 §13). Lengths in
-/// bytes.
+/// Our offers in the operational negotiation (RFC 7143 §13). Lengths in bytes.
 #[derive(Debug, Clone)]
 pub(crate) struct Offer {
     pub(crate) header_digest: DigestPolicy,
@@ -122,62 +121,60 @@ pub(crate) struct Offer {
     pub(crate) max_outstanding_r2t: u32,
 }
 
-/// How long to wait for what, in nanoseconds.
+/// Time limits and intervals, in nanoseconds.
 #[derive(Debug, Clone)]
 pub(crate) struct Timing {
-    /// Silence after which the target is pinged.
+    /// The silence after which the target is pinged.
     pub(crate) nop_interval: u64,
-    /// For the answer to a ping.
+    /// The time limit for the answer to a ping.
     pub(crate) nop_timeout: u64,
-    /// From the attempt to connect to the first answer of the logical unit.
+    /// The time limit from connecting to the first answer of the logical unit.
     pub(crate) login_timeout: u64,
-    /// For the answer to a command, before it is aborted.
+    /// The time limit for the answer to a command, after which it is aborted.
     pub(crate) command_timeout: u64,
-    /// Between two looks at the capacity; 0: never.
+    /// The interval between checks of the capacity; 0: never.
     pub(crate) capacity_interval: u64,
 }
 
 impl Config {
-    /// As [`Config::parse`] has it, but for as many requests at a time as the
-    /// caller says; 128 unless told. More may be submitted and will wait.
+    /// Sets how many requests the caller has outstanding at a time; the default is 128.
+    /// More may be submitted and will wait.
     #[must_use]
     pub fn with_queue_depth(mut self, depth: u32) -> Self {
         self.queue_depth = depth.clamp(1, 4096) as u16;
         self
     }
 
-    /// As [`Config::parse`] has it, but with reads and writes of up to so many
-    /// bytes in one request; 1 MiB unless told. At least 64 KiB. The key
-    /// `max-transfer` may have less.
+    /// Sets the longest read or write of one request in bytes, at least 64 KiB; the
+    /// default is 1 MiB. The key `max-transfer` may make it shorter.
     #[must_use]
     pub fn with_max_transfer(mut self, bytes: u32) -> Self {
         self.max_transfer = bytes.clamp(64 << 10, 1 << 30);
         self
     }
 
-    /// As [`Config::parse`] has it, but for the successor of an initiator that has
-    /// served (and died of something): a target that is away, busy or refuses is
-    /// then no reason to give up, for the disk was there before and requests may
-    /// wait for it. What could not be mended by any connection still is.
+    /// Makes it the configuration of a successor to an initiator that has served (and
+    /// died of something). A target that is away, busy or refuses is then no reason to
+    /// give up: the disk was there before and requests may wait for it. Errors that no
+    /// connection can mend remain fatal.
     #[must_use]
     pub fn with_predecessor(mut self, predecessor: bool) -> Self {
         self.predecessor = predecessor;
         self
     }
 
-    /// As [`Config::parse`] has it, but only for the logical unit that is known as
-    /// this: what [`Geometry::identity`](crate::Geometry::identity) was before. Another
-    /// one is an error, and one that does not say which it is is not served. Empty: any
-    /// will do.
+    /// Accepts only the logical unit with this
+    /// [`Geometry::identity`](crate::Geometry::identity). Another one is an error, and
+    /// one without an identity is not served. Empty: any will do.
     #[must_use]
     pub fn with_identity(mut self, identity: String) -> Self {
         self.identity = identity;
         self
     }
 
-    /// Does without SHA-256 from here on. Some targets have another algorithm
-    /// under its number, from before that was assigned, and fail the login as an
-    /// error of the initiator. False if there is nothing else to offer.
+    /// Stops offering SHA-256. Some targets have another algorithm under its number, from
+    /// before that was assigned, and fail the login as an error of the initiator. False
+    /// if there is nothing else to offer.
     pub(crate) fn give_up_sha256(&mut self) -> bool {
         match &mut self.chap {
             Some(chap) if chap.algorithms.contains(&Algorithm::Md5) => {

@@ -1,7 +1,7 @@
-//! The names of a login, and the form in which each is said: as it was given, for that
-//! is how the target wrote it or the operator knows it, and where the target does not
-//! know that, in its other form. Many targets compare bytes, though a name is the same
-//! name in every form (RFC 7143 §4.2.7).
+//! The names of a login, and the form in which each is sent: as it was given, for that is
+//! how the target wrote it or the operator knows it, and if the target does not know
+//! that, in its other form. Many targets compare bytes, though a name is the same name in
+//! every form (RFC 7143 §4.2.7).
 
 use alloc::format;
 use alloc::string::String;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use vcp_iscsi_proto::IscsiName;
 use vcp_iscsi_proto::login::LoginStatus;
 
-/// Which of the two names are said in their other form.
+/// Which of the two names are sent in their other form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Forms {
     target: bool,
@@ -19,7 +19,7 @@ pub(crate) struct Forms {
 }
 
 impl Forms {
-    /// With these of the names the other way round than here.
+    /// These forms with the given names switched to their other form.
     fn turned(self, target: bool, initiator: bool) -> Self {
         Self {
             target: self.target != target,
@@ -34,12 +34,13 @@ pub(crate) struct Names {
     /// `None` in a discovery session.
     target: Option<IscsiName>,
     initiator: IscsiName,
-    /// In use on the wire.
+    /// The forms in use on the wire.
     forms: Forms,
-    /// Those that the target has refused, of the four that there are at most.
+    /// The forms that the target has refused, of at most four.
     refused: Vec<Forms>,
-    /// A target has taken the forms in use. There is no other guess after that: a target
-    /// that refuses them then is not ready, and who knows what it would take.
+    /// Whether a target has accepted the forms in use. After that no others are tried: if
+    /// the target then refuses them it is not ready, and would perhaps not know the
+    /// others.
     settled: bool,
 }
 
@@ -79,21 +80,21 @@ impl Names {
         self.forms
     }
 
-    /// Goes on with forms that a target has taken; false for forms that there are not.
+    /// Resumes with forms that a target has accepted; false if these forms do not exist.
     pub(crate) fn settle(&mut self, forms: Forms) -> bool {
         self.forms = forms;
         self.settled = true;
         self.there_is(forms)
     }
 
-    /// The login was refused with this status. Where the names may be why, and there is
-    /// another form that was not refused yet, it is in use from here on; returns what to
-    /// say of it.
+    /// Handles a refused login. If the names may be the reason, and another form was not
+    /// refused yet, that form is used from here on; returns a message about it.
     pub(crate) fn turn(&mut self, status: LoginStatus) -> Option<String> {
-        // Whose name a status may be about. Of "service unavailable" only the target's:
-        // under another name of ours it would not know whose session a login takes over.
+        // The names that a status may be about. "Service unavailable" can concern only
+        // the target's: under another name of ours it would not know whose session a
+        // login takes over.
         let (target, initiator) = match status {
-            // The latter of a target that holds a name to its normal form.
+            // The latter comes from a target that requires a name in its normal form.
             LoginStatus::NotFound | LoginStatus::InitiatorError => (true, true),
             LoginStatus::ServiceUnavailable => (true, false),
             LoginStatus::AuthorizationFailure => (false, true),
@@ -112,16 +113,16 @@ impl Names {
         Some(self.in_use())
     }
 
-    /// The target has taken the forms in use. Returns what to say of it, where a name is
-    /// not as it was given and this was not known before.
+    /// Notes that the target has accepted the forms in use. Returns a message if a name
+    /// is not as it was given and this was not known before.
     pub(crate) fn taken(&mut self) -> Option<String> {
         self.refused.clear();
         let known = core::mem::replace(&mut self.settled, true);
         (!known && self.forms != Forms::default()).then(|| self.in_use())
     }
 
-    /// No form is left: says which were refused, where there was more than one, and
-    /// begins with the names as they were given the next time.
+    /// Starts again from the names as they were given, when no form is left. Returns a
+    /// message with the refused forms, if there were several.
     pub(crate) fn give_up(&mut self) -> Option<String> {
         if self.settled {
             return None;
@@ -151,7 +152,7 @@ impl Names {
             && (!forms.initiator || has(Some(&self.initiator)))
     }
 
-    /// The names in the form in use, as far as they have another.
+    /// The names in the form in use, if they have another one.
     fn in_use(&self) -> String {
         let target = self.target.as_ref().filter(|name| name.other().is_some());
         let ours = self.initiator.other().map(|_| self.initiator_on_wire());
@@ -164,7 +165,7 @@ impl Names {
     }
 }
 
-/// A name as it goes on the wire.
+/// A name as it is sent.
 fn said(name: &IscsiName, other: bool) -> String {
     let other = if other { name.other() } else { None };
     other.unwrap_or_else(|| name.given().into())
@@ -184,7 +185,7 @@ mod tests {
         (names.target_on_wire().unwrap(), names.initiator_on_wire())
     }
 
-    /// All that is said while this is what the target answers.
+    /// All names and messages while the target answers with this status.
     fn course(mut names: Names, status: LoginStatus) -> Vec<(String, String)> {
         let mut course = vec![said_of(&names)];
         while names.turn(status).is_some() {

@@ -1,4 +1,4 @@
-//! Configuration keys: which there are, and what they turn into.
+//! Configuration keys and how they are parsed.
 
 use alloc::borrow::ToOwned;
 use alloc::string::{String, ToString};
@@ -12,47 +12,47 @@ use super::values;
 use super::{Chap, Config, DigestPolicy, Names, Offer, Peer, Secret, Timing};
 
 const SECOND: u64 = 1_000_000_000;
-/// Our name where none is given.
+/// The default of our name.
 const INITIATOR: &str = "iqn.2026-11.example.vcp:initiator";
 
-/// What is wrong with a configuration. Names the key, and never shows a secret.
+/// An error of a configuration. It names the key, and never shows a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// There is no such key.
     #[error("{key}: unknown key")]
     Unknown {
-        /// As given.
+        /// The key as given.
         key: String,
     },
-    /// A key that has to be there is not.
+    /// A required key is missing.
     #[error("{key}: missing; {hint}")]
     Missing {
-        /// Which.
+        /// The key.
         key: &'static str,
-        /// What to give.
+        /// The expected value.
         hint: &'static str,
     },
-    /// A value that the key cannot have.
+    /// A value is invalid for its key.
     #[error("{key}: {value:?} is not {expected}")]
     Invalid {
-        /// Which.
+        /// The key.
         key: &'static str,
-        /// As given.
+        /// The value as given.
         value: String,
-        /// What it should be.
+        /// A description of valid values.
         expected: &'static str,
     },
-    /// Values that do not go together.
+    /// Values contradict each other.
     #[error("{key}: {reason}")]
     Conflict {
-        /// Which.
+        /// The key.
         key: &'static str,
-        /// Why.
+        /// The reason.
         reason: &'static str,
     },
 }
 
-/// What was given, before it is known whether it makes sense as a whole.
+/// The given values, before they are checked together.
 #[derive(Default)]
 struct Draft {
     portal: Option<SocketAddr>,
@@ -98,7 +98,7 @@ impl Config {
     /// | `max-transfer` | bytes of the longest read or write, 4096 to 1048576 | 1048576 |
     /// | `read-only` | refuse writes whatever the unit says | `no` |
     ///
-    /// Of these `docs/src/reference/iscsi.md` tells the operator.
+    /// `docs/src/reference/iscsi.md` describes these for the operator.
     ///
     /// # Errors
     /// [`ConfigError`], which names the key.
@@ -126,7 +126,7 @@ impl Config {
         draft.finish(config, false)
     }
 
-    /// Every default there is. Not a valid configuration yet.
+    /// All defaults. They do not make a valid configuration yet.
     fn defaults() -> Result<Self, ConfigError> {
         Ok(Self {
             portal: SocketAddr::from(([0, 0, 0, 0], 0)),
@@ -181,7 +181,7 @@ impl Draft {
         Ok((draft, config))
     }
 
-    /// Keys that say who talks to whom; `false` when it is none of them.
+    /// Parses keys of identity and place; `false` when it is none of them.
     fn identity(&mut self, key: &str, value: &str) -> Result<bool, ConfigError> {
         match key {
             "portal" => self.portal = Some(values::portal(value)?),
@@ -195,7 +195,7 @@ impl Draft {
         Ok(true)
     }
 
-    /// Keys of authentication; `false` when it is none of them.
+    /// Parses keys of authentication; `false` when it is none of them.
     fn authentication(&mut self, key: &str, value: &str) -> Result<bool, ConfigError> {
         match key {
             "auth" => self.auth = Some(values::auth(value)?),
@@ -211,7 +211,7 @@ impl Draft {
         Ok(true)
     }
 
-    /// Keys of operation; `false` when it is none of them.
+    /// Parses keys of operation; `false` when it is none of them.
     fn operation(
         &mut self,
         config: &mut Config,
@@ -275,7 +275,7 @@ impl Draft {
         }
         config.isid = self.isid.unwrap_or_else(|| match &self.instance {
             Some(instance) => values::isid_of(&[instance]),
-            // The same whichever form the name is given in.
+            // The result does not depend on the form in which the name is given.
             None => {
                 let target = self.target.as_ref().map(IscsiName::normal);
                 values::isid_of(&[&target.unwrap_or_default(), &config.lun.to_string()])

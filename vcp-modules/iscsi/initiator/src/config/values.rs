@@ -1,4 +1,4 @@
-//! What each kind of configuration value may look like.
+//! Parsing of each kind of configuration value.
 
 use alloc::borrow::ToOwned;
 use alloc::string::{String, ToString};
@@ -11,7 +11,7 @@ use vcp_iscsi_proto::{IscsiName, Isid, IsidType};
 
 use super::{ConfigError, DigestPolicy, Secret};
 
-/// Where iSCSI targets listen unless told otherwise.
+/// The default port of iSCSI targets.
 const PORT: u16 = 3260;
 
 fn invalid(key: &'static str, value: &str, expected: &'static str) -> ConfigError {
@@ -68,7 +68,7 @@ pub(super) fn boolean(key: &'static str, value: &str) -> Result<bool, ConfigErro
     }
 }
 
-/// Seconds, or with a unit: `5`, `5s`, `500ms`. In nanoseconds.
+/// Parses seconds, or a time with a unit: `5`, `5s`, `500ms`. In nanoseconds.
 pub(super) fn duration(key: &'static str, value: &str) -> Result<u64, ConfigError> {
     let (digits, unit) = match (value.strip_suffix("ms"), value.strip_suffix('s')) {
         (Some(digits), _) => (digits, 1_000_000),
@@ -80,7 +80,7 @@ pub(super) fn duration(key: &'static str, value: &str) -> Result<u64, ConfigErro
         .ok_or_else(|| invalid(key, value, "a time from 1ms to 86400s"))
 }
 
-/// As a [`duration`], or `0` or `never`, which both are 0.
+/// Parses a [`duration`], or `0` or `never`, which both are 0.
 pub(super) fn interval(key: &'static str, value: &str) -> Result<u64, ConfigError> {
     match value {
         "0" | "never" => Ok(0),
@@ -105,8 +105,8 @@ pub(super) fn isid(value: &str) -> Result<Isid, ConfigError> {
     }
 }
 
-/// A stable ISID of the random type (RFC 7143 §11.12.5) out of a name: FNV-1a,
-/// which every generation of a VCP computes alike.
+/// Makes a stable ISID of the random type (RFC 7143 §11.12.5) from a name: FNV-1a, which
+/// every generation of a VCP computes alike.
 pub(super) fn isid_of(parts: &[&str]) -> Isid {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     for part in parts {

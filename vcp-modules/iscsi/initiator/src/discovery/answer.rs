@@ -1,4 +1,4 @@
-//! The answer to SendTargets (RFC 7143, appendix C): for each target its name, then
+//! The answer to SendTargets (RFC 7143, appendix C): the name of each target, followed by
 //! its addresses.
 
 use alloc::string::{String, ToString};
@@ -10,8 +10,8 @@ use vcp_iscsi_proto::text::{Key, pairs};
 
 use super::{FoundPortal, FoundTarget};
 
-/// Reads an answer that came from the portal `asked`. A target without an address
-/// is where it was asked for.
+/// Parses an answer that came from the portal `asked`. A target without an address is at
+/// that portal.
 pub(super) fn targets(text: &[u8], asked: SocketAddr) -> Result<Vec<FoundTarget>, String> {
     let mut found: Vec<FoundTarget> = Vec::new();
     for pair in pairs(text) {
@@ -39,7 +39,7 @@ pub(super) fn targets(text: &[u8], asked: SocketAddr) -> Result<Vec<FoundTarget>
     Ok(found)
 }
 
-/// `host[:port][,portal group tag]`.
+/// Parses `host[:port][,portal group tag]`.
 fn portal(value: &str) -> FoundPortal {
     let (address, group) = match value.rsplit_once(',') {
         Some((address, group)) => (address, group.parse().ok()),

@@ -1,6 +1,6 @@
-//! What a portal says unasked in a discovery session (RFC 7143 §11.9, §11.17, §11.19).
-//! None of it ends the discovery by itself: what concerns commands is passed over, and a
-//! portal that wants to be left is left, and asked again.
+//! Unsolicited messages of a portal in a discovery session (RFC 7143 §11.9, §11.17,
+//! §11.19). None of them ends the discovery by itself: those about commands are ignored,
+//! and a portal that asks for a logout gets it, and is asked again.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -12,16 +12,16 @@ use super::{Discovery, DiscoveryAction, Phase};
 use crate::control::{Control, Place};
 
 const SECOND: u64 = 1_000_000_000;
-/// Answers to pings that may wait to be sent.
+/// The most answers to pings that may wait to be sent.
 const MAX_WAITING: usize = 64;
 
 impl Discovery {
-    /// NOP-In: a ping, or only new numbers.
+    /// Handles a NOP-In: a ping, or only new numbers.
     pub(super) fn nop_in(&mut self, nop: &NopIn) -> Result<(), String> {
         if nop.itt != RESERVED_TAG {
             return Err("a NOP-In that answers no NOP-Out".into());
         }
-        // Nothing is sent behind a logout.
+        // Nothing may be sent after a logout.
         if nop.ttt == RESERVED_TAG || !matches!(self.phase, Phase::Asking) {
             return Ok(());
         }
@@ -36,14 +36,14 @@ impl Discovery {
         Ok(())
     }
 
-    /// Asynchronous Message. There are no commands here that an event could be about, and
-    /// nothing to negotiate while the answer is being given.
+    /// Handles an Asynchronous Message. There are no commands that an event could be
+    /// about, and nothing to negotiate while the answer is being given.
     pub(super) fn async_message(&mut self, now: u64, event: AsyncEvent) {
         let answered = matches!(self.phase, Phase::Leaving | Phase::Over);
         match event {
             AsyncEvent::LogoutRequest { within } => {
                 if matches!(self.phase, Phase::Asking) && self.turn.is_none() {
-                    // The answer may be on its way; the logout takes its time too.
+                    // The answer may be on its way, and the logout takes time too.
                     let grace = u64::from(within) * SECOND / 2;
                     self.turn = Some(now.saturating_add(grace));
                 }
@@ -61,8 +61,8 @@ impl Discovery {
         }
     }
 
-    /// Reject. Only of the question it matters, and there not if the portal just wants to
-    /// be left first.
+    /// Handles a Reject. It matters only if it rejects the question, and even then not if
+    /// the portal just asks for a logout first.
     pub(super) fn rejected(&mut self, reject: &Reject, data: &[u8]) -> Result<(), String> {
         let header = Reject::rejected(data).map_err(|e| e.to_string())?;
         let opcode = Opcode::parse(header[0]).map_err(|e| e.to_string())?;
@@ -78,7 +78,7 @@ impl Discovery {
         }
     }
 
-    /// Whether the portal wants to be left, and has not answered.
+    /// Whether the portal asks for a logout, and has not answered.
     pub(super) fn is_to_leave(&self) -> bool {
         match self.phase {
             Phase::Asking => self.turn.is_some(),
@@ -87,7 +87,7 @@ impl Discovery {
         }
     }
 
-    /// The time has come to leave, or to come back.
+    /// Leaves or comes back, as the time for it has come.
     pub(super) fn take_turn(&mut self) {
         match self.phase {
             Phase::Asking => self.leave_unanswered(),
@@ -107,10 +107,10 @@ impl Discovery {
         });
     }
 
-    /// Sent away without an answer: connects again after so many seconds, once, and if
-    /// there is time for it.
+    /// Connects again after being sent away without an answer: after this many seconds,
+    /// once, and if there is time for it.
     pub(super) fn come_back(&mut self, now: u64, time2wait: u16) {
-        // A logout that was answered, or none.
+        // The logout was answered, or there was none.
         let orderly = matches!(self.phase, Phase::Returning);
         self.hang_up(!orderly);
         if core::mem::replace(&mut self.sent_away, true) {

@@ -18,7 +18,7 @@ use crate::control::{Control, Place};
 use crate::login::{Challenge, Login, LoginError, Outcome};
 use crate::wire::rx::Event;
 
-/// Text of one answer, over all its PDUs.
+/// The longest text of one answer, over all its PDUs.
 pub(super) const MAX_TEXT: usize = 1 << 20;
 const MAX_REDIRECTIONS: u32 = 4;
 
@@ -124,7 +124,7 @@ impl Discovery {
             }
             (_, Phase::Login(_)) => Err(format!("{:?} during login", pdu.opcode())),
             (TargetPdu::TextResponse(response), Phase::Asking) => self.text(response, &data),
-            // On its way when the logout was sent.
+            // The response was on its way when the logout was sent.
             (TargetPdu::TextResponse(_), Phase::Returning) => Ok(()),
             (TargetPdu::NopIn(nop), _) => self.nop_in(nop),
             (TargetPdu::AsyncMessage(message), _) => {
@@ -188,7 +188,7 @@ impl Discovery {
         Ok(())
     }
 
-    /// The portal refuses the login: perhaps it knows our name in its other form.
+    /// Handles a refused login: perhaps the portal knows our name in its other form.
     fn refused(&mut self, now: u64, status: LoginStatus) -> Result<(), String> {
         if self.config.names.turn(status).is_some() {
             self.hang_up(false);
@@ -200,12 +200,12 @@ impl Discovery {
         Err(format!("login refused: {status}{tried}"))
     }
 
-    /// Text Response: part of the answer, or the end of it (RFC 7143 §11.11).
+    /// Handles a Text Response: a part of the answer, or its end (RFC 7143 §11.11).
     fn text(&mut self, response: &TextResponse, data: &[u8]) -> Result<(), String> {
         if response.itt != u32::from(Place::Text as u16) {
             return Err("a Text Response to no request".into());
         }
-        // The tag of a final response means nothing (RFC 7143 §11.10.4).
+        // The tag of a final response has no meaning (RFC 7143 §11.10.4).
         if !response.is_final && response.ttt == RESERVED_TAG {
             return Err("a Text Response that neither ends nor can be continued".into());
         }
@@ -239,7 +239,7 @@ impl Discovery {
         self.turn = None;
     }
 
-    /// The end without an answer; after the answer it is just the end.
+    /// Ends the session with a failure; after the answer it just ends.
     pub(super) fn fail(&mut self, what: &str, reason: &str) {
         if !matches!(self.phase, Phase::Leaving | Phase::Over) {
             let line = format!("portal {}: {what}: {reason}", self.address);

@@ -1,9 +1,9 @@
 //! Answers to requests: the only place in which one is given.
 //!
 //! A read or write is answered with `Ok` only when every one of its bytes was moved.
-//! Whoever has an answer brings along how many were, and whatever else it believes,
-//! a request that lacks some is answered with an error. So room of a read whose
-//! bytes the target did not send never reaches a client as data.
+//! Every answer comes with the number of moved bytes, and a request that lacks some is
+//! answered with an error whatever else is reported. So the parts of a read's buffer that
+//! the target did not send never reach a client as data.
 
 use alloc::format;
 
@@ -12,7 +12,7 @@ use crate::action::{Action, Level};
 use crate::block::{Operation, Request, Status};
 use crate::task::TaskId;
 
-/// How many bytes of a request were moved, all from its start.
+/// The number of bytes moved, all from the start of the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Moved(pub(super) u32);
 
@@ -22,7 +22,7 @@ impl Moved {
     fn is_all_of(self, request: &Request) -> bool {
         match request.operation {
             Operation::Read | Operation::Write => self.0 == request.length,
-            // What has no data, or data that nobody counts.
+            // These have no data that is counted.
             Operation::Flush | Operation::Discard | Operation::WriteZeroes => true,
         }
     }
@@ -34,7 +34,7 @@ impl Initiator {
         self.complete(request, Moved::NONE, status);
     }
 
-    /// Ends a task whose command is not under way any more, and answers its request.
+    /// Ends a task whose command is no longer under way, and answers its request.
     pub(super) fn finish(&mut self, id: TaskId, request: &Request, status: Status) {
         let moved = Moved(self.tasks.get(id).done);
         self.tasks.remove(id);

@@ -1,4 +1,4 @@
-//! Ends of commands: whether they add up, and what becomes of their tasks.
+//! Ends of commands: checks whether they are complete, and continues or ends their tasks.
 
 use alloc::format;
 use alloc::string::ToString;
@@ -14,7 +14,7 @@ use crate::scsi::{Device, Ending, Verdict, judge};
 use crate::task::{Command, Data, Owner, Step, Task, TaskId};
 
 impl Initiator {
-    /// A SCSI Response (RFC 7143 §11.4).
+    /// Handles a SCSI Response (RFC 7143 §11.4).
     pub(super) fn response(
         &mut self,
         now: u64,
@@ -42,8 +42,8 @@ impl Initiator {
         self.ended(now, id, response.status, response.residual, sense)
     }
 
-    /// A command has ended with a SCSI status. Whatever that says, it is done only if
-    /// all of its bytes were moved.
+    /// Handles the end of a command with a SCSI status. Whatever the status, the command
+    /// succeeded only if all of its bytes were moved.
     pub(super) fn ended(
         &mut self,
         now: u64,
@@ -68,7 +68,7 @@ impl Initiator {
         self.settle(now, id, verdict, &ending)
     }
 
-    /// What becomes of a task whose command has ended.
+    /// Continues or ends a task whose command has ended.
     pub(super) fn settle(
         &mut self,
         now: u64,
@@ -87,7 +87,7 @@ impl Initiator {
         match (verdict, owner) {
             (_, Owner::Free) => {}
             (_, Owner::Start) => self.unit_started(id, verdict, ending),
-            // It comes again in the next session; the target is on its way out.
+            // The command comes again in the next session, as the target is going away.
             _ if self.is_draining() && may_wait(verdict, ending) => self.tasks.requeue(id),
             (_, Owner::Survey(place)) => self.survey_ended(now, id, place, verdict, ending)?,
             _ if ending.is_conflict() && self.first_conflict(id) => self.tasks.requeue(id),
@@ -122,21 +122,21 @@ impl Initiator {
         Ok(())
     }
 
-    /// A request has failed for good.
+    /// Ends a request that has failed for good.
     fn failed(&mut self, id: TaskId, request: &Request, status: Status, ending: &Ending) {
         let line = self.describe(id, ending);
         self.log(Level::Warn, line);
         self.finish(id, request, status);
     }
 
-    /// Whether a command meets a reservation for the first time. Whoever holds it may have
-    /// given it up since, so the command goes out once more before it is an error.
+    /// Whether a command meets a reservation for the first time. The holder may have
+    /// given it up since, so the command is sent once more before it is an error.
     fn first_conflict(&mut self, id: TaskId) -> bool {
         !core::mem::replace(&mut self.tasks.get_mut(id).conflicted, true)
     }
 
-    /// The logical unit was told to start. Whether it has, the commands that wait for
-    /// it find out.
+    /// Handles the end of START STOP UNIT. The waiting commands will show whether the
+    /// unit has started.
     fn unit_started(&mut self, id: TaskId, verdict: Verdict, ending: &Ending) {
         if verdict != Verdict::Good {
             let line = self.describe(id, ending);
@@ -145,7 +145,7 @@ impl Initiator {
         self.tasks.remove(id);
     }
 
-    /// Sense data that is of interest whatever becomes of the command.
+    /// Handles sense data that matters whatever becomes of the command.
     pub(super) fn heed(&mut self, sense: Option<&Sense>) {
         if let Some(sense) = sense
             && sense.asc == Asc::THIN_PROVISIONING_THRESHOLD
@@ -155,9 +155,10 @@ impl Initiator {
         }
     }
 
-    /// Something that was answered as done was not. This command was not carried out and
-    /// is sent again; a flush is who has to say that data is lost, now or when it comes. A
-    /// unit without a cache is sent none, and this request has to say it.
+    /// Handles a deferred error: something that was answered as done was not. This
+    /// command was not carried out and is sent again; the current or next flush reports
+    /// the loss. A unit without a cache is sent no flush, and then this request has to
+    /// report it.
     fn earlier_write_failed(
         &mut self,
         now: u64,
@@ -176,7 +177,7 @@ impl Initiator {
         self.aborted(now, id, ending)
     }
 
-    /// A part of a request is done.
+    /// Notes that a part of a request is done.
     fn advance(&mut self, id: TaskId, request: &Request) {
         self.throttle.reset();
         self.lengthy(self.tasks.get(id).command.covers);
@@ -191,7 +192,7 @@ impl Initiator {
             if request.operation != Operation::Flush && task.done < request.length {
                 return self.tasks.requeue(id);
             }
-            // What the unit is known to do may have changed since the command was sent.
+            // The unit's capabilities may have changed since the command was sent.
             let writes = !matches!(request.operation, Operation::Read | Operation::Flush);
             if request.fua && writes && cache && task.cached {
                 task.step = Step::Sync;
@@ -206,8 +207,7 @@ impl Initiator {
         self.finish(id, request, status);
     }
 
-    /// The logical unit does not do what it was asked for: does without it from
-    /// here on, and says so.
+    /// Stops using a command or flag that the logical unit refuses, and logs that.
     fn degrade(&mut self, id: TaskId, request: &Request, step: Step, ending: &Ending) {
         let line = self.describe(id, ending);
         self.log(Level::Warn, line);
@@ -219,7 +219,7 @@ impl Initiator {
         let status = if step == Step::Sync || request.operation == Operation::Flush {
             match device.write_cache_known {
                 true => Some(Status::NotSupported),
-                // It has no command for a cache and never said that it has one.
+                // The unit has no command for a cache and never said that it has one.
                 false => {
                     device.write_cache = false;
                     Some(Status::Ok)
@@ -239,20 +239,20 @@ impl Initiator {
     }
 }
 
-/// Takes from a device what it just refused; `None` when the request can still be
-/// done in another way. What it refused is what was sent, which may not be what would be
-/// sent by now.
+/// Removes from a device the capability that it just refused; `None` when the request can
+/// still be done in another way. The refused command counts, which may not be the one
+/// that would be sent by now.
 fn without(device: &mut Device, request: &Request, refused: &Command) -> Option<Status> {
     const UNMAP_BIT: u8 = 0x08;
     let discard = request.operation == Operation::Discard;
     match refused.data {
-        // UNMAP.
+        // This was an UNMAP.
         Data::Parameters(_) => {
             device.max_unmap = 0;
             (!device.write_same_unmaps || device.max_write_same == 0)
                 .then_some(Status::NotSupported)
         }
-        // WRITE SAME.
+        // This was a WRITE SAME.
         Data::Zeroes if !refused.counted => {
             if refused.cdb[1] & UNMAP_BIT != 0 {
                 device.write_same_unmaps = false;
@@ -269,8 +269,8 @@ fn without(device: &mut Device, request: &Request, refused: &Command) -> Option<
     }
 }
 
-/// Why a command that ended well was not carried out: what was moved, as far as the
-/// target and we agree.
+/// The reason why a command with a good status was not carried out: the number of moved
+/// bytes, by the target's count and ours.
 fn short(task: &Task, status: ScsiStatus, residual: Residual) -> Ending {
     let (command, progress) = (&task.command, &task.progress);
     let ours = if command.is_read() {
@@ -290,7 +290,7 @@ fn short(task: &Task, status: ScsiStatus, residual: Residual) -> Ending {
     }
 }
 
-/// Whether what a target says while it wants to be left is no answer of the unit's.
+/// Whether an answer of a target that asks for a logout may not be the unit's own.
 fn may_wait(verdict: Verdict, ending: &Ending) -> bool {
     let gone = ending
         .sense()

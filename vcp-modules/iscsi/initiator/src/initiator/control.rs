@@ -1,5 +1,5 @@
-//! What is neither command nor data: pings, asynchronous messages, rejects, aborts,
-//! and a negotiation that the target asks for.
+//! PDUs that are neither commands nor data: pings, asynchronous messages, rejects,
+//! aborts, and a negotiation that the target requests.
 
 use alloc::format;
 use alloc::string::ToString;
@@ -23,7 +23,7 @@ use crate::task::{State, TaskId};
 use crate::timer::Timer;
 
 const SECOND: u64 = 1_000_000_000;
-/// Text that a target may send in the full feature phase.
+/// The longest text that a target may send in the full feature phase.
 const MAX_TEXT: usize = 8192;
 
 /// A NOP-Out that waits for its NOP-In.
@@ -37,7 +37,7 @@ pub(super) struct Ping {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Abort {
     itt: u32,
-    /// `None`: its command was answered meanwhile.
+    /// The task; `None` if its command was answered meanwhile.
     task: Option<TaskId>,
 }
 
@@ -53,8 +53,8 @@ pub(super) struct TextExchange {
     itt: u32,
     outgoing: Outgoing,
     incoming: Accumulator,
-    /// MaxRecvDataSegmentLength as the target declares it; holds from the end of the
-    /// exchange on, and not if that fails (RFC 7143 §6.2, §7.12).
+    /// The MaxRecvDataSegmentLength that the target declares; it applies from the end of
+    /// the exchange on, unless that fails (RFC 7143 §6.2, §7.12).
     segment: Option<u32>,
 }
 
@@ -73,7 +73,7 @@ impl Initiator {
             .set(Timer::Ping, now + self.config.timing.nop_timeout);
     }
 
-    /// NOP-In: a ping, an echo, or only new numbers (RFC 7143 §11.19).
+    /// Handles a NOP-In: a ping, an echo, or only new numbers (RFC 7143 §11.19).
     pub(super) fn nop_in(&mut self, now: u64, nop: &NopIn) -> Result<(), Fault> {
         if nop.itt != RESERVED_TAG {
             if nop.itt as u16 == Place::Plug as u16 {
@@ -105,7 +105,7 @@ impl Initiator {
             .set(Timer::Idle, now + self.config.timing.nop_interval);
     }
 
-    /// Asynchronous Message (RFC 7143 §11.9).
+    /// Handles an Asynchronous Message (RFC 7143 §11.9).
     pub(super) fn async_message(
         &mut self,
         now: u64,
@@ -143,7 +143,8 @@ impl Initiator {
                 self.begin_text();
                 Ok(())
             }
-            // Only after TaskReporting=FastAbort, which is not negotiated.
+            // This is allowed only after TaskReporting=FastAbort, which is not
+            // negotiated.
             AsyncEvent::TasksTerminated => {
                 Err("it terminates tasks in a way that was not negotiated".into())
             }
@@ -157,8 +158,8 @@ impl Initiator {
         }
     }
 
-    /// The target wants to negotiate: tells it again what we take, and answers what
-    /// it asks.
+    /// Begins a negotiation that the target requests: declares our limits again, and
+    /// answers its questions.
     fn begin_text(&mut self) {
         if self.text.is_some() {
             return;
@@ -196,13 +197,13 @@ impl Initiator {
             lun,
             is_final,
             is_continued,
-            // If it is rejected no number stays open.
+            // If it is rejected, no number stays open.
             numbered: false,
             text,
         });
     }
 
-    /// Text Response (RFC 7143 §11.11).
+    /// Handles a Text Response (RFC 7143 §11.11).
     pub(super) fn text_response(
         &mut self,
         response: &TextResponse,
@@ -212,7 +213,7 @@ impl Initiator {
             return Err("a Text Response to no request".into());
         };
         exchange.incoming.push(data).map_err(|e| e.to_string())?;
-        // The tag of a final response means nothing (RFC 7143 §11.10.4).
+        // The tag of a final response has no meaning (RFC 7143 §11.10.4).
         if !response.is_final && response.ttt == RESERVED_TAG {
             return Err("a Text Response that neither ends nor can be continued".into());
         }
@@ -247,7 +248,7 @@ impl Initiator {
         Ok(())
     }
 
-    /// Reject (RFC 7143 §11.17, §7.3).
+    /// Handles a Reject (RFC 7143 §11.17, §7.3).
     pub(super) fn rejected(&mut self, now: u64, reject: &Reject, data: &[u8]) -> Result<(), Fault> {
         let header = Reject::rejected(data).map_err(|e| e.to_string())?;
         let opcode = Opcode::parse(header[0]).map_err(|e| e.to_string())?;
@@ -256,12 +257,12 @@ impl Initiator {
             self.log(Level::Warn, line);
         }
         if reject.reason == RejectReason::NegotiationReset {
-            // RFC 7143 §11.17.1, note 3.
+            // RFC 7143 §11.17.1, note 3, forbids it.
             return Err("it resets a negotiation in a way that is no longer used".into());
         }
         match opcode {
             Opcode::ScsiCommand => self.rejected_command(now, reject.reason, header),
-            // The target ends the command with a status of its own.
+            // The target ends the command with a separate status.
             Opcode::DataOut => Ok(()),
             Opcode::NopOut => {
                 self.pinged(now);
@@ -297,7 +298,7 @@ impl Initiator {
             RejectReason::TooManyImmediate
             | RejectReason::TaskInProgress
             | RejectReason::LongOperation => Verdict::Busy,
-            // It waits for the next session.
+            // The command waits for the next session.
             RejectReason::WaitingForLogout => {
                 self.begin_relogin(now, 2 * SECOND);
                 Verdict::Busy
@@ -307,7 +308,7 @@ impl Initiator {
         self.settle(now, id, verdict, &Ending::Rejected(reason))
     }
 
-    /// Has the target forget a command that it does not answer (RFC 7143 §11.5).
+    /// Asks the target to abort a command that it does not answer (RFC 7143 §11.5).
     pub(super) fn abort_task(&mut self, now: u64, id: TaskId) {
         let itt = self.tasks.next_tag(Place::Abort as u16);
         let task = self.tasks.get_mut(id);
@@ -332,14 +333,15 @@ impl Initiator {
             .set(Timer::TaskManagement, now + self.short_timeout());
     }
 
-    /// The command was answered after all; the answer to the abort still comes.
+    /// Notes that the command was answered after all; the answer to the abort still
+    /// comes.
     pub(super) fn abort_overtaken(&mut self) {
         if let Some(abort) = &mut self.abort {
             abort.task = None;
         }
     }
 
-    /// Task Management Function Response (RFC 7143 §11.6).
+    /// Handles a Task Management Function Response (RFC 7143 §11.6).
     pub(super) fn task_response(&mut self, now: u64, response: &TaskResponse) -> Result<(), Fault> {
         let abort = self
             .abort

@@ -1,5 +1,5 @@
-//! Handing a session to the next version of the initiator, in a moment in which
-//! nothing is under way, and taking it over from the one before.
+//! Handing a session over to the next version of the initiator, when nothing is under
+//! way, and taking it over from the former one.
 
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -15,13 +15,13 @@ use crate::snapshot::{Snapshot, fingerprint};
 use crate::timer::Timer;
 
 impl Initiator {
-    /// The session, for the next version to go on with; this one must not go on
-    /// with it then. The connection has to be handed over with it, to the byte.
+    /// The session, for the next version to resume; this version must not use it any more
+    /// then. The connection has to be handed over with it, to the byte.
     ///
     /// # Errors
-    /// In one line why there is nothing to hand over just now. With no request
-    /// outstanding that changes within an answer of the target's, as long as there
-    /// is a connection.
+    /// The reason, in one line, why there is nothing to hand over just now. With no
+    /// request outstanding that changes within an answer of the target's, as long as
+    /// there is a connection.
     pub fn snapshot(&self, _now: u64) -> Result<Snapshot, &'static str> {
         let (Phase::Ready, Some(connection), Some(device)) =
             (&self.phase, &self.connection, &self.device)
@@ -59,13 +59,13 @@ impl Initiator {
         })
     }
 
-    /// Goes on with a session that another initiator has handed over. Its connection
-    /// is open; the first action is `Ready`. `seed` as in [`new`](Self::new), and a
-    /// fresh one.
+    /// Resumes a session that another initiator has handed over. Its connection is open;
+    /// the first action is `Ready`. `seed` is as in [`new`](Self::new), and must be
+    /// fresh.
     ///
     /// # Errors
-    /// In one line why the session can't be taken over: it was made with another
-    /// configuration, or the snapshot makes no sense. A new login is always possible.
+    /// The reason, in one line, why the session can't be taken over: it was made with
+    /// another configuration, or the snapshot is invalid. A new login is always possible.
     pub fn resume(
         mut config: Config,
         seed: [u8; 32],
@@ -85,7 +85,7 @@ impl Initiator {
         let mut connection = Connection::new(0, max_data, depth);
         connection.numbers = numbers;
         connection.heard = true;
-        // Of what was confirmed before nothing is known.
+        // It is not known which statuses were acknowledged before.
         connection.unconfirmed = Some(now);
         initiator.time2wait = u64::from(snapshot.params.time2wait) * 1000 * MS;
         connection.configure(snapshot.params, max_data);

@@ -1,5 +1,5 @@
-//! PDUs from the target: what may come when, and which part of the state it
-//! concerns. Every error here ends the connection.
+//! PDUs from the target: checks whether they are allowed, and passes them on. Every error
+//! here ends the connection.
 
 use alloc::format;
 use alloc::string::ToString;
@@ -21,8 +21,8 @@ impl Initiator {
         mut bytes: &[u8],
         memory: &mut impl Memory,
     ) -> Result<(), Fault> {
-        // The connection may be given up in the middle; the rest of its bytes is
-        // nobody's then.
+        // The connection may be given up in the middle; the rest of its bytes is then
+        // dropped.
         while let Some(connection) = &mut self.connection {
             match connection.rx.next(&mut bytes) {
                 Ok(None) => break,
@@ -35,7 +35,7 @@ impl Initiator {
         Ok(())
     }
 
-    /// A header has come: whether it may, and where its data goes.
+    /// Handles a header: checks whether it is allowed, and where its data goes.
     fn header(&mut self) -> Result<(), Fault> {
         let Some(connection) = &mut self.connection else {
             return Ok(());
@@ -85,7 +85,7 @@ impl Initiator {
         Ok(())
     }
 
-    /// A PDU is complete, and its digests are right.
+    /// Handles a complete PDU, whose digests are right.
     fn pdu(&mut self, now: u64) -> Result<(), Fault> {
         let Some(connection) = &mut self.connection else {
             return Ok(());
@@ -94,7 +94,8 @@ impl Initiator {
             return Ok(());
         };
         if let (TargetPdu::Reject(reject), Phase::Login(_)) = (&pdu, &self.phase) {
-            // Only Login Responses have a place there (RFC 7143 §4.2.4); but it says why.
+            // Only Login Responses are allowed there (RFC 7143 §4.2.4); but a Reject has
+            // the reason.
             return Err(format!("rejected during login: {}", reject.reason).into());
         }
         let failed_login =
@@ -129,14 +130,14 @@ impl Initiator {
         }
     }
 
-    /// StatSN, of what carries a status (RFC 7143 §4.2.2.2).
+    /// Checks the StatSN of a PDU that carries a status (RFC 7143 §4.2.2.2).
     fn acknowledge(&mut self, pdu: &TargetPdu) -> Result<(), Fault> {
         let Some(connection) = &mut self.connection else {
             return Ok(());
         };
         let sn = pdu.sn();
         match pdu {
-            // Of these StatSN is only the next one.
+            // The StatSN of these is only the next one.
             TargetPdu::R2t(_) => return Ok(()),
             TargetPdu::NopIn(nop) if nop.itt == RESERVED_TAG => return Ok(()),
             TargetPdu::LoginResponse(response) => {

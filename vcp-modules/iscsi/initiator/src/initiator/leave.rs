@@ -1,5 +1,5 @@
-//! Taking leave: because the caller stops, or because the target asks to be left.
-//! Commands under way may end, then comes the logout (RFC 7143 §11.14).
+//! Logging out, because the caller stops or the target asks for it. Commands under way
+//! may end before the logout (RFC 7143 §11.14).
 
 use alloc::format;
 
@@ -11,13 +11,13 @@ use crate::action::{Action, Level};
 use crate::control::{Control, Place};
 use crate::timer::Timer;
 
-/// How long commands under way are waited for, in nanoseconds.
+/// How long to wait for commands under way, in nanoseconds.
 const GRACE: u64 = 2000 * MS;
 
-/// A leave being taken.
+/// The state of a logout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Leave {
-    /// What comes after it.
+    /// What follows the logout.
     then: Then,
     /// The tag of the logout, once it is on its way.
     logout: Option<u32>,
@@ -34,13 +34,13 @@ impl Initiator {
         self.leave.is_some_and(|leave| leave.then == Then::Stop)
     }
 
-    /// Whether no new commands are to be begun: the target is waiting for us to go.
+    /// Whether no new commands are to be begun because the target waits for our logout.
     pub(super) fn is_draining(&self) -> bool {
         self.leave
             .is_some_and(|leave| leave.then == Then::Reconnect)
     }
 
-    /// Whether a logout is on its way; nothing may be sent behind it.
+    /// Whether a logout is on its way; nothing may be sent after it.
     pub(super) fn is_logged_out(&self) -> bool {
         self.leave.is_some_and(|leave| leave.logout.is_some())
     }
@@ -68,7 +68,7 @@ impl Initiator {
         }
     }
 
-    /// The target asks us to log out within a time; the session comes back then.
+    /// Logs out within a time, as the target asks; the session comes back afterwards.
     pub(super) fn begin_relogin(&mut self, now: u64, within: u64) {
         if self.leave.is_some() {
             return;
@@ -82,7 +82,7 @@ impl Initiator {
         self.continue_leave(now);
     }
 
-    /// Logs out once nothing is left to wait for.
+    /// Sends the logout once nothing is left to wait for.
     pub(super) fn continue_leave(&mut self, now: u64) {
         let Some(leave) = self.leave else { return };
         let done = match leave.then {
@@ -118,7 +118,7 @@ impl Initiator {
         self.timers.set(Timer::Logout, now + self.short_timeout());
     }
 
-    /// Logout Response (RFC 7143 §11.15).
+    /// Handles a Logout Response (RFC 7143 §11.15).
     pub(super) fn logout_response(&mut self, response: &LogoutResponse) -> Result<(), Fault> {
         if self.leave.and_then(|leave| leave.logout) != Some(response.itt) {
             return Err("a Logout Response to no request".into());

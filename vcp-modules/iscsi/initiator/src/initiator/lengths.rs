@@ -1,7 +1,7 @@
-//! How much one command may move, where a unit does not say: some refuse a read or a
-//! write for its length, as if they did not know it. It is halved until the unit takes
-//! it, and remembered then. A unit that takes none has another reason, and nothing is
-//! remembered.
+//! The longest transfer of one command, where a unit does not tell it: some units refuse
+//! a read or a write for its length without saying that. The length is halved until the
+//! unit accepts it, and then remembered. A unit that accepts none has another reason, and
+//! nothing is remembered.
 
 use alloc::format;
 
@@ -9,17 +9,17 @@ use super::Initiator;
 use crate::action::Level;
 use crate::task::{Data, TaskId};
 
-/// Shorter than this, in bytes, no length is the reason; nor is one block.
+/// A refused length below this, in bytes, or of one block, has another reason.
 const SHORTEST: u32 = 4096;
 
 impl Initiator {
-    /// A command that moves data was refused. Returns whether it is to be sent again,
+    /// Handles the refusal of a command that moves data. Returns whether to send it again
     /// for fewer blocks.
     pub(super) fn shorten(&mut self, id: TaskId) -> bool {
         let command = &self.tasks.get(id).command;
         let moves = match command.data {
             Data::In(_) | Data::Out(_) => true,
-            // Zeroes for all that is covered, not a pattern to be repeated.
+            // Zeroes for the whole range can be cut; a pattern to be repeated cannot.
             Data::Zeroes => command.length == command.covers,
             _ => false,
         };
@@ -41,8 +41,8 @@ impl Initiator {
         true
     }
 
-    /// A command that covers so many bytes was carried out: whether that is what was
-    /// being tried.
+    /// Notes that a command that covers this many bytes succeeded, in case that length
+    /// was being tried.
     pub(super) fn lengthy(&mut self, covers: u32) {
         let Some(device) = &mut self.device else {
             return;

@@ -3,24 +3,24 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `mod` | the state, and what the caller sees of it |
-//! | `session` | connecting, logging in, losing the connection, coming back |
-//! | `incoming` | PDUs from the target, and which part of the state they concern |
+//! | `mod` | the state, and the caller's interface |
+//! | `session` | connecting, logging in, losing the connection, reconnecting |
+//! | `incoming` | PDUs from the target, and their dispatch |
 //! | `transfer` | Data-In and R2T: data of commands, byte for byte |
-//! | `outgoing` | what is sent next |
-//! | `completion` | ends of commands, and what becomes of their tasks |
+//! | `outgoing` | the order of sending |
+//! | `completion` | ends of commands, and of their tasks |
 //! | `answer` | answers to requests, with every byte moved or an error |
-//! | `portal` | where the target is |
-//! | `retry` | commands that were not carried out: when and where again |
-//! | `fault` | why a connection has to end |
+//! | `portal` | the target's address |
+//! | `retry` | commands that were not carried out: when and where they are retried |
+//! | `fault` | reasons for the end of a connection |
 //! | `suspect` | requests that end sessions, and sessions that others end |
 //! | `control` | pings, asynchronous messages, rejects, aborts |
-//! | `lengths` | how much one command may move |
-//! | `survey` | asking the logical unit about itself |
+//! | `lengths` | the longest transfer of one command |
+//! | `survey` | finding out about the logical unit |
 //! | `leave` | logout |
 //! | `names` | logins that are refused for a name |
-//! | `handover` | a session that the next version goes on with |
-//! | `timeout` | what happens when a timer runs out |
+//! | `handover` | a session that the next version resumes |
+//! | `timeout` | expired timers |
 
 mod answer;
 mod completion;
@@ -64,33 +64,33 @@ use leave::Leave;
 /// Milliseconds in nanoseconds.
 const MS: u64 = 1_000_000;
 
-/// Where the session stands.
+/// The phase of the session.
 #[derive(Debug)]
 enum Phase {
-    /// For the next attempt to connect.
+    /// Waiting until the next attempt to connect.
     Waiting,
-    /// For the TCP connection.
+    /// Waiting for the TCP connection.
     Connecting,
-    /// Login phase.
+    /// In the login phase.
     Login(Box<Login>),
-    /// Full feature phase, finding out about the logical unit.
+    /// In the full feature phase, finding out about the logical unit.
     Surveying,
     /// Serving requests.
     Ready,
-    /// Over, with a reason.
+    /// Ended by a failure.
     Failed,
-    /// Over, as asked.
+    /// Ended by the caller.
     Stopped,
 }
 
-/// An iSCSI initiator: block requests in, bytes for a TCP connection out, and the
-/// other way round. It does no I/O and has no clock.
+/// An iSCSI initiator: block requests in, bytes for a TCP connection out, and the other
+/// way round. It does no I/O and has no clock.
 ///
-/// The caller passes in what happens (`submit`, `connected`, `disconnected`,
-/// `receive`, `handle_timeout` at [`next_deadline`](Self::next_deadline)), and after
-/// each of these takes out what is to be done: [`poll_action`](Self::poll_action)
-/// until there is nothing more, and [`transmit`](Self::transmit) as long as the
-/// connection has room. Times are nanoseconds of one monotonic clock.
+/// The caller reports events (`submit`, `connected`, `disconnected`, `receive`,
+/// `handle_timeout` at [`next_deadline`](Self::next_deadline)), and after each of them
+/// takes the results: [`poll_action`](Self::poll_action) until there is nothing more, and
+/// [`transmit`](Self::transmit) as long as the connection has room. Times are nanoseconds
+/// of one monotonic clock.
 #[derive(Debug)]
 pub struct Initiator {
     config: Config,
@@ -100,62 +100,65 @@ pub struct Initiator {
     tasks: Tasks,
     actions: VecDeque<Action>,
     timers: Timers,
-    /// Where the logical unit is, as the target lists it.
+    /// The LUN of the logical unit, as the target lists it.
     lun: Lun,
     asking: survey::Asking,
-    /// What is being found out about the logical unit, now or once more.
+    /// The survey of the logical unit under way.
     survey: Option<Box<Survey>>,
     /// What is known of the logical unit. `None` before the first `Ready`.
     device: Option<Device>,
-    /// While a shorter transfer is tried: the longest before.
+    /// While a shorter transfer is tried: the former longest transfer.
     longest_before: Option<u32>,
     leave: Option<Leave>,
     abort: Option<control::Abort>,
     text: Option<control::TextExchange>,
-    /// The portal to begin with, and the one in use.
+    /// The configured portal, and the one in use.
     portal: SocketAddr,
     address: SocketAddr,
     redirections: u32,
-    /// Attempts since there was a session.
+    /// The number of attempts since there was a session.
     unreached: u32,
-    /// The last portal that there was a session with, and its portal group.
+    /// The last portal with which there was a session, and its portal group.
     portal_group: Option<(SocketAddr, u16)>,
-    /// Before the first `Ready`: when to give up on a target that is busy.
+    /// The time to give up on a busy target, before the first `Ready`.
     give_up: u64,
-    /// The caller has been told that requests wait.
+    /// Whether the caller has been told that requests wait.
     suspended: bool,
     reconnect: Backoff,
     throttle: Backoff,
     last_heard: u64,
-    /// When this session was ready, and whether it has answered a request since.
+    /// The time when this session was ready, and whether it has answered a request since.
     ready_at: Option<u64>,
     answered: bool,
-    /// Sessions in a row that were ended from outside soon after they were ready.
+    /// The number of sessions in a row that were ended from outside soon after they were
+    /// ready.
     taken: u32,
-    /// When a request was last found to end sessions.
+    /// The time when a request was last found to end sessions.
     found_out_at: Option<u64>,
-    /// The last session ended over a request that is known: the others are not to wait long.
+    /// Whether the last session ended over a known request, so that the others do not
+    /// wait long.
     hurry: bool,
-    /// An earlier write, which was answered as done, failed: the next flush says so.
+    /// Whether an earlier write failed after it was answered as done: the next flush
+    /// reports it.
     lost_write: bool,
-    /// What was last told of a target that refuses to serve.
+    /// The last message about a target that refuses to serve.
     told_refusal: Option<String>,
-    /// What attempts to connect again came to, as it was told in this outage.
+    /// The results of attempts to reconnect that were reported in this outage.
     told_attempts: Vec<String>,
-    /// When a session was last given up to try a command on another.
+    /// The time when a session was last given up to try a command on another.
     renewed_at: Option<u64>,
-    /// The logical unit was told to start, in this session.
+    /// Whether the logical unit was told to start in this session.
     started_unit: bool,
     ping: Option<control::Ping>,
     /// The challenge of the last login.
     spent: Option<[u8; 32]>,
-    /// DefaultTime2Wait of the session that is, or was; in nanoseconds.
+    /// The DefaultTime2Wait of the current or last session, in nanoseconds.
     time2wait: u64,
 }
 
 impl Initiator {
-    /// An initiator that begins to connect at once: the first action is there.
-    /// `seed` is the only source of randomness; `now` in nanoseconds.
+    /// Makes an initiator that begins to connect at once: the first action is waiting.
+    /// `seed` is the only source of randomness; `now` is in nanoseconds.
     pub fn new(config: Config, seed: [u8; 32], now: u64) -> Self {
         let mut initiator = Self::idle(config, seed, now);
         let chap = initiator.config.chap.as_ref();
@@ -167,7 +170,7 @@ impl Initiator {
         initiator
     }
 
-    /// An initiator that does nothing yet.
+    /// Makes an initiator that does nothing yet.
     fn idle(config: Config, seed: [u8; 32], now: u64) -> Self {
         let depth = usize::from(config.queue_depth) + SURVEY_DEPTH;
         let portal = config.portal;
@@ -213,8 +216,8 @@ impl Initiator {
         }
     }
 
-    /// Takes a request. To be called only after the first `Ready`; while suspended
-    /// it waits. A request that can't be carried out is completed at once.
+    /// Takes a request. To be called only after the first `Ready`; while suspended the
+    /// request waits. One that can't be carried out is completed at once.
     pub fn submit(&mut self, now: u64, request: Request) {
         let refused = match &self.device {
             _ if self.is_over() || self.is_stopping() => Some(Status::ShuttingDown),
@@ -227,19 +230,20 @@ impl Initiator {
         match (refused, added) {
             (Some(status), _) => self.refuse(&request, status),
             (None, Some(Some(_))) => self.expect_window(now),
-            // More than tags can tell apart: the caller has lost count.
+            // There are more tasks than tags: the caller has lost count.
             _ => self.refuse(&request, Status::IoError),
         }
     }
 
-    /// The connection asked for is open.
+    /// Notes that the requested connection is open.
     pub fn connected(&mut self, now: u64) {
         if matches!(self.phase, Phase::Connecting) {
             self.start_login(now);
         }
     }
 
-    /// The connection is gone, or could not be opened; `reason` in a few words.
+    /// Notes that the connection is gone, or could not be opened; `reason` in a few
+    /// words.
     pub fn disconnected(&mut self, now: u64, reason: &str) {
         if matches!(self.phase, Phase::Connecting) || self.connection.is_some() {
             self.closed_by_peer(now, reason);
@@ -265,7 +269,7 @@ impl Initiator {
         self.has_outgoing()
     }
 
-    /// The next thing to be done.
+    /// The next action.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
@@ -284,9 +288,9 @@ impl Initiator {
         }
     }
 
-    /// Takes leave: requests under way may end, then comes a logout, then
-    /// `Stopped`; after 5 seconds at the latest. Requests that have not been
-    /// completed by then never are, so that a successor can be given them.
+    /// Stops: requests under way may end, then comes a logout, then `Stopped`; after 5
+    /// seconds at the latest. Requests that have not been completed by then never are, so
+    /// that a successor can be given them.
     pub fn stop(&mut self, now: u64) {
         self.begin_stop(now);
     }

@@ -1,4 +1,4 @@
-//! Logins that are refused for a name: once more with the name in its other form.
+//! Logins that are refused for a name: they are repeated with the name in its other form.
 
 use alloc::format;
 
@@ -10,8 +10,8 @@ use crate::action::Level;
 use crate::login::LoginError;
 
 impl Initiator {
-    /// The target refuses the login. Where it may not know a name in the form in which it
-    /// was said, there is another form, on another connection; otherwise it is a fault.
+    /// Handles a refused login. If the target may not know a name in the form that was
+    /// sent, another form is tried on another connection; otherwise it is a fault.
     pub(super) fn login_refused(&mut self, now: u64, status: LoginStatus) -> Result<(), Fault> {
         if let Some(next) = self.config.names.turn(status) {
             let line = format!("{}: login refused: {status}; trying {next}", self.place());
@@ -26,7 +26,7 @@ impl Initiator {
         Err(fault)
     }
 
-    /// The login is through: the names stay in the form that they have.
+    /// Notes that the login succeeded: the names stay in their form.
     pub(super) fn names_taken(&mut self) {
         if let Some(names) = self.config.names.taken() {
             let line = format!("{}: it takes {names}, which spares a login", self.place());

@@ -1,6 +1,6 @@
-//! What is sent next: first what is no command, then commands as long as the
-//! window is open, then data. Commands before data, because a target can work on
-//! many; data in the order in which it became due (RFC 7143 §4.2.5).
+//! The order of sending: first other requests, then commands as long as the window is
+//! open, then data. Commands go before data, because a target can work on many; data goes
+//! in the order in which it became due (RFC 7143 §4.2.5).
 
 use vcp_iscsi_proto::Lun;
 use vcp_iscsi_proto::bhs::{BHS_LEN, RESERVED_TAG};
@@ -75,7 +75,8 @@ impl Initiator {
                 Owner::Survey(_) | Owner::Start => return Some(id),
                 // The initiator's own commands go before all of these.
                 Owner::Request(_) if !requests => return None,
-                // It waits for what was submitted before it; others need not wait for it.
+                // A flush waits for what was submitted before it; other requests need not
+                // wait for it.
                 Owner::Request(request)
                     if request.operation == Operation::Flush
                         && task.replayed
@@ -134,7 +135,7 @@ impl Initiator {
         }
     }
 
-    /// The command that a task needs now, and whom it is for.
+    /// The command that a task needs now, and its LUN.
     fn prepare(&mut self, id: TaskId) -> Option<(Command, Lun)> {
         let task = self.tasks.get(id);
         match (&task.owner, &mut self.survey, &self.device) {
@@ -148,8 +149,8 @@ impl Initiator {
     }
 }
 
-/// Bytes of a command's data that go with it, and those that may go without being
-/// asked for, the former included (RFC 7143 §13.10, §13.11, §13.14).
+/// The bytes of a command's data that go with it, and those that may be sent without an
+/// R2T, the former included (RFC 7143 §13.10, §13.11, §13.14).
 fn unasked(command: &Command, params: &Params) -> (u32, u32) {
     if !command.is_write() {
         return (0, 0);

@@ -1,4 +1,4 @@
-//! Which portal is asked: the configured one, or where the target says it is.
+//! The choice of the portal: the configured one, or where the target says it is.
 
 use alloc::format;
 use core::net::SocketAddr;
@@ -9,14 +9,14 @@ use super::Initiator;
 use super::fault::Fault;
 use crate::action::Level;
 
-/// Portals that a login may be sent on to in a row.
+/// The most redirections in a row.
 const MAX_REDIRECTIONS: u32 = 4;
-/// Attempts in a row at a portal that the target has moved to for good, before the
-/// configured one is asked as well.
+/// The number of attempts in a row at a portal to which the target has moved permanently,
+/// before the configured one is tried as well.
 const PATIENCE: u32 = 4;
 
 impl Initiator {
-    /// Goes where the target says it is (RFC 7143 §11.13.5).
+    /// Follows a redirection (RFC 7143 §11.13.5).
     pub(super) fn follow(
         &mut self,
         now: u64,
@@ -38,9 +38,9 @@ impl Initiator {
         Ok(())
     }
 
-    /// Whether a portal is still of the portal group that it was of (RFC 7143 §6.3.1).
-    /// In another group a login takes no session over, and what is under way in the
-    /// old session could still arrive after what is sent in the new one.
+    /// Checks that a portal is still in its portal group (RFC 7143 §6.3.1). In another
+    /// group a login takes no session over, and requests of the old session could still
+    /// arrive after those of the new one.
     pub(super) fn check_portal_group(&mut self, group: Option<u16>) -> Result<(), Fault> {
         let Some(group) = group else { return Ok(()) };
         match self.portal_group {
@@ -56,9 +56,9 @@ impl Initiator {
         }
     }
 
-    /// Where the next attempt goes. What has moved for good may be gone from there, too,
-    /// and then nobody at that portal can say so: after a while it is every other time the
-    /// configured one, which knows where the target is if anybody does.
+    /// The portal of the next attempt. A target that has moved permanently may move
+    /// again, and then nobody at that portal can say so: after a while every other
+    /// attempt goes to the configured one, which is the most likely to know.
     pub(super) fn next_portal(&mut self) -> SocketAddr {
         let configured = self.config.portal;
         let turn = self.unreached.checked_sub(PATIENCE);
@@ -76,7 +76,7 @@ impl Initiator {
         configured
     }
 
-    /// There is a session at the portal in use.
+    /// Notes that there is a session at the portal in use.
     pub(super) fn portal_serves(&mut self) {
         self.unreached = 0;
         if self.address == self.config.portal {

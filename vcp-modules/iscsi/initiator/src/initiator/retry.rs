@@ -1,5 +1,5 @@
-//! Commands that were not carried out: which are tried again, when, where, and when
-//! that ends.
+//! Commands that were not carried out: which are retried, when, where, and when that
+//! ends.
 //!
 //! | why | what becomes of the command |
 //! |---|---|
@@ -20,28 +20,28 @@ use crate::scsi::{Ending, Verdict};
 use crate::task::{Owner, TaskId};
 use crate::timer::Timer;
 
-/// Times that a command is sent again after a condition that is gone.
+/// The most retries after a condition that is gone.
 const MAX_RETRIES: u8 = 8;
-/// Times that a command is not carried out on one session before another is tried.
+/// The number of failures on one session before another is tried.
 const ON_ONE_SESSION: u8 = 5;
-/// A session is given up for the sake of one command this often at most, in
-/// nanoseconds: others use it too.
+/// The least time between sessions that are given up for the sake of one command, in
+/// nanoseconds: others use them too.
 const RENEWAL_INTERVAL: u64 = 60_000 * MS;
-/// First and longest delay before a command that was put off is sent again.
+/// The first and the longest delay before a deferred command is sent again.
 const FIRST_DELAY: u64 = 10 * MS;
 const LONGEST_DELAY: u64 = 1000 * MS;
-/// How long a request is put off before the caller is told.
+/// How long a request is deferred before the caller is told.
 const PATIENCE: u64 = 1000 * MS;
-/// How long a question of the survey is put off before it counts as not answered.
+/// How long a question of the survey is deferred before it counts as not answered.
 const SURVEY_PATIENCE: u64 = 3000 * MS;
 
-/// A delay that doubles with each time.
+/// A delay that doubles each time.
 fn delay(times: u8) -> u64 {
     (FIRST_DELAY << times.min(16)).min(LONGEST_DELAY)
 }
 
 impl Initiator {
-    /// The same command again, at once.
+    /// Sends the same command again, at once.
     pub(super) fn again(&mut self, id: TaskId, ending: &Ending) -> Result<(), Fault> {
         let task = self.tasks.get_mut(id);
         task.retries += 1;
@@ -52,7 +52,7 @@ impl Initiator {
         Ok(())
     }
 
-    /// The same command again, after a while.
+    /// Sends the same command again, after a while.
     pub(super) fn put_off(&mut self, now: u64, id: TaskId, ending: &Ending) -> Result<(), Fault> {
         let task = self.tasks.get_mut(id);
         let since = *task.waiting_since.get_or_insert(now);
@@ -70,8 +70,8 @@ impl Initiator {
         Ok(())
     }
 
-    /// As [`put_off`](Self::put_off), and nothing else is sent meanwhile: the target
-    /// has enough to do.
+    /// Does as [`put_off`](Self::put_off), and sends nothing else meanwhile: the target
+    /// is overloaded.
     pub(super) fn throttled(&mut self, now: u64, id: TaskId, ending: &Ending) -> Result<(), Fault> {
         if !self.timers.is_set(Timer::Throttle) {
             let delay = self.throttle.delay();
@@ -80,15 +80,15 @@ impl Initiator {
         self.put_off(now, id, ending)
     }
 
-    /// A command that was not answered, and that the target has forgotten now.
+    /// Retries a command that was not answered and has been aborted.
     pub(super) fn unanswered(&mut self, now: u64, id: TaskId) -> Result<(), Fault> {
         let task = self.tasks.get_mut(id);
         task.waiting_since.get_or_insert(task.progress.sent_at);
         self.put_off(now, id, &Ending::Unanswered)
     }
 
-    /// The same command again where it was not carried out for a reason that lies on
-    /// the way: here, then on another session, then no more.
+    /// Retries a command that was not carried out for a reason on the way: here, then on
+    /// another session, then it fails.
     pub(super) fn aborted(&mut self, now: u64, id: TaskId, ending: &Ending) -> Result<(), Fault> {
         let task = self.tasks.get_mut(id);
         task.aborted = task.aborted.saturating_add(1);
@@ -120,13 +120,13 @@ impl Initiator {
         due
     }
 
-    /// Takes a task aside until a time.
+    /// Parks a task until a time.
     fn park(&mut self, id: TaskId, until: u64) {
         self.tasks.park(id, until);
         self.set_park_timer();
     }
 
-    /// Those that were taken aside long enough go on.
+    /// Resumes tasks that were parked long enough.
     pub(super) fn unpark(&mut self, now: u64) {
         self.tasks.unpark(now);
         self.set_park_timer();
@@ -158,8 +158,7 @@ impl Initiator {
         }
     }
 
-    /// A target that answers, but puts a command off: that is an outage for whoever
-    /// waits for it.
+    /// Reports an outage when a target answers but defers a command: its client waits.
     fn tell_waiting(&mut self, id: TaskId, ending: &Ending) {
         if self.suspended || !matches!(self.phase, Phase::Ready) {
             return;
@@ -169,7 +168,7 @@ impl Initiator {
         self.actions.push_back(Action::Suspended(line));
     }
 
-    /// A target that answers pings, but lets no command be sent.
+    /// Reports an outage when a target answers pings, but lets no command be sent.
     pub(super) fn tell_closed(&mut self) {
         if self.suspended || !matches!(self.phase, Phase::Ready) {
             return;
@@ -179,7 +178,7 @@ impl Initiator {
         self.actions.push_back(Action::Suspended(line));
     }
 
-    /// Sees to it that somebody notices if requests can't be sent for a while.
+    /// Ensures that an outage is reported if requests can't be sent for a while.
     pub(super) fn expect_window(&mut self, now: u64) {
         let closed = self
             .connection
@@ -190,8 +189,7 @@ impl Initiator {
         }
     }
 
-    /// Whether nothing is put off any more, after the caller was told that something
-    /// is.
+    /// Reports the end of an outage once nothing is deferred any more.
     pub(super) fn tell_served(&mut self) {
         if self.suspended && matches!(self.phase, Phase::Ready) && !self.tasks.any_put_off() {
             self.suspended = false;
@@ -199,7 +197,7 @@ impl Initiator {
         }
     }
 
-    /// The unit wants to be started before it does anything: once in a session.
+    /// Starts the unit, as it demands before it does anything: once in a session.
     pub(super) fn start_unit(&mut self) {
         if self.config.start_unit && !core::mem::replace(&mut self.started_unit, true) {
             self.log(
@@ -210,7 +208,7 @@ impl Initiator {
         }
     }
 
-    /// Which command this is, and how it ended, for messages.
+    /// Describes a command and how it ended, for messages.
     pub(super) fn describe(&self, id: TaskId, ending: &Ending) -> String {
         let task = self.tasks.get(id);
         let opcode = vcp_iscsi_proto::scsi::Opcode(task.command.cdb[0]);

@@ -1,4 +1,4 @@
-//! Connecting, logging in, losing the connection, and coming back.
+//! Connecting, logging in, losing the connection, and reconnecting.
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -17,16 +17,16 @@ use crate::control::{Control, Place};
 use crate::login::{Challenge, Login, LoginError, Outcome};
 use crate::timer::Timer;
 
-/// Longest time that a target may send us away for, in nanoseconds: the largest
+/// The longest time for which a target may send us away, in nanoseconds: the largest
 /// DefaultTime2Wait.
 const LONGEST_ABSENCE: u64 = 3_600_000 * MS;
-/// A target that sends us away for longer is worth telling, in nanoseconds.
+/// The time in nanoseconds from which such an absence is worth reporting.
 const LONG_ABSENCE: u64 = 5000 * MS;
 
-/// Ends of attempts that are known as told in one outage.
+/// The most results of attempts that are remembered as reported in one outage.
 const MOST_TOLD: usize = 8;
-/// The longest delay between sessions that end over one known request, for the sake of
-/// the others; in nanoseconds.
+/// The longest delay between sessions that end over one known request, in nanoseconds,
+/// for the sake of the other requests.
 const SHORT_DELAY: u64 = 1000 * MS;
 
 impl Initiator {
@@ -116,7 +116,7 @@ impl Initiator {
         Ok(())
     }
 
-    /// Leaves this connection for another, in the middle of a login.
+    /// Replaces this connection by another, in the middle of a login.
     pub(super) fn connect_anew(&mut self, now: u64, address: SocketAddr) {
         self.hang_up(false);
         self.timers.stop_all();
@@ -134,7 +134,7 @@ impl Initiator {
         self.begin_survey();
     }
 
-    /// Everything about the logical unit is known: serves requests.
+    /// Begins to serve requests, as everything about the logical unit is known.
     pub(super) fn ready(&mut self) {
         self.timers.stop(Timer::Login);
         self.throttle.reset();
@@ -152,7 +152,7 @@ impl Initiator {
         self.stay_wary(self.last_heard);
     }
 
-    /// The TCP connection was closed, reset or refused.
+    /// Handles a TCP connection that was closed, reset or refused.
     pub(super) fn closed_by_peer(&mut self, now: u64, reason: &str) {
         self.connection = None;
         let what = match self.phase {
@@ -170,7 +170,7 @@ impl Initiator {
         self.end(now, fault);
     }
 
-    /// The connection has to go.
+    /// Gives up the connection.
     pub(super) fn lose(&mut self, now: u64, fault: Fault) {
         self.hang_up(true);
         self.end(now, fault);
@@ -184,12 +184,12 @@ impl Initiator {
         }
     }
 
-    /// What comes after a connection: another one, or nothing.
+    /// Decides what follows a connection: another one, or the end.
     fn end(&mut self, now: u64, fault: Fault) {
         if self.is_over() {
             return;
         }
-        // The target says when it wants to see us again, or said so at the login.
+        // The target says, or said at the login, when we may come back.
         let wait = match fault.kind {
             FaultKind::Asked(wait) => wait.min(LONGEST_ABSENCE),
             _ => core::mem::take(&mut self.time2wait),
@@ -203,7 +203,7 @@ impl Initiator {
         }
         self.leave = None;
         let line = format!("{}: {}", self.place(), fault.reason);
-        // What served once will serve again, here or in a predecessor.
+        // A target that has served will serve again; a predecessor's counts too.
         let serves = self.device.is_some() || self.config.predecessor;
         let again = match fault.kind {
             FaultKind::Fatal => false,
@@ -223,13 +223,13 @@ impl Initiator {
         }
     }
 
-    /// Tries another connection after a while, and says what requests wait for.
+    /// Tries another connection after a while, and reports what requests wait for.
     fn come_back(&mut self, now: u64, kind: FaultKind, line: String, wait: u64) {
         let line = match wait {
             0..=LONG_ABSENCE => line,
             _ => format!("{line}; it is left alone for {} s", wait / (1000 * MS)),
         };
-        // What keeps requests waiting may be another thing by now than what began it.
+        // The reason why requests wait may have changed since the outage began.
         let refusal = matches!(kind, FaultKind::Refusal | FaultKind::Busy);
         let news = refusal && self.told_refusal.as_ref() != Some(&line);
         let serves = self.device.is_some() || self.config.predecessor;
@@ -254,7 +254,8 @@ impl Initiator {
         self.timers.set(Timer::Reconnect, until);
     }
 
-    /// A target that finds other words each time is told of each time.
+    /// Remembers reported messages; a target that always finds new words is reported each
+    /// time.
     fn remember_told(&mut self, line: &str) {
         if self.told_attempts.len() < MOST_TOLD {
             self.told_attempts.push(line.into());
@@ -271,7 +272,7 @@ impl Initiator {
         self.tasks.rewind();
     }
 
-    /// It is no use. What was submitted gets an answer.
+    /// Fails for good. All submitted requests are answered.
     fn fail(&mut self, line: String) {
         self.phase = Phase::Failed;
         let requests: alloc::vec::Vec<Request> = self
@@ -285,12 +286,12 @@ impl Initiator {
         self.actions.push_back(Action::Failed(line));
     }
 
-    /// Who is meant, for messages.
+    /// The target and its address, for messages.
     pub(super) fn place(&self) -> String {
         format!("target {} at {}", self.config.target(), self.address)
     }
 
-    /// The time for an answer to a logout or an abort.
+    /// The time limit for the answer to a logout or an abort.
     pub(super) fn short_timeout(&self) -> u64 {
         (2000 * MS).min(self.config.timing.command_timeout)
     }

@@ -1,9 +1,8 @@
-//! Asking the logical unit about itself: at the start of a session, and beside the
-//! requests when it says that it has changed, when the caller wants to know, and now
-//! and then.
+//! Finding out about the logical unit: at the start of a session, and beside the requests
+//! when the unit reports a change, when the caller asks for it, and periodically.
 //!
-//! What it says is believed; what it can't say is asked again, in the same session.
-//! Only a unit that says that it is another is the end.
+//! The unit's answers are believed; what it can't answer is asked again, in the same
+//! session. Only a unit that identifies itself as another is fatal.
 
 use alloc::boxed::Box;
 use alloc::format;
@@ -19,24 +18,24 @@ use crate::scsi::{Difference, Ending, Found, Next, Survey, Verdict};
 use crate::task::{Owner, TaskId};
 use crate::timer::Timer;
 
-/// What is remembered from one survey to the next.
+/// The state that is kept from one survey to the next.
 #[derive(Debug)]
 pub(super) struct Asking {
-    /// How long to wait after one that told nothing.
+    /// The delay after a survey without a result.
     backoff: Backoff,
-    /// When there was the first such, and what it came to.
+    /// The time and result of the first such survey.
     since: Option<u64>,
     told: Option<String>,
     rescan: Rescan,
 }
 
-/// Whether the caller wants to be told.
+/// Whether the caller wants to be told of the result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rescan {
     No,
-    /// What the next survey finds.
+    /// Of the next survey's.
     Next,
-    /// What the one under way finds.
+    /// Of the current survey's.
     Now,
 }
 
@@ -50,7 +49,7 @@ impl Asking {
         }
     }
 
-    /// It is known what the unit is.
+    /// Notes that the unit's properties are known.
     fn settled(&mut self) {
         self.backoff.reset();
         self.since = None;
@@ -62,8 +61,8 @@ impl Asking {
 }
 
 impl Initiator {
-    /// Looks at the logical unit again, and gives `Ready` with what it is then, be it
-    /// as before. What is not served just now is looked at anyway, once it is.
+    /// Examines the logical unit again, and gives `Ready` with the result, even if
+    /// nothing has changed. If it is not served just now, it is examined once it is.
     pub fn rescan(&mut self, _now: u64) {
         if matches!(self.phase, Phase::Ready) {
             self.asking.rescan = Rescan::Next;
@@ -71,7 +70,7 @@ impl Initiator {
         }
     }
 
-    /// Asks everything, before whatever waits.
+    /// Asks all questions, before anything that waits.
     pub(super) fn begin_survey(&mut self) {
         let served = self.device.is_some() || self.config.predecessor;
         if self.asking.rescan == Rescan::Next {
@@ -95,8 +94,8 @@ impl Initiator {
         }
     }
 
-    /// The logical unit says that it has changed: asks again, beside the requests. A
-    /// unit that could not answer the last time is given its time.
+    /// Asks again, beside the requests, as the logical unit reports a change. A unit that
+    /// could not answer the last time is given time.
     pub(super) fn look_again(&mut self) {
         let waits = self.timers.is_set(Timer::Survey);
         if self.survey.is_none() && matches!(self.phase, Phase::Ready) && !waits {
@@ -108,7 +107,7 @@ impl Initiator {
         }
     }
 
-    /// The time has come to ask again what was not answered.
+    /// Asks the unanswered questions again, as the time has come.
     pub(super) fn survey_due(&mut self, now: u64) {
         if matches!(self.phase, Phase::Surveying) {
             let timeout = self.config.timing.login_timeout;
@@ -119,7 +118,7 @@ impl Initiator {
         }
     }
 
-    /// The time has come to see whether the capacity is what it was.
+    /// Checks the capacity, as the time has come.
     pub(super) fn capacity_due(&mut self, now: u64) {
         self.watch_capacity(now);
         let idle = self.survey.is_none() && !self.timers.is_set(Timer::Survey);
@@ -139,7 +138,7 @@ impl Initiator {
         }
     }
 
-    /// A question of the survey was answered, or turned away.
+    /// Handles the answer to a question of the survey, or its failure.
     pub(super) fn survey_ended(
         &mut self,
         now: u64,
@@ -149,7 +148,7 @@ impl Initiator {
         ending: &Ending,
     ) -> Result<(), Fault> {
         if matches!(self.phase, Phase::Surveying) {
-            // It is silence that is not waited for.
+            // Only a unit that stays silent is not waited for.
             let timeout = self.config.timing.login_timeout;
             self.timers.set(Timer::Login, now.saturating_add(timeout));
         }
@@ -168,7 +167,7 @@ impl Initiator {
                 self.survey_answer(id, place, Verdict::Good, ending)
             }
             Verdict::Again | Verdict::Changed | Verdict::Aborted => self.again(id, ending),
-            // It may be our own questions that are too many at a time.
+            // Our own questions may be too many at a time.
             Verdict::Busy => self.throttled(now, id, ending),
             Verdict::Start => {
                 self.put_off(now, id, ending)?;
@@ -186,7 +185,7 @@ impl Initiator {
         verdict: Verdict,
         ending: &Ending,
     ) -> Result<(), Fault> {
-        // Answers are acted on as soon as they are heard.
+        // Answers are handled as soon as they arrive.
         let now = self.last_heard;
         let received = self.tasks.get(id).progress.stored;
         let Some(survey) = &mut self.survey else {
@@ -228,7 +227,7 @@ impl Initiator {
         }
     }
 
-    /// Everything is known, for the first time or once more.
+    /// Adopts a complete result, for the first time or again.
     fn adopt(&mut self, now: u64, mut found: Found) -> Result<(), Fault> {
         let difference = match &self.device {
             Some(known) => {
@@ -255,10 +254,10 @@ impl Initiator {
         }
     }
 
-    /// The unit does not say what it has to, if only which one it is: asks it again
-    /// after a while. In a new session requests wait for that; in one that serves
-    /// nothing does. One that was never served is served without a name in the end, unless
-    /// its name is known.
+    /// Handles a unit that does not tell what is needed, if only its identity: it is
+    /// asked again after a while. In a new session requests wait for that; in a serving
+    /// one they do not. A unit that was never served is served without an identity in the
+    /// end, unless its identity is known.
     fn unclear(&mut self, now: u64, reason: String, found: Option<Found>) -> Result<(), Fault> {
         self.survey = None;
         let again = now.saturating_add(self.asking.backoff.delay());
@@ -285,7 +284,7 @@ impl Initiator {
         Ok(())
     }
 
-    /// Says why requests wait, or that the unit does not answer beside them; once for
+    /// Reports why requests wait, or that the unit does not answer beside them; once for
     /// each reason.
     fn tell_unclear(&mut self, reason: String) {
         if self.asking.told.as_ref() == Some(&reason) {
@@ -302,7 +301,7 @@ impl Initiator {
         }
     }
 
-    /// This is what the unit is.
+    /// Accepts this as the unit's properties.
     fn settle_for(&mut self, now: u64, found: Found) {
         self.survey = None;
         let Found {
@@ -325,8 +324,8 @@ impl Initiator {
         }
     }
 
-    /// Tells the caller what the logical unit is now. One that was told that requests
-    /// wait is told when they don't.
+    /// Reports the logical unit's properties to the caller. A caller that was told that
+    /// requests wait is told that they no longer do.
     pub(super) fn announce(&mut self) {
         if self.suspended {
             return;

@@ -2,11 +2,11 @@
 //! the protocol whenever it meets a certain command; sent again and again, that
 //! command would end every session and keep all others from being served.
 //!
-//! A request whose command was under way when [`SUSPECT`] sessions in a row ended is
-//! sent alone from then on: in one session before the others, in the next after them, so
-//! that neither keeps the other waiting for long. One that does no harm is answered
-//! then. If sessions end while it is alone, again and for a while, it was that request:
-//! it is answered with an error, and the others go on.
+//! A request whose command was under way when [`SUSPECT`] sessions in a row ended is sent
+//! alone from then on: in one session before the others, in the next after them, so that
+//! neither keeps the other waiting for long. A harmless request is then answered. If
+//! sessions end while it is alone, repeatedly and for a while, it is the culprit: it is
+//! answered with an error, and the others go on.
 
 use alloc::format;
 
@@ -16,27 +16,29 @@ use crate::action::Level;
 use crate::block::{Request, Status};
 use crate::timer::Timer;
 
-/// Sessions in a row that may end with a command under way before it is sent alone.
+/// The number of sessions in a row that may end with a command under way before it is
+/// sent alone.
 const SUSPECT: u8 = 3;
-/// The same, for a while after a request was found out: its kind may come again.
+/// The same number for a while after a culprit was found: similar requests may come
+/// again.
 const SUSPECT_SOONER: u8 = 2;
-/// That while, in nanoseconds.
+/// The length of that while, in nanoseconds.
 const WARY: u64 = 60_000 * MS;
-/// Sessions that have to end with it alone, and for how long sessions have to end with
-/// it, in nanoseconds, before it is believed: a target that is starting anew, or whose
-/// sessions somebody else takes, ends some too.
+/// The number of sessions that have to end with a request alone, and for how long, in
+/// nanoseconds, sessions have to end with it, before it is taken for the culprit:
+/// sessions also end when a target restarts or somebody else takes them.
 const ALONE: u8 = 2;
 const PROVED_AFTER: u64 = 5000 * MS;
-/// A session that lives this long is no sign of trouble, in nanoseconds; longer than
+/// The life of a session from which it is no sign of trouble, in nanoseconds; longer than
 /// the longest delay between two sessions.
 const STEADY: u64 = 10_000 * MS;
-/// Sessions in a row that were ended from outside, each soon after it served, before
-/// somebody else is thought to take them.
+/// The number of sessions in a row that end from outside, each soon after it served, from
+/// which another initiator is suspected of taking them.
 const TAKEN: u32 = 3;
 
 impl Initiator {
-    /// A session is over: what that says about the requests under way. Returns the
-    /// one that ended it, which has no answer yet.
+    /// Judges the requests under way at the end of a session. Returns the culprit, which
+    /// has no answer yet.
     pub(super) fn session_ended(&mut self, now: u64, fault: &Fault) -> Option<Request> {
         let ready_at = self.ready_at.take()?;
         self.hurry = false;
@@ -79,7 +81,8 @@ impl Initiator {
         Some(request)
     }
 
-    /// In a new session: how long what is like a culprit is still sent alone.
+    /// Sets, in a new session, how long requests similar to a culprit are still sent
+    /// alone.
     pub(super) fn stay_wary(&mut self, now: u64) {
         match self.found_out_at.map(|at| at.saturating_add(WARY)) {
             Some(until) if until > now => self.timers.set(Timer::Wary, until),
@@ -87,14 +90,14 @@ impl Initiator {
         }
     }
 
-    /// Takes the request that ended a session out of those that are sent again.
+    /// Removes the culprit from the requests that are sent again.
     pub(super) fn convict(&mut self, request: &Request) {
         if self.tasks.take_queued(request.tag) {
             self.complete(request, super::answer::Moved::NONE, Status::IoError);
         }
     }
 
-    /// Delays grow from session to session until one has proved itself.
+    /// Lets delays grow from session to session until one has proved itself.
     fn judge_session(&mut self, now: u64, ready_at: u64, fault: &Fault) {
         let lived = now.saturating_sub(ready_at);
         let idle = self.tasks.is_empty();
@@ -110,7 +113,7 @@ impl Initiator {
             return;
         }
         self.taken += 1;
-        // Where the same request was under way each time, it may be that.
+        // If the same request was under way each time, it may be the culprit.
         if self.taken == TAKEN && !self.tasks.any_lost(TAKEN as u8 - 1) {
             let line = format!(
                 "{}: the target ended {TAKEN} sessions in a row soon after they were ready; \

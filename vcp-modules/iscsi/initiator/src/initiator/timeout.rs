@@ -1,4 +1,4 @@
-//! What happens when a timer runs out.
+//! Handling of expired timers.
 
 use alloc::format;
 
@@ -23,7 +23,7 @@ impl Initiator {
             Timer::Idle => self.silent(now),
             Timer::Ping => return self.ping_expired(now),
             Timer::Reconnect => self.connect(now),
-            // What waits in the queue may go on.
+            // The queue may be sent again, which happens by itself.
             Timer::Throttle => {}
             Timer::Park => self.unpark(now),
             Timer::Wary => self.tasks.forget_culprits(),
@@ -37,7 +37,8 @@ impl Initiator {
         Ok(())
     }
 
-    /// Pings a target that has been silent, and confirms statuses to one that has not.
+    /// Pings a target that has been silent, and acknowledges statuses to one that has
+    /// not.
     fn silent(&mut self, now: u64) {
         if !self.is_serving() {
             return;
@@ -52,9 +53,10 @@ impl Initiator {
         }
     }
 
-    /// Confirms statuses that nothing else has confirmed for as long as a target may be
-    /// silent: it has to keep them until then, and the initiator to say so when nothing
-    /// is sent for long (RFC 7143 §4.2.2.2, §11.18). Returns when it would be due.
+    /// Acknowledges statuses that nothing else has acknowledged for as long as a target
+    /// may be silent: it has to keep them until then, and the initiator must acknowledge
+    /// them when nothing is sent for long (RFC 7143 §4.2.2.2, §11.18). Returns when that
+    /// would be due.
     fn confirm(&mut self, now: u64) -> Option<u64> {
         let interval = self.config.timing.nop_interval;
         let connection = self.connection.as_mut()?;
@@ -62,15 +64,15 @@ impl Initiator {
         if due > now {
             return Some(due);
         }
-        // What waits to be sent says it too.
+        // Any waiting PDU acknowledges them too.
         if !connection.has_output() {
             connection.push(Control::Confirmation);
         }
         None
     }
 
-    /// No echo. A target that says other things is alive all the same, and perhaps
-    /// has much to say.
+    /// Handles a missing echo. A target that sends other PDUs is alive even so, and
+    /// perhaps has much to send.
     fn ping_expired(&mut self, now: u64) -> Result<(), Fault> {
         let timeout = self.config.timing.nop_timeout;
         match &self.ping {
@@ -90,8 +92,7 @@ impl Initiator {
         }
     }
 
-    /// Nothing is under way. If that is because the target takes no commands, requests
-    /// wait for it.
+    /// Reports an outage if nothing is under way because the target takes no commands.
     fn watch_window(&mut self) {
         let closed = self
             .connection
@@ -102,8 +103,8 @@ impl Initiator {
         }
     }
 
-    /// Looks for commands that were sent too long ago; the oldest is aborted, one
-    /// at a time.
+    /// Looks for commands that have been unanswered for too long; the oldest is aborted,
+    /// one at a time.
     fn watch(&mut self, now: u64) {
         let timeout = self.config.timing.command_timeout;
         let oldest: Option<(TaskId, State, u64)> = self

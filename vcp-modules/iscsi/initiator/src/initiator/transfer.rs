@@ -1,6 +1,6 @@
-//! Data of commands, byte for byte: Data-In is taken only where it continues what
-//! came before, R2T answered only for what comes next (RFC 7143 §11.7, §11.8; both
-//! orders were negotiated as "in order").
+//! Data of commands, byte for byte: a Data-In must continue the data before it, and an
+//! R2T must ask for the next data (RFC 7143 §11.7, §11.8; both orders were negotiated as
+//! "in order").
 
 use alloc::format;
 
@@ -13,8 +13,8 @@ use crate::connection::Sink;
 use crate::task::{Data, Owner};
 
 impl Initiator {
-    /// The header of a Data-In: checks it against its command and says where the
-    /// data goes.
+    /// Checks the header of a Data-In against its command and returns where its data
+    /// goes.
     pub(super) fn data_in(&mut self, data: &DataIn) -> Result<Sink, Fault> {
         if self.connection.is_none() {
             return Ok(Sink::Collect);
@@ -45,11 +45,11 @@ impl Initiator {
         if data.data_len > task.command.length - progress.received {
             return Err("Data-In beyond the end of what was asked for".into());
         }
-        // The A bit asks for what there is not at error recovery level 0, and is to be
-        // ignored there (RFC 7143 §11.7.2).
+        // The A bit requests something that does not exist at error recovery level 0, and
+        // has to be ignored there (RFC 7143 §11.7.2).
         progress.sequence = progress.sequence.wrapping_add(1);
-        // A sequence may be longer than MaxBurstLength: common targets take no
-        // heed of it, and every byte has its place all the same.
+        // A sequence may be longer than MaxBurstLength: common targets ignore that limit,
+        // and every byte has its place even so.
         progress.received += data.data_len;
         Ok(match (task.command.data, task.owner) {
             (Data::In(span), _) => Sink::Memory(id, span.part(data.offset, data.data_len)),
@@ -58,7 +58,7 @@ impl Initiator {
         })
     }
 
-    /// The end of a Data-In, which may be that of its command.
+    /// Handles the end of a Data-In, which may end its command.
     pub(super) fn data_in_end(&mut self, now: u64, data: &DataIn) -> Result<(), Fault> {
         let Some(status) = data.status else {
             return Ok(());
@@ -77,7 +77,7 @@ impl Initiator {
         self.ended(now, id, status, data.residual, None)
     }
 
-    /// The target asks for part of a write's data.
+    /// Handles the target's request for part of a write's data.
     pub(super) fn r2t(&mut self, r2t: &R2t) -> Result<(), Fault> {
         let Some(connection) = &mut self.connection else {
             return Ok(());

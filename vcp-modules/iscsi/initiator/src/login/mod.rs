@@ -1,6 +1,5 @@
-//! The login phase (RFC 7143 §6.3): which stage, what is said in it, when it is
-//! over. Knows text and stages; sequence numbers and the byte stream are the
-//! connection's.
+//! The login phase (RFC 7143 §6.3): its stages, their text, and its end. It handles text
+//! and stages; sequence numbers and the byte stream are the connection's.
 
 mod operational;
 mod security;
@@ -27,12 +26,12 @@ pub(crate) use text::{Outgoing, shown};
 
 /// The longest data segment that every target takes during login (RFC 7143 §13.12).
 const SEGMENT: usize = 8192;
-/// Text of one response, over all its PDUs.
+/// The longest text of one response, over all its PDUs.
 const MAX_TEXT: usize = 64 << 10;
-/// A login that needs more requests than this gets nowhere.
+/// The number of requests after which a login fails.
 const MAX_REQUESTS: u32 = 64;
 
-/// What to put in the next Login Request.
+/// The contents of the next Login Request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Request {
     pub(crate) stage: Stage,
@@ -41,25 +40,25 @@ pub(crate) struct Request {
     pub(crate) text: Vec<u8>,
 }
 
-/// What a response leads to.
+/// The result of a response.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// The next request.
+    /// Send the next request.
     Continue,
-    /// The full feature phase.
+    /// The login is done, with these parameters.
     Done(Params),
-    /// Another portal.
+    /// The target has moved to another portal.
     Moved(SocketAddr),
 }
 
 /// Why a login failed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum LoginError {
-    /// The target said so.
+    /// The target refused the login.
     Refused(LoginStatus),
-    /// The target breaks the protocol.
+    /// The target violates the protocol.
     Protocol(String),
-    /// Authentication is not what was configured.
+    /// Authentication does not meet the configuration.
     Authentication(String),
 }
 
@@ -73,17 +72,17 @@ pub(crate) struct Login {
     operational: Operational,
     outgoing: Outgoing,
     incoming: Accumulator,
-    /// The target has more to say before it is our turn.
+    /// Whether the target has more to send before it is our turn.
     listening: bool,
     segment: usize,
     requests: u32,
-    /// TargetPortalGroupTag.
+    /// The TargetPortalGroupTag.
     portal_group: Option<u16>,
 }
 
 impl Login {
-    /// For a normal session, or one of discovery. `spent` is the challenge of the
-    /// login before. Every login has a security stage, if only to say that there is no
+    /// Makes a login for a normal or a discovery session. `spent` is the challenge of the
+    /// former login. Every login has a security stage, if only to negotiate no
     /// authentication: some targets reinstate a session (RFC 7143 §6.3.5) at the end of
     /// that stage, and leave the old one alive when there was none.
     pub(crate) fn new(
@@ -144,12 +143,12 @@ impl Login {
         self.security.chose_sha256()
     }
 
-    /// The portal group that answers, if it has said so (RFC 7143 §13.9).
+    /// The portal group that answers, if the target has told it (RFC 7143 §13.9).
     pub(crate) fn portal_group(&self) -> Option<u16> {
         self.portal_group
     }
 
-    /// Takes a response, with its data segment.
+    /// Handles a response, with its data segment.
     pub(crate) fn response(
         &mut self,
         response: &LoginResponse,
@@ -162,7 +161,8 @@ impl Login {
         }
         self.check(response)?;
         if self.outgoing.is_cut() {
-            // Half of our text is out: the target has nothing to say to that yet.
+            // Only part of our text has been sent, so the target has nothing to answer
+            // yet.
             return if data.is_empty() && response.transit.is_none() && !response.is_continued {
                 Ok(Outcome::Continue)
             } else {
@@ -226,8 +226,8 @@ impl Login {
         Ok(())
     }
 
-    /// What a target declares about itself in any stage. The same once more is let
-    /// pass, something else is not (RFC 7143 §6.3).
+    /// Handles what a target declares about itself in any stage. A repetition is
+    /// accepted, a change is not (RFC 7143 §6.3).
     fn declared(&mut self, pairs: &[Pair<'_>]) -> Result<(), LoginError> {
         let key = Key::TargetPortalGroupTag;
         for pair in pairs.iter().filter(|pair| pair.key == key.name()) {
@@ -263,7 +263,7 @@ impl Login {
         Ok(Outcome::Continue)
     }
 
-    /// Sends text in segments as short as this, to see them put together again.
+    /// Sets the length of the segments in which text is sent, to test its reassembly.
     #[cfg(test)]
     pub(crate) fn set_segment(&mut self, segment: usize) {
         self.segment = segment;
@@ -276,8 +276,8 @@ fn read(text: &[u8]) -> Result<Vec<Pair<'_>>, LoginError> {
         .map_err(|e| protocol(&e.to_string()))
 }
 
-/// The target has moved (RFC 7143 §11.13.5): `host[:port][,portal group tag]`.
-/// Names are for a resolver, and there is none here.
+/// Parses a redirection (RFC 7143 §11.13.5): `host[:port][,portal group tag]`. A name
+/// would need a resolver, and there is none here.
 fn redirection(data: &[u8]) -> Result<Outcome, LoginError> {
     let pairs = read(data)?;
     let address = pairs
@@ -293,7 +293,7 @@ fn redirection(data: &[u8]) -> Result<Outcome, LoginError> {
     })
 }
 
-/// A TargetAddress whose host is numeric.
+/// Parses a TargetAddress whose host is numeric.
 pub(crate) fn parse_address(address: &str) -> Option<SocketAddr> {
     let host = address.split(',').next().unwrap_or(address);
     let bare = host

@@ -1,5 +1,5 @@
-//! Operational negotiation (RFC 7143 §6.2, §13): what is offered, what an answer
-//! may be, and what is answered to an offer of the target's.
+//! Operational negotiation (RFC 7143 §6.2, §13): our offers, valid answers, and our
+//! answers to the target's offers.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -10,7 +10,7 @@ use vcp_iscsi_proto::text::{self, Key, KeyKind, Pair, Use, Writer};
 use super::text::shown;
 use crate::config::{DigestPolicy, Offer};
 
-/// What was agreed on. Lengths in bytes, times in seconds.
+/// The agreed parameters. Lengths in bytes, times in seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Params {
     pub(crate) header_digest: bool,
@@ -26,9 +26,9 @@ pub(crate) struct Params {
 }
 
 impl Params {
-    /// How much of `left` bytes of a command's data goes in the next PDU: all that is
-    /// left, or the most that the target takes in whole words, for only the PDU that
-    /// ends a sequence may break one (RFC 7143 §11.7.7).
+    /// The length of the next PDU's data when `left` bytes of a command's data remain:
+    /// all of it, or the most that the target accepts in whole words, for only the last
+    /// PDU of a sequence may have an incomplete word (RFC 7143 §11.7.7).
     pub(crate) fn segment(&self, left: u32) -> u32 {
         match left <= self.max_send_segment {
             true => left,
@@ -38,7 +38,7 @@ impl Params {
 }
 
 impl Default for Params {
-    /// What holds for a key that is never negotiated (RFC 7143 §13).
+    /// The defaults of keys that are not negotiated (RFC 7143 §13).
     fn default() -> Self {
         Self {
             header_digest: false,
@@ -54,8 +54,8 @@ impl Default for Params {
     }
 }
 
-/// What is offered, in this order. All keys that have to be negotiated are there,
-/// so that whatever the target says about one is an answer.
+/// The offered keys, in this order. All keys that have to be negotiated are among them,
+/// so that the target's value for any of these is an answer.
 const OFFERED: [Key; 13] = [
     Key::HeaderDigest,
     Key::DataDigest,
@@ -77,7 +77,7 @@ const OFFERED: [Key; 13] = [
 pub(crate) struct Operational {
     offer: Offer,
     discovery: bool,
-    /// By place in [`OFFERED`].
+    /// A bit for each place in [`OFFERED`].
     offered: u16,
     answered: u16,
     declared_segment: bool,
@@ -96,7 +96,7 @@ impl Operational {
         }
     }
 
-    /// Everything we have to say, all at once.
+    /// Offers all our keys at once.
     pub(super) fn offer(&mut self, text: &mut Writer) {
         for (place, key) in OFFERED.into_iter().enumerate() {
             if self.discovery && key.spec().not_in_discovery {
@@ -129,13 +129,13 @@ impl Operational {
             Key::FirstBurstLength => self.offer.first_burst_length,
             Key::MaxOutstandingR2T => self.offer.max_outstanding_r2t,
             Key::MaxConnections => 1,
-            // Nothing is waited for or kept, and a session ends with its first error.
+            // We wait for nothing and keep nothing: a session ends with its first error.
             _ => 0,
         }
     }
 
-    /// Takes a key from the target; what has to be answered goes to `reply`. An
-    /// error is a line about what the target did wrong.
+    /// Handles a key from the target; the answer, if any, goes to `reply`. An error is a
+    /// line about the target's mistake.
     pub(super) fn receive(&mut self, pair: Pair<'_>, reply: &mut Writer) -> Result<(), String> {
         let Some(key) = Key::from_name(pair.key) else {
             not_understood(pair, reply);
@@ -160,7 +160,8 @@ impl Operational {
         Ok(())
     }
 
-    /// The target offers what we did not: take the value that changes nothing.
+    /// Answers an offer of a key that we did not offer, with the value that changes
+    /// nothing.
     fn counter(&self, key: Key, pair: Pair<'_>, reply: &mut Writer) -> Result<(), String> {
         if self.discovery && key.spec().not_in_discovery {
             reply.put(pair.key, text::IRRELEVANT);
@@ -182,7 +183,7 @@ impl Operational {
                 let default = default.filter(|default| list.any(|value| value == *default));
                 reply.put(pair.key, default.unwrap_or(text::REJECT));
             }
-            // Declared, and needs no answer.
+            // These are declarations, and need no answer.
             _ => {}
         }
         Ok(())
@@ -190,7 +191,7 @@ impl Operational {
 
     fn answer(&mut self, key: Key, bit: u16, value: &str) -> Result<(), String> {
         if self.offered & bit == 0 {
-            // Without meaning in a discovery session, whatever it says.
+            // The key has no meaning in a discovery session, whatever its value.
             return if self.discovery {
                 Ok(())
             } else {
@@ -247,8 +248,8 @@ impl Operational {
         Ok(())
     }
 
-    /// The target says that a key makes no difference, which holds only for what
-    /// depends on others.
+    /// Handles the answer that a key is irrelevant, which is valid only for keys that
+    /// depend on others.
     fn irrelevant(&self, key: Key) -> Result<(), String> {
         match key {
             Key::FirstBurstLength | Key::DefaultTime2Wait | Key::DefaultTime2Retain => Ok(()),
@@ -257,8 +258,8 @@ impl Operational {
         }
     }
 
-    /// The target does not want to talk about a key. Then its default holds, and
-    /// that has to be one we can live with; only that of a digest may not be.
+    /// Handles the target's refusal to negotiate a key. Then its default applies, which
+    /// must suit us; only a digest's may not.
     fn refused(&self, key: Key, value: &str) -> Result<(), String> {
         let insisted = match key {
             Key::HeaderDigest => self.offer.header_digest == DigestPolicy::Crc32c,
@@ -274,7 +275,7 @@ impl Operational {
         }
     }
 
-    /// The end of the negotiation.
+    /// Ends the negotiation.
     pub(super) fn finish(&self) -> Result<Params, String> {
         let mut params = self.params.clone();
         let insists = |policy| policy == DigestPolicy::Crc32c;
@@ -309,14 +310,14 @@ impl Operational {
 fn digests(policy: DigestPolicy) -> &'static str {
     match policy {
         DigestPolicy::None => "None",
-        // Of these a target takes the first that it may (RFC 7143 §6.2.1).
+        // A target chooses the first of these that it supports (RFC 7143 §6.2.1).
         DigestPolicy::Accept => "None,CRC32C",
         DigestPolicy::Crc32c => "CRC32C",
         DigestPolicy::Prefer => "CRC32C,None",
     }
 }
 
-/// Answers a key that nobody knows, unless it is an answer itself.
+/// Answers an unknown key, unless it is an answer itself.
 pub(super) fn not_understood(pair: Pair<'_>, reply: &mut Writer) {
     if !is_answer(pair.value) {
         reply.put(pair.key, text::NOT_UNDERSTOOD);

@@ -11,23 +11,23 @@ use super::operational::not_understood;
 use super::text::shown;
 use crate::config::Chap;
 
-/// What our own challenge to the target is made of.
+/// Our own challenge to the target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Challenge {
     pub(crate) identifier: u8,
     pub(crate) bytes: [u8; 32],
 }
 
-/// Why a target can't be trusted, or does not trust us.
+/// Why authentication failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SecurityError {
-    /// It breaks the protocol.
+    /// The target violates the protocol.
     Protocol(String),
-    /// It does not, or not rightly, authenticate.
+    /// The target does not authenticate itself, or not correctly.
     Authentication(String),
 }
 
-/// How far the negotiation is.
+/// The progress of the negotiation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// AuthMethod was offered.
@@ -36,7 +36,7 @@ enum State {
     Algorithms,
     /// CHAP_R was sent.
     Response,
-    /// Nothing is left to be said.
+    /// Nothing is left to send.
     Done,
 }
 
@@ -44,16 +44,16 @@ enum State {
 #[derive(Debug)]
 pub(crate) struct Security {
     chap: Option<Chap>,
-    /// Ours to the target; sent with mutual CHAP only.
+    /// Our challenge to the target; sent with mutual CHAP only.
     challenge: Challenge,
-    /// Challenges that we sent in earlier logins. A target that sends one back
-    /// wants us to compute what it can't.
+    /// A challenge of an earlier login. A target that sends it back wants us to compute
+    /// an answer that it can't.
     spent: Option<[u8; 32]>,
     state: State,
     algorithm: Option<Algorithm>,
 }
 
-/// What a target said in one response.
+/// The keys in one response of the target.
 #[derive(Debug, Default)]
 struct Said<'a> {
     method: Option<&'a str>,
@@ -95,7 +95,7 @@ impl Security {
         }
     }
 
-    /// Takes one response; what is to be said next goes to `reply`.
+    /// Handles a response; our next keys go to `reply`.
     pub(super) fn receive(
         &mut self,
         pairs: &[Pair<'_>],
@@ -114,7 +114,8 @@ impl Security {
         }
     }
 
-    /// The target wants to leave the stage: has all that has to happen happened?
+    /// Checks, when the target wants to leave the stage, that everything required has
+    /// happened.
     pub(super) fn finish(&self) -> Result<(), SecurityError> {
         match (&self.chap, self.state) {
             (None, _) | (Some(_), State::Done) => Ok(()),
@@ -152,7 +153,7 @@ impl Security {
     ) -> Result<(), SecurityError> {
         match said.method {
             Some("CHAP") => {}
-            // It may have something else to say first.
+            // The target may have something else to send first.
             None if said.is_empty() => return Ok(()),
             Some("None" | "Reject" | "NotUnderstood" | "Irrelevant") | None => {
                 return Err(SecurityError::Authentication(
@@ -229,7 +230,7 @@ impl Security {
         Ok(challenge)
     }
 
-    /// What answers our CHAP_R: nothing, or the target's own proof.
+    /// Handles the answer to our CHAP_R: nothing, or the target's own proof.
     fn proof(&mut self, said: &Said<'_>, chap: &Chap) -> Result<(), SecurityError> {
         let Some(peer) = &chap.target else {
             return if said.is_empty() {
@@ -288,7 +289,7 @@ impl Said<'_> {
     }
 }
 
-/// Sorts the keys of a response; each may be there once.
+/// Sorts the keys of a response; each may occur once.
 fn read<'a>(pairs: &[Pair<'a>], reply: &mut Writer) -> Result<Said<'a>, SecurityError> {
     let mut said = Said::default();
     for &pair in pairs {

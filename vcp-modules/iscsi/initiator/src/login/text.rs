@@ -1,11 +1,11 @@
-//! Text of ours that is longer than one PDU: cut into data segments, each but the
-//! last with the C bit (RFC 7143 §6.2).
+//! Our own text that is longer than one PDU: cut into data segments, each but the last
+//! with the C bit (RFC 7143 §6.2).
 
 use alloc::vec::Vec;
 
 use vcp_iscsi_proto::text::Writer;
 
-/// Pairs being collected, then sent.
+/// Pairs that are collected, and then sent.
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing {
     writer: Writer,
@@ -13,7 +13,7 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
-    /// Where pairs are put.
+    /// The writer for pairs.
     pub(crate) fn pairs(&mut self) -> &mut Writer {
         debug_assert!(!self.is_cut());
         &mut self.writer
@@ -33,7 +33,7 @@ impl Outgoing {
         }
     }
 
-    /// Whether part of it is out and part of it is not.
+    /// Whether only a part of it has been sent.
     pub(crate) fn is_cut(&self) -> bool {
         self.sent > 0
     }
@@ -43,7 +43,7 @@ impl Outgoing {
     }
 }
 
-/// As much of a foreign string as a log line has room for.
+/// The part of a foreign string for which a log line has room.
 pub(crate) fn shown(value: &str) -> &str {
     let mut end = value.len().min(80);
     while !value.is_char_boundary(end) {

@@ -1,4 +1,4 @@
-//! What is known of a logical unit, and what follows from it for requests.
+//! The known properties of a logical unit, and how requests depend on them.
 
 use alloc::borrow::ToOwned as _;
 
@@ -9,8 +9,8 @@ use super::survey::Gaps;
 use crate::block::{Geometry, Operation, Request, Status};
 use crate::config::Config;
 
-/// Longest discard and write-zeroes of one request, in bytes: a target may take long
-/// over one.
+/// The longest discard and write-zeroes of one request, in bytes: a target may take long
+/// for one.
 const LONGEST_DISCARD: u64 = 1 << 30;
 const LONGEST_WRITE_ZEROES: u64 = 128 << 20;
 
@@ -19,37 +19,37 @@ const ANOTHER: &str = "it is another logical unit than before";
 /// A logical unit. Counts are blocks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Device {
-    /// Bytes in a block: a power of two, 512 to 65536.
+    /// The block size in bytes: a power of two, 512 to 65536.
     pub(crate) block_size: u32,
     pub(crate) blocks: u64,
     pub(crate) physical_block_size: u32,
     pub(crate) identity: Identity,
     pub(crate) read_only: bool,
-    /// It keeps writes in a volatile cache, or does not say.
+    /// Whether it may keep writes in a volatile cache; also if it does not say.
     pub(crate) write_cache: bool,
-    /// It says that it has such a cache.
+    /// Whether it reports such a cache.
     pub(crate) write_cache_known: bool,
-    /// It takes the FUA bit.
+    /// Whether it supports the FUA bit.
     pub(crate) fua: bool,
-    /// It has SYNCHRONIZE CACHE.
+    /// Whether it supports SYNCHRONIZE CACHE.
     pub(crate) synchronize: bool,
-    /// Longest read or write, in bytes.
+    /// The longest read or write, in bytes.
     pub(crate) max_transfer: u32,
-    /// Longest read or write, in bytes, that it was found to take; more than there is
-    /// as long as it has refused none for its length.
+    /// The longest read or write, in bytes, that it was found to accept; beyond any
+    /// length as long as it has refused none.
     pub(crate) takes: u32,
-    /// Longest UNMAP; 0: there is none.
+    /// The longest UNMAP; 0: not supported.
     pub(crate) max_unmap: u32,
-    /// Longest WRITE SAME; 0: there is none.
+    /// The longest WRITE SAME; 0: not supported.
     pub(crate) max_write_same: u32,
-    /// WRITE SAME may unmap.
+    /// Whether WRITE SAME may unmap.
     pub(crate) write_same_unmaps: bool,
-    /// What was unmapped reads as zeroes.
+    /// Whether unmapped blocks read as zeroes.
     pub(crate) unmapped_is_zero: bool,
 }
 
 impl Device {
-    /// Bytes.
+    /// The size in bytes.
     pub(crate) fn size(&self) -> u64 {
         self.blocks * u64::from(self.block_size)
     }
@@ -75,8 +75,8 @@ impl Device {
         bytes as u32 // at most `longest`
     }
 
-    /// No request is to be longer than the configuration has it either, or than the
-    /// unit takes; one block it must.
+    /// Limits requests to the configured length, and to the length that the unit accepts,
+    /// but to no less than one block.
     pub(crate) fn limit_transfer(&mut self, config: &Config) {
         let longest = config.max_transfer.min(config.transfer_limit);
         let longest = longest.min(self.takes) / self.block_size * self.block_size;
@@ -84,7 +84,7 @@ impl Device {
         self.max_transfer = self.max_transfer.min(longest);
     }
 
-    /// What the caller has to know.
+    /// The properties for the caller.
     pub(crate) fn geometry(&self, config: &Config) -> Geometry {
         let writable = !(self.read_only || config.read_only);
         Geometry {
@@ -128,7 +128,7 @@ impl Device {
         }
     }
 
-    /// Whether what was found now can't take the place of what requests were submitted
+    /// Whether the device found now cannot replace the one that requests were submitted
     /// for.
     pub(crate) fn differs(&self, found: &Self) -> Difference {
         match self.identity.compare(&found.identity) {
@@ -141,7 +141,7 @@ impl Device {
         }
     }
 
-    /// Whether it can be served to those who know it by this name.
+    /// Whether it can be served to clients who know it by this identity.
     pub(crate) fn is_known_as(&self, name: &str) -> Difference {
         match self.identity.is_of(name) {
             Likeness::Different => Difference::Is(ANOTHER),
@@ -150,8 +150,8 @@ impl Device {
         }
     }
 
-    /// Takes over from what was known of the same unit what it did not say now, and
-    /// what it never says.
+    /// Fills the gaps in what the unit reported now with what was known before of the
+    /// same unit, and adds what it never reports.
     pub(crate) fn complete(&mut self, known: &Self, gaps: Gaps) {
         self.identity.complete(&known.identity);
         self.takes = known.takes;
@@ -171,13 +171,13 @@ impl Device {
     }
 }
 
-/// What a unit differs in from the one that it has to be.
+/// The difference of a unit from the expected one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Difference {
-    /// In nothing that matters.
+    /// None that matters.
     None,
-    /// It is another; in words.
+    /// It is another unit, for this reason.
     Is(&'static str),
-    /// It can't be told yet.
+    /// Unknown for now.
     Unclear,
 }

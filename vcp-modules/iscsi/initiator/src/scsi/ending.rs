@@ -1,31 +1,30 @@
-//! How a command ended, in words for the log and for whoever decides what becomes of
-//! it.
+//! The end of a command, for the log and for the code that decides what follows.
 
 use core::fmt;
 
 use vcp_iscsi_proto::pdu::{RejectReason, ResponseCode};
 use vcp_iscsi_proto::scsi::{Sense, Status};
 
-/// What a target said at the end of a command. Displays with the standard's words and
+/// A target's answer at the end of a command. Displays with the standard's words and
 /// numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
     /// A SCSI status, with sense data where there was any.
     Status(Status, Option<Sense>),
-    /// It ended well, but not all of its bytes were moved.
+    /// A good status, but not all of the command's bytes were moved.
     Short {
-        /// What the target said.
+        /// The target's status.
         status: Status,
-        /// Bytes that were moved.
+        /// The number of bytes moved.
         moved: u32,
-        /// Bytes that were to be moved.
+        /// The number of bytes expected.
         due: u32,
     },
-    /// No status: the target failed (RFC 7143 §11.4.3).
+    /// There is no status: the target failed (RFC 7143 §11.4.3).
     Failure(ResponseCode),
     /// The command was rejected (RFC 7143 §11.17).
     Rejected(RejectReason),
-    /// It was not answered, and aborted.
+    /// The command was not answered, and aborted.
     Unanswered,
 }
 
@@ -37,7 +36,7 @@ impl Ending {
         }
     }
 
-    /// Whether somebody else's reservation was in the way.
+    /// Whether another initiator's reservation was the reason.
     pub(crate) fn is_conflict(&self) -> bool {
         matches!(self, Self::Status(Status::ReservationConflict, _))
     }

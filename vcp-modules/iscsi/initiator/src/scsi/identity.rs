@@ -1,5 +1,5 @@
-//! Which logical unit it is: what it was heard to say of itself, as opposed to what it
-//! has not and to what could not be found out. Only two answers can differ.
+//! The identity of a logical unit: what it reported, as opposed to what it lacks and to
+//! what could not be found out. Only two reported values can differ.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Designators kept beside the best one.
 pub(crate) const MOST_OTHERS: usize = 8;
 
-/// Which kind of designator a name is: NAA, EUI-64, the vendor's own, or a SCSI name.
+/// The kind of a designator: NAA, EUI-64, the vendor's own, or a SCSI name.
 fn kind(name: &str) -> &str {
     match name.split_once('.') {
         Some((kind @ ("naa" | "eui" | "t10"), _)) => kind,
@@ -17,15 +17,15 @@ fn kind(name: &str) -> &str {
     }
 }
 
-/// A name that a page of vital product data tells.
+/// A name in a page of vital product data.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Name {
-    /// It was asked for, and there was no answer that says anything.
+    /// It was asked for without a usable answer.
     #[default]
     Unknown,
     /// The unit has no such page, or no name in it.
     Absent,
-    /// As the unit says.
+    /// The name that the unit reports.
     Read(String),
 }
 
@@ -41,7 +41,7 @@ impl Name {
         }
     }
 
-    /// Takes over what was read before where nothing was now.
+    /// Keeps the former name if there is none now.
     fn complete(&mut self, known: &Self) {
         if self.read().is_none() && known.read().is_some() {
             self.clone_from(known);
@@ -49,38 +49,38 @@ impl Name {
     }
 }
 
-/// What a logical unit says it is.
+/// The identity that a logical unit reports.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Identity {
     /// The best designator of page 83h.
     pub(crate) designator: Name,
-    /// The unit's other designators there, [`MOST_OTHERS`] at most: what it goes on to be
-    /// known by when a better one comes or goes.
+    /// The unit's other designators there, [`MOST_OTHERS`] at most, by which it is still
+    /// known when a better one appears or vanishes.
     pub(crate) others: Vec<String>,
     /// The serial number of page 80h, which some targets have in common for all
     /// their units.
     pub(crate) serial: Name,
-    /// It told which pages it has.
+    /// Whether it told which pages it has.
     pub(crate) listed: bool,
 }
 
-/// Whether two are the same.
+/// Whether two identities are of the same unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Likeness {
     Same,
     Different,
-    /// What was known is not to be had now.
+    /// A known name is not available now.
     Unclear,
 }
 
 impl Identity {
-    /// The name to show; empty when there is none.
+    /// The name to show; empty if there is none.
     pub(crate) fn name(&self) -> &str {
         let designator = self.designator.read();
         designator.or(self.serial.read()).unwrap_or_default()
     }
 
-    /// Whether asking again may tell more that matters.
+    /// Whether asking again may reveal more that matters.
     pub(crate) fn is_unclear(&self) -> bool {
         match &self.designator {
             Name::Read(_) => false,
@@ -89,10 +89,10 @@ impl Identity {
         }
     }
 
-    /// Whether what was heard now is of the unit that this is of. Pages are compared
-    /// with their like only; a designator decides where there is one.
+    /// Whether the identity reported now is of the same unit. Pages are compared only
+    /// with the same page; a designator decides if there is one.
     pub(crate) fn compare(&self, now: &Self) -> Likeness {
-        // A unit does not lose its pages: it could not answer.
+        // A unit does not lose its pages, so it could not answer.
         let lost = self.listed && !now.listed;
         let same = |equal| match equal {
             true => Likeness::Same,
@@ -110,13 +110,13 @@ impl Identity {
             (Name::Read(known), Name::Read(now)) => same(known == now),
             (Name::Read(_), _) => Likeness::Unclear,
             _ if self.designator.read().is_some() => Likeness::Unclear,
-            // There was nothing to tell it by.
+            // There was nothing by which to recognise it.
             _ => Likeness::Same,
         }
     }
 
-    /// Whether this designator is one of the unit's. Of those of one kind the best counts,
-    /// for a unit may share the others.
+    /// Whether this designator is one of the unit's. Among those of one kind only the
+    /// best counts, for a unit may share the others.
     fn is_called(&self, name: &str) -> bool {
         match self.designator.read() {
             Some(best) if kind(best) == kind(name) => best == name,
@@ -124,15 +124,15 @@ impl Identity {
         }
     }
 
-    /// Whether what was heard is of the unit that was known as `expected`. It may have
-    /// been shown by its serial number before there was a designator, or the reverse.
+    /// Whether the identity is of the unit known as `expected`. That may be its serial
+    /// number, from before there was a designator, or the reverse.
     pub(crate) fn is_of(&self, expected: &str) -> Likeness {
         let (designator, serial) = (self.designator.read(), self.serial.read());
         if self.is_called(expected) || serial == Some(expected) {
             return Likeness::Same;
         }
-        // Something that was not heard may be that name. A unit that told no list of its
-        // pages may have more of them.
+        // A name that was not reported may be the expected one. A unit that gave no list
+        // of its pages may have more of them.
         let unheard = self.designator == Name::Unknown || self.serial == Name::Unknown;
         let unlisted = designator.is_none() && !self.listed;
         if unheard || unlisted || self.name().is_empty() {
@@ -141,7 +141,7 @@ impl Identity {
         Likeness::Different
     }
 
-    /// Of the same unit: takes over what was heard before and was not now.
+    /// Keeps names of the same unit that were reported before and not now.
     pub(crate) fn complete(&mut self, known: &Self) {
         for name in known
             .designator
@@ -162,7 +162,7 @@ impl Identity {
         self.listed |= known.listed;
     }
 
-    /// Whether names are short and can be shown.
+    /// Whether names are short and printable.
     pub(crate) fn is_sound(&self, longest: usize) -> bool {
         let names = [&self.designator, &self.serial];
         let names = names.into_iter().filter_map(|name| name.read());
@@ -202,7 +202,7 @@ mod tests {
         }
     }
 
-    /// A better designator comes or goes with new firmware; the unit is the same.
+    /// A better designator may appear or vanish with new firmware; the unit is the same.
     #[test]
     fn unit_is_known_by_any_designator_it_keeps() {
         use Likeness::{Different, Same};
@@ -234,7 +234,7 @@ mod tests {
         for (known, now, likeness) in [
             (("naa.5", "s"), ("naa.5", "s"), Same),
             (("naa.5", "s"), ("naa.6", "s"), Different),
-            // A serial number may be the box's.
+            // A serial number may be that of the whole storage system.
             (("naa.5", "s"), ("naa.5", "t"), Same),
             (("naa.5", "s"), ("?", "s"), Unclear),
             (("naa.5", "s"), ("?", "t"), Unclear),

@@ -1,6 +1,6 @@
-//! What a SCSI block device is to the initiator: how it is found out about, which
-//! commands a request becomes, and what an answer means. CDBs and parameter data
-//! as bytes are `vcp_iscsi_proto::scsi`.
+//! A SCSI block device: how its properties are found out, which commands a request
+//! becomes, and what answers mean. The bytes of CDBs and parameter data are in
+//! `vcp_iscsi_proto::scsi`.
 
 mod device;
 mod ending;

@@ -1,4 +1,4 @@
-//! From a request to the SCSI command that does it, or its next part (SBC-3).
+//! Translation of a request, or its next part, to a SCSI command (SBC-3).
 
 use vcp_iscsi_proto::scsi::{Command as Cdb, Extent, emit_unmap};
 
@@ -7,8 +7,8 @@ use crate::block::{Operation, Request};
 use crate::task::{Command, Data, Step};
 use crate::wire::tx::Short;
 
-/// The command for the part of `request` from byte `done` on, or for the cache
-/// behind it. The request is one that the device does not refuse.
+/// The command for the part of `request` from byte `done` on, or for the cache behind it.
+/// The device does not refuse the request.
 pub(crate) fn plan(device: &Device, request: &Request, step: Step, done: u32) -> Command {
     if step == Step::Sync || request.operation == Operation::Flush {
         return synchronize();
@@ -43,11 +43,11 @@ pub(crate) fn plan(device: &Device, request: &Request, step: Step, done: u32) ->
     }
 }
 
-/// Consecutive blocks that one command deals with.
+/// Consecutive blocks for one command.
 struct Part {
     lba: u64,
     blocks: u32,
-    /// Bytes.
+    /// The length in bytes.
     length: u32,
 }
 
@@ -93,8 +93,8 @@ impl Part {
         }
     }
 
-    /// A command whose data says what to do, and is not what is written. Some targets
-    /// do not count it.
+    /// A command whose data is a parameter list, and not the data to be written. Some
+    /// targets do not count it.
     fn parameters(&self, cdb: [u8; 16], data: Data, length: u32) -> Command {
         Command {
             counted: false,
@@ -103,7 +103,7 @@ impl Part {
     }
 }
 
-/// The whole medium; a range would have to be remembered for every write.
+/// Flushes the whole medium; a range would have to be remembered for every write.
 fn synchronize() -> Command {
     let cdb = Cdb::SynchronizeCache {
         lba: 0,
@@ -117,7 +117,7 @@ fn synchronize() -> Command {
     }
 }
 
-/// Brings the unit to the active power condition; its status comes when it is there.
+/// Brings the unit to the active power condition; its status comes once that is reached.
 pub(crate) fn start_unit() -> Command {
     let cdb = Cdb::StartStopUnit {
         start: true,
@@ -150,8 +150,8 @@ fn unmap(part: &Part) -> Command {
     part.parameters(cdb, Data::Parameters(short), 24)
 }
 
-/// In the form of 16 bytes, the only one whose support the logical block
-/// provisioning page tells. One block of zeroes goes with it.
+/// A WRITE SAME of 16 bytes, the only form whose support the logical block provisioning
+/// page tells. One block of zeroes goes with it.
 fn write_same(part: &Part, device: &Device, unmap: bool) -> Command {
     const WRITE_SAME_16: u8 = 0x93;
     let mut cdb = [0; 16];

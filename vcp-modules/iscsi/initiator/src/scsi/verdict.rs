@@ -1,37 +1,37 @@
-//! What status and sense data say about a command (SAM-5 §5.3, SPC-4 §4.5).
+//! The meaning of status and sense data for a command (SAM-5 §5.3, SPC-4 §4.5).
 
 use vcp_iscsi_proto::scsi::{Asc, Sense, SenseKey, Status as ScsiStatus};
 
 use crate::block::Status;
 
-/// What becomes of a command that was answered.
+/// The treatment of a command that was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Done, if every byte of it was moved.
+    /// It succeeded, if every byte of it was moved.
     Good,
-    /// Not carried out, for a reason that is gone: at once again.
+    /// It was not carried out, for a reason that is gone: retry at once.
     Again,
-    /// As `Again`, and the logical unit is not what it was: ask it about itself.
+    /// As `Again`, and the logical unit has changed: survey it again.
     Changed,
-    /// Not carried out now: again after a while. The target answers, so it may take
-    /// as long as it likes; how long requests wait is the caller's to say.
+    /// It was not carried out now: retry after a while. The target answers, so it may
+    /// take as long as it likes; the caller decides how long requests wait.
     Later,
-    /// As `Later`, and the target has enough to do: nothing else is sent meanwhile.
+    /// As `Later`, and the target is overloaded: nothing else is sent meanwhile.
     Busy,
-    /// As `Later`, and the logical unit wants to be told to start (SBC-3, START STOP
-    /// UNIT).
+    /// As `Later`, and the logical unit has to be started (SBC-3, START STOP UNIT).
     Start,
-    /// Not carried out, for a reason that lies between here and there: again on this
-    /// session, then on another, then it has failed.
+    /// It was not carried out, for a reason on the way: retry on this session, then on
+    /// another, then it has failed.
     Aborted,
-    /// Not carried out, and an earlier command, which was answered as done, has failed.
+    /// It was not carried out, and an earlier command, which was answered as done, has
+    /// failed.
     Deferred,
-    /// The logical unit does not have this command, or not with these fields.
+    /// The logical unit does not support this command, or not with these fields.
     Unsupported,
-    /// The logical unit does not reach so far: what a request is told of that depends on
-    /// what it asked for.
+    /// The range is beyond the end of the logical unit: a request's status for that
+    /// depends on its operation.
     OutOfRange,
-    /// Failed, and will fail again.
+    /// It failed, and will fail again.
     Failed(Status),
 }
 
@@ -55,7 +55,7 @@ fn judge_sense(sense: &Sense) -> Verdict {
     match sense.key {
         SenseKey::NoSense | SenseKey::RecoveredError | SenseKey::Completed => Verdict::Good,
         SenseKey::UnitAttention => match sense.asc.0 {
-            // Another medium; mode or capacity changed; inquiry data or LUNs changed.
+            // The medium, the mode or capacity, or inquiry data or LUNs have changed.
             0x28 | 0x2a | 0x3f => Verdict::Changed,
             _ => Verdict::Again,
         },
@@ -68,12 +68,13 @@ fn judge_sense(sense: &Sense) -> Verdict {
         SenseKey::VolumeOverflow => Verdict::Failed(Status::NoSpace),
         SenseKey::IllegalRequest => match sense.asc.0 {
             0x20 if sense.asc == Asc::ACCESS_DENIED => Verdict::Failed(Status::NotPermitted),
-            // Invalid operation code, field in CDB, field in parameter list.
+            // These are invalid operation code, field in CDB, and field in parameter
+            // list.
             0x20 | 0x24 | 0x26 => Verdict::Unsupported,
             0x21 if sense.asc == Asc(0x21, 0x00) => Verdict::OutOfRange,
-            // Logical unit not supported: it was there before.
+            // The logical unit is not supported now, though it was there before.
             0x25 => Verdict::Failed(Status::IoError),
-            // The target, not the request, is short of something.
+            // The target, not the request, is short of a resource.
             0x55 => Verdict::Failed(Status::IoError),
             _ => Verdict::Failed(Status::Invalid),
         },
@@ -81,8 +82,8 @@ fn judge_sense(sense: &Sense) -> Verdict {
     }
 }
 
-/// Sense data of an earlier command, in the place of an answer to this one, which was not
-/// carried out (SPC-4 §4.5.7).
+/// Judges sense data of an earlier command, in place of an answer to this one, which was
+/// not carried out (SPC-4 §4.5.7).
 fn deferred(sense: &Sense) -> Verdict {
     match sense.key {
         SenseKey::NoSense | SenseKey::RecoveredError | SenseKey::Completed => Verdict::Again,
@@ -90,13 +91,14 @@ fn deferred(sense: &Sense) -> Verdict {
     }
 }
 
-/// NOT READY: most of its reasons end by themselves (SPC-4, annex E.2).
+/// Judges NOT READY: most of its reasons end by themselves (SPC-4, annex E.2).
 fn not_ready(asc: Asc) -> Verdict {
     match asc {
         Asc::INITIALIZING_REQUIRED => Verdict::Start,
-        // Becoming ready; an operation, format, rebuild or self-test under way; another
-        // path is the active one; space is being found; starting or stopping;
-        // sanitising, configuring, giving up or getting back part of the medium.
+        // The unit is becoming ready; an operation, format, rebuild or self-test is under
+        // way; another path is the active one; space is being found; the unit is starting
+        // or stopping; or it is sanitising, configuring, giving up or getting back part
+        // of the medium.
         Asc(0x04, 0x01 | 0x04..=0x0c | 0x11 | 0x14 | 0x1a | 0x1b | 0x1d | 0x24 | 0x25) => {
             Verdict::Later
         }

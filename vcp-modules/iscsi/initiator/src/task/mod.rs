@@ -1,6 +1,6 @@
-//! What is under way: one task for each request (and one for the initiator's own
-//! questions), each of which runs one SCSI command at a time until it is done.
-//! A slab with a queue of those that wait to be sent; no I/O allocates.
+//! Tasks: one for each request (and one for each of the initiator's own questions), which
+//! runs one SCSI command at a time until it is done. They are in a slab with a queue of
+//! those that wait to be sent; I/O does not allocate.
 
 mod table;
 
@@ -11,33 +11,33 @@ use vcp_iscsi_proto::{Lun, Serial};
 use crate::block::{Request, Span};
 use crate::wire::tx::{Payload, Short};
 
-/// Whose a task is.
+/// The owner of a task.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Owner {
-    /// Nobody's: the place is free.
+    /// None: the place is free.
     Free,
-    /// A request of the caller's.
+    /// A request of the caller.
     Request(Request),
-    /// The initiator's own, for the survey's question in this place.
+    /// The initiator itself, for the survey's question in this place.
     Survey(u8),
-    /// The initiator's own: START STOP UNIT.
+    /// The initiator itself, for START STOP UNIT.
     Start,
 }
 
-/// Where a task stands.
+/// The state of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
-    /// Waits for its turn.
+    /// It waits for its turn.
     Queued,
     /// Its command was sent and is not answered yet.
     Active,
     /// As `Active`, and the target was asked to abort it.
     Aborting,
-    /// Was put off, and waits for a time.
+    /// It was deferred, and waits for a time.
     Parked,
 }
 
-/// What of a request the next command is for.
+/// The part of a request that the next command is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
     /// The bytes from `done` on.
@@ -46,16 +46,16 @@ pub(crate) enum Step {
     Sync,
 }
 
-/// Data of a command, seen from the initiator.
+/// The data of a command, seen from the initiator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Data {
     /// None.
     None,
-    /// To the memory of the request.
+    /// Received into the memory of the request.
     In(Span),
-    /// To the survey.
+    /// Received into the survey.
     Scratch,
-    /// From the memory of the request.
+    /// Sent from the memory of the request.
     Out(Span),
     /// A parameter list.
     Parameters(Short),
@@ -63,21 +63,21 @@ pub(crate) enum Data {
     Zeroes,
 }
 
-/// A SCSI command made ready.
+/// A SCSI command ready to be sent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Command {
     pub(crate) cdb: [u8; 16],
     pub(crate) data: Data,
-    /// Expected data transfer length, in bytes.
+    /// The expected data transfer length, in bytes.
     pub(crate) length: u32,
-    /// Bytes of the request that this command covers.
+    /// The number of bytes of the request that this command covers.
     pub(crate) covers: u32,
-    /// The data is what the request moves, byte for byte: a target that counts other
-    /// bytes has not carried it out.
+    /// Whether the data is the request's own, byte for byte: a target that counts other
+    /// bytes has not carried the command out.
     pub(crate) counted: bool,
-    /// What it writes is on the medium when it ends: it has the FUA bit.
+    /// Whether its data is on the medium when it ends: it has the FUA bit.
     pub(crate) fua: bool,
-    /// For logical unit 0, which speaks for the target, not for ours.
+    /// Whether it is for logical unit 0, which speaks for the target, and not for ours.
     pub(crate) other_lun: bool,
 }
 
@@ -100,7 +100,7 @@ impl Command {
         self.length > 0 && matches!(self.data, Data::In(_) | Data::Scratch)
     }
 
-    /// Part of the data that goes out, which the caller has checked to lie inside.
+    /// Part of the data to send, which the caller has checked to be inside.
     pub(crate) fn payload(&self, offset: u32, length: u32) -> Payload {
         if length == 0 {
             return Payload::None;
@@ -118,27 +118,28 @@ impl Command {
     }
 }
 
-/// How far the command under way has come.
+/// The progress of the current command.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Progress {
-    /// Whom it was sent to.
+    /// The LUN it was sent to.
     pub(crate) lun: Lun,
     pub(crate) cmd_sn: Serial,
     pub(crate) sent_at: u64,
-    /// Bytes that headers of Data-In announced, all from the start of the data.
+    /// The number of bytes that headers of Data-In announced, all from the start of the
+    /// data.
     pub(crate) received: u32,
-    /// Bytes of these that lie where they belong.
+    /// The number of these bytes that have been stored in place.
     pub(crate) stored: u32,
     /// The next DataSN of Data-In, or R2TSN.
     pub(crate) sequence: u32,
-    /// Where the next R2T has to start: behind all that was sent without asking
-    /// and all that was asked for.
+    /// The offset at which the next R2T has to start: after all data that was sent
+    /// unsolicited or asked for.
     pub(crate) asked: u32,
-    /// Bytes that went out.
+    /// The number of bytes sent.
     pub(crate) sent: u32,
-    /// R2Ts whose last Data-Out is still to be sent.
+    /// The number of R2Ts whose last Data-Out is still to be sent.
     pub(crate) owed: u32,
-    /// The last unsolicited Data-Out is still to be sent.
+    /// Whether the last unsolicited Data-Out is still to be sent.
     pub(crate) unsolicited: bool,
 }
 
@@ -171,35 +172,36 @@ impl Progress {
     }
 }
 
-/// One task.
+/// A task.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Task {
     pub(crate) owner: Owner,
     pub(crate) state: State,
-    /// Its place among all that were ever submitted.
+    /// Its number in the order of submission.
     pub(crate) order: u64,
     /// The initiator task tag of its command.
     pub(crate) itt: u32,
     pub(crate) step: Step,
-    /// Bytes of the request that commands before this one have dealt with.
+    /// The number of bytes of the request that earlier commands have dealt with.
     pub(crate) done: u32,
-    /// Some of these left what they wrote to the unit's cache.
+    /// Whether any of these commands left its data in the unit's cache.
     pub(crate) cached: bool,
-    /// Times that the command met a condition that is gone.
+    /// How often the command met a condition that is gone.
     pub(crate) retries: u8,
-    /// Times that it was not carried out for a reason on the way, on any session.
+    /// How often it was not carried out for a reason on the way, on any session.
     pub(crate) aborted: u8,
-    /// It met a reservation of somebody else's.
+    /// Whether it met another initiator's reservation.
     pub(crate) conflicted: bool,
-    /// Times in a row that the target put it off, and since when.
+    /// How often in a row the target deferred it, and since when.
     pub(crate) waits: u8,
     pub(crate) waiting_since: Option<u64>,
-    /// Sessions in a row that ended with it under way, and when the first did.
+    /// The number of sessions in a row that ended with it under way, and when the first
+    /// did.
     pub(crate) lost: u8,
     pub(crate) lost_since: u64,
-    /// Of these, sessions that ended while it was under way alone.
+    /// The number of these sessions that ended while it was under way alone.
     pub(crate) lost_alone: u8,
-    /// Was there when a connection was lost: a flush then waits for what was
+    /// Whether it was there when a connection was lost: a flush then waits for what was
     /// submitted before it.
     pub(crate) replayed: bool,
     pub(crate) command: Command,
@@ -230,7 +232,7 @@ impl Task {
         }
     }
 
-    /// Back to the beginning: nothing of what was done counts.
+    /// Starts again: nothing that was done counts.
     pub(crate) fn rewind(&mut self) {
         self.replayed = true;
         self.state = State::Queued;
@@ -243,7 +245,7 @@ impl Task {
         self.progress = Progress::START;
     }
 
-    /// A session ended with it.
+    /// Notes that a session ended with it under way.
     pub(crate) fn lose(&mut self, now: u64, alone: bool) {
         if self.lost == 0 {
             self.lost_since = now;
@@ -264,8 +266,8 @@ impl Task {
         !matches!(self.owner, Owner::Free) && matches!(self.state, State::Active | State::Aborting)
     }
 
-    /// Whether every byte of the command under way was moved: a read's lie where they
-    /// belong, a write's were all asked for and sent.
+    /// Whether every byte of the current command was moved: a read's are stored in place,
+    /// a write's were all asked for and sent.
     pub(crate) fn is_complete(&self, sending: bool) -> bool {
         let (command, progress) = (&self.command, &self.progress);
         match () {

@@ -1,4 +1,4 @@
-//! The slab of tasks, their tags, and the queue of those that wait.
+//! The slab of tasks, their tags, and the queue of waiting tasks.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -11,14 +11,14 @@ use crate::block::Request;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TaskId(u16);
 
-/// Initiator task tags say in their low half where the task is, and in their high
-/// half how many commands went before, so that an answer to an old one is
-/// recognised. The last places are for what is no task: see `control`.
+/// The first of the places for requests that are not tasks; see `control`. An initiator
+/// task tag has the task's place in its low half and the number of earlier commands in
+/// its high half, so that an answer to an old command is recognised.
 pub(crate) const FIRST_CONTROL_PLACE: u16 = 0xff00;
 
-/// Requests found to end sessions that are remembered.
+/// The number of culprits that are remembered.
 const CULPRITS: usize = 8;
-/// What is less far from one of them is like it, in bytes.
+/// The distance in bytes below which a request is similar to a culprit.
 const NEAR: u64 = 1 << 20;
 
 /// Whether a task is to be sent alone.
@@ -41,15 +41,15 @@ pub(crate) struct Tasks {
     submitted: u64,
     commands: u16,
     active: u32,
-    /// Tasks that were put off, and until when.
+    /// The deferred tasks, and until when.
     parked: Vec<(u64, u16)>,
-    /// Sessions that may end with a task under way before it is sent alone.
+    /// The number of sessions that may end with a task under way before it is sent alone.
     suspect: u8,
-    /// Requests that were found to end sessions: what is like them is sent alone at once.
+    /// The culprits that ended sessions: similar requests are sent alone at once.
     culprits: VecDeque<Request>,
     /// The task that is under way alone.
     alone: Option<u16>,
-    /// Whether those that are sent alone go before the others in the next session.
+    /// Whether tasks that are sent alone go first in the next session.
     suspects_first: bool,
 }
 
@@ -70,15 +70,14 @@ impl Tasks {
         }
     }
 
-    /// Adds a task at the end of the queue; `None` when there are as many as tags
-    /// can name.
+    /// Adds a task at the end of the queue; `None` when all tags are in use.
     pub(crate) fn add(&mut self, owner: Owner) -> Option<TaskId> {
         let place = self.place(owner)?;
         self.queue.push_back(place);
         Some(TaskId(place))
     }
 
-    /// Adds a task that goes before all that wait.
+    /// Adds a task at the front of the queue.
     pub(crate) fn add_front(&mut self, owner: Owner) {
         if let Some(place) = self.place(owner) {
             self.queue.push_front(place);
@@ -119,22 +118,22 @@ impl Tasks {
         &mut self.tasks[usize::from(id.0)]
     }
 
-    /// The task whose command under way has this tag.
+    /// The task whose current command has this tag.
     pub(crate) fn find(&self, itt: u32) -> Option<TaskId> {
         let place = itt as u16;
         let task = self.tasks.get(usize::from(place))?;
         (task.is_under_way() && task.itt == itt).then_some(TaskId(place))
     }
 
-    /// What waits to be sent, in order.
+    /// The tasks that wait to be sent, in order.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = TaskId> + '_ {
         self.queue.iter().copied().map(TaskId)
     }
 
-    /// Takes a task out of the queue: its command is being sent. Gives it a tag.
+    /// Removes a task from the queue, as its command is being sent, and gives it a tag.
     pub(crate) fn activate(&mut self, id: TaskId) {
         let TaskId(place) = id;
-        // Nearly always the first.
+        // It is nearly always the first.
         if let Some(at) = self.queue.iter().position(|&other| other == place) {
             self.queue.remove(at);
         }
@@ -149,7 +148,7 @@ impl Tasks {
         }
     }
 
-    /// A command is not under way any more.
+    /// Notes that a command is no longer under way.
     fn left(&mut self, place: u16) {
         self.active -= 1;
         if self.alone == Some(place) {
@@ -157,7 +156,7 @@ impl Tasks {
         }
     }
 
-    /// Takes an active task aside until a time.
+    /// Parks an active task until a time.
     pub(crate) fn park(&mut self, id: TaskId, until: u64) {
         let task = &mut self.tasks[usize::from(id.0)];
         debug_assert!(task.is_under_way());
@@ -166,7 +165,7 @@ impl Tasks {
         self.parked.push((until, id.0));
     }
 
-    /// Puts those whose time has come in front of what waits, the oldest first.
+    /// Puts parked tasks whose time has come at the front of the queue, the oldest first.
     pub(crate) fn unpark(&mut self, now: u64) {
         let Self {
             tasks,
@@ -185,12 +184,12 @@ impl Tasks {
         });
     }
 
-    /// When the next one's time comes.
+    /// The time at which the next parked task is due.
     pub(crate) fn next_parked(&self) -> Option<u64> {
         self.parked.iter().map(|&(until, _)| until).min()
     }
 
-    /// Whether a request is put off by the target, or was and is not answered yet.
+    /// Whether a request is deferred by the target, or was and is not answered yet.
     pub(crate) fn any_put_off(&self) -> bool {
         self.tasks
             .iter()
@@ -202,12 +201,12 @@ impl Tasks {
         self.alone.map(TaskId)
     }
 
-    /// Whether a task is to be sent alone, for the sessions that ended with it.
+    /// Whether a task is to be sent alone because of the sessions that ended with it.
     pub(crate) fn is_suspect(&self, id: TaskId) -> bool {
         is_suspect(self.get(id), self.suspect, &self.culprits)
     }
 
-    /// This one was found to end sessions.
+    /// Remembers a culprit that ended sessions.
     pub(crate) fn remember(&mut self, culprit: Request) {
         if self.culprits.len() == CULPRITS {
             self.culprits.pop_front();
@@ -219,15 +218,15 @@ impl Tasks {
         self.culprits.clear();
     }
 
-    /// From so many sessions on.
+    /// Sets the number of sessions from which on tasks are sent alone.
     pub(crate) fn suspect_after(&mut self, sessions: u8) {
         self.suspect = sessions;
     }
 
-    /// The session ends with these under way.
+    /// Notes the end of a session for the tasks under way.
     pub(crate) fn count_loss(&mut self, now: u64) {
         let alone = self.alone.is_some();
-        // Next time those go first that this one kept waiting.
+        // The tasks that had to wait this time go first next time.
         self.suspects_first = !alone;
         for task in &mut self.tasks {
             if task.is_under_way() {
@@ -236,8 +235,8 @@ impl Tasks {
         }
     }
 
-    /// The session ends over a command that is not under way any more, and whose
-    /// request still waits; the others have no part in it.
+    /// Notes the end of a session over a command that is no longer under way, and whose
+    /// request still waits; the others are not to blame.
     pub(crate) fn count_loss_of(&mut self, now: u64, itt: u32) {
         let place = usize::from(itt as u16);
         if let Some(task) = self.tasks.get_mut(place)
@@ -248,14 +247,14 @@ impl Tasks {
         }
     }
 
-    /// Whether so many sessions or more have ended with some command under way.
+    /// Whether at least this many sessions have ended with some command under way.
     pub(crate) fn any_lost(&self, sessions: u8) -> bool {
         self.tasks
             .iter()
             .any(|task| task.request().is_some() && task.lost >= sessions)
     }
 
-    /// Removes the request with this tag, which waits; `false` when there is none.
+    /// Removes the waiting request with this tag; `false` when there is none.
     pub(crate) fn take_queued(&mut self, tag: u64) -> bool {
         let is_it = |place: &u16| {
             let task = &self.tasks[usize::from(*place)];
@@ -277,7 +276,7 @@ impl Tasks {
         u32::from(self.commands) << 16 | u32::from(place)
     }
 
-    /// How many tags were given out, to go on from there in another table.
+    /// The number of tags given out, with which another table can continue.
     pub(crate) fn tags(&self) -> u16 {
         self.commands
     }
@@ -286,7 +285,7 @@ impl Tasks {
         self.commands = tags;
     }
 
-    /// Puts an active task back in the queue, in front of what waits.
+    /// Puts an active task back at the front of the queue.
     pub(crate) fn requeue(&mut self, id: TaskId) {
         let task = &mut self.tasks[usize::from(id.0)];
         debug_assert!(task.is_under_way());
@@ -295,10 +294,9 @@ impl Tasks {
         self.queue.push_front(id.0);
     }
 
-    /// The connection is gone: everything not answered waits again, in the order
-    /// in which it was submitted, what is to be sent alone before or behind the rest, and
-    /// among itself by how many sessions ended with it. The initiator's own commands are
-    /// dropped.
+    /// Handles the loss of the connection: all unanswered tasks wait again, in the order
+    /// of their submission. Those to be sent alone go before or after the rest, ordered
+    /// by how many sessions ended with them. The initiator's own commands are dropped.
     pub(crate) fn rewind(&mut self) {
         self.queue.clear();
         self.parked.clear();
@@ -328,7 +326,7 @@ impl Tasks {
         });
     }
 
-    /// Takes all tasks out, in the order in which they were submitted.
+    /// Removes all tasks, in the order of their submission.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = Task> + '_ {
         self.rewind();
         let queue = core::mem::take(&mut self.queue);
@@ -340,12 +338,12 @@ impl Tasks {
         })
     }
 
-    /// Commands sent and not answered.
+    /// The number of commands that were sent and not answered.
     pub(crate) fn active(&self) -> u32 {
         self.active
     }
 
-    /// Whether there is nothing at all.
+    /// Whether there are no tasks at all.
     pub(crate) fn is_empty(&self) -> bool {
         self.active == 0 && self.queue.is_empty() && self.parked.is_empty()
     }

@@ -1,5 +1,5 @@
-//! PDUs on the byte stream: taken off it in [`rx`], put on it in [`tx`], numbered
-//! by [`numbers`]. Nothing here knows what a PDU is for.
+//! PDUs on the byte stream: received by [`rx`], sent by [`tx`], numbered by [`numbers`].
+//! Nothing here knows the purpose of a PDU.
 
 pub(crate) mod numbers;
 pub(crate) mod rx;

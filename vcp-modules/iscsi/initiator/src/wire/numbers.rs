@@ -7,13 +7,13 @@ use vcp_iscsi_proto::pdu::{InitiatorSn, TargetSn};
 /// CmdSN with its window, and ExpStatSN.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Numbers {
-    /// Of the next command that is not immediate.
+    /// The CmdSN of the next command that is not immediate.
     cmd_sn: Serial,
-    /// The target has taken all commands before this one.
+    /// The ExpCmdSN: the target has taken all commands before this one.
     exp_cmd_sn: Serial,
-    /// The last command that the target has room for.
+    /// The MaxCmdSN: the last command that the target has room for.
     max_cmd_sn: Serial,
-    /// Of the next status.
+    /// The StatSN of the next status.
     exp_stat_sn: Serial,
 }
 
@@ -27,7 +27,7 @@ pub(crate) struct NumbersState {
 }
 
 impl Numbers {
-    /// At the start of a session. Until the target speaks, only immediate
+    /// The numbers at the start of a session. Until the target answers, only immediate
     /// commands (a login is one) can be sent.
     pub(crate) fn new(cmd_sn: u32) -> Self {
         let cmd_sn = Serial(cmd_sn);
@@ -48,9 +48,9 @@ impl Numbers {
         }
     }
 
-    /// In the middle of a session; `None` for numbers that no session can have: the
-    /// target knows no more than was sent, and its window has an end behind its
-    /// beginning.
+    /// The numbers in the middle of a session; `None` for numbers that no session can
+    /// have: the target cannot have received more than was sent, and its window cannot
+    /// end before it begins.
     pub(crate) fn restore(state: NumbersState) -> Option<Self> {
         let numbers = Self {
             cmd_sn: Serial(state.cmd_sn),
@@ -64,7 +64,7 @@ impl Numbers {
         (taken && window).then_some(numbers)
     }
 
-    /// What an immediate request carries.
+    /// The numbers of an immediate request.
     pub(crate) fn immediate(&self) -> InitiatorSn {
         InitiatorSn {
             cmd_sn: self.cmd_sn,
@@ -72,7 +72,7 @@ impl Numbers {
         }
     }
 
-    /// What a request carries that is sent again with the number it had.
+    /// The numbers of a request that is sent again with its former number.
     pub(crate) fn repeated(&self, cmd_sn: Serial) -> InitiatorSn {
         InitiatorSn {
             cmd_sn,
@@ -85,7 +85,7 @@ impl Numbers {
         self.cmd_sn.le(self.max_cmd_sn)
     }
 
-    /// What a command that is not immediate carries; the window must be open.
+    /// The numbers of a command that is not immediate; the window must be open.
     pub(crate) fn command(&mut self) -> InitiatorSn {
         debug_assert!(self.window_open());
         let numbers = self.immediate();
@@ -102,14 +102,14 @@ impl Numbers {
         self.exp_stat_sn
     }
 
-    /// The first response of a connection says where StatSN starts.
+    /// Starts StatSN at that of a connection's first response.
     pub(crate) fn start_status(&mut self, stat_sn: Serial) {
         self.exp_stat_sn = stat_sn;
     }
 
-    /// Takes over the window as RFC 7143 §4.2.2.1 has it: a pair that contradicts
-    /// itself and numbers that go backwards are ignored. `false` when the target
-    /// claims to have had a command that was never sent.
+    /// Updates the window as RFC 7143 §4.2.2.1 says: a pair that contradicts itself and
+    /// numbers that go backwards are ignored. `false` when the target claims to have
+    /// received a command that was never sent.
     pub(crate) fn window(&mut self, sn: &TargetSn) -> bool {
         if sn.max_cmd_sn.lt(sn.exp_cmd_sn.sub(1)) {
             return true;

@@ -1,21 +1,21 @@
-//! Takes PDUs off a byte stream cut up in any way. Data segments are passed on as
-//! they come and never collected here; digests are checked on the way.
+//! Receives PDUs from a byte stream that is cut in any way. Data segments are passed on
+//! as they come and never collected here; digests are checked on the way.
 
 use vcp_iscsi_proto::bhs::{BHS_LEN, Bhs, BhsBytes, DIGEST_LEN, padding};
 use vcp_iscsi_proto::digest::Crc32c;
 
-/// What was found next on the stream.
+/// The next event on the stream.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Event<'a> {
-    /// A header, right by its digest; [`Receiver::header`] has it.
+    /// A header with the right digest; [`Receiver::header`] has it.
     Header,
-    /// The next bytes of its data segment. Not to be believed before `End`.
+    /// The next bytes of its data segment. They are not verified before `End`.
     Data(&'a [u8]),
-    /// The PDU is complete, and its data right by their digest.
+    /// The PDU is complete, and its data has the right digest.
     End,
 }
 
-/// A stream that can't be followed any further.
+/// An error after which the stream can't be followed any further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum FrameError {
     #[error("wrong header digest")]
@@ -30,7 +30,7 @@ pub(crate) enum FrameError {
 #[derive(Debug)]
 pub(crate) struct Receiver {
     header: BhsBytes,
-    /// The part of the PDU that comes next, and how many bytes of it are there.
+    /// The next part of the PDU, and how many bytes of it are there.
     part: Part,
     filled: usize,
     bhs: Bhs,
@@ -44,7 +44,7 @@ pub(crate) struct Receiver {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
     Header,
-    /// Additional header segments. No PDU that a target sends has any; skipped.
+    /// Additional header segments, which are skipped: no PDU of a target has any.
     Additional,
     HeaderDigest,
     Data,
@@ -54,7 +54,7 @@ enum Part {
 }
 
 impl Receiver {
-    /// Without digests; data segments of up to `max_data` bytes.
+    /// Makes a receiver without digests, for data segments of up to `max_data` bytes.
     pub(crate) fn new(max_data: u32) -> Self {
         let header = [0; BHS_LEN];
         Self {
@@ -70,24 +70,24 @@ impl Receiver {
         }
     }
 
-    /// What was negotiated; from the next PDU on.
+    /// Applies negotiated parameters from the next PDU on.
     pub(crate) fn configure(&mut self, header_digest: bool, data_digest: bool, max_data: u32) {
         self.header_digest = header_digest;
         self.data_digest = data_digest;
         self.max_data = max_data;
     }
 
-    /// Whether the last PDU is complete and nothing of the next one is there.
+    /// Whether the last PDU is complete and nothing of the next one has come.
     pub(crate) fn is_between_pdus(&self) -> bool {
         self.part == Part::Header && self.filled == 0
     }
 
-    /// The header of the PDU under way.
+    /// The header of the current PDU.
     pub(crate) fn header(&self) -> &BhsBytes {
         &self.header
     }
 
-    /// Takes bytes off `input` up to the next event; `None` when it is used up.
+    /// Consumes bytes of `input` up to the next event; `None` when it is used up.
     pub(crate) fn next<'a>(
         &mut self,
         input: &mut &'a [u8],
@@ -156,8 +156,8 @@ impl Receiver {
     fn begin(&mut self) -> Result<(), FrameError> {
         self.bhs = Bhs::parse(&self.header);
         if self.bhs.data_len > self.max_data {
-            // The length can only be believed once the digest is seen to be right,
-            // but either way the connection is at its end.
+            // The length can only be believed once the digest is verified, but either way
+            // the connection ends here.
             return Err(FrameError::TooLong(self.bhs.data_len));
         }
         if self.header_digest {
@@ -185,7 +185,7 @@ impl Receiver {
         Some(Event::Data(chunk))
     }
 
-    /// Bytes of a part that is `length` long, as many as there are.
+    /// The available bytes of a part that is `length` long.
     fn chunk<'a>(&mut self, input: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
         let take = input.len().min(length - self.filled);
         if take == 0 {

@@ -1,5 +1,5 @@
-//! Puts one PDU at a time on a byte stream that takes it in pieces of any size.
-//! Payload is copied once, from where it lies to where it goes.
+//! Sends one PDU at a time on a byte stream that takes pieces of any size. Payload is
+//! copied once, directly to its destination.
 
 use alloc::vec::Vec;
 
@@ -7,22 +7,22 @@ use crate::block::{Memory, Span};
 use vcp_iscsi_proto::bhs::{BHS_LEN, BhsBytes, DIGEST_LEN, padding};
 use vcp_iscsi_proto::digest::Crc32c;
 
-/// Where the bytes of a data segment come from.
+/// The source of a data segment's bytes.
 #[derive(Debug, Clone)]
 pub(crate) enum Payload {
-    /// Nowhere: there are none.
+    /// No bytes.
     None,
     /// The memory of requests.
     Memory(Span),
-    /// Zeroes, so many.
+    /// This many zeroes.
     Zeroes(u32),
     /// A copy: text, and small SCSI parameter lists.
     Short(Short),
-    /// A copy: text that is longer.
+    /// A copy of longer text.
     Owned(Vec<u8>),
 }
 
-/// A parameter list of up to 24 bytes, as long as the UNMAP of one range needs.
+/// A parameter list of up to 24 bytes, the length of an UNMAP of one range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Short {
     pub(crate) bytes: [u8; 24],
@@ -68,10 +68,10 @@ pub(crate) struct Transmitter {
     head: [u8; BHS_LEN + DIGEST_LEN],
     head_len: usize,
     payload: Payload,
-    /// Padding and data digest; the digest is filled in behind the last payload.
+    /// Padding and data digest; the digest is filled in after the last payload.
     tail: [u8; 3 + DIGEST_LEN],
     tail_len: usize,
-    /// Bytes of the PDU that are out. All of them: there is none under way.
+    /// The number of bytes of the PDU already sent; if that is all, no PDU is under way.
     sent: usize,
     total: usize,
     crc: Crc32c,
@@ -93,7 +93,7 @@ impl Transmitter {
         }
     }
 
-    /// What was negotiated; from the next PDU on.
+    /// Applies negotiated parameters from the next PDU on.
     pub(crate) fn configure(&mut self, header_digest: bool, data_digest: bool) {
         self.header_digest = header_digest;
         self.data_digest = data_digest;
@@ -162,7 +162,7 @@ impl Transmitter {
         count
     }
 
-    /// All payload is out: the digest over it and its padding.
+    /// Computes the digest over the payload and its padding, once all payload is sent.
     fn seal(&mut self) {
         let padding = self.tail_len - DIGEST_LEN;
         self.crc.update(&self.tail[..padding]);
@@ -170,9 +170,8 @@ impl Transmitter {
         self.tail[padding..self.tail_len].copy_from_slice(&digest);
     }
 
-    /// The request whose payload is being sent has ended and its memory is no
-    /// longer ours: the rest of the PDU is zeroes. The target has said that it
-    /// needs no more of it.
+    /// Replaces the rest of the payload by zeroes, as the request has ended and its
+    /// memory is no longer ours. The target has said that it needs no more of it.
     pub(crate) fn disown(&mut self) {
         if let Payload::Memory(span) = self.payload {
             self.payload = Payload::Zeroes(span.length);

@@ -12,7 +12,7 @@ use vcp_iscsi_proto::pdu::TargetSn;
 
 use super::*;
 
-/// A login, and what it said last.
+/// A login, and its last text.
 struct Play {
     login: Login,
     stage: Stage,
@@ -96,7 +96,7 @@ impl Play {
         }
     }
 
-    /// A response, and the request that follows.
+    /// Gives a response, and takes the request that follows.
     fn hear(&mut self, transit: bool, text: &str) -> Result<Outcome, LoginError> {
         let response = self.response(self.transit.filter(|_| transit), false);
         let outcome = self.login.response(&response, text.as_bytes())?;
@@ -106,7 +106,7 @@ impl Play {
         Ok(outcome)
     }
 
-    /// As `hear`, where the login must go on.
+    /// Does as `hear`, where the login must go on.
     fn tell(&mut self, transit: bool, text: &str) {
         assert_eq!(self.hear(transit, text), Ok(Outcome::Continue));
     }
@@ -119,7 +119,7 @@ impl Play {
             .map(|(_, value)| value)
     }
 
-    /// To the operational stage, without authentication.
+    /// Proceeds to the operational stage, without authentication.
     fn operational(mut self) -> Self {
         self.tell(true, "AuthMethod=None\0TargetPortalGroupTag=1\0");
         assert_eq!(self.stage, Stage::Operational);

@@ -1,4 +1,4 @@
-//! Operational negotiation: which answers are agreed to, and what holds without one.
+//! Operational negotiation: valid answers, and defaults without an answer.
 
 use std::format;
 
@@ -115,12 +115,12 @@ fn digests_are_taken_of_a_target_that_insists() {
     assert_eq!(play.value("DataDigest"), Some("None,CRC32C"));
     let params = play.done("HeaderDigest=CRC32C\0DataDigest=None\0");
     assert_eq!((params.header_digest, params.data_digest), (true, false));
-    // Only what was offered, and nothing where nothing is said.
+    // Only offered values are accepted; without an answer there is no digest.
     let mut play = super::tests::play(&[("data-digest", "accept")]).operational();
     violation(play.hear(true, "DataDigest=MD5\0"));
     let mut play = super::tests::play(&[]).operational();
     assert!(!play.done("DataDigest=Reject\0").data_digest);
-    // Refused by name where the operator wants none.
+    // A digest is refused by name if the operator wants none.
     let mut play = super::tests::play(&[("header-digest", "none")]).operational();
     assert_eq!(play.value("HeaderDigest"), Some("None"));
     violation(play.hear(true, "HeaderDigest=CRC32C\0"));

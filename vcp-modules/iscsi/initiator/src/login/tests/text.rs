@@ -1,4 +1,4 @@
-//! Text that is cut, without end, or not understood.
+//! Text that is cut, endless, or not understood.
 
 use super::*;
 
@@ -40,7 +40,7 @@ fn outgoing_text_is_continued_by_the_c_bit() {
 fn answers_to_half_a_text_are_refused() {
     let mut login = play(&[]).operational().login;
     login.set_segment(10);
-    // What was said in full is said again in pieces.
+    // The same text is sent again in pieces.
     login.operational.offer(login.outgoing.pairs());
     assert!(login.request().is_continued);
     let mut response = play(&[]).response(None, false);

@@ -1,4 +1,4 @@
-//! What an answer means; another question if it leads to one.
+//! Evaluation of answers; an answer may lead to another question.
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -16,14 +16,14 @@ use crate::scsi::{Ending, Verdict};
 
 const ALL_PAGES: u8 = 0x3f;
 
-/// How a question was answered.
+/// The answer to a question.
 #[derive(Debug)]
 pub(super) enum Answer<'a> {
-    /// With this data.
+    /// The data of a successful command.
     Data(&'a [u8]),
-    /// The logical unit does not know the question.
+    /// The logical unit does not support the command.
     Unsupported(&'a Ending),
-    /// With an error.
+    /// The command failed.
     Error(&'a Ending),
 }
 
@@ -36,7 +36,7 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// What was said instead of an answer.
+    /// The end of a command that returned no data.
     fn said(&self) -> Option<&'a Ending> {
         match self {
             Self::Data(_) => None,
@@ -45,7 +45,7 @@ impl<'a> Answer<'a> {
     }
 }
 
-/// Whether the unit does not have a command, or not with these fields.
+/// Whether the unit does not support a command, or not with these fields.
 fn is_unsupported(ending: &Ending) -> bool {
     ending.sense().is_some_and(|sense| {
         sense.key == SenseKey::IllegalRequest
@@ -118,7 +118,7 @@ impl Survey {
         }
     }
 
-    /// A page that says which unit it is.
+    /// Evaluates a page that identifies the unit.
     fn name(&mut self, page: u8, answer: &Answer<'_>) {
         let mut others = Vec::new();
         let name = match answer {
@@ -206,8 +206,8 @@ impl Survey {
         Ok(())
     }
 
-    /// The caching page, or failing that any, for the sake of the header. In 10
-    /// bytes where it can't be had in 6.
+    /// Evaluates the caching page or, failing that, any page, for the sake of the header.
+    /// Asks for it in 10 bytes if it isn't available in 6.
     fn mode(&mut self, form: ModeForm, page: u8, answer: &Answer<'_>) -> Option<Question> {
         if let Answer::Data(data) = answer
             && let Ok(mode) = ModeParameters::parse(form, data)

@@ -1,4 +1,4 @@
-//! What the answers of a survey add up to.
+//! The results of a survey.
 
 use alloc::format;
 use alloc::string::String;
@@ -11,23 +11,23 @@ use super::{Notes, Pages, Survey, SurveyError};
 use crate::scsi::Device;
 use crate::scsi::identity::{Identity, Name};
 
-/// What could not be found out, and is not indispensable.
+/// Properties that could not be found out, and are not indispensable.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Gaps {
-    /// The limits of transfers, and what provisioning there is.
+    /// The limits of transfers, and the provisioning.
     pub(crate) limits: bool,
     /// Cache, write protection, FUA.
     pub(crate) mode: bool,
 }
 
-/// A logical unit.
+/// A logical unit that was found.
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) device: Device,
     pub(crate) gaps: Gaps,
-    /// Where it is.
+    /// The unit's LUN.
     pub(crate) lun: Lun,
-    /// In a line, what it said where it was to say which it is.
+    /// The unit's answer, in one line, when it was asked for its identity.
     pub(crate) unnamed: String,
 }
 
@@ -66,12 +66,12 @@ impl Notes {
         matches!(&self.pages, Pages::Listed(pages) if pages.contains(&page))
     }
 
-    /// Of a page that the unit lists, what it says there.
+    /// The value of a page if the unit lists that page.
     fn listed<T>(&self, page: u8, value: Option<T>) -> Option<T> {
         value.filter(|_| self.lists(page))
     }
 
-    /// With a capacity that has been checked.
+    /// The device with a capacity that has been checked.
     fn device(&self, capacity: &Capacity16) -> Device {
         let block = capacity.block_len;
         let mode = self.mode.unwrap_or_default();
@@ -103,8 +103,8 @@ impl Notes {
         }
     }
 
-    /// Most blocks of one UNMAP and one WRITE SAME (SBC-3 §6.5.3). There is no sure
-    /// sign that a unit has WRITE SAME; it is tried, and given up when refused.
+    /// The most blocks of one UNMAP and one WRITE SAME (SBC-3 §6.5.3). There is no sure
+    /// sign that a unit supports WRITE SAME; it is tried, and given up when refused.
     fn provisioning_limits(&self, capacity: &Capacity16, limits: &BlockLimits) -> (u32, u32) {
         let has_unmap = self
             .provisioning()

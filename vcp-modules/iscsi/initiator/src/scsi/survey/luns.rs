@@ -1,5 +1,6 @@
-//! REPORT LUNS: whether the target has the unit, and under which eight bytes. They
-//! are what has to be sent to it (SAM-5 §4.7); its number says only which of them.
+//! REPORT LUNS: whether the target has the unit, and the eight bytes of its LUN. These
+//! have to be sent to the target (SAM-5 §4.7); the unit's number only tells which they
+//! are.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -13,7 +14,7 @@ use super::questions::Question;
 use super::trouble::Trouble;
 
 const MOST_LUNS_ROOM: u32 = 8 + 8 * 16384;
-/// Units that an error names.
+/// The most units that an error names.
 const SHOWN: usize = 16;
 
 impl Survey {
@@ -23,7 +24,7 @@ impl Survey {
         answer: &Answer<'_>,
     ) -> Result<Option<Question>, Trouble> {
         let Answer::Data(data) = answer else {
-            // It does not tell; INQUIRY will.
+            // The target does not tell; INQUIRY will.
             return Ok(None);
         };
         let Ok((count, luns)) = parse_luns(data) else {
@@ -39,7 +40,7 @@ impl Survey {
             }
             shown.put(lun, self.number);
         }
-        // One that suits better may be behind the end of what is there.
+        // A better one may follow beyond the received part.
         let needed = (count as u32).saturating_mul(8).saturating_add(8);
         let needed = needed.min(MOST_LUNS_ROOM);
         let suits = best.is_some_and(|(rank, _)| rank == 0);
@@ -53,8 +54,8 @@ impl Survey {
         }
     }
 
-    /// Which of several is ours: the one in use, the one that we would make ourselves,
-    /// and then in the order of methods.
+    /// The rank of one of several matching LUNs: first the one in use, then the one that
+    /// we would make ourselves, and then in the order of methods.
     fn rank(&self, lun: Lun) -> u8 {
         match lun.address() {
             _ if lun == self.lun => 0,
@@ -66,12 +67,12 @@ impl Survey {
     }
 }
 
-/// What the target has, for a line.
+/// The target's units, for a message.
 #[derive(Default)]
 struct Shown {
     luns: String,
     count: usize,
-    /// Ours by its number, in a form that is not for disks like these.
+    /// The LUN with our number, in a form that is not used for such disks.
     refused: Option<Lun>,
 }
 

@@ -1,8 +1,8 @@
-//! Finding out about a logical unit: questions, each a SCSI command with data in,
-//! until there is a [`Device`]. All that do not depend on each other are asked at
-//! once, so that a survey takes one round trip of a target that knows everything.
-//! What a unit says it has not it does not have; what it could not say is unknown,
-//! and of that only size, block size and being a disk are indispensable.
+//! Finding out about a logical unit: questions, each a SCSI command with data in, until
+//! there is a [`Device`]. All independent questions are asked at once, so that a survey
+//! of a target that answers all takes one round trip. A property that a unit denies is
+//! absent; one that it could not report is unknown, and of those only size, block size
+//! and being a disk are indispensable.
 
 mod answers;
 mod findings;
@@ -27,30 +27,30 @@ use questions::Question;
 pub(crate) use trouble::SurveyError;
 use trouble::Trouble;
 
-/// What comes after an answer.
+/// What follows an answer.
 #[derive(Debug)]
 pub(crate) enum Next {
-    /// Another question in its place.
+    /// Ask another question in its place.
     Question,
-    /// The answers to others.
+    /// Wait for other answers.
     Answers,
-    /// The answers to others, and to the questions in these places once more: the
-    /// unit goes by another number than they were asked under.
+    /// Wait for other answers, and ask the questions in these places again: the unit has
+    /// another LUN than they were sent to.
     Ask(Vec<u8>),
-    /// Nothing more to ask. The unit is where this says.
+    /// The survey is done, with this result.
     Known(Found),
-    /// Nothing more to ask, and not enough was said; in one line what was instead.
+    /// The survey is done without a sufficient result; the reason in one line.
     Unclear(String),
-    /// Of a survey of the capacity alone: whether something has changed.
+    /// The survey of the capacity alone is done; whether something has changed.
     Looked(bool),
 }
 
 const CACHING_PAGE: u8 = 0x08;
 const LUNS_ROOM: u32 = 8 + 8 * 256;
 
-/// What is asked at first. Of several errors the one that comes first here is told,
-/// for the others follow from it. Whether the unit has a page is not known yet; it
-/// is only asked, and answers about pages that are not listed count for nothing.
+/// The initial questions. If several fail, the first of them here is reported, for the
+/// others follow from it. It is not known yet whether the unit has a page; it is just
+/// asked, and answers about pages that are not listed are ignored.
 const QUESTIONS: [Question; 10] = [
     Question::Luns(LUNS_ROOM),
     Question::Inquiry,
@@ -63,9 +63,9 @@ const QUESTIONS: [Question; 10] = [
     Question::Page(page::LOGICAL_BLOCK_PROVISIONING),
     Question::Mode(ModeForm::Six, CACHING_PAGE),
 ];
-/// As many as there are.
+/// The number of questions.
 pub(crate) const SURVEY_DEPTH: usize = QUESTIONS.len();
-/// The one that goes first: TEST UNIT READY costs nothing if what it meets is a unit
+/// The first question to be sent: nothing is lost if TEST UNIT READY meets a unit
 /// attention.
 const FIRST: u8 = 2;
 
@@ -73,7 +73,7 @@ const FIRST: u8 = 2;
 #[derive(Debug)]
 struct Slot {
     question: Question,
-    /// Which logical unit was asked; the first time ours is.
+    /// The logical unit that was asked; ours at first.
     lun: Lun,
     answer: Vec<u8>,
     open: bool,
@@ -83,15 +83,15 @@ struct Slot {
 /// The pages of vital product data that the unit says it has.
 #[derive(Debug, Default)]
 enum Pages {
-    /// It could not say.
+    /// The unit could not tell.
     #[default]
     Unknown,
-    /// It has no such list, and no pages that count.
+    /// The unit has no such list, so that no page counts.
     Absent,
     Listed(Vec<u8>),
 }
 
-/// What was answered so far.
+/// The answers so far.
 #[derive(Debug, Default)]
 struct Notes {
     pages: Pages,
@@ -102,9 +102,9 @@ struct Notes {
     limits: Option<BlockLimits>,
     provisioning: Option<LogicalBlockProvisioning>,
     mode: Option<ModeParameters>,
-    /// There may be limits, or mode pages, but a question about them failed.
+    /// Limits or mode pages that may exist, but a question about them failed.
     gaps: Gaps,
-    /// Why the unit did not say which it is.
+    /// Why the unit did not identify itself.
     unnamed: Option<Ending>,
 }
 
@@ -112,28 +112,28 @@ struct Notes {
 #[derive(Debug)]
 pub(crate) struct Survey {
     number: u16,
-    /// Where the unit is asked.
+    /// The LUN at which the unit is asked.
     lun: Lun,
-    /// Of all that goes by its number in what the target lists, what suits best.
+    /// The best of the LUNs with its number in the target's list.
     best: Option<Lun>,
-    /// The unit was served before, perhaps by a predecessor: it can only be away.
+    /// Whether the unit was served before, perhaps by a predecessor: it can only be away.
     served: bool,
-    /// Of the capacity alone: what that is known to be.
+    /// The known capacity, for a survey of the capacity alone.
     known: Option<(u32, u64)>,
-    /// The unit said that it is not what it was.
+    /// Whether the unit reported a change.
     alarmed: bool,
     slots: Vec<Slot>,
     notes: Notes,
 }
 
 impl Survey {
-    /// Of everything about the unit of a number, which is asked at `lun` until it
-    /// turns out to be elsewhere.
+    /// Makes a survey of the unit of a number, which is asked at `lun` until another LUN
+    /// is found.
     pub(crate) fn new(number: u16, lun: Lun, served: bool) -> Self {
         Self::of(&QUESTIONS, number, lun, served)
     }
 
-    /// Only whether a unit that is served still has this capacity.
+    /// Makes a survey that only checks whether a served unit still has this capacity.
     pub(crate) fn of_capacity(number: u16, lun: Lun, device: &Device) -> Self {
         let mut survey = Self::of(&[Question::Capacity16], number, lun, true);
         survey.known = Some((device.block_size, device.blocks));
@@ -168,7 +168,7 @@ impl Survey {
         first.into_iter().chain(others)
     }
 
-    /// The question in a place, which is being asked now, and whom.
+    /// The question in a place, which is being asked now, and its LUN.
     pub(crate) fn ask(&mut self, place: u8) -> (Command, Lun) {
         let slot = &mut self.slots[usize::from(place)];
         let command = slot.question.command();
@@ -182,26 +182,27 @@ impl Survey {
         (command, lun)
     }
 
-    /// Part of the answer, which lies within what was asked for.
+    /// Stores part of an answer, which lies within the requested length.
     pub(crate) fn store(&mut self, place: u8, offset: u32, bytes: &[u8]) {
         let start = offset as usize;
         let answer = &mut self.slots[usize::from(place)].answer;
         answer[start..start + bytes.len()].copy_from_slice(bytes);
     }
 
-    /// Whether a unit attention is an answer here. It says nothing about whether the
-    /// unit is ready; but READ CAPACITY does, which fails where the medium cannot be
-    /// accessed (SBC-3 §5.15) and without which there is no end.
+    /// Whether a unit attention is accepted as an answer here. It does not tell whether
+    /// the unit is ready; but READ CAPACITY does, which fails where the medium cannot be
+    /// accessed (SBC-3 §5.15) and without which a survey cannot end.
     pub(crate) fn takes_attention(&self, place: u8) -> bool {
         self.slots[usize::from(place)].question == Question::Ready
     }
 
-    /// The unit says, in answer to a question, that it has changed.
+    /// Notes that the unit reported a change in answer to a question.
     pub(crate) fn alarm(&mut self) {
         self.alarmed = true;
     }
 
-    /// Takes the answer to the question in a place, of which so many bytes are there.
+    /// Handles the answer to the question in a place, of which `received` bytes are
+    /// there.
     pub(crate) fn answer(
         &mut self,
         place: u8,
@@ -212,7 +213,7 @@ impl Survey {
         let slot = &mut self.slots[usize::from(place)];
         let data = core::mem::take(&mut slot.answer);
         if slot.lun != self.lun && !matches!(slot.question, Question::Luns(_)) {
-            // Somebody else was asked.
+            // Another unit was asked.
             slot.question = QUESTIONS[usize::from(place)];
             return Ok(Next::Question);
         }
@@ -237,9 +238,8 @@ impl Survey {
         self.outcome()
     }
 
-    /// The unit is elsewhere: forgets what was answered for it. Returns the places of
-    /// the questions that are to be asked again; those that are not answered yet
-    /// come back of themselves.
+    /// Turns to another LUN: forgets what was answered before. Returns the places of the
+    /// questions to be asked again; unanswered ones come back by themselves.
     fn turn_to(&mut self, lun: Lun) -> Vec<u8> {
         self.lun = lun;
         self.notes = Notes::default();
@@ -255,7 +255,7 @@ impl Survey {
         places
     }
 
-    /// Whether enough was answered to know how it ends.
+    /// Whether the answers suffice for a result.
     fn outcome(&mut self) -> Result<Next, SurveyError> {
         let all = self.slots.iter().all(|slot| !slot.open);
         for slot in &mut self.slots {
@@ -279,7 +279,7 @@ impl Survey {
         }
     }
 
-    /// Whether the capacity is another. One that could not be had is not.
+    /// Whether the capacity differs. An unknown one does not.
     fn differs_from(&self, known: (u32, u64)) -> bool {
         let now = self.notes.capacity.as_ref();
         let now = now.map(|capacity| (capacity.block_len, capacity.last_lba.saturating_add(1)));

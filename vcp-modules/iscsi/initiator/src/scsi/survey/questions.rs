@@ -1,4 +1,4 @@
-//! The questions of a survey as commands, and names out of what is answered.
+//! The questions of a survey as commands, and names in their answers.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -14,7 +14,7 @@ use crate::task::{Command, Data};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Question {
-    /// With room for so many bytes: the answer grows with the number of units.
+    /// REPORT LUNS with this much room: the answer grows with the number of units.
     Luns(u32),
     Inquiry,
     Ready,
@@ -25,7 +25,7 @@ pub(super) enum Question {
     Mode(ModeForm, u8),
 }
 
-/// Room for an answer.
+/// The room for an answer.
 const ROOM: u32 = 512;
 
 impl Question {
@@ -75,8 +75,7 @@ fn mode_sense(form: ModeForm, page: u8) -> Cdb {
     }
 }
 
-/// Whether a page of vital product data is there to its end, or as far as there was
-/// room for it.
+/// Whether a page of vital product data is complete, or fills all its room.
 pub(super) fn is_whole(data: &[u8]) -> bool {
     let length = match data {
         [_, _, high, low, ..] => 4 + usize::from(u16::from_be_bytes([*high, *low])),
@@ -85,8 +84,8 @@ pub(super) fn is_whole(data: &[u8]) -> bool {
     data.len() >= length.min(ROOM as usize)
 }
 
-/// The designators of the logical unit, the one that is most likely to be the only one of
-/// its kind first: NAA, EUI-64, a SCSI name, the vendor's own.
+/// The designators of the logical unit, the one that is most likely to be unique first:
+/// NAA, EUI-64, a SCSI name, the vendor's own.
 pub(super) fn designators(vpd: &Vpd<'_>) -> Vec<String> {
     let rank = |designator: &Designator<'_>| match designator.kind {
         3 => Some(0),
@@ -116,7 +115,7 @@ fn shown(designator: &Designator<'_>) -> Option<String> {
     }
 }
 
-/// ASCII without what surrounds it; `None` when nothing is left or it is none.
+/// The text without surrounding blanks; `None` if it is empty or not ASCII.
 pub(super) fn printable(bytes: &[u8]) -> Option<String> {
     let text = core::str::from_utf8(bytes)
         .ok()?
