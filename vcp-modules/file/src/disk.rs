@@ -11,22 +11,22 @@ use crate::NOTHING;
 use crate::backing::Backing;
 use crate::options::Options;
 
-/// Longest transfer of one request, in bytes.
+/// The longest transfer of one request, in bytes.
 pub(crate) const MAX_TRANSFER: u32 = 1 << 20;
-/// Longest hole of one request, in bytes: the file system does it while others wait.
+/// The longest discard of one request, in bytes: other requests wait for the file system.
 const MAX_DISCARD: u32 = 64 << 20;
-/// Longest zeroing of one request, in bytes; they may have to be written.
+/// The longest zeroing of one request, in bytes; the zeroes may have to be written.
 const MAX_ZEROES: u32 = 16 << 20;
 
-/// What an operator is told who has seen to the file.
+/// The advice to an operator who has repaired the file.
 const RESTART: &str = "`vcp restart` takes what is there";
 
 pub(crate) struct Disk {
     file: Backing,
     size: u64,
-    /// What the operator wants of it, in bytes.
+    /// The size that the operator wants, in bytes.
     wanted: Option<u64>,
-    /// Clients know it by an instance before.
+    /// Whether an earlier instance has served clients with it.
     served: bool,
     read_only: bool,
     name: String,
@@ -34,9 +34,9 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// Opens the file. `served` is what clients were told that the device is, empty if
-    /// nothing: for those who were told, no blank takes the place of their data, so the
-    /// file is neither made nor made longer, and must be that one.
+    /// Opens the file. `served` is the device's identity as clients were told it, empty
+    /// if they were not. No blank file may replace the data of clients who were told: the
+    /// file is then neither created nor extended, and must be the same.
     pub(crate) fn open(options: &Options, served: &str) -> Result<Self, String> {
         let Options {
             path,
@@ -77,14 +77,15 @@ impl Disk {
         Ok(disk)
     }
 
-    /// Before it is served first: it may have been open for a long time.
+    /// Checks the file again before it is first served: it may have been open for a long
+    /// time.
     pub(crate) fn begin(&mut self) -> Result<(), String> {
         self.look()?;
         self.sufficient()
     }
 
-    /// Takes the file for as long as it is now. That it is shorter than clients were told
-    /// is for the host to judge, who knows them.
+    /// Adopts the file's current length. The host, which knows the clients, judges
+    /// whether it is shorter than they were told.
     pub(crate) fn look(&mut self) -> Result<(), String> {
         let named = |what: &str| format!("config.path: {}: {what}", self.name);
         match self.file.size() {
@@ -97,7 +98,7 @@ impl Disk {
         }
     }
 
-    /// Whether it is as long as the operator wants it.
+    /// Checks that it has at least the size that the operator wants.
     fn sufficient(&self) -> Result<(), String> {
         let Self { name, size, .. } = self;
         if *size >= self.wanted.unwrap_or(1) {
@@ -115,8 +116,7 @@ impl Disk {
         Err(format!("config.path: {name}: {what}"))
     }
 
-    /// A file is made of bytes, and so is the disk: none of them is left out for being
-    /// less than a block.
+    /// The disk has the file's length in bytes: an incomplete last block is not left out.
     pub(crate) fn geometry(&self) -> Geometry {
         let writable = |most| if self.read_only { 0 } else { most };
         Geometry {
@@ -133,8 +133,8 @@ impl Disk {
         }
     }
 
-    /// Does what a request asks, and returns where the answer lies if it is not in the
-    /// request's own span.
+    /// Executes a request, and returns where the answer is if it is not in the request's
+    /// own span.
     pub(crate) fn execute(&mut self, request: &Request, data: &mut Arena) -> Result<Span, Status> {
         self.attempt(request, data).inspect_err(|status| {
             let Request {
@@ -191,7 +191,7 @@ impl Disk {
         Ok(NOTHING)
     }
 
-    /// It is advice, so a file system without holes has taken it.
+    /// A discard is only advice, so a file system without holes succeeds too.
     fn discard(&self, offset: u64, length: u32) -> Result<(), Status> {
         match self.file.punch(offset, length) {
             Err(Status::NotSupported) => Ok(()),
@@ -199,8 +199,8 @@ impl Disk {
         }
     }
 
-    /// A hole reads as zeroes, and costs nothing; unless the space is to be kept, or there
-    /// are no holes.
+    /// A hole reads as zeroes at no cost; zeroes are written if the space is to be kept,
+    /// or there are no holes.
     fn zero(&self, offset: u64, length: u32, keep: bool) -> Result<(), Status> {
         let done = match keep {
             true => Err(Status::NotSupported),
@@ -362,7 +362,7 @@ mod tests {
         file.set_len(512).unwrap();
         refused("disk.img: holds 512 bytes, less than was served; ");
         assert_eq!(file.metadata().unwrap().len(), 512);
-        // While it is open its number is no other's.
+        // While the file is open, no other gets its inode number.
         std::fs::remove_file(&path).unwrap();
         refused("and it was served; ");
         assert!(!path.exists());
@@ -393,7 +393,7 @@ mod tests {
             why.contains("holds 1000 bytes, less than was served"),
             "{why}"
         );
-        // To one who asks, it is what it is.
+        // A rescan reports its current size.
         disk.look().unwrap();
         assert_eq!(disk.geometry().size, 1000);
         file.as_file().set_len(0).unwrap();

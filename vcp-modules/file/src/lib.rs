@@ -2,10 +2,10 @@
 //! granted; this VCP reaches it through the host (`vcp:file/files`) and can reach nothing
 //! else.
 //!
-//! Configuration: `path`, as the VCP sees it (required); `size` in bytes to make
-//! the file, or make it longer, if need be; `read-only`.
+//! Configuration: `path`, as the VCP sees it (required); `size` in bytes, to create or
+//! extend the file if need be; `read-only`.
 //!
-//! What is discarded becomes a hole in the file, and so does what is zeroed.
+//! Discarded and zeroed ranges become holes in the file.
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
 extern crate alloc;
@@ -26,7 +26,7 @@ use vcp_sdk::{Arena, Device};
 use disk::Disk;
 use options::Options;
 
-/// Room for the data of requests: 8 of the longest.
+/// The room for the data of requests: 8 of the longest.
 const DATA_AREA: u32 = 8 * disk::MAX_TRANSFER;
 const NOTHING: Span = Span {
     address: 0,

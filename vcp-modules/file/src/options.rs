@@ -1,9 +1,9 @@
-//! The `config` table.
+//! Parsing of the `config` table.
 
 use alloc::format;
 use alloc::string::String;
 
-/// What it says.
+/// The settings of the `config` table.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Options {
     pub(crate) path: String,

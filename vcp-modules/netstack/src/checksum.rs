@@ -1,11 +1,11 @@
-//! The Internet checksum (RFC 1071) of TCP segments, and the partial sums that
-//! checksum offload is handed.
+//! The Internet checksum (RFC 1071) of TCP segments, and the partial sums that checksum
+//! offload needs.
 
-/// Adds up `data` as native-endian 16-bit words, an odd byte padded with zero.
-/// The order of bytes is put right once, in [`fold`] (RFC 1071 §2 (B)).
+/// Adds up `data` as native-endian 16-bit words, an odd byte padded with zero. The byte
+/// order is corrected once, in [`fold`] (RFC 1071 §2 (B)).
 ///
-/// Four words a round: in the box each round of a loop is paid for beside its work,
-/// and four sums that do not wait for each other keep the CPU busy.
+/// It adds four words a round: in the sandbox each round of a loop costs extra, and four
+/// independent sums keep the CPU busy.
 fn sum(data: &[u8], total: u64) -> u64 {
     let mut sums = [total, 0, 0, 0];
     let mut blocks = data.chunks_exact(32);
@@ -17,7 +17,8 @@ fn sum(data: &[u8], total: u64) -> u64 {
     }
     let words = blocks.remainder().chunks(8);
     let rest: u64 = words.map(|word| halves(padded(word))).sum();
-    // Each is less than 2^33 for every eight bytes: no length of a frame overflows.
+    // Each sum grows by less than 2^33 for every eight bytes, so no frame's length
+    // overflows it.
     sums.iter().sum::<u64>() + rest
 }
 
@@ -40,9 +41,9 @@ fn fold(mut total: u64) -> u16 {
     u16::from_be_bytes((total as u16).to_ne_bytes())
 }
 
-/// The folded, un-inverted sum of a TCP pseudo-header: what offload wants to find
-/// in the checksum field. `addresses` holds source and destination, 8 or 32
-/// bytes; `length` is that of the segment, header included.
+/// The folded, un-inverted sum of a TCP pseudo-header, which offload expects in the
+/// checksum field. `addresses` holds source and destination, 8 or 32 bytes; `length` is
+/// that of the segment, header included.
 pub(crate) fn pseudo_header(addresses: &[u8], length: usize) -> u16 {
     let mut tail = [0; 8];
     tail[..4].copy_from_slice(&(length as u32).to_be_bytes());

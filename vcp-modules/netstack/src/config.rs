@@ -1,4 +1,4 @@
-//! What a stack is made from, checked once when it is made.
+//! The configuration of a stack, checked once when the stack is made.
 
 use alloc::vec::Vec;
 use core::net::IpAddr;
@@ -8,14 +8,14 @@ use thiserror::Error;
 
 use crate::route::is_link_local;
 
-/// Addresses a stack can hold.
+/// The most addresses of a stack.
 pub(crate) const MAX_ADDRESSES: usize = 8;
 
-/// What a stack does about congestion.
+/// The congestion control of a stack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Congestion {
-    /// Nothing: only the peer's window limits it. For links that do not leave
-    /// the machine.
+    /// None: only the peer's window limits sending. For links that do not leave the
+    /// machine.
     None,
     /// RFC 5681.
     Reno,
@@ -26,40 +26,39 @@ pub enum Congestion {
 pub struct Config {
     /// The stack's Ethernet address: unicast and not zero.
     pub mac: [u8; 6],
-    /// Largest IP packet the link carries unsegmented: 500 to 65535 bytes, at
+    /// The largest IP packet that the link carries unsegmented: 500 to 65535 bytes, at
     /// least 1280 with an IPv6 address.
     pub mtu: usize,
-    /// Addresses and prefix lengths, 1 to 8. With an IPv6 address and no link-local
-    /// one among fewer than 8, the stack has one more, made of `mac`.
+    /// Addresses and prefix lengths, 1 to 8. If there is an IPv6 address, but no
+    /// link-local one among fewer than 8, a link-local one made of `mac` is added.
     pub addresses: Vec<(IpAddr, u8)>,
-    /// Default gateways, at most one a family, each on the subnet of an address or
+    /// Default gateways, at most one for each family, each on the subnet of an address or
     /// link-local.
     pub gateways: Vec<IpAddr>,
-    /// The link completes TCP checksums.
+    /// Whether the link completes TCP checksums.
     pub checksum_offload: bool,
-    /// The link cuts TCP frames into segments. Needs `checksum_offload`.
+    /// Whether the link cuts TCP frames into segments. Needs `checksum_offload`.
     pub segmentation_offload: bool,
-    /// Seed of initial sequence numbers and local ports; different at each start.
+    /// The seed of initial sequence numbers and local ports; different at each start.
     pub seed: u64,
-    /// Bytes each connection can hold received, 4 KiB to 64 MiB.
+    /// The bytes that each connection can hold received, 4 KiB to 64 MiB.
     pub receive_buffer: usize,
-    /// Bytes each connection can hold unacknowledged, 4 KiB to 64 MiB.
+    /// The bytes that each connection can hold unacknowledged, 4 KiB to 64 MiB.
     pub send_buffer: usize,
-    /// Bytes of frames that may lie unsent, 128 KiB or more.
+    /// The bytes of frames that may wait to be sent, 128 KiB or more.
     pub arena: usize,
-    /// Connections at a time, those that wait to be accepted among them.
+    /// The most connections at a time, including those that wait to be accepted.
     pub max_connections: usize,
     /// Congestion control.
     pub congestion: Congestion,
-    /// A connection that is not established by then has failed.
+    /// The time after which a connection that is not established has failed.
     pub connect_timeout: u64,
-    /// A connection whose peer was silent that long has failed.
+    /// The silence of a peer after which a connection has failed.
     pub timeout: u64,
-    /// Silence after which the peer is asked for a sign of life. Less than
-    /// `timeout`.
+    /// The silence after which a keep-alive is sent. Less than `timeout`.
     pub keep_alive: u64,
-    /// How long an acknowledgement may wait for data to ride on; 0: not at all,
-    /// one goes out for each batch of frames.
+    /// How long an acknowledgement may wait to be sent with data; 0: not at all, one is
+    /// sent for each batch of frames.
     pub ack_delay: u64,
 }
 
@@ -118,7 +117,7 @@ impl Config {
     fn check_gateways(&self) -> Result<(), ConfigError> {
         for (index, &gateway) in self.gateways.iter().enumerate() {
             let near = self.cidrs().any(|cidr| cidr.contains_addr(&gateway.into()));
-            // Every link has these.
+            // Every link reaches link-local addresses.
             let local = is_link_local(gateway) && self.has_ipv6();
             if !(near || local) || !IpAddress::from(gateway).is_unicast() {
                 return Err(ConfigError::GatewayOffLink(gateway));
@@ -169,56 +168,56 @@ fn check_address(address: IpAddr, prefix: u8) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// What is wrong with a [`Config`].
+/// An error of a [`Config`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ConfigError {
-    /// Group bit set, or all zero.
+    /// The address has the group bit set, or is all zero.
     #[error("{} is no unicast Ethernet address", EthernetAddress(*.0))]
     Mac([u8; 6]),
-    /// MTU out of range.
+    /// The MTU is out of range.
     #[error("an MTU of {mtu} is not between {least} and 65535")]
     Mtu {
-        /// As configured.
+        /// The configured MTU.
         mtu: usize,
-        /// 500, or 1280 with IPv6.
+        /// The least MTU: 500, or 1280 with IPv6.
         least: usize,
     },
-    /// None or too many.
+    /// There are no addresses or too many.
     #[error("{0} addresses; between 1 and {MAX_ADDRESSES} can be used")]
     AddressCount(usize),
-    /// Longer than the address.
+    /// The prefix is longer than the address.
     #[error("{address}/{prefix}: the prefix is longer than the address")]
     Prefix {
-        /// As configured.
+        /// The configured address.
         address: IpAddr,
-        /// As configured.
+        /// The configured prefix length.
         prefix: u8,
     },
-    /// Multicast, loopback, unspecified or IPv4-mapped.
+    /// The address is multicast, loopback, unspecified or IPv4-mapped.
     #[error("{0} is not an address that a host can have")]
     NotUnicast(IpAddr),
-    /// No address of ours shares a subnet with it, nor is it link-local.
+    /// The gateway is on no subnet of an own address, and not link-local.
     #[error("gateway {0} is not on the subnet of any address")]
     GatewayOffLink(IpAddr),
-    /// There is one of the family already.
+    /// There is another gateway of this family.
     #[error("gateway {0} is the second of its family")]
     SecondGateway(IpAddr),
-    /// Segmentation without checksums.
+    /// Segmentation offload is set without checksum offload.
     #[error("segmentation offload needs checksum offload")]
     Offload,
-    /// A size out of range.
+    /// A size is out of range.
     #[error("{name} of {value} is not between {least} and {most}")]
     Size {
-        /// Which.
+        /// The name of the size.
         name: &'static str,
-        /// As configured.
+        /// The configured value.
         value: usize,
-        /// Smallest that works.
+        /// The least value.
         least: usize,
-        /// Largest that is allowed.
+        /// The largest value.
         most: usize,
     },
-    /// Zero, or keep-alive after the end.
+    /// A time is zero, or keep-alive is not before the timeout.
     #[error("timeouts must not be 0, and keep-alive must be shorter than the timeout")]
     Timeouts,
 }

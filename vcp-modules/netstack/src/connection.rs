@@ -1,4 +1,4 @@
-//! Connections as the stack's user sees them, and the table that holds them.
+//! Connections as the stack's user sees them, and the table of connections.
 
 use alloc::vec::Vec;
 use core::fmt;
@@ -11,15 +11,15 @@ use thiserror::Error;
 
 use crate::observed::Observed;
 
-/// Names a connection of one stack. A handle whose connection was released names
-/// nothing: it reads as closed, and nothing can be done through it.
+/// Identifies a connection of one stack. A handle whose connection was released is
+/// invalid: it reads as closed, and cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Handle {
     index: u32,
     generation: u32,
 }
 
-/// Where a connection is in its life.
+/// The state of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// Waiting for the peer to agree.
@@ -28,13 +28,13 @@ pub enum State {
     Open,
     /// The peer will send no more; what it sent may still wait to be read.
     PeerClosed,
-    /// Closed by us; the peer may still send, and must still agree.
+    /// We have closed it; the peer may still send, and must still acknowledge.
     Closing,
-    /// Over. Bytes received before may still wait to be read.
+    /// The connection has ended. Bytes received before may still wait to be read.
     Closed(End),
 }
 
-/// Why a connection is over.
+/// Why a connection has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// Both sides closed it.
@@ -47,7 +47,7 @@ pub enum End {
     TimedOut,
     /// No host on the link answered for the peer's address or its gateway's.
     Unreachable,
-    /// Aborted or released here.
+    /// It was aborted or released here.
     Aborted,
 }
 
@@ -67,10 +67,10 @@ impl fmt::Display for End {
 /// Why a connection could not be begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ConnectError {
-    /// Not on the subnet of any address of ours, and no gateway for its family.
+    /// The address is on no own subnet, and there is no gateway for its family.
     #[error("no route to {0}: it is on no subnet of the link and there is no gateway")]
     NoRoute(SocketAddr),
-    /// Port 0, or no unicast address.
+    /// The port is 0, or the address is not unicast.
     #[error("{0} is no address to connect to")]
     Unaddressable(SocketAddr),
     /// `max_connections` are in use.
@@ -81,21 +81,21 @@ pub enum ConnectError {
 /// Why a port cannot be listened on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ListenError {
-    /// Port 0.
+    /// The port is 0.
     #[error("port 0 cannot be listened on")]
     NoPort,
-    /// It already is.
+    /// The port is already listened on.
     #[error("port {0} is already listened on")]
     InUse(u16),
 }
 
-/// Who a connection belongs to.
+/// The owner of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Owner {
     User,
-    /// Came in on this port and waits to be accepted.
+    /// A listener on this port; the connection waits to be accepted.
     Listener(u16),
-    /// Nobody: it goes when its last segments are out, or at this time.
+    /// None: the connection is removed when its last segments are sent, or at this time.
     Nobody(u64),
 }
 
@@ -103,11 +103,11 @@ pub(crate) struct Connection {
     pub(crate) socket: SocketHandle,
     pub(crate) owner: Owner,
     pub(crate) local_port: u16,
-    /// The state when last looked at.
+    /// The state at the last check.
     pub(crate) last: tcp::State,
     pub(crate) end: Option<End>,
     pub(crate) aborted: bool,
-    /// A SYN went out on the link.
+    /// Whether a SYN was sent on the link.
     pub(crate) syn_sent: bool,
     pub(crate) observed: Observed,
 }
@@ -130,7 +130,7 @@ impl Table {
         self.iter().count() >= self.limit
     }
 
-    /// Adds a connection; the caller sees to the limit.
+    /// Adds a connection; the caller ensures the limit.
     pub(crate) fn insert(&mut self, connection: Connection) -> Handle {
         let free = self.slots.iter().position(|(_, slot)| slot.is_none());
         let index = free.unwrap_or_else(|| {
@@ -155,7 +155,7 @@ impl Table {
         slot.as_mut().filter(|_| *generation == handle.generation)
     }
 
-    /// The connection between two endpoints, if it is not over, and its state.
+    /// The connection between two endpoints, unless it has ended, and its state.
     pub(crate) fn find(
         &mut self,
         sockets: &SocketSet<'static>,
@@ -191,7 +191,7 @@ impl Table {
         self.slots.iter_mut().filter_map(|(_, slot)| slot.as_mut())
     }
 
-    /// Takes a connection out; its handle names nothing from then on.
+    /// Removes a connection; its handle is invalid from then on.
     pub(crate) fn take(&mut self, handle: Handle) -> Option<Connection> {
         self.get(handle)?;
         let (generation, slot) = &mut self.slots[handle.index as usize];
@@ -235,8 +235,8 @@ impl Connection {
         }
     }
 
-    /// Takes note of the socket's state. `reset` says that a segment with RST was
-    /// what may have changed it.
+    /// Notes the socket's state. `reset` says that a segment with RST may have changed
+    /// it.
     pub(crate) fn observe(&mut self, state: tcp::State, reset: bool) {
         use tcp::State::{Closing, LastAck, SynReceived, SynSent, TimeWait};
         if state == tcp::State::Closed && self.end.is_none() {

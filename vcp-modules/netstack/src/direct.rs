@@ -1,10 +1,11 @@
-//! Received data past smoltcp: what arrives in order is shown to its reader where
-//! it lies in the frame, and never enters a socket buffer.
+//! Receiving data without smoltcp: data that arrives in order is shown to its reader in
+//! the frame, and never enters a socket buffer.
 //!
-//! smoltcp is left in the belief that the peer sent nothing. Of such a segment it
-//! gets the header alone, for the acknowledgement and the window in it. All that it
-//! says of the peer's sequence numbers, and all that it is told, is moved by the
-//! bytes that went past it: [`Bypass::shift`]. What does not arrive in order, and
+//! smoltcp believes that the peer sent nothing: it gets only the header of such a
+//! segment, for the acknowledgement and the window. All of the peer's sequence numbers
+//! that it sends or is given are shifted by the number of bytes that bypassed it:
+//! [`Bypass::shift`]. Data out of order, and all other segments, go through smoltcp as
+//! usual.
 //! whatever is no plain data, goes through smoltcp as ever.
 
 use alloc::vec::Vec;
@@ -20,31 +21,32 @@ use crate::interface::window_scale;
 use crate::stack::Stack;
 use crate::transmit::Transmit;
 
-/// Ethernet, the longer of both IP headers without options, TCP without options.
+/// The room for Ethernet, the longer of both IP headers without options, and TCP without
+/// options.
 const TEMPLATE: usize = 14 + 40 + 20;
 /// The longest headers of a frame that goes this way.
 const HEADERS: usize = 14 + 40 + 60;
 
-/// A connection, some of whose data goes past smoltcp.
+/// A connection, some of whose data bypasses smoltcp.
 #[derive(Debug)]
 pub(crate) struct Bypass {
     pub(crate) local: IpEndpoint,
     pub(crate) remote: IpEndpoint,
-    /// Bytes that went past smoltcp, modulo 2^32.
+    /// The number of bytes that bypassed smoltcp, modulo 2^32.
     shift: u32,
-    /// They are not acknowledged yet.
+    /// Whether they are not acknowledged yet.
     owed: bool,
     /// The sequence number after the last byte sent.
     send_next: u32,
-    /// The headers of the last frame sent, without options: what an acknowledgement
-    /// is made from. Empty before the first.
+    /// The headers of the last frame sent, without options, from which acknowledgements
+    /// are made. Empty before the first.
     template: [u8; TEMPLATE],
     length: usize,
     ipv6: bool,
 }
 
 impl Bypass {
-    /// For a connection of which the peer has all that was sent, up to `send_next`.
+    /// A bypass for a connection whose peer has received everything, up to `send_next`.
     fn new(local: IpEndpoint, remote: IpEndpoint, send_next: u32) -> Self {
         Self {
             local,
@@ -62,7 +64,7 @@ impl Bypass {
         self.local == local && self.remote == remote
     }
 
-    /// smoltcp sends this segment: puts what it acknowledges right, before the
+    /// Corrects the acknowledgement number of a segment that smoltcp sends, before the
     /// checksum is made.
     pub(crate) fn sent(&mut self, frame: &mut [u8], tcp: &Tcp) {
         let start = tcp.segment.start;
@@ -70,9 +72,9 @@ impl Bypass {
         if next.wrapping_sub(self.send_next) as i32 > 0 {
             self.send_next = next;
         } else if tcp.sequence_length() == 0 && tcp.flags & RST == 0 {
-            // While smoltcp sends again it takes the number of what it sends next for
-            // that of an acknowledgement, which is then an old segment to the peer and
-            // not heard. (RFC 9293 §3.10.7.4 has SND.NXT there.)
+            // While smoltcp retransmits, it puts the number of the next retransmission
+            // into an acknowledgement, which the peer then ignores as old. (RFC 9293
+            // §3.10.7.4 requires SND.NXT there.)
             frame[start + 4..start + 8].copy_from_slice(&self.send_next.to_be_bytes());
         }
         if let Some(template) = frame.get(..start + 20).filter(|f| f.len() <= TEMPLATE) {
@@ -91,8 +93,8 @@ impl Bypass {
         self.owed = false;
     }
 
-    /// Writes an acknowledgement of everything before `next`, as smoltcp would have it:
-    /// what it says of the peer's numbers is moved when it goes out.
+    /// Writes an acknowledgement of everything before `next` as smoltcp would write it:
+    /// the acknowledged number is shifted when it is sent.
     fn write(&self, frame: &mut [u8], next: u32, window: u16) {
         frame.copy_from_slice(&self.template[..self.length]);
         let start = self.length - 20;
@@ -105,7 +107,7 @@ impl Bypass {
         frame[start + 16..start + 20].fill(0);
     }
 
-    /// A received segment as smoltcp would have it.
+    /// Shifts the numbers of a received segment to those that smoltcp expects.
     fn translate(&self, frame: &mut [u8], tcp: &Tcp) {
         add(frame, tcp.segment.start + 4, self.shift.wrapping_neg());
     }
@@ -118,8 +120,8 @@ fn add(frame: &mut [u8], at: usize, what: u32) {
     }
 }
 
-/// Sets the lengths in an IP header to those of a packet whose segment starts at
-/// `start` and is `segment` bytes long.
+/// Sets the lengths in the IP header of a packet whose segment starts at `start` and is
+/// `segment` bytes long.
 fn set_lengths(frame: &mut [u8], ipv6: bool, start: usize, segment: usize) {
     let ip = 14;
     let header = start - ip;
@@ -134,9 +136,9 @@ fn set_lengths(frame: &mut [u8], ipv6: bool, start: usize, segment: usize) {
 }
 
 impl Stack {
-    /// As [`Stack::receive`], but data of `handle` that arrives in order is shown to
-    /// `take`, all of it, and is received with that. Returns whether it was; if not,
-    /// it is read as ever.
+    /// Receives a frame as [`Stack::receive`] does, but data of `handle` that arrives in
+    /// order is shown to `take`, all of it, and is then received. Returns whether that
+    /// happened; otherwise the data is read as usual.
     pub fn receive_direct(
         &mut self,
         now: u64,
@@ -173,7 +175,7 @@ impl Stack {
         true
     }
 
-    /// The place of the connection's bypass, if a segment may take it.
+    /// The index of the connection's bypass, if a segment may use it.
     fn goes_direct(&mut self, frame: &[u8], tcp: &Tcp, handle: Handle) -> Option<usize> {
         let connection = self.table.get(handle)?;
         let socket = self.sockets.get::<tcp::Socket>(connection.socket);
@@ -185,7 +187,8 @@ impl Stack {
         if !plain || !ours || !open || tcp.segment.start + tcp.header > HEADERS {
             return None;
         }
-        // What smoltcp would look at. (RFC 1122 §3.2.1.2 wants the sum verified.)
+        // This replaces the checks of smoltcp. (RFC 1122 §3.2.1.2 requires the sum to be
+        // verified.)
         let sound = tcp.ipv6 || checksum::complete(&frame[14..tcp.segment.start]) == 0;
         if !sound || frame[..6] != self.config.mac {
             return None;
@@ -197,12 +200,12 @@ impl Stack {
         }
         let mut bypasses = self.transmit.bypasses.iter();
         let place = bypasses.position(|bypass| bypass.is_of(local, remote));
-        // It can be acknowledged once something was sent.
+        // Acknowledging is possible only once something was sent.
         place.filter(|&place| self.transmit.bypasses[place].length > 0)
     }
 
-    /// Notes what the header of a segment says. Whether smoltcp has to see it: data
-    /// that repeats an acknowledgement must not look like a duplicate of it.
+    /// Notes the contents of a segment's header. Returns whether smoltcp has to see it:
+    /// data that repeats an acknowledgement must not look like a duplicate of it.
     fn tell_of(&mut self, frame: &[u8], tcp: &Tcp, handle: Handle) -> bool {
         let buffer = self.config.receive_buffer;
         let Some(connection) = self.table.get_mut(handle) else {
@@ -213,7 +216,7 @@ impl Stack {
         before != connection.observed.heard() || connection.observed.all_acknowledged()
     }
 
-    /// Gives smoltcp a segment, with the numbers that it believes in.
+    /// Passes a segment to smoltcp, with the numbers that it expects.
     pub(crate) fn ingress_translated(&mut self, now: u64, frame: &[u8], tcp: &Tcp) {
         let (remote, local) = tcp.endpoints(frame);
         let mut bypasses = self.transmit.bypasses.iter();
@@ -236,8 +239,7 @@ impl Stack {
         self.ingress(now, copy);
     }
 
-    /// Acknowledges what went past smoltcp and was in no other frame's
-    /// acknowledgement.
+    /// Acknowledges bypassed data that no other frame has acknowledged.
     pub(crate) fn acknowledge(&mut self) {
         let scale = window_scale(&self.config);
         for place in 0..self.transmit.bypasses.len() {
@@ -263,7 +265,7 @@ impl Stack {
         }
     }
 
-    /// Forgets bypasses of connections that are no more.
+    /// Removes bypasses of connections that no longer exist.
     pub(crate) fn prune(&mut self) {
         let (table, sockets) = (&self.table, &self.sockets);
         self.transmit.bypasses.retain(|bypass| {
@@ -277,8 +279,8 @@ impl Stack {
 }
 
 impl Transmit {
-    /// A connection begins, or goes on here, with nothing under way: `send_next` is the
-    /// sequence number of the first byte to send.
+    /// Opens a bypass for a connection that begins, or resumes here, with nothing under
+    /// way: `send_next` is the sequence number of the first byte to send.
     pub(crate) fn open_bypass(&mut self, local: IpEndpoint, remote: IpEndpoint, send_next: u32) {
         self.bypasses.retain(|bypass| !bypass.is_of(local, remote));
         self.bypasses.push(Bypass::new(local, remote, send_next));

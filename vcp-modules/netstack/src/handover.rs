@@ -1,8 +1,9 @@
 //! Hand-over of an open connection from one stack to another, so that a program
 //! can be replaced without its peers noticing.
 //!
-//! [`Stack::export`] describes a connection at rest, [`Stack::import`] has a
-//! fresh stack go on with it. The numbers come from `observed`, the new socket
+//! [`Stack::export`] describes a connection at rest, and [`Stack::import`] resumes it in
+//! a fresh stack. The numbers come from `observed`, the new socket from `rehearsal`. A
+//! description is not trusted, and checked here.
 //! from `rehearsal`. What a description says is foreign and checked here.
 
 use core::net::{IpAddr, SocketAddr};
@@ -19,8 +20,8 @@ use crate::observed::{LEAST_MSS, MAX_SCALE, Observed, Opening, Rest};
 use crate::rehearsal::Rehearsal;
 use crate::stack::Stack;
 
-/// An open connection at rest: nothing of either side's is under way, unread or
-/// unacknowledged. It is worth something only while both ends stay as they are.
+/// An open connection at rest: on neither side is anything under way, unread or
+/// unacknowledged. It is valid only while both ends stay as they are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectionState {
     /// Our end.
@@ -31,90 +32,90 @@ pub struct ConnectionState {
     pub send_next: u32,
     /// Sequence number of the next byte the peer sends.
     pub receive_next: u32,
-    /// Bytes that the peer last said it has room for.
+    /// The window that the peer last announced, in bytes.
     pub send_window: u32,
-    /// What windows are shifted by, if both sides agreed to scale them.
+    /// The window scales, if both sides agreed to scale windows.
     pub scales: Option<Scales>,
-    /// Most payload of a segment to the peer, as far as the link carried it.
+    /// The largest payload of a segment to the peer that the link carried.
     pub send_mss: u16,
-    /// Most payload of a segment that the peer was told to send.
+    /// The largest payload of a segment that the peer was told to send.
     pub receive_mss: u16,
-    /// The peer takes selective acknowledgements (RFC 2018).
+    /// Whether the peer accepts selective acknowledgements (RFC 2018).
     pub sack_permitted: bool,
-    /// Ethernet address of the peer, or of the gateway to it.
+    /// The Ethernet address of the peer, or of the gateway to it.
     pub neighbor: [u8; 6],
 }
 
 /// Window scales (RFC 7323 §2), each 0 to 14.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scales {
-    /// Of the windows that the peer announces.
+    /// The scale of the windows that the peer announces.
     pub send: u8,
-    /// Of the windows that we announce.
+    /// The scale of the windows that we announce.
     pub receive: u8,
 }
 
-/// Why a connection cannot be handed over. All but [`ExportError::NotOpen`] pass
+/// Why a connection cannot be handed over. All reasons but [`ExportError::NotOpen`] pass
 /// by themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ExportError {
-    /// It is opening, closing, over, or none.
+    /// It is not open, or does not exist.
     #[error("the connection is not open both ways")]
     NotOpen,
-    /// Bytes sent or to be sent.
+    /// This many bytes are unsent or unacknowledged.
     #[error("{0} bytes are not acknowledged by the peer yet")]
     Unacknowledged(usize),
-    /// Bytes received.
+    /// This many bytes are unread.
     #[error("{0} received bytes are not read yet")]
     Unread(usize),
-    /// Later segments were received.
+    /// Later segments were received, but not the next one.
     #[error("a segment is missing in what the peer sent")]
     Missing,
 }
 
-/// Why a stack cannot go on with a connection.
+/// Why a stack cannot resume a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ImportError {
     /// The local address is not one of the stack's.
     #[error("the connection is that of {0}, which is no address of this stack")]
     Foreign(SocketAddr),
-    /// The peer's address is none, or none that there is a route to.
+    /// The peer's address is invalid, or there is no route to it.
     #[error("the peer {0} cannot be reached from here")]
     Unreachable(SocketAddr),
-    /// A number that no connection has.
+    /// No connection can have this number.
     #[error("the state makes no sense: {0}")]
     Nonsense(&'static str),
-    /// The receive buffer is of another size than the one that was announced.
+    /// The receive buffer's size does not match the scale that was announced.
     #[error("windows are scaled by {agreed} on the connection, by {own} here")]
     WindowScale {
-        /// On the connection.
+        /// The scale of the connection.
         agreed: u8,
-        /// What the receive buffer asks for.
+        /// The scale of the receive buffer.
         own: u8,
     },
-    /// The peer may send what the link does not carry.
+    /// The peer may send segments that the link does not carry.
     #[error("the peer was told to send segments of {told} bytes; the link carries {carried}")]
     SegmentSize {
-        /// What the peer was told.
+        /// The segment size that the peer was told.
         told: u16,
-        /// What the link's MTU leaves.
+        /// The segment size that the link's MTU allows.
         carried: usize,
     },
-    /// There is such a connection.
+    /// There is such a connection already.
     #[error("the stack has a connection from {0} to that peer already")]
     InUse(SocketAddr),
     /// `max_connections` are in use.
     #[error("all {0} connections are in use")]
     Exhausted(usize),
-    /// The socket would not have it.
+    /// The socket refused the connection.
     #[error("the TCP stack did not take the connection over")]
     Refused,
 }
 
 impl Stack {
-    /// Describes a connection so that another stack can go on with it. It stays
-    /// as it is here: if the description is used, this stack must neither
-    /// receive nor send from then on; or [`Stack::forget`] the connection.
+    /// Describes a connection so that another stack can resume it. It is not changed
+    /// here: if the description is used, this stack must neither receive nor send from
+    /// then on, or [`Stack::forget`] the connection.
     pub fn export(&self, handle: Handle) -> Result<ConnectionState, ExportError> {
         let connection = self.table.get(handle).ok_or(ExportError::NotOpen)?;
         let socket = self.socket(connection);
@@ -151,10 +152,10 @@ impl Stack {
         })
     }
 
-    /// Goes on with a connection of another stack, which must be silent by now.
-    /// One acknowledgement, which tells the peer of our window, goes out with the
-    /// next [`Stack::poll`], for which [`Stack::next_deadline`] then asks at once.
-    /// On an error the stack is as before, and nothing is sent.
+    /// Resumes a connection of another stack, which must be silent by now. One
+    /// acknowledgement, which tells the peer our window, is sent by the next
+    /// [`Stack::poll`], for which [`Stack::next_deadline`] then asks at once. On an error
+    /// the stack is unchanged, and nothing is sent.
     pub fn import(&mut self, now: u64, state: &ConnectionState) -> Result<Handle, ImportError> {
         self.reap(now);
         state.check()?;
@@ -189,7 +190,7 @@ impl Stack {
         Ok(self.table.insert(connection))
     }
 
-    /// Whether this stack, as it is configured, has a place for the connection.
+    /// Checks that this stack, with its configuration, can have the connection.
     fn check_place(&mut self, state: &ConnectionState) -> Result<(), ImportError> {
         let own = |cidr: IpCidr| IpAddr::from(cidr.address());
         let ours = |ip: IpAddr| self.config.cidrs().any(|cidr| own(cidr) == ip);
@@ -225,14 +226,14 @@ impl Stack {
         Ok(())
     }
 
-    /// The most payload of an unsegmented frame without TCP options.
+    /// The largest payload of an unsegmented frame without TCP options.
     fn carried(&self, ip: IpAddr) -> usize {
         self.config.mtu - if ip.is_ipv4() { 40 } else { 60 }
     }
 }
 
 impl ConnectionState {
-    /// Whether any connection can be like that.
+    /// Checks that a connection can have these values.
     fn check(&self) -> Result<(), ImportError> {
         let unicast = IpAddress::from(self.remote.ip()).is_unicast();
         if !unicast || self.remote.port() == 0 {

@@ -1,5 +1,5 @@
-//! Finds the TCP segment in an Ethernet frame, and tells which frames smoltcp may
-//! see at all. Looks at headers only and changes nothing.
+//! Finds the TCP segment in an Ethernet frame, and decides which frames smoltcp may see
+//! at all. It reads only headers and changes nothing.
 
 use core::net::IpAddr;
 use core::ops::Range;
@@ -18,23 +18,23 @@ pub(crate) const RST: u8 = 0x04;
 pub(crate) const PSH: u8 = 0x08;
 pub(crate) const ACK: u8 = 0x10;
 
-/// Where in a frame the TCP segment and its addresses are, and what its header
-/// says. The ranges lie inside the frame.
+/// The place of the TCP segment and its addresses in a frame, and fields of its header.
+/// The ranges are inside the frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Tcp {
     pub(crate) ipv6: bool,
     /// Source and destination address, side by side.
     pub(crate) addresses: Range<usize>,
-    /// Header and payload, without padding of the frame.
+    /// The header and payload, without padding of the frame.
     pub(crate) segment: Range<usize>,
-    /// Bytes of TCP header, 20 to 60.
+    /// The length of the TCP header, 20 to 60 bytes.
     pub(crate) header: usize,
     pub(crate) source_port: u16,
     pub(crate) destination_port: u16,
     pub(crate) flags: u8,
 }
 
-/// What a frame holds.
+/// The contents of a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Contents {
     /// A TCP segment.
@@ -46,7 +46,7 @@ pub(crate) enum Contents {
     Refused,
 }
 
-/// Looks into a frame.
+/// Parses a frame.
 pub(crate) fn parse(frame: &[u8]) -> Contents {
     let ethertype = match frame.get(12..ETHERNET) {
         Some(bytes) => u16::from_be_bytes([bytes[0], bytes[1]]),
@@ -125,8 +125,7 @@ fn be32(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
-/// What the options of a SYN say; of several of a kind the last holds, as with
-/// smoltcp.
+/// The options of a SYN; of several of a kind the last counts, as with smoltcp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Options {
     pub(crate) mss: Option<u16>,
@@ -135,7 +134,7 @@ pub(crate) struct Options {
 }
 
 impl Tcp {
-    /// Source and destination. `frame` is the one that was parsed, here and below.
+    /// The source and destination. `frame` is the parsed one, here and below.
     pub(crate) fn endpoints(&self, frame: &[u8]) -> (IpEndpoint, IpEndpoint) {
         let half = self.addresses.len() / 2;
         let at = |start: usize| {
@@ -162,7 +161,7 @@ impl Tcp {
         be32(frame, self.segment.start + 8)
     }
 
-    /// As in the header, not scaled.
+    /// The window field of the header, not scaled.
     pub(crate) fn window(&self, frame: &[u8]) -> u16 {
         be16(frame, self.segment.start + 14)
     }
@@ -195,13 +194,13 @@ impl Tcp {
         self.segment.len() - self.header
     }
 
-    /// Sequence numbers that it takes up.
+    /// The number of sequence numbers that it occupies.
     pub(crate) fn sequence_length(&self) -> u32 {
         let flags = u32::from(self.flags & SYN != 0) + u32::from(self.flags & FIN != 0);
         self.payload() as u32 + flags
     }
 
-    /// Where in the frame the blocks of a SACK option begin (RFC 2018 §3), each of two
+    /// The offsets in the frame of the blocks of a SACK option (RFC 2018 §3), each of two
     /// sequence numbers.
     pub(crate) fn sack_blocks(&self, frame: &[u8]) -> core::iter::StepBy<Range<usize>> {
         const SACK: u8 = 5;
@@ -222,7 +221,7 @@ impl Tcp {
         (0..0).step_by(8)
     }
 
-    /// A SYN without ACK.
+    /// Whether it is a SYN without ACK.
     pub(crate) fn opens(&self) -> bool {
         self.flags & (SYN | ACK) == SYN
     }
@@ -262,7 +261,7 @@ mod tests {
         for (at, value) in [(20, 0x20), (21, 1), (14, 0x44), (14, 0x46), (17, 19)] {
             let mut frame = ipv4_syn();
             frame[at] = value;
-            // A header longer by options leaves less than a TCP header.
+            // A header that is longer by options leaves less than a TCP header.
             assert_eq!(parse(&frame), Contents::Refused, "byte {at} = {value}");
         }
         let mut frame = alloc::vec![0; 94];

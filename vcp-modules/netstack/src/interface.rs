@@ -1,5 +1,4 @@
-//! What smoltcp is asked for: interfaces and sockets, set up as the configuration
-//! has it. Makes them and keeps nothing.
+//! Makes smoltcp's interfaces and sockets from the configuration. It keeps nothing.
 
 use alloc::vec;
 use core::net::IpAddr;
@@ -12,7 +11,7 @@ use smoltcp::wire::EthernetAddress;
 
 use crate::config::{Config, Congestion};
 
-/// An interface with the addresses and gateways of `config`, which was checked.
+/// Makes an interface with the addresses and gateways of `config`, which was checked.
 pub(crate) fn open_interface(
     config: &Config,
     seed: u64,
@@ -38,7 +37,7 @@ pub(crate) fn open_interface(
     interface
 }
 
-/// A socket that is to connect or to listen.
+/// Makes a socket that is to connect or to listen.
 pub(crate) fn open_socket(config: &Config) -> tcp::Socket<'static> {
     let receive = tcp::SocketBuffer::new(vec![0; config.receive_buffer]);
     let send = tcp::SocketBuffer::new(vec![0; config.send_buffer]);
@@ -50,8 +49,8 @@ pub(crate) fn open_socket(config: &Config) -> tcp::Socket<'static> {
         Congestion::Reno => tcp::CongestionControl::Reno,
     });
     socket.set_timeout(Some(duration(config.connect_timeout)));
-    // Before there is a connection: set on an open one, it asks for a sign of
-    // life at once, and sends a probe where the handshake's last ACK should be.
+    // This comes before there is a connection: on an open one, it would send a keep-alive
+    // at once, and a probe in place of the handshake's last ACK.
     socket.set_keep_alive(Some(duration(config.keep_alive)));
     socket
 }

@@ -1,5 +1,5 @@
-//! Ports listened on. smoltcp has no backlog, one socket takes one connection; so
-//! each port keeps one listening socket, replaced at once when a SYN takes it.
+//! Listening ports. smoltcp has no backlog, and one socket takes one connection; so each
+//! port keeps one listening socket, replaced at once when a SYN takes it.
 
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp;
@@ -13,8 +13,8 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Moves a socket that a SYN took into the table, and opens the next if there
-    /// is room for one more connection.
+    /// Moves a socket that a SYN took into the table, and opens the next if there is room
+    /// for one more connection.
     pub(crate) fn replenish(
         &mut self,
         table: &mut Table,

@@ -11,11 +11,11 @@ use alloc::vec::Vec;
 
 use crate::headers::Tcp;
 
-/// Flows remembered; the oldest gives way, and falls back to [`FALLBACK_IPV6`].
+/// The most flows remembered; the oldest is dropped, and uses [`FALLBACK_IPV6`].
 const FLOWS: usize = 64;
-/// What every IPv6 path carries: 1280 less 60 bytes of headers.
+/// The segment size of every IPv6 path: 1280 less 60 bytes of headers.
 const FALLBACK_IPV6: u16 = 1220;
-/// What smoltcp takes for an MSS that was not announced, and the least it accepts.
+/// The MSS that smoltcp assumes if none was announced, and the least it accepts.
 const DEFAULT: u16 = 536;
 const LEAST: u16 = 48;
 
@@ -42,7 +42,7 @@ impl SegmentSizes {
         }
     }
 
-    /// The most payload of an unsegmented frame without TCP options.
+    /// The largest payload of an unsegmented frame without TCP options.
     pub(crate) fn limit(&self, ipv6: bool) -> u16 {
         self.mtu - if ipv6 { 60 } else { 40 }
     }
@@ -78,7 +78,7 @@ impl SegmentSizes {
         }
     }
 
-    /// Clamps the MSS that a SYN of ours announces.
+    /// Clamps the MSS that our own SYN announces.
     pub(crate) fn sent(&self, frame: &mut [u8], tcp: &Tcp) {
         clamp(
             &mut frame[tcp.segment.clone()][20..tcp.header],
@@ -86,7 +86,7 @@ impl SegmentSizes {
         );
     }
 
-    /// Payload bytes per segment of an IPv6 frame that smoltcp sends.
+    /// The payload bytes per segment of an IPv6 frame that smoltcp sends.
     pub(crate) fn of_ipv6(&mut self, frame: &[u8], tcp: &Tcp) -> u16 {
         let peer = address(frame, tcp.addresses.start + 16);
         let limit = self.limit(true);
@@ -107,7 +107,7 @@ fn address(frame: &[u8], at: usize) -> [u8; 16] {
     frame[at..at + 16].try_into().expect("the range is 16 long")
 }
 
-/// Lowers the MSS option among TCP `options` to `limit`; says what it then is.
+/// Lowers the MSS option among TCP `options` to `limit`; returns its value.
 fn clamp(options: &mut [u8], limit: u16) -> Option<u16> {
     let mut at = 0;
     while at < options.len() {

@@ -1,30 +1,29 @@
-//! What smoltcp keeps to itself of a connection and a hand-over needs: sequence
-//! numbers, what the handshake agreed on, the peer's window. It is counted from
-//! what the user reads and writes and seen in the segments that pass; nothing
-//! here changes what the connection does.
+//! The state of a connection that smoltcp hides and a hand-over needs: sequence numbers,
+//! the handshake's results, the peer's window. It is counted from the user's reads and
+//! writes and observed in the segments; nothing here changes the connection's behaviour.
 //!
-//! All sequence numbers are those on the wire, and all arithmetic is modulo 2^32.
+//! All sequence numbers are those on the wire, and arithmetic is modulo 2^32.
 
 use crate::handover::ExportError;
 use crate::headers::{ACK, RST, SYN, Tcp};
 
-/// What smoltcp takes for an MSS that was not announced, and the least it accepts.
+/// The MSS that smoltcp assumes if none was announced, and the least it accepts.
 const DEFAULT_MSS: u16 = 536;
 pub(crate) const LEAST_MSS: u16 = 48;
 /// The largest window scale (RFC 7323 §2.3).
 pub(crate) const MAX_SCALE: u8 = 14;
 
-/// What the peer said when it opened or accepted the connection.
+/// The peer's values when it opened or accepted the connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Opening {
     /// Sequence number of its SYN.
     pub(crate) sequence: u32,
-    /// Bytes it has room for; in a SYN not scaled.
+    /// The window in bytes; in a SYN not scaled.
     pub(crate) window: u32,
     pub(crate) scale: Option<u8>,
     pub(crate) mss: u16,
     pub(crate) sack_permitted: bool,
-    /// Where the frame came from: the peer, or the gateway before it.
+    /// The sender of the frame: the peer, or the gateway before it.
     pub(crate) neighbor: [u8; 6],
 }
 
@@ -50,15 +49,15 @@ fn source(frame: &[u8]) -> [u8; 6] {
     frame[6..12].try_into().expect("the range is 6 long")
 }
 
-/// The peer's side, as its segments show it.
+/// The peer's state, as its segments show it.
 #[derive(Debug)]
 struct Peer {
     opening: Opening,
-    /// Of the segment that the window was last taken from (RFC 9293 §3.3.1,
+    /// The numbers of the segment that the window was last taken from (RFC 9293 §3.3.1,
     /// SND.WL1 and SND.WL2).
     sequence: u32,
     acknowledged: u32,
-    /// The end of what it sent, holes or no.
+    /// The end of what it sent, with or without holes.
     highest: u32,
 }
 
@@ -68,23 +67,23 @@ pub(crate) struct Observed {
     /// Sequence number of our SYN.
     sequence: Option<u32>,
     peer: Option<Peer>,
-    /// Bytes the user wrote and took.
+    /// The number of bytes that the user wrote and took.
     written: u32,
     taken: u32,
 }
 
 /// The numbers of a connection at rest.
 pub(crate) struct Rest {
-    /// Of the next byte we send.
+    /// The sequence number of the next byte we send.
     pub(crate) send_next: u32,
-    /// Of the next byte the peer sends.
+    /// The sequence number of the next byte the peer sends.
     pub(crate) receive_next: u32,
-    /// With the window and the neighbor as they are now.
+    /// The opening, with the current window and neighbor.
     pub(crate) opening: Opening,
 }
 
 impl Observed {
-    /// A connection that goes on where another stack's came to rest.
+    /// A connection that resumes where another stack's came to rest.
     pub(crate) fn resumed(rest: Rest) -> Self {
         Observed {
             sequence: Some(rest.send_next.wrapping_sub(1)),
@@ -102,7 +101,7 @@ impl Observed {
         }
     }
 
-    /// Our SYN went out.
+    /// Notes that our SYN was sent.
     pub(crate) fn began(&mut self, sequence: u32) {
         self.sequence = Some(sequence);
         if let Some(peer) = &mut self.peer {
@@ -110,7 +109,7 @@ impl Observed {
         }
     }
 
-    /// The peer's SYN came in and was accepted.
+    /// Notes that the peer's SYN was accepted.
     pub(crate) fn opened(&mut self, opening: Opening) {
         let next = opening.sequence.wrapping_add(1);
         self.peer = Some(Peer {
@@ -129,9 +128,9 @@ impl Observed {
         self.taken = self.taken.wrapping_add(bytes as u32);
     }
 
-    /// A segment of the connection came in, with a right checksum. `buffer` is
-    /// the most that can be received ahead. What is not plausible is passed over:
-    /// it may be old, or an attacker's.
+    /// Notes a received segment with a right checksum. `buffer` is the most that can be
+    /// received ahead. Implausible segments are ignored: they may be old, or an
+    /// attacker's.
     pub(crate) fn received(&mut self, frame: &[u8], tcp: &Tcp, buffer: usize) {
         let Some(sent) = self.sent() else { return };
         let Some(peer) = &mut self.peer else { return };
@@ -168,8 +167,8 @@ impl Observed {
         Some(first.wrapping_add(self.taken))
     }
 
-    /// Whether a segment goes on exactly where all before it was received and taken,
-    /// and what it acknowledges is plausible and not old.
+    /// Whether a segment starts exactly where all data before it was received and taken,
+    /// and its acknowledgement is plausible and not old.
     pub(crate) fn continues(&self, frame: &[u8], tcp: &Tcp) -> bool {
         let (Some(next), Some(sent), Some(peer)) = (self.next(), self.sent(), &self.peer) else {
             return false;
@@ -180,7 +179,7 @@ impl Observed {
             && advance <= sent.wrapping_sub(peer.acknowledged)
     }
 
-    /// What the peer last said of our side: what it acknowledges, and its window.
+    /// The peer's latest acknowledgement and window.
     pub(crate) fn heard(&self) -> Option<(u32, u32)> {
         let peer = self.peer.as_ref()?;
         Some((peer.acknowledged, peer.opening.window))
@@ -198,8 +197,8 @@ impl Observed {
         peer.is_some_and(|peer| peer.opening.scale.is_some())
     }
 
-    /// The numbers, if the peer has acknowledged all, and nothing of what it sent
-    /// is missing. The caller knows that nothing is unread.
+    /// The numbers, if the peer has acknowledged everything, and nothing that it sent is
+    /// missing. The caller knows that nothing is unread.
     pub(crate) fn at_rest(&self) -> Result<Rest, ExportError> {
         let (Some(send_next), Some(peer)) = (self.sent(), &self.peer) else {
             return Err(ExportError::NotOpen);

@@ -28,17 +28,17 @@ use crate::interface::{duration, instant, open_interface, open_socket};
 use crate::resolution::{answer, ip_frame};
 use crate::transmit::capabilities;
 
-/// Numbers that smoltcp may draw before the one that matters, the likeliest first:
-/// one as it is built here, more or none with other features. With each a choice of
-/// seeds: of one in 65,536 smoltcp draws a first number that it does not like, and
-/// another.
+/// The number of values that smoltcp may draw before the one that matters, the likeliest
+/// first: one as it is built here, more or none with other features. Each comes with a
+/// choice of seeds: with one seed in 65,536 smoltcp rejects the first value that it
+/// draws, and draws another.
 const DRAWS_BEFORE: [(u32, u64); 5] = [(1, 0), (1, 1), (0, 0), (2, 0), (3, 0)];
 
 /// The played peer's frames.
 pub(crate) struct Rehearsal<'a> {
     config: &'a Config,
     state: &'a ConnectionState,
-    /// ARP reply or neighbor advertisement: where the next hop is.
+    /// The ARP reply or neighbor advertisement with the next hop's address.
     pub(crate) introduction: Vec<u8>,
     /// The SYN-ACK.
     pub(crate) acceptance: Vec<u8>,
@@ -81,7 +81,7 @@ impl<'a> Rehearsal<'a> {
         }
     }
 
-    /// The socket, and the acknowledgement that tells the true peer of its window.
+    /// Returns the socket, and the acknowledgement that tells the real peer its window.
     pub(crate) fn run(
         &self,
         now: u64,
@@ -114,7 +114,8 @@ impl<'a> Rehearsal<'a> {
             return None;
         }
         let greeting = stage.speak(now);
-        // Only now: smoltcp's receive window opens with the first segment it sends.
+        // This comes only now: smoltcp's receive window opens with the first segment it
+        // sends.
         stage.hear(now, &self.window);
         let whole = stage.device.sent.is_empty() && self.greets(&greeting);
         (whole && stage.state(handle) == tcp::State::Established)
@@ -141,8 +142,8 @@ impl<'a> Rehearsal<'a> {
 fn seed(wanted: u32, draws: u32, choice: u64) -> u64 {
     const M: u64 = 0xbb2e_fcec_3c39_611d;
     const A: u64 = 0x7590_ef39;
-    // Newton's iteration doubles the bits that are right; an odd M is its own
-    // inverse modulo 8.
+    // Newton's iteration doubles the number of right bits; an odd M is its own inverse
+    // modulo 8.
     const INVERSE: u64 = {
         let (mut inverse, mut round) = (M, 0);
         while round < 5 {
@@ -193,7 +194,7 @@ impl Stage {
             .poll_ingress_single(instant(now), &mut self.device, &mut self.sockets);
     }
 
-    /// What the socket has to say, all in one; a right answer is one frame.
+    /// All that the socket sends, joined; a right answer is one frame.
     fn speak(&mut self, now: u64) -> Vec<u8> {
         self.interface
             .poll_egress(instant(now), &mut self.device, &mut self.sockets);
@@ -201,7 +202,7 @@ impl Stage {
     }
 }
 
-/// Keeps what is sent.
+/// A device that keeps the sent frames.
 struct Nowhere {
     capabilities: DeviceCapabilities,
     received: Option<Vec<u8>>,
@@ -249,7 +250,7 @@ fn tcp_frame(config: &Config, state: &ConnectionState, segment: &TcpRepr<'_>) ->
     let ip = IpRepr::new(from, to, IpProtocol::Tcp, segment.buffer_len(), 64);
     let mut frame = ip_frame(state.neighbor, config.mac, &ip);
     let payload = &mut frame.payload_mut()[ip.header_len()..];
-    // Nobody on the stage looks at it.
+    // Nothing on the stage verifies it.
     let mut checksums = ChecksumCapabilities::default();
     checksums.tcp = Checksum::None;
     segment.emit(

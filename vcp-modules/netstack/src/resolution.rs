@@ -1,6 +1,6 @@
-//! Frames of address resolution (RFC 826, RFC 4861) made here rather than by
-//! smoltcp: answers that its cache is primed with, and questions that it would put
-//! off, since it asks one a second for all connections together.
+//! Frames of address resolution (RFC 826, RFC 4861) that are made here rather than by
+//! smoltcp: answers that fill its cache in advance, and questions that it would delay,
+//! since it asks only one a second for all connections together.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -14,7 +14,7 @@ use smoltcp::wire::{
 
 type Mac = [u8; 6];
 
-/// `hop` says to us, who are `mac` and `local`, that it is `neighbor`.
+/// The answer of `hop` to us, who are `mac` and `local`, that its address is `neighbor`.
 ///
 /// Empty, which is no frame, if the addresses are of different families; so is
 /// [`question`].
@@ -42,7 +42,7 @@ pub(crate) fn answer(mac: Mac, local: IpAddr, neighbor: Mac, hop: IpAddr) -> Vec
     }
 }
 
-/// We ask who `hop` is.
+/// Our question for the Ethernet address of `hop`.
 pub(crate) fn question(mac: Mac, local: IpAddr, hop: IpAddr) -> Vec<u8> {
     match (local, hop) {
         (IpAddr::V4(local), IpAddr::V4(hop)) => {
@@ -60,7 +60,8 @@ pub(crate) fn question(mac: Mac, local: IpAddr, hop: IpAddr) -> Vec<u8> {
                 target_addr: hop,
                 lladdr: Some(EthernetAddress(mac).into()),
             };
-            // The solicited-node group (RFC 4291 §2.7.1) and its Ethernet address.
+            // This is the solicited-node group (RFC 4291 §2.7.1) and its Ethernet
+            // address.
             let [.., x, y, z] = hop.octets();
             let low = [0xff00 | u16::from(x), u16::from_be_bytes([y, z])];
             let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, low[0], low[1]);

@@ -1,5 +1,4 @@
-//! Which of the stack's addresses speaks to a host, and who on the link its frames
-//! go to.
+//! The choice of the stack's address for a host, and of the next hop for its frames.
 
 use core::net::{IpAddr, Ipv6Addr};
 
@@ -15,9 +14,9 @@ impl Config {
             .map(|(address, prefix)| IpCidr::new(address.into(), prefix))
     }
 
-    /// The address that every IPv6 interface has to have (RFC 4291 §2.8), where none
-    /// was given: a gateway or a target may be known by such an address alone, and
-    /// answers to no other.
+    /// The address that every IPv6 interface has to have (RFC 4291 §2.8), if none was
+    /// given: a gateway or a target may be known only by such an address, and answers to
+    /// no other.
     fn link_local(&self) -> Option<(IpAddr, u8)> {
         let given = self.addresses.iter().any(|(own, _)| is_link_local(*own));
         let wanted = self.has_ipv6() && !given && self.addresses.len() < MAX_ADDRESSES;
@@ -32,18 +31,18 @@ impl Config {
         self.addresses.iter().any(|(address, _)| address.is_ipv6())
     }
 
-    /// The host on the link that frames for `remote` go to.
+    /// The host on the link to which frames for `remote` are sent.
     pub(crate) fn next_hop(&self, remote: IpAddr) -> Option<IpAddr> {
         if self.cidrs().any(|cidr| cidr.contains_addr(&remote.into())) {
             return Some(remote);
         }
-        // Beyond a gateway it would be another host.
+        // Beyond a gateway the same link-local address would be another host.
         let mut gateways = self.gateways.iter().copied();
         gateways.find(|gateway| gateway.is_ipv4() == remote.is_ipv4() && !is_link_local(remote))
     }
 
-    /// The address that a connection to `remote` is made from, if it is an IPv6 one
-    /// (RFC 6724 §5, rules 2 and 8): of the same scope, then with the most bits in
+    /// The source address of a connection to `remote`, if that is an IPv6 address (RFC
+    /// 6724 §5, rules 2 and 8): one of the same scope, then one with the most bits in
     /// common within its subnet, then the first.
     pub(crate) fn source_for(&self, remote: IpAddr) -> Option<IpAddr> {
         let IpAddr::V6(to) = remote else { return None };
@@ -62,7 +61,7 @@ impl Config {
     }
 }
 
-/// Of a scope that ends at the link.
+/// Whether an address is valid only on the link.
 pub(crate) fn is_link_local(address: IpAddr) -> bool {
     matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
 }
@@ -108,7 +107,7 @@ mod tests {
         assert_eq!(hop("2001:db8::1"), Some(ip("fe80::1")));
         assert_eq!(hop("192.0.2.1"), Some(ip("10.7.0.9")));
         assert_eq!(hop("fe80::5"), Some(ip("fe80::5")));
-        // Of another link than ours, as far as can be told.
+        // The address belongs to another link, as far as can be told.
         assert_eq!(hop("fe80:0:0:1::5"), None);
     }
 

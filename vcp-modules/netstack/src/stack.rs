@@ -21,17 +21,17 @@ use crate::transmit::{Frame, Port, Transmit};
 
 /// How long an aborted connection may wait for its RST to go out.
 pub(crate) const RELEASE: u64 = 1_000_000_000;
-/// The largest frame with a SYN that is taken: all headers at their longest.
+/// The largest accepted frame with a SYN: all headers at their longest.
 const MAX_SYN: usize = 192;
 
-/// What the stack has seen and refused; each only ever grows.
+/// Counts of received and refused frames; they never decrease.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Counters {
     /// Frames given to [`Stack::receive`].
     pub received: u64,
-    /// Of those, frames with a wrong TCP checksum.
+    /// The frames among these with a wrong TCP checksum.
     pub bad_checksum: u64,
-    /// Of those, frames that are malformed or of no protocol the stack speaks.
+    /// The frames among these that are malformed or of an unsupported protocol.
     pub refused: u64,
     /// Replies dropped because the arena was full.
     pub arena_full: u64,
@@ -46,19 +46,19 @@ pub struct Stack {
     pub(crate) table: Table,
     listeners: Vec<Listener>,
     pub(crate) transmit: Transmit,
-    /// Frames of our own making, until the next poll.
+    /// Frames made by this crate, until the next poll.
     pub(crate) ready: Vec<Vec<u8>>,
-    /// The host on the link that the last connection was begun through.
+    /// The next hop of the last connection that was begun.
     last_hop: Option<IpAddr>,
     counters: Counters,
     random: u64,
-    /// The first socket, made in advance: clearing its buffers takes longer than
-    /// to find the peer and to connect.
+    /// The first socket, made in advance: clearing its buffers takes longer than finding
+    /// the peer and connecting.
     spare: Option<tcp::Socket<'static>>,
 }
 
 impl Stack {
-    /// Makes a stack. It sends nothing until it has something to say.
+    /// Makes a stack. It sends nothing without a reason.
     pub fn new(config: Config, now: u64) -> Result<Self, ConfigError> {
         config.check()?;
         let mut transmit = Transmit::new(&config);
@@ -82,16 +82,16 @@ impl Stack {
         })
     }
 
-    /// Takes in one received frame. Replies to it may be placed in the arena;
-    /// everything else waits for [`Stack::poll`], once a batch.
+    /// Handles a received frame. Replies to it may be placed in the arena; everything
+    /// else waits for [`Stack::poll`], once a batch.
     pub fn receive(&mut self, now: u64, frame: &[u8], checksum: Checksum) {
         if let Some(tcp) = self.admit(now, frame, checksum) {
             self.receive_tcp(now, frame, &tcp);
         }
     }
 
-    /// Looks into a frame. What is no TCP segment is dealt with, what is a wrong one
-    /// dropped.
+    /// Checks a frame. One that is not a TCP segment is handled here, and an invalid one
+    /// is dropped.
     pub(crate) fn admit(&mut self, now: u64, frame: &[u8], checksum: Checksum) -> Option<Tcp> {
         self.counters.received += 1;
         let tcp = match headers::parse(frame) {
@@ -141,9 +141,9 @@ impl Stack {
         let (remote, local) = tcp.endpoints(frame);
         let before = self.table.find(&self.sockets, local, remote);
         let before = before.map(|(_, state)| state);
-        // smoltcp gives a SYN to the first socket that would have it, which may be
-        // a listener: two sockets would then answer one peer. The connection that
-        // already answers this one repeats its answer by itself.
+        // smoltcp gives a SYN to the first socket that accepts it, which may be a
+        // listener: two sockets would then answer one peer. The connection that already
+        // answers this one repeats its answer by itself.
         if tcp.opens() && before.is_some() {
             return;
         }
@@ -172,8 +172,8 @@ impl Stack {
             .poll_ingress_single(instant(now), &mut port, &mut self.sockets);
     }
 
-    /// Lets every connection send what it has to; the frames are appended to the
-    /// arena until it is full.
+    /// Lets every connection send what is due; the frames are appended to the arena until
+    /// it is full.
     pub fn poll(&mut self, now: u64) {
         let time = instant(now);
         self.interface.poll_maintenance(time);
@@ -218,19 +218,19 @@ impl Stack {
         });
     }
 
-    /// The arena, and the frames in it in the order they are to be sent. They
-    /// stay where they are until [`Stack::clear_outgoing`].
+    /// The arena, and its frames in the order in which they are to be sent. They stay in
+    /// place until [`Stack::clear_outgoing`].
     pub fn outgoing(&self) -> (&[u8], &[Frame]) {
         self.transmit.outgoing()
     }
 
-    /// Forgets the frames in the arena: they are sent, or given up.
+    /// Drops the frames in the arena, which have been sent or given up.
     pub fn clear_outgoing(&mut self) {
         self.transmit.clear();
     }
 
-    /// When to call [`Stack::poll`] again if nothing arrives before; `now` or
-    /// earlier means at once, for which the arena may have to be cleared first.
+    /// When to call [`Stack::poll`] again if nothing arrives before; `now` or earlier
+    /// means at once, for which the arena may have to be cleared first.
     pub fn next_deadline(&mut self, now: u64) -> Option<u64> {
         if !self.ready.is_empty() {
             return Some(now);
@@ -264,7 +264,8 @@ impl Stack {
         socket
             .connect(self.interface.context(), IpEndpoint::from(remote), local)
             .map_err(|_| ConnectError::NoRoute(remote))?;
-        // smoltcp asks for the first host at once, for another a second later.
+        // smoltcp asks for the first host's address at once, but for another only a
+        // second later.
         if let (Some(last), Some(end)) = (self.last_hop, socket.local_endpoint())
             && last != hop
         {
@@ -292,7 +293,7 @@ impl Stack {
         Ok(())
     }
 
-    /// Takes a connection that a peer opened to `port`, if there is one.
+    /// Returns a connection that a peer opened to `port`, if there is one.
     pub fn accept(&mut self, port: u16) -> Option<Handle> {
         use tcp::State::{CloseWait, Established};
         let ready = |connection: &Connection| {
@@ -307,9 +308,8 @@ impl Stack {
         Some(handle)
     }
 
-    /// Resets every connection and stops listening: what a stack does before it
-    /// is dropped, so that no session stays behind at a peer. The RSTs go out
-    /// with the next [`Stack::poll`].
+    /// Resets every connection and stops listening, before the stack is dropped, so that
+    /// no session stays behind at a peer. The RSTs are sent by the next [`Stack::poll`].
     pub fn abort_all(&mut self, now: u64) {
         self.ready.clear();
         for listener in self.listeners.drain(..) {
@@ -324,7 +324,7 @@ impl Stack {
         }
     }
 
-    /// What the stack has seen and refused.
+    /// Counts of received and refused frames.
     pub fn counters(&self) -> Counters {
         Counters {
             arena_full: self.transmit.dropped,
@@ -362,8 +362,8 @@ impl Stack {
         }
     }
 
-    /// Drops connections that are nobody's and have said their last, and those
-    /// that went before they were accepted.
+    /// Drops connections without an owner that have sent everything, and those that ended
+    /// before they were accepted.
     pub(crate) fn reap(&mut self, now: u64) {
         self.table
             .remove_if(&mut self.sockets, |connection, socket| {

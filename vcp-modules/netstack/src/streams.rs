@@ -1,4 +1,4 @@
-//! What can be done with a connection through its handle.
+//! Operations on a connection by its handle.
 
 use core::net::SocketAddr;
 
@@ -8,7 +8,7 @@ use crate::connection::{Connection, End, Handle, Owner, State};
 use crate::stack::{RELEASE, Stack};
 
 impl Stack {
-    /// Closes the connection for sending, after what was handed to `send`.
+    /// Closes the connection for sending, after all data passed to `send`.
     pub fn close(&mut self, handle: Handle) {
         let Some(connection) = self.table.get_mut(handle) else {
             return;
@@ -31,8 +31,8 @@ impl Stack {
             .abort();
     }
 
-    /// Closes the connection if it isn't, and gives up the handle. What was sent
-    /// is still delivered, as far as `timeout` lets it.
+    /// Closes the connection if necessary, and releases the handle. Sent data is still
+    /// delivered, as far as `timeout` allows.
     pub fn release(&mut self, handle: Handle, now: u64) {
         self.close(handle);
         if let Some(connection) = self.table.get_mut(handle) {
@@ -40,16 +40,16 @@ impl Stack {
         }
     }
 
-    /// Drops the connection and the handle without a word to the peer: for one
-    /// that goes on elsewhere (see [`Stack::export`]). Segments of it that still
-    /// arrive here are answered with RST, so none should.
+    /// Drops the connection and the handle without informing the peer: for a connection
+    /// that is resumed elsewhere (see [`Stack::export`]). Segments that still arrive here
+    /// are answered with RST, so none should.
     pub fn forget(&mut self, handle: Handle) {
         if let Some(connection) = self.table.take(handle) {
             self.sockets.remove(connection.socket);
         }
     }
 
-    /// Where a connection is in its life.
+    /// The state of a connection.
     pub fn state(&self, handle: Handle) -> State {
         match self.table.get(handle) {
             Some(connection) => connection.state(self.socket(connection).state()),
@@ -63,14 +63,15 @@ impl Stack {
         Some(SocketAddr::new(endpoint.addr.into(), endpoint.port))
     }
 
-    /// Bytes received and not yet taken.
+    /// The number of bytes received and not yet taken.
     pub fn readable(&self, handle: Handle) -> usize {
         self.table
             .get(handle)
             .map_or(0, |connection| self.socket(connection).recv_queue())
     }
 
-    /// Bytes that [`Stack::send`] would take; 0 if the connection can't send.
+    /// The number of bytes that [`Stack::send`] would take; 0 if the connection can't
+    /// send.
     pub fn writable(&self, handle: Handle) -> usize {
         let Some(connection) = self.table.get(handle) else {
             return 0;
@@ -83,16 +84,16 @@ impl Stack {
         }
     }
 
-    /// Bytes sent and not yet acknowledged by the peer.
+    /// The number of bytes sent and not yet acknowledged by the peer.
     pub fn unacknowledged(&self, handle: Handle) -> usize {
         self.table
             .get(handle)
             .map_or(0, |connection| self.socket(connection).send_queue())
     }
 
-    /// Shows `take` a run of received bytes, and drops as many from its start as
-    /// it returns. Not called when there is none; the rest of a run that wraps
-    /// around the buffer's end comes with the next call. Returns what was taken.
+    /// Shows `take` a run of received bytes, and drops as many from its start as `take`
+    /// returns. Not called when there is none; the rest of a run that wraps around the
+    /// buffer's end comes with the next call. Returns the number taken.
     pub fn recv(&mut self, handle: Handle, take: impl FnOnce(&[u8]) -> usize) -> usize {
         let Some(connection) = self.table.get_mut(handle) else {
             return 0;
@@ -110,8 +111,8 @@ impl Stack {
         taken
     }
 
-    /// Has `fill` write at the start of a free run of the send buffer and say how
-    /// much it wrote. Not called when there is no room. Returns what was written.
+    /// Lets `fill` write at the start of a free run of the send buffer and return how
+    /// much it wrote. Not called when there is no room. Returns the number written.
     pub fn send(&mut self, handle: Handle, fill: impl FnOnce(&mut [u8]) -> usize) -> usize {
         let Some(connection) = self.table.get_mut(handle) else {
             return 0;

@@ -1,6 +1,6 @@
-//! The arena that frames to send lie in, and the device that smoltcp sees: one
-//! received frame at most going in, frames placed in the arena coming out, each
-//! finished for the link (MSS, checksum, segment size).
+//! The arena of frames to send, and the device for smoltcp: at most one received frame
+//! in, and frames in the arena out, each finished for the link (MSS, checksum, segment
+//! size).
 
 use alloc::boxed::Box;
 use alloc::vec;
@@ -17,40 +17,40 @@ use crate::direct::Bypass;
 use crate::headers::{self, Contents, SYN, Tcp};
 use crate::mss::SegmentSizes;
 
-/// The largest frame the stack sends or takes: an IP packet of 65535 bytes and
-/// its Ethernet header, rounded up.
+/// The largest frame that the stack sends or accepts: an IP packet of 65535 bytes and its
+/// Ethernet header, rounded up.
 pub const MAX_FRAME: usize = 65_550;
-/// Frames in the arena at a time, so that a batch of small ones has a bound too.
+/// The most frames in the arena at a time, which limits a batch of small ones, too.
 const MAX_FRAMES: usize = 4096;
 const CHECKSUM_FIELD: usize = 16;
 
-/// A frame to send: a slice of the arena, and what the link is to do to it.
+/// A frame to send: a slice of the arena, and the work for the link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame {
     /// Offset of its first byte in the arena.
     pub offset: usize,
-    /// Bytes, Ethernet header included, FCS not.
+    /// The length in bytes, with the Ethernet header and without the FCS.
     pub length: usize,
     /// Offset in the frame of the TCP header, whose checksum field holds the
     /// folded, un-inverted sum of the pseudo-header; 0 if the checksum is complete.
     pub checksum_start: u16,
-    /// Offset of the checksum field from there, or 0.
+    /// Offset of the checksum field from the TCP header, or 0.
     pub checksum_offset: u16,
-    /// Payload bytes of each segment to cut the frame into; 0 for a frame that is
-    /// sent as it is.
+    /// The payload bytes of each segment into which the frame is to be cut; 0 for a frame
+    /// that is sent as it is.
     pub segment_size: u16,
 }
 
-/// A SYN that went out.
+/// A SYN that was sent.
 pub(crate) struct Syn {
     pub(crate) local: IpEndpoint,
     pub(crate) remote: IpEndpoint,
     pub(crate) sequence: u32,
 }
 
-/// Frames on their way out.
+/// Frames to be sent.
 pub(crate) struct Transmit {
-    /// The arena, and room behind it for one frame that does not fit.
+    /// The arena, with room behind it for one frame that does not fit.
     memory: Box<[u8]>,
     capacity: usize,
     used: usize,
@@ -58,13 +58,13 @@ pub(crate) struct Transmit {
     checksum_offload: bool,
     capabilities: DeviceCapabilities,
     mtu: usize,
-    /// Only on a segmenting link.
+    /// The segment sizes; only on a segmenting link.
     pub(crate) sizes: Option<SegmentSizes>,
-    /// The SYNs sent since someone looked.
+    /// The SYNs sent since the last check.
     pub(crate) syns: Vec<Syn>,
-    /// Connections that receive past smoltcp.
+    /// Connections that receive data without smoltcp.
     pub(crate) bypasses: Vec<Bypass>,
-    /// Replies that found the arena full.
+    /// The number of replies dropped because the arena was full.
     pub(crate) dropped: u64,
 }
 
@@ -100,7 +100,7 @@ impl Transmit {
         self.used + length <= self.capacity && self.frames.len() < MAX_FRAMES
     }
 
-    /// Has `fill` write a frame; one that does not fit is written and forgotten.
+    /// Lets `fill` write a frame; one that does not fit is written and dropped.
     pub(crate) fn emit<R>(
         &mut self,
         length: usize,
@@ -127,7 +127,7 @@ impl Transmit {
             self.finish(&mut frame, &tcp, meta);
         }
         self.frames.push(frame);
-        // Frames start on 16 bytes, which large copies like.
+        // Frames are aligned to 16 bytes, which suits large copies.
         self.used = (offset + length).next_multiple_of(16).min(self.capacity);
         result
     }
@@ -151,7 +151,7 @@ impl Transmit {
                 None if tcp.ipv6 && frame.length - 14 > self.mtu => sizes.of_ipv6(bytes, tcp),
                 None => 0,
             };
-            // One segment needs no cutting.
+            // A single segment needs no cutting.
             if usize::from(frame.segment_size) >= tcp.payload() {
                 frame.segment_size = 0;
             }
@@ -176,8 +176,8 @@ impl Transmit {
     }
 }
 
-/// What smoltcp is told of the link. TCP checksums are this crate's business, in
-/// both directions. With segmentation offload its MTU is a fiction (see `mss`).
+/// The link's capabilities for smoltcp. TCP checksums are left to this crate, in both
+/// directions. With segmentation offload the MTU is a fiction (see `mss`).
 pub(crate) fn capabilities(config: &Config) -> DeviceCapabilities {
     const ETHERNET: usize = 14;
     let mut capabilities = DeviceCapabilities::default();
@@ -186,7 +186,7 @@ pub(crate) fn capabilities(config: &Config) -> DeviceCapabilities {
     capabilities.checksum.tcp = phy::Checksum::None;
     if config.segmentation_offload {
         capabilities.max_transmission_unit = 65_535 + ETHERNET;
-        // A whole number of segments, so that none but the last runs short.
+        // It is a whole number of segments, so that only the last is short.
         let largest = |headers: usize| {
             let mss = config.mtu - headers;
             NonZeroUsize::new(ETHERNET + headers + (65_535 - headers) / mss * mss)

@@ -1,5 +1,5 @@
-//! What a description of a connection that comes from elsewhere can do: be refused
-//! in words, or be gone on with.
+//! Descriptions of connections from elsewhere: they are refused with a message, or
+//! resumed.
 
 #[expect(dead_code, reason = "no wire is needed here")]
 mod sim;
@@ -37,7 +37,7 @@ fn a_gateway_is_no_peer() {
     }
 }
 
-/// A description that the first end of a wire takes.
+/// A description that the first end of a wire accepts.
 fn sample() -> ConnectionState {
     ConnectionState {
         local: "10.7.0.1:50000".parse().unwrap(),
@@ -187,8 +187,8 @@ proptest! {
     }
 }
 
-/// From the first seed that is tried for this number smoltcp draws a number for another
-/// purpose that it does not like, and then another.
+/// With the first seed that is tried for this number, smoltcp rejects the value that it
+/// draws for another purpose, and draws another.
 #[test]
 fn a_number_that_is_not_drawn_at_once_can_be_gone_on_from() {
     let mut stack = Stack::new(config(0, true), 0).unwrap();

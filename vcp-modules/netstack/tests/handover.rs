@@ -1,5 +1,5 @@
-//! Connections that go on in another stack: bytes before and after, both ways,
-//! under loss, with numbers that wrap; when it must wait; what it takes.
+//! Connections that are resumed in another stack: bytes before and after, both ways,
+//! under loss, with numbers that wrap; when a hand-over has to wait; its cost.
 
 mod sim;
 mod traffic;
@@ -16,15 +16,15 @@ const WAYS: [(bool, Crossing); 3] = [
     (true, Crossing::Memory),
 ];
 
-/// A configuration as `end`'s, but for the seed.
+/// A configuration like that of `end`, with another seed.
 fn successor(end: usize, segmenting: bool, seed: u64) -> Config {
     let mut config = config(end, segmenting);
     config.seed = seed;
     config
 }
 
-/// Waits until the connection can be handed over, and has another stack go on
-/// with it. The description goes through serde on the way.
+/// Waits until the connection can be handed over, and has another stack resume it. The
+/// description goes through serde on the way.
 fn hand_over(wire: &mut Wire, end: usize, handle: Handle, config: Config) -> Handle {
     let state = loop {
         match wire.ends[end].export(handle) {
@@ -95,7 +95,7 @@ fn lost_and_overtaken_frames_are_made_good_after_a_hand_over() {
     }
 }
 
-/// Reads what there is, and checks it.
+/// Reads and checks the received bytes.
 fn drain(stack: &mut Stack, handle: Handle, at: &mut usize) {
     while stack.recv(handle, |bytes| {
         for (index, &byte) in bytes.iter().enumerate() {
@@ -133,7 +133,7 @@ fn a_stream_from_the_peer_does_not_stop_for_it() {
     }
 }
 
-/// Both ends, described as if their numbers were others.
+/// Resumes both ends with other numbers.
 fn renumber(wire: &mut Wire, handles: [Handle; 2], numbers: [u32; 2]) -> [Handle; 2] {
     [0, 1].map(|end| {
         let mut state = wire.ends[end].export(handles[end]).unwrap();
@@ -228,7 +228,7 @@ fn an_attackers_segments_do_not_change_the_description() {
     wire.ends[0].recv(client, |bytes| bytes.len());
     let state = wire.ends[0].export(client).unwrap();
     let data = wire.kept.iter().find(|frame| frame.len() == 64).unwrap();
-    // Acknowledgement and sequence numbers out of range, with another window.
+    // The acknowledgement and sequence numbers are out of range, with another window.
     for (at, value) in [(38, 0x7f), (38, 0x80), (42, 0x7f), (42, 0x80)] {
         let mut frame = data.clone();
         frame[at] ^= value;
@@ -272,7 +272,7 @@ fn the_old_stack_goes_without_a_word_and_the_new_one_says_one() {
         assert_eq!(frame[tcp + 8..tcp + 12], state.receive_next.to_be_bytes());
         assert_eq!((frame[tcp + 12], frame[tcp + 13]), (5 << 4, 0x10));
         assert!(fresh.next_deadline(wire.now) > Some(wire.now));
-        // Data goes out without asking where the peer is.
+        // Data is sent without asking for the peer's address.
         fresh.clear_outgoing();
         fresh.send(client, |room| room[..100].len());
         fresh.poll(wire.now);
@@ -289,16 +289,16 @@ fn a_fresh_stack_connects_in_two_round_trips() {
         let begin = wire.now;
         let [client, _] = open(&mut wire, ipv6);
         let took = wire.now - begin;
-        // One to ask where the peer is, one and a half for the handshake; the
-        // server's side is open then.
+        // One round trip is for the peer's address, and one and a half for the handshake,
+        // after which the server's side is open.
         assert!(took < 5 * wire.latency + 10_000, "{took} ns");
-        // Question and answer, SYN, SYN-ACK, ACK.
+        // The frames are question and answer, SYN, SYN-ACK, ACK.
         assert_eq!(wire.frames, 5);
         assert_eq!(wire.ends[0].state(client), State::Open);
     }
 }
 
-/// Every reload waits for this; it must not be what is noticed of one.
+/// Every reload waits for this; it must not dominate the pause.
 #[test]
 fn a_hand_over_takes_well_below_a_millisecond() {
     let mut wire = Wire::new([config(0, true), config(1, true)], Crossing::Memory, 11);

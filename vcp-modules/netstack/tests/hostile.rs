@@ -1,5 +1,5 @@
-//! Frames that no well-behaved peer sends: the stack drops them, answers where
-//! the RFCs want an answer, and goes on working.
+//! Frames that no well-behaved peer sends: the stack drops them, answers where the RFCs
+//! require it, and goes on working.
 
 mod sim;
 
@@ -50,7 +50,7 @@ proptest! {
             if random.chance(100) {
                 frame.resize(frame.len() + random.next() as usize % 70_000, 0xff);
             }
-            // Header checksums right, so that the mangled parts are looked at.
+            // The header checksums are right, so that the mangled parts are examined.
             if frame.len() >= 34 && frame[12] == 8 && frame[14] == 0x45 {
                 frame[24..26].fill(0);
                 let check = !sum16(&frame[14..34]);

@@ -1,4 +1,4 @@
-//! Addresses that hold on the link alone (RFC 4291 §2.5.6), as gateways and as peers.
+//! Link-local addresses (RFC 4291 §2.5.6), as gateways and as peers.
 
 mod sim;
 #[expect(dead_code, reason = "one file for several tests")]
@@ -10,10 +10,10 @@ use sim::{Crossing, Wire, config};
 use traffic::{PORT, open, transfer};
 use vcp_netstack::{Config, ConfigError, ConnectError, Handle, Stack, State};
 
-/// What the ends of a wire have without being given it.
+/// The addresses that the ends of a wire make for themselves.
 const MADE: [&str; 2] = ["fe80::ff:fe00:1", "fe80::ff:fe00:2"];
 
-/// Two hosts of different networks, each of which knows the other as a gateway.
+/// Two hosts of different networks, each of which has the other as a gateway.
 fn far(gateways: [Option<&str>; 2]) -> [Config; 2] {
     [("fd07::1", 0), ("2001:db8::2", 1)].map(|(own, end)| {
         let mut config = config(end, false);
@@ -44,7 +44,7 @@ fn a_link_local_gateway_leads_to_other_networks() {
     let mut wire = Wire::new(far(gateways), Crossing::Wire, 3);
     let handles = connect(&mut wire, "2001:db8::2");
     transfer(&mut wire, handles, [300_000, 300_000]);
-    // From an address that the peer can answer to, not from the one of the link.
+    // The source is an address that the peer can answer to, not the link-local one.
     let local = wire.ends[0].export(handles[0]).unwrap().local;
     assert_eq!(local.ip().to_string(), "fd07::1");
 }
@@ -67,7 +67,7 @@ fn a_link_local_gateway_is_of_ipv6() {
         Stack::new(config.clone(), 0).err(),
         Some(ConfigError::GatewayOffLink(gateway))
     );
-    // Nor is any other address outside of every subnet a gateway.
+    // No other address outside of every subnet can be a gateway either.
     let gateway = "fec0::9".parse().unwrap();
     config.addresses = vec![("fd07::1".parse().unwrap(), 64)];
     config.gateways = vec![gateway];
@@ -84,13 +84,13 @@ fn a_link_local_peer_is_spoken_to_from_such_an_address() {
     transfer(&mut wire, handles, [300_000, 300_000]);
     let state = wire.ends[0].export(handles[0]).unwrap();
     assert_eq!(state.local.ip().to_string(), MADE[0]);
-    // A successor goes on with it.
+    // A successor resumes it.
     let mut next = Stack::new(config(0, false), wire.now).unwrap();
     let handle = next.import(wire.now, &state).unwrap();
     assert_eq!(next.export(handle).as_ref(), Ok(&state));
 }
 
-/// One that was given is used, and none is made beside it.
+/// A given link-local address is used, and no other is made.
 #[test]
 fn a_given_link_local_address_is_the_one() {
     let own = [("fe80::1", 0), ("fe80::2", 1)].map(|(own, end)| {
@@ -111,7 +111,7 @@ fn a_given_link_local_address_is_the_one() {
     assert_ne!(wire.ends[0].state(absent), State::Open);
 }
 
-/// Global addresses are reached as ever.
+/// Global addresses are reached as before.
 #[test]
 fn other_peers_are_spoken_to_from_the_address_of_their_network() {
     let mut wire = Wire::new([config(0, false), config(1, false)], Crossing::Wire, 3);

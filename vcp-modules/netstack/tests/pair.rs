@@ -22,7 +22,7 @@ fn loss_and_buffer_matrix_with_data_taken_directly() {
     assert!(copied > 1000 && both > copied, "{copied} {both}");
 }
 
-/// Returns how many segments were taken directly, by the ends that do so.
+/// Returns how many segments were taken directly by the ends that do so.
 fn matrix(directly: [bool; 2]) -> u64 {
     let mut taken = 0;
     for ipv6 in [false, true] {
@@ -48,7 +48,8 @@ fn matrix(directly: [bool; 2]) -> u64 {
                     wire.direct = [0, 1].map(|end| directly[end].then_some(handles[end]));
                     transfer(&mut wire, handles, [200_000, 150_000]);
                     taken += wire.directly;
-                    // At one window each 100 µs; loss costs timeouts of a second.
+                    // The limits allow one window each 100 µs; each loss costs a timeout
+                    // of a second.
                     let most = [200_000_000, 3 * SECOND, 30 * SECOND, 90 * SECOND];
                     assert!(wire.now < most[losses], "{} ms", wire.now / 1_000_000);
                     println!(
@@ -161,7 +162,7 @@ fn reset_is_told_from_refusal() {
 fn silence_ends_a_connection() {
     let mut wire = Wire::new([config(0, false), config(1, false)], Crossing::Wire, 9);
     let [client, _server] = open(&mut wire, false);
-    // Idle but alive: keep-alives hold it.
+    // Keep-alives hold the idle connection.
     while wire.now < 120 * SECOND {
         assert!(wire.step());
     }

@@ -9,23 +9,24 @@ use vcp_sdk::block::{Geometry, Operation, Request, Status};
 use vcp_sdk::types::Span;
 use vcp_sdk::{Arena, Extent};
 
-/// Longest transfer of one request, in bytes.
+/// The longest transfer of one request, in bytes.
 pub(crate) const MAX_TRANSFER: u32 = 1 << 20;
 
 pub(crate) const BLOCK: u32 = 512;
 
-/// Bytes that are looked at together for zeroes.
+/// The unit, in bytes, in which zeroes are looked for.
 const PAGE: usize = 4096;
-/// Bytes that one request makes zero: what takes little time also where all of it has to
-/// be written. The host cuts what is longer.
+/// The longest zeroing of one request, in bytes: it is quick even if all of it has to be
+/// written. The host cuts longer ones.
 const MAX_ZEROES: u32 = 16 << 20;
-/// Bytes that one request has looked at: whoever wants to know more asks again.
+/// The most bytes that one request has examined: a client that wants to know more asks
+/// again.
 const MAX_SCAN: usize = 4 << 20;
 
 pub(crate) struct Disk {
     bytes: Arena,
-    /// One bit for each page: whether it may hold anything but zeroes. One that was never
-    /// written takes no memory, and is not looked at.
+    /// One bit for each page: whether it may hold anything but zeroes. A page that was
+    /// never written takes no memory, and is not examined.
     used: Vec<u64>,
 }
 
@@ -50,7 +51,7 @@ impl Disk {
         self.bytes.get(all).expect("an arena holds its own span")
     }
 
-    /// Puts bytes there; the caller has checked that they fit.
+    /// Writes bytes; the caller has checked that they fit.
     pub(crate) fn write(&mut self, start: usize, bytes: &[u8]) {
         let end = start + bytes.len();
         for page in start / PAGE..end.div_ceil(PAGE) {
@@ -66,7 +67,7 @@ impl Disk {
         while page * PAGE < range.end {
             let used = self.used[page / 64] >> (page % 64);
             if used & 1 == 0 {
-                // The next that is used, within this word.
+                // This is the next used page within this word.
                 page += (used.trailing_zeros() as usize).min(64 - page % 64);
                 continue;
             }
@@ -104,8 +105,8 @@ impl Disk {
         }
     }
 
-    /// Does what a request asks and returns where the data of a read lies: in
-    /// place, the host reads it before the next call.
+    /// Executes a request and returns where the data of a read is: in place, as the host
+    /// reads it before the next call.
     pub(crate) fn execute(&mut self, request: &Request, data: &mut Arena) -> Result<Span, Status> {
         let range = self.range(request)?;
         match request.operation {
@@ -127,7 +128,7 @@ impl Disk {
         }
     }
 
-    /// Which pages hold nothing but zeroes. That they take no memory is not known.
+    /// Reports which pages hold only zeroes. Whether they take memory is not known.
     fn extents(
         &self,
         request: &Request,
@@ -215,7 +216,7 @@ impl Disk {
     }
 }
 
-/// Whether all bytes are zero. It looks at eight of them at a time.
+/// Whether all bytes are zero. It compares eight of them at a time.
 pub(crate) fn is_zero(bytes: &[u8]) -> bool {
     let (words, rest) = bytes.as_chunks::<8>();
     rest.iter().all(|byte| *byte == 0) && words.iter().all(|word| u64::from_ne_bytes(*word) == 0)
@@ -262,20 +263,21 @@ mod tests {
         assert_eq!(told(&mut disk, 0, 64 << 10, 4096), all);
         assert_eq!(told(&mut disk, 0, 64 << 10, 16), all[..2]);
         assert_eq!(told(&mut disk, 512, 512, 4096), [[512, 2]]);
-        // Pages count from where the question begins.
+        // Pages are counted from the start of the request.
         assert_eq!(told(&mut disk, 9728, 1024, 4096), [[1024, 0]]);
     }
 
     #[test]
     fn only_what_was_written_is_written_again() {
-        // Not a whole number of pages, nor of words of them.
+        // The size is neither a whole number of pages, nor of words of them.
         const SIZE: usize = (100 * PAGE) + 512;
         let mut disk = Disk::new(SIZE as u64).unwrap();
         assert_eq!(disk.clear(0..SIZE), 0);
         for at in [0, 5000, 9000, 70 * PAGE, SIZE - 1] {
             disk.write(at, &[1]);
         }
-        // A part of the first page, all of the second, and a part of the third.
+        // The range covers a part of the first page, all of the second, and a part of the
+        // third.
         assert_eq!(disk.clear(1..9000), 4095 + 4096 + 808);
         assert_eq!((disk.bytes()[0], disk.bytes()[9000]), (1, 1));
         assert_eq!(disk.clear(64 * PAGE..SIZE), 4096 + 512);

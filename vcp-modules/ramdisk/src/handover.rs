@@ -1,12 +1,12 @@
-//! The contents of a disk as bytes, for the next version: what is not all zero.
+//! The contents of a disk as bytes, for the next version, without zeroes.
 //!
 //! ```text
 //! magic 8 | version 1 | size of the disk 8 | of a block 4 | number of pieces 4 | pieces
 //! piece: its number 4 | its bytes: 4096, or what the disk's end leaves of that
 //! ```
 //!
-//! Numbers are little-endian, and those of pieces grow. Nothing of `state` is
-//! believed before it is checked.
+//! Numbers are little-endian, and those of pieces ascend. `state` is not trusted, and is
+//! checked before use.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -16,17 +16,17 @@ use crate::disk::{BLOCK, Disk, is_zero};
 
 const MAGIC: &[u8; 8] = b"vcp-ram\n";
 const VERSION: u8 = 1;
-/// Bytes that are kept or left out together.
+/// The size of a piece, which is kept or left out as a whole.
 const PIECE: usize = 4096;
-/// The longest state, in bytes: within what a host passes on.
+/// The longest state, in bytes: within the host's limit.
 const MAX_STATE: usize = 15 << 20;
 const HEADER: usize = 25;
 
-/// Bytes of memory that a state takes, at either end, for a disk of `size` bytes.
+/// The bytes of memory that a state takes, at either end, for a disk of `size` bytes.
 pub(crate) fn room(size: u64) -> u64 {
     let pieces = size.div_ceil(PIECE as u64);
     let state = size.saturating_add(4 * pieces + HEADER as u64);
-    // What an allocator adds to that.
+    // This includes the allocator's overhead.
     state.min(MAX_STATE as u64) + (1 << 20)
 }
 
@@ -57,8 +57,8 @@ pub(crate) fn save(disk: &Disk) -> Result<Vec<u8>, String> {
     Ok(state)
 }
 
-/// Fills a new disk, which is all zero, with the contents of another of its size.
-/// After an error it holds anything.
+/// Fills a new disk, which is all zero, with the contents of another of its size. After
+/// an error the contents are undefined.
 pub(crate) fn load(disk: &mut Disk, state: &[u8]) -> Result<(), String> {
     let size = disk.bytes().len();
     let (count, mut pieces) = header(state, size)?;
@@ -84,7 +84,7 @@ pub(crate) fn load(disk: &mut Disk, state: &[u8]) -> Result<(), String> {
     }
 }
 
-/// Checks what stands before the pieces, and returns their number and those.
+/// Checks the header before the pieces, and returns their number and the pieces.
 fn header(state: &[u8], size: usize) -> Result<(u32, &[u8]), String> {
     let foreign = || "not the state of a RAM disk".to_string();
     let rest = state.strip_prefix(MAGIC).ok_or_else(foreign)?;
@@ -119,7 +119,7 @@ mod tests {
 
     use super::*;
 
-    /// Not a whole number of pieces.
+    /// The size is not a whole number of pieces.
     const SIZE: usize = 10 * PIECE + 512;
 
     fn disk(fill: &[usize]) -> Disk {

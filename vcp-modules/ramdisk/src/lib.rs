@@ -1,10 +1,10 @@
 //! A RAM disk as a VCP, and the smallest complete example of one.
 //!
 //! Configuration: `size` such as `16MiB` (required, a multiple of 512 bytes that fits
-//! into the VCP's memory). The contents live in the VCP's own memory: they are lost
-//! with the instance, unless it hands them to the next version. One that comes after
-//! another, and was handed nothing, does not serve: clients hold on to what they wrote.
-//! With `after-fault` of `blank` they have said that they don't.
+//! into the VCP's memory). The contents are in the VCP's own memory: they are lost with
+//! the instance, unless it hands them to the next version. An instance that follows
+//! another without its contents does not serve: clients rely on what they wrote. With
+//! `after-fault` set to `blank` the operator declares that they do not.
 #![cfg_attr(target_arch = "wasm32", no_std)]
 
 extern crate alloc;
@@ -24,10 +24,10 @@ use vcp_sdk::{Arena, Device, Handover};
 
 use disk::Disk;
 
-/// Room for the data of requests: 8 of the longest.
+/// The room for the data of requests: 8 of the longest.
 const DATA_AREA: u32 = 8 * disk::MAX_TRANSFER;
 
-/// Bytes for all that is small: code's data, stack, and the entries of a batch.
+/// The bytes for everything small: static data, stack, and the entries of a batch.
 const OTHER: u64 = 4 << 20;
 
 /// The VCP.
@@ -35,8 +35,7 @@ pub struct Ramdisk {
     disk: Disk,
     data: Arena,
     announced: bool,
-    /// The instance that clients were served by, as long as this one is without what it
-    /// held.
+    /// The instance that served clients before, as long as its contents are missing here.
     lost: Option<u32>,
 }
 
@@ -44,18 +43,19 @@ impl Device for Ramdisk {
     fn start(start: Start) -> Result<(Self, Areas), String> {
         let Config { size, blank } = Config::read(&start.config)?;
         let least = size.saturating_add(u64::from(DATA_AREA) + OTHER);
-        // With room for a hand-over, or else without: that is called off then.
+        // If there is no room for a hand-over, the disk works without it: it is then
+        // called off.
         vcp_sdk::request_memory(least.saturating_add(handover::room(size)))
             .or_else(|_| vcp_sdk::request_memory(least))
             .map_err(|why| format!("config.size: a RAM disk of {size} bytes {why}"))?;
-        // The data area first: what is left is for the disk, which says so if it
-        // is not enough.
+        // The data area goes first: the rest is for the disk, which reports an error if
+        // it is not enough.
         let data = Arena::new(DATA_AREA, 0);
         let ramdisk = Self {
             disk: Disk::new(size)?,
             data,
             announced: false,
-            // That a device is known means that somebody was served by it.
+            // A known device means that clients were served with it.
             lost: (!start.identity.is_empty() && !blank)
                 .then(|| start.generation.saturating_sub(1)),
         };
@@ -71,7 +71,7 @@ impl Device for Ramdisk {
 
     fn process(&mut self, _now: Instant, commands: &[Command], requests: &[Request]) -> Effects {
         let mut notices = Vec::new();
-        // It is what it was; but somebody wants to know.
+        // Nothing has changed, but somebody wants to know.
         let rescan = commands.contains(&Command::Rescan);
         if let Some(generation) = self.lost {
             notices.push(Notice::Failed(lost(generation)));
@@ -107,7 +107,7 @@ impl Handover for Ramdisk {
     }
 }
 
-/// What an operator is told who can have the device back, but not its contents.
+/// The message to an operator who can have the device back, but not its contents.
 fn lost(generation: u32) -> String {
     format!(
         "the contents of the disk were lost with generation {generation}; `vcp restart` makes a \
@@ -136,11 +136,11 @@ impl Ramdisk {
     }
 }
 
-/// What an operator can choose.
+/// The settings of the `config` table.
 struct Config {
-    /// Bytes.
+    /// The size in bytes.
     size: u64,
-    /// Clients take a blank disk in place of one whose contents were lost.
+    /// Whether clients accept a blank disk in place of one whose contents were lost.
     blank: bool,
 }
 

@@ -1,18 +1,19 @@
 //! Memory that the host writes into between calls. Besides this, the SDK has unsafe code
-//! where a component is one (`instance.rs`) and where it has no `std` (`standalone.rs`).
+//! for a component's instance (`instance.rs`) and for use without `std`
+//! (`standalone.rs`).
 
 use core::cell::UnsafeCell;
 
 use crate::types::Span;
 
-/// A fixed block of the VCP's memory set aside for the host (see
-/// `vcp:io/control.areas`), or for anything else that is large and lasts.
+/// A fixed block of the VCP's memory for the host (see `vcp:io/control.areas`), or for
+/// other large and lasting data.
 ///
-/// Natively an address is the offset in the arena plus its
-/// [`base`](Arena::new); in a component it is the address in linear memory.
+/// Natively an address is the offset in the arena plus its [`base`](Arena::new); in a
+/// component it is the address in linear memory.
 ///
-/// In a component the memory is fresh, and so zero without being written to: what
-/// is never used costs nothing but its addresses. It stays with the instance.
+/// In a component the memory is fresh, and so zero without being written: unused parts
+/// take only address space. It is never freed while the instance lives.
 pub struct Arena {
     bytes: Block,
     base: u32,
@@ -28,17 +29,16 @@ type Block = alloc::boxed::Box<[UnsafeCell<u8>]>;
 unsafe impl Send for Arena {}
 
 impl Arena {
-    /// Sets aside `length` bytes, zeroed. `base` is the address that spans into
-    /// the arena count from where there is no linear memory, and ignored in a
-    /// component.
+    /// Allocates `length` bytes, zeroed. `base` is the first address of spans into the
+    /// arena where there is no linear memory, and ignored in a component.
     ///
     /// # Panics
-    /// If the memory does not hold that much.
+    /// If the memory is not large enough.
     pub fn new(length: u32, base: u32) -> Self {
         Self::try_new(length, base).expect("the VCP's memory holds its areas; raise `memory`")
     }
 
-    /// As [`Arena::new`]; `None` if the memory does not hold that much.
+    /// Does as [`Arena::new`]; `None` if the memory is not large enough.
     pub fn try_new(length: u32, base: u32) -> Option<Self> {
         let (bytes, base) = zeroed(length, base)?;
         Some(Self { bytes, base })
@@ -60,7 +60,7 @@ impl Arena {
         Some(unsafe { &*(core::ptr::from_ref(cells) as *const [u8]) })
     }
 
-    /// The bytes that a span names, to write, or `None` when it reaches outside.
+    /// The bytes that a span names, for writing, or `None` when it reaches outside.
     pub fn get_mut(&mut self, span: Span) -> Option<&mut [u8]> {
         let range = self.range(span)?;
         let cells = self.bytes.get_mut(range)?;
@@ -78,7 +78,7 @@ impl Arena {
     }
 }
 
-/// Whole pages added to the memory, which no allocator knows of.
+/// Adds whole pages to the memory, which no allocator knows of.
 #[cfg(target_arch = "wasm32")]
 fn zeroed(length: u32, _base: u32) -> Option<(Block, u32)> {
     const PAGE: usize = 1 << 16;

@@ -55,8 +55,8 @@ pub mod files_world {
     });
 }
 
-/// Files in granted directories (`vcp:file/files`). Natively there are none: every call
-/// panics.
+/// Files in granted directories (`vcp:file/files`). They do not exist natively: every
+/// call panics.
 pub mod files {
     pub use super::files_world::vcp::file::files::*;
 }
@@ -106,7 +106,7 @@ pub mod processor {
     pub use super::processor_world::exports::vcp::net::processor::*;
 }
 
-/// What the worlds `device-handover` and `processor-handover` export besides
+/// The additional exports of the worlds `device-handover` and `processor-handover`
 /// (`vcp:io/handover`).
 #[doc(hidden)]
 pub mod handover {

@@ -1,4 +1,4 @@
-//! The macros that make a component of a VCP.
+//! The macros that turn a VCP into a component.
 
 /// Exports a [`Device`](crate::Device) as a component of the world `device`:
 /// `export_device!(Disk)`. One that is also a [`Handover`](crate::Handover) can be
@@ -66,9 +66,8 @@ macro_rules! export_processor {
     };
 }
 
-/// The rest of an export with a hand-over: for the `Export` and the `INSTANCE` that
-/// are in scope. A component that exports the interfaces of two worlds is of the
-/// world with both.
+/// The rest of an export with a hand-over: for the `Export` and the `INSTANCE` in scope.
+/// A component that exports the interfaces of two worlds belongs to the world with both.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __export_handover {

@@ -1,23 +1,23 @@
-//! Extents, as a completion of `Operation::Extents` has them.
+//! Extents, as in the completion of `Operation::Extents`.
 
-/// A run of bytes of one kind, from where the one before it ends.
+/// A run of bytes of one kind, starting where the one before it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extent {
-    /// Bytes: a multiple of the device's blocks, and not 0.
+    /// The length in bytes: a multiple of the device's blocks, and not 0.
     pub length: u32,
-    /// Nothing is allocated for it.
+    /// Whether nothing is allocated for it.
     pub hole: bool,
-    /// It reads as zeroes.
+    /// Whether it reads as zeroes.
     pub zero: bool,
 }
 
 impl Extent {
-    /// Bytes of one in an answer.
+    /// The size of an encoded extent in bytes.
     pub const SIZE: usize = 8;
-    /// The most that an answer may have.
+    /// The most extents of an answer.
     pub const MOST: usize = 512;
 
-    /// As it stands in an answer (`vcp:block/types.operation.extents`).
+    /// The encoding in an answer (`vcp:block/types.operation.extents`).
     pub fn encode(self) -> [u8; Self::SIZE] {
         let flags = u32::from(self.hole) | u32::from(self.zero) << 1;
         let mut bytes = [0; Self::SIZE];

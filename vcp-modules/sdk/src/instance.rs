@@ -1,4 +1,4 @@
-//! What a VCP implements, and the one place in a component where it lives.
+//! The traits that a VCP implements, and the single place of its instance in a component.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -13,7 +13,7 @@ use crate::{device, processor};
 pub trait Device: Sized {
     /// Starts it; the error is one line for the operator.
     fn start(start: Start) -> Result<(Self, Areas), String>;
-    /// Takes a batch of events, gives a batch of effects.
+    /// Processes a batch of events and returns a batch of effects.
     fn process(
         &mut self,
         now: Instant,
@@ -26,35 +26,35 @@ pub trait Device: Sized {
 pub trait Processor: Sized {
     /// Starts it; the error is one line for the operator.
     fn start(start: Start, network: processor::Network) -> Result<(Self, Areas), String>;
-    /// Takes a batch of events, gives a batch of effects.
+    /// Processes a batch of events and returns a batch of effects.
     fn process(&mut self, events: &processor::Events) -> processor::Effects;
 }
 
 /// A VCP that hands its state to the next version of itself in a hot reload
 /// (`vcp:io/handover`).
 pub trait Handover {
-    /// What the device holds is nowhere else: a successor without it can't serve, so a
-    /// reload in which it is not handed over is called off, and this instance goes on.
-    /// Asked before each [`snapshot`](Self::snapshot).
+    /// Whether the device's contents exist nowhere else. A successor without them can't
+    /// serve, so a reload in which they are not handed over is called off, and this
+    /// instance goes on. Asked before each [`snapshot`](Self::snapshot).
     fn only_copy(&self) -> bool {
         false
     }
 
-    /// The state, in a form between this VCP's versions alone; it should begin
-    /// with what it is and of which version. Called between two calls of
-    /// `process` with no request outstanding. After a success nothing is called any
-    /// more, except on the [only copy](Self::only_copy), if nobody took it.
+    /// The state, in a private format of this VCP's versions; it should begin with its
+    /// kind and version. Called between two calls of `process` with no request
+    /// outstanding. After a success nothing else is called, except on the [only
+    /// copy](Self::only_copy), if the state was not taken.
     ///
     /// # Errors
     /// Why there is nothing to hand over just now, in one line; the VCP goes on.
     fn snapshot(&mut self, now: Instant) -> Result<Vec<u8>, String>;
 
-    /// Takes over what another instance's `snapshot` gave, after `start` and
-    /// before the first `process`, which gives `ready`. The state may come from
-    /// anywhere and must be checked as anything from outside.
+    /// Takes over the result of another instance's `snapshot`, after `start` and before
+    /// the first `process`, which gives `ready`. The state may come from anywhere and
+    /// must be checked like all foreign input.
     ///
     /// # Errors
-    /// What is wrong with it, in one line; this instance is then dropped.
+    /// The problem, in one line; this instance is then dropped.
     fn restore(&mut self, now: Instant, state: &[u8]) -> Result<(), String>;
 }
 
@@ -66,18 +66,18 @@ pub struct Instance<T>(RefCell<Option<T>>);
 unsafe impl<T> Sync for Instance<T> {}
 
 impl<T> Instance<T> {
-    /// An empty place.
+    /// Makes an empty place.
     #[expect(clippy::new_without_default, reason = "made in statics only")]
     pub const fn new() -> Self {
         Self(RefCell::new(None))
     }
 
-    /// Fills it.
+    /// Stores the VCP.
     pub fn set(&self, vcp: T) {
         *self.0.borrow_mut() = Some(vcp);
     }
 
-    /// Uses it. The host calls `init` first; one that doesn't gets a trap.
+    /// Calls `f` with the VCP. If the host has not called `init` before, this traps.
     pub fn with<R>(&self, f: impl FnOnce(&mut T) -> R) -> R {
         f(self
             .0

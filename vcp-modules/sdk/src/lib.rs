@@ -1,14 +1,14 @@
-//! What a VCP written in Rust is made with: the queue interfaces of `wit/` as
-//! Rust types, the memory areas, the log.
+//! The parts for writing a VCP in Rust: the queue interfaces of `wit/` as Rust types, the
+//! memory areas, the log.
 //!
-//! A VCP implements [`Device`] or [`Processor`] and names its type in
-//! [`export_device!`] or [`export_processor!`]; one that hands its state to the next
-//! version of itself implements [`Handover`] too. Everything here also compiles
-//! natively, so that a VCP's logic can be tested and measured without the box.
+//! A VCP implements [`Device`] or [`Processor`] and names its type in [`export_device!`]
+//! or [`export_processor!`]; one that hands its state to its next version implements
+//! [`Handover`] too. Everything here also compiles natively, so that a VCP's logic can be
+//! tested and measured without the sandbox.
 //!
-//! With the feature `standalone` the crate brings an allocator and a panic
-//! handler: a `#![no_std]` component built so imports nothing but its log and, if it
-//! asks for it, more memory.
+//! With the feature `standalone` the crate brings an allocator and a panic handler: a
+//! `#![no_std]` component then imports nothing but its log and, if it requests it, more
+//! memory.
 //!
 //! Start reading at `vcp-modules/ramdisk`, the smallest complete VCP.
 #![no_std]

@@ -1,4 +1,4 @@
-//! The log. Natively, where there is no host, lines go nowhere.
+//! The log. Natively, where there is no host, lines are dropped.
 
 pub use crate::bindings::raw_log::Level;
 

@@ -1,18 +1,18 @@
-//! Asking the host for memory (`vcp:io/memory`).
+//! Requesting memory from the host (`vcp:io/memory`).
 
 use alloc::string::String;
 
-/// Asks for so many bytes of linear memory in all, in `start` and before the memory grows.
-/// Without the box there is nobody to ask, and nothing that limits it.
+/// Requests `bytes` of linear memory in total, in `start` and before the memory grows.
+/// Natively there is no limit, and this always succeeds.
 ///
 /// # Errors
-/// One line, with what was asked for and what can be had.
+/// One line, with the requested and the available size.
 #[cfg(target_arch = "wasm32")]
 pub fn request(bytes: u64) -> Result<(), String> {
     crate::bindings::raw_memory::request(bytes)
 }
 
-/// As in a component, but there is nobody to ask, and nothing that limits it.
+/// Stands for the component's function; there is no limit, and this always succeeds.
 ///
 /// # Errors
 /// None.

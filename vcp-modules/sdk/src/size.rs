@@ -1,7 +1,7 @@
 //! Sizes as an operator writes them.
 
-/// Parses a number of bytes with an optional unit: `512`, `64K`, `16MiB`, `1G`.
-/// Units are powers of 1024. `None` for anything else, and for what is too big.
+/// Parses a number of bytes with an optional unit: `512`, `64K`, `16MiB`, `1G`. Units are
+/// powers of 1024. `None` for any other text, and for numbers that are too large.
 pub fn parse_size(text: &str) -> Option<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);

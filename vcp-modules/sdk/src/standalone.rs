@@ -10,7 +10,8 @@ use crate::log::{Level, write};
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
-/// A panic is being told of. One more comes from the telling, for want of memory.
+/// Whether a panic is being reported. Another may come from the reporting, for want of
+/// memory.
 static TELLING: AtomicBool = AtomicBool::new(false);
 
 #[panic_handler]

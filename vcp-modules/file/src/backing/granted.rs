@@ -1,4 +1,4 @@
-//! `vcp:file/files`: the host fills and takes the spans itself.
+//! `vcp:file/files`: the host itself reads and writes the spans.
 
 use alloc::string::String;
 
@@ -49,7 +49,7 @@ impl Backing {
         self.0.zero(offset, length)
     }
 
-    /// Returns how many bytes of `room` it took.
+    /// Returns how many bytes of `room` were used.
     pub(crate) fn extents(
         &self,
         offset: u64,

@@ -1,5 +1,5 @@
-//! The file below the disk: in a component one that the host opened in a granted
-//! directory, natively, for tests, one of the operating system.
+//! The file behind the disk: in a component one that the host opened in a granted
+//! directory; natively, for tests, one of the operating system.
 
 #[cfg(target_arch = "wasm32")]
 mod granted;

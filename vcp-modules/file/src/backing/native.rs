@@ -69,7 +69,7 @@ impl Backing {
     }
 }
 
-/// Tests tell no errors apart.
+/// Tests do not distinguish errors.
 fn done<T>(result: io::Result<T>) -> Result<T, Status> {
     result.map_err(|_| Status::IoError)
 }

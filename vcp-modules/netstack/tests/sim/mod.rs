@@ -1,6 +1,6 @@
-//! Two stacks on a simulated wire, in virtual time. The wire delays, loses and
-//! duplicates frames from a seed, and does what an offloading link would do: it
-//! cuts super-frames and completes checksums, or hands them over as they are.
+//! Two stacks on a simulated wire, in virtual time. The wire delays, loses and duplicates
+//! frames by a seed, and does the work of an offloading link: it cuts super-frames and
+//! completes checksums, or passes them on as they are.
 
 use std::collections::BinaryHeap;
 use std::net::IpAddr;
@@ -25,12 +25,12 @@ impl Random {
     }
 }
 
-/// How frames cross.
+/// The way in which frames cross.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Crossing {
-    /// As on a real wire: segments of the MTU, checksums complete.
+    /// As on a real wire: segments of the MTU, with complete checksums.
     Wire,
-    /// As between two offloading links of one host: unsegmented, partial sums.
+    /// As between two offloading links of one host: unsegmented, with partial sums.
     Memory,
 }
 
@@ -48,23 +48,23 @@ pub(crate) struct Wire {
     pub(crate) now: u64,
     pub(crate) crossing: Crossing,
     pub(crate) latency: u64,
-    /// Up to so much later, so that frames overtake one another.
+    /// The largest additional delay, which lets frames overtake one another.
     pub(crate) jitter: u64,
     pub(crate) loss_per_mille: u64,
     pub(crate) duplicate_per_mille: u64,
-    /// Connections whose data is taken from the frame where it arrives in order.
+    /// Connections whose data is taken directly from the frame when it arrives in order.
     pub(crate) direct: [Option<Handle>; 2],
-    /// Transfers take data so at both ends. (Not every test transfers.)
+    /// Whether transfers take data directly at both ends. (Not every test transfers.)
     #[allow(dead_code, reason = "one file for several tests")]
     pub(crate) prefers_direct: bool,
-    /// What was taken so, and not looked at yet.
+    /// Data that was taken directly and not checked yet.
     pub(crate) taken: [Vec<u8>; 2],
-    /// How often.
+    /// How often data was taken directly.
     pub(crate) directly: u64,
-    /// Every frame that crossed, for those who want to look.
+    /// The number of frames that crossed.
     pub(crate) frames: u64,
     pub(crate) largest: usize,
-    /// With `keep`, every frame is kept here.
+    /// Whether every frame is kept here.
     pub(crate) keep: bool,
     pub(crate) kept: Vec<Vec<u8>>,
     mtu: usize,
@@ -115,8 +115,8 @@ impl Wire {
         }
     }
 
-    /// Moves time to the next event, delivers what is due and lets both ends
-    /// speak. `false` when nothing will ever happen again.
+    /// Advances time to the next event, delivers what is due and lets both ends send.
+    /// `false` when nothing will ever happen again.
     pub(crate) fn step(&mut self) -> bool {
         let deadlines = (0..2).filter_map(|end| self.ends[end].next_deadline(self.now));
         let earliest = deadlines.min();
@@ -195,7 +195,7 @@ fn put16(frame: &mut [u8], at: usize, value: u16) {
     frame[at..at + 2].copy_from_slice(&value.to_be_bytes());
 }
 
-/// The plain ones' complement sum, as RFC 1071 §4.1 has it.
+/// The plain one's complement sum of RFC 1071 §4.1.
 pub(crate) fn sum16(data: &[u8]) -> u16 {
     let mut total = 0u32;
     for pair in data.chunks(2) {
@@ -205,8 +205,8 @@ pub(crate) fn sum16(data: &[u8]) -> u16 {
     total as u16
 }
 
-/// Does in software what a link does with a frame to send: completes its
-/// checksum from what is in the checksum field, and cuts it into segments.
+/// Does a link's work on a frame in software: completes the checksum from the partial sum
+/// in its field, and cuts the frame into segments.
 pub(crate) fn segment(bytes: &[u8], frame: &Frame, mtu: usize, out: &mut Vec<Vec<u8>>) {
     if frame.checksum_start == 0 {
         assert_eq!(
@@ -247,7 +247,7 @@ pub(crate) fn segment(bytes: &[u8], frame: &Frame, mtu: usize, out: &mut Vec<Vec
         if index + 1 < pieces.len() {
             cut[tcp + 13] &= !0x09;
         }
-        // The field holds the sum with the length of the whole; correct it to the piece's.
+        // The field holds the sum with the length of the whole; correct it for the piece.
         let whole = (bytes.len() - tcp) as u16;
         let own = (cut.len() - tcp) as u16;
         let field = u16::from_be_bytes([bytes[tcp + 16], bytes[tcp + 17]]);

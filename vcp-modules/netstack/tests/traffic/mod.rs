@@ -1,4 +1,4 @@
-//! Connections between the two ends of a wire, and checked bytes over them.
+//! Connections between the two ends of a wire, and checked transfers over them.
 
 use std::net::SocketAddr;
 
@@ -43,7 +43,7 @@ pub(crate) fn reach(wire: &mut Wire, end: usize, handle: Handle, state: State) {
     }
 }
 
-/// Moves `total` bytes in the directions wanted; panics on a wrong byte.
+/// Moves `totals` bytes in each direction; panics on a wrong byte.
 pub(crate) fn transfer(wire: &mut Wire, handles: [Handle; 2], totals: [usize; 2]) {
     if wire.prefers_direct {
         wire.direct = handles.map(Some);
@@ -66,7 +66,7 @@ pub(crate) fn transfer(wire: &mut Wire, handles: [Handle; 2], totals: [usize; 2]
                 }
             }
             let mut at = taken[end];
-            // What was taken directly came before what waits in a buffer.
+            // Data that was taken directly precedes the data in the buffer.
             for byte in wire.taken[end].drain(..) {
                 assert_eq!(byte, pattern(1 - end, at), "byte {at}, taken directly");
                 at += 1;
