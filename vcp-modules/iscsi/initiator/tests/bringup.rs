@@ -1,5 +1,5 @@
-//! Finding out about the logical unit: what is asked, what of it is indispensable,
-//! and what is said when that is missing.
+//! Finding out about the logical unit: the questions, the indispensable answers, and the
+//! messages when those are missing.
 
 mod pair;
 
@@ -95,7 +95,7 @@ fn unit_behind_a_silent_report_luns() {
     let mut silent = disk();
     silent.unknown = vec![0xa0];
     with(silent).geometry();
-    // INQUIRY says that there is none.
+    // INQUIRY reports that there is none.
     let mut missing = disk();
     (missing.unknown, missing.lun) = (vec![0xa0], 2);
     assert!(
@@ -188,13 +188,13 @@ fn identity_by_designator_serial_or_not_at_all() {
     assert_eq!(with(nothing).geometry().identity, "");
 }
 
-/// All pages are asked for at once; what a unit answers about one that it does not
-/// list is not about that page.
+/// All pages are asked for at once; answers about a page that the unit does not list are
+/// ignored.
 #[test]
 fn pages_that_are_not_listed_do_not_count() {
     let mut pair = Pair::new(config(&[]), Settings::default(), disk());
     pair.peer.mangle = Some(Box::new(|pdu, data| {
-        // In the list of pages the one of designators is another.
+        // The page of designators has another number in the list of pages.
         if matches!(pdu, TargetPdu::DataIn(_)) && data.starts_with(&[0, 0, 0]) {
             for page in data[4..]
                 .iter_mut()
@@ -208,7 +208,7 @@ fn pages_that_are_not_listed_do_not_count() {
     assert_eq!(pair.ready().geometry().identity, "serial-1");
 }
 
-/// The first of several errors is the one that says what is wrong.
+/// The first of several errors, which caused the others, is reported.
 #[test]
 fn cause_is_told_and_not_what_follows_from_it() {
     let mut asleep = disk();

@@ -1,5 +1,5 @@
-//! CHAP over a whole connection, and a target that takes SHA-256's number for
-//! something else.
+//! CHAP over a whole connection, and a target that uses SHA-256's number for another
+//! algorithm.
 
 mod pair;
 
@@ -13,7 +13,8 @@ use vcp_iscsi_proto::text::{Writer, pairs};
 const SECRET: &[u8] = b"secret-of-mine";
 const THEIRS: &[u8] = b"secret-of-theirs";
 
-/// Plays the security stage for the scripted target; `knows` is what it can compute.
+/// Plays the security stage for the scripted target; `knows` are the algorithms that it
+/// can compute.
 fn authenticate(pair: &mut Pair, knows: &'static [Algorithm], mutual: bool) {
     pair.peer.intercept = Some(Box::new(move |peer, pdu, data| {
         let InitiatorPdu::LoginRequest(request) = pdu else {
@@ -33,7 +34,7 @@ fn authenticate(pair: &mut Pair, knows: &'static [Algorithm], mutual: bool) {
             peer.logins += 1;
             text.put("AuthMethod", method);
         } else if let Some(offer) = value("CHAP_A") {
-            // It picks the first, whether it knows it or not.
+            // The target picks the first, whether it can compute it or not.
             let algorithm = Algorithm::choose(&offer, &Algorithm::ALL).unwrap().unwrap();
             text.put("CHAP_A", algorithm.number());
             text.put("CHAP_I", 3);
@@ -98,7 +99,7 @@ fn logs_in_with_chap() {
     assert_eq!(pair.connects.len(), 1);
     let tag = pair.read(0, 512, 0);
     assert_eq!(pair.finish(tag), Status::Ok);
-    // And again after a loss, with challenges of its own.
+    // After a loss it happens again, with new challenges.
     pair.cut("reset by peer");
     pair.run_for(SECOND);
     assert_eq!(pair.readies(), 2);
@@ -140,8 +141,8 @@ fn sha256_is_not_given_up_where_nothing_else_is_allowed() {
     assert_eq!(pair.connects.len(), 1);
 }
 
-/// A session with CHAP is handed over without its secrets, and with what was found
-/// out about the target.
+/// A session with CHAP is handed over without its secrets, and with what was learnt about
+/// the target.
 #[test]
 fn secrets_are_not_handed_over() {
     let mut pair = pair(&[], &[Algorithm::Md5]).ready();
@@ -158,10 +159,10 @@ fn secrets_are_not_handed_over() {
     .unwrap();
     let tag = pair.read(0, 512, 0);
     assert_eq!(pair.finish(tag), Status::Ok);
-    // MD5 from the first attempt on.
+    // MD5 is used from the first attempt on.
     pair.cut("reset by peer");
     pair.run_for(SECOND);
     assert_eq!((pair.readies(), pair.connects.len()), (3, 3));
-    // The secret is the new version's own, and tried when there is a login.
+    // The secret is the new version's own, and is used at the next login.
     Initiator::resume(config("another-secret"), [9; 32], pair.now, snapshot).unwrap();
 }

@@ -1,6 +1,6 @@
-//! `docs/rfc7143.md` speaks the truth as far as a machine can tell: its files and
-//! tests exist, and every row says which test shows it, why there is none, or that it
-//! is a gap. So does the page of settings as to which keys there are.
+//! Checks that `docs/rfc7143.md` is true as far as a machine can tell: its files and
+//! tests exist, and every row names a test, or says why there is none, or that it is a
+//! gap. Also checks that the page of settings lists the existing keys.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,7 +17,7 @@ fn sources(root: &Path, out: &mut Vec<PathBuf>) {
     }
 }
 
-/// What stands in backquotes.
+/// The texts in backquotes.
 fn quoted(cell: &str) -> Vec<&str> {
     cell.split('`').skip(1).step_by(2).collect()
 }
@@ -37,7 +37,7 @@ fn every_row_is_covered() {
     let is_test = |name: &str| {
         let definition = format!("fn {name}(");
         code.match_indices(&definition).any(|(at, _)| {
-            // The attribute stands before it, or the macro around it.
+            // The attribute comes before it, or the macro around it.
             let before = &code[at.saturating_sub(80)..at];
             before.contains("#[test]")
         })
@@ -71,7 +71,7 @@ fn every_row_is_covered() {
     assert!(rows > 140, "{rows} rows");
 }
 
-/// The keys of `docs/src/reference/iscsi.md` are those that there are.
+/// The keys of `docs/src/reference/iscsi.md` are exactly the existing ones.
 #[test]
 fn every_setting_is_documented() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -82,7 +82,7 @@ fn every_setting_is_documented() {
         .flat_map(|line| quoted(line.split('|').nth(1).unwrap()))
         .collect();
     let code = fs::read_to_string(here.join("src/config/parse.rs")).unwrap();
-    // The component takes this one before the initiator sees the others.
+    // The component handles this key before the initiator sees the others.
     let known: BTreeSet<&str> = ["discover"]
         .into_iter()
         .chain(code.lines().filter_map(|line| {

@@ -29,8 +29,8 @@ fn run(to_initiator: usize, to_target: usize, digests: bool) -> Vec<Action> {
     pair.actions
 }
 
-/// Pieces of every size up to that of the largest PDU here: every boundary falls on
-/// every byte.
+/// The sizes range up to that of the largest PDU here, so that every byte is a boundary
+/// once.
 #[test]
 fn pieces_of_every_size() {
     for digests in [false, true] {

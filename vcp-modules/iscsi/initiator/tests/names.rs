@@ -22,7 +22,7 @@ fn names(data: &[u8]) -> Option<(String, String)> {
     Some((value("TargetName").unwrap_or_default(), initiator))
 }
 
-/// A target that knows these names byte for byte; what it refuses it puts down.
+/// A target that knows these names byte for byte, and records what it refuses.
 fn knows(peer: &mut Peer, target: &'static str, initiator: &'static str, unknown: LoginStatus) {
     peer.intercept = Some(Box::new(move |peer, pdu, data| {
         let InitiatorPdu::LoginRequest(request) = pdu else {
@@ -113,7 +113,7 @@ fn other_form_is_tried_where_the_given_one_is_not_known() {
                 *taken,
                 format!("{place}it takes its name as {known}, {spares}")
             );
-            // The one that was taken is kept.
+            // The accepted form is kept.
             for round in 3..6 {
                 pair.cut("reset by peer");
                 pair.run_for(6 * SECOND);
@@ -143,8 +143,8 @@ fn both_forms_in_vain() {
     );
 }
 
-/// Where a name has one form only there is nothing to try, and nothing of other
-/// refusals is a name's fault.
+/// If a name has only one form there is nothing to try, and other refusals are not about
+/// names.
 #[test]
 fn other_form_is_no_cure_for_everything() {
     let absent = "iqn.2026-11.example:other";
@@ -181,7 +181,7 @@ fn own_name_has_another_form_too() {
     let ours = "iqn.2026-11.Example:Host";
     let normal = "iqn.2026-11.example:host";
     let config = || config(&[("initiator-name", ours), ("target", GIVEN)]);
-    // Only who is not let in, only who is not found, and both.
+    // The cases are: only our name is unknown, only the target's, and both.
     for (target, initiator, connects) in
         [(GIVEN, normal, 2), (NORMAL, ours, 2), (NORMAL, normal, 3)]
     {
@@ -205,11 +205,11 @@ fn form_is_handed_over() {
     pair.run();
     pair.cut("reset by peer");
     pair.run_for(6 * SECOND);
-    // One login more, and not two.
+    // There is one additional login, not two.
     assert_eq!((pair.connects.len(), pair.readies()), (3, 3));
 }
 
-/// In whichever form a name is given, the session's identifier is that of the disk.
+/// The session's identifier does not depend on the form in which a name is given.
 #[test]
 fn isid_is_that_of_the_normal_form() {
     let isid = |target: &'static str| {
@@ -223,7 +223,7 @@ fn isid_is_that_of_the_normal_form() {
         login.unwrap()
     };
     assert_eq!(isid(GIVEN), isid(NORMAL));
-    // As it was before there were forms.
+    // This is the value from before there were forms.
     assert_eq!(isid(NORMAL).0, [0x80, 0x87, 0x0b, 0x07, 0x37, 0x1f]);
     assert_ne!(isid(NORMAL), isid("iqn.2026-11.example:other"));
 }

@@ -1,6 +1,6 @@
-//! Sequences of events that nobody thought of: whatever happens, in whatever pieces,
-//! requests complete once and the target is never sent what it did not allow (the
-//! scripted target checks numbers, windows, bursts and digests itself).
+//! Random sequences of events: whatever happens, in whatever pieces, requests complete
+//! once and the target is never sent what it did not allow (the scripted target checks
+//! numbers, windows, bursts and digests itself).
 
 mod pair;
 
@@ -73,8 +73,8 @@ fn settings() -> impl Strategy<Value = Settings> {
     })
 }
 
-/// Each request has a place of its own in memory, and blocks of its own on the disk,
-/// so that what it leaves behind can be told.
+/// Each request has its own place in memory, and its own blocks on the disk, so that its
+/// effects can be checked.
 struct World {
     pair: Pair,
     submitted: Vec<Submitted>,
@@ -86,7 +86,7 @@ struct Submitted {
     operation: Operation,
     offset: u64,
     length: u32,
-    /// In memory.
+    /// The place in memory.
     place: u32,
 }
 
@@ -150,7 +150,7 @@ impl World {
                     peer,
                     ..
                 } = &mut self.pair;
-                // Only where a PDU begins: elsewhere it would be data.
+                // This is done only between PDUs: elsewhere it would be data.
                 if peer.out.is_empty() {
                     initiator.receive(*now, bytes, memory);
                     let complete = vec![0xff; 48];
@@ -251,7 +251,7 @@ proptest! {
         pair.run_for(120 * SECOND);
         prop_assert_eq!(pair.failed(), None);
         prop_assert_eq!(pair.completed.len(), submitted.len());
-        // A request that was under way each time may pass for what ended the sessions.
+        // A request that was under way each time may be taken for the culprit.
         let ends = |event: &&Event| matches!(event, Event::Lose | Event::Garbage(_));
         let suspicious = events.iter().filter(ends).count() >= 4;
         for request in submitted {
@@ -269,7 +269,7 @@ proptest! {
                 _ => prop_assert!(there.iter().all(|&b| b == 0)),
             }
         }
-        // Suspended and ready take turns; another reason is told once.
+        // Suspended and ready alternate; another reason is reported once.
         let mut reason = Some(String::new());
         for action in &pair.actions {
             match action {
@@ -302,7 +302,7 @@ proptest! {
         prop_assert_eq!(pair.initiator.next_deadline(), None);
     }
 
-    /// Any bytes at all from a target neither panic nor loop.
+    /// Arbitrary bytes from a target cause neither a panic nor a loop.
     #[test]
     fn any_bytes_are_survived(
         bytes in prop::collection::vec(any::<u8>(), 0..4000),

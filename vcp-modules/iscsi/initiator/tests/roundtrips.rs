@@ -1,5 +1,5 @@
-//! How often the wire is crossed before requests are served: what a client feels of
-//! a recovery.
+//! The number of round trips before requests are served, which clients notice in a
+//! recovery.
 
 mod pair;
 
@@ -15,8 +15,8 @@ fn disk() -> Disk {
     Disk::new(512, 1 << 20)
 }
 
-/// From `connected` to `Ready`: all that the initiator has to send goes out, all that
-/// the target answers comes in, and so on.
+/// Counts from `connected` to `Ready`: all PDUs of the initiator are delivered, then all
+/// answers of the target, and so on.
 fn round_trips(pair: &mut Pair) -> u32 {
     assert!(matches!(
         pair.initiator.poll_action(),
@@ -42,7 +42,7 @@ fn round_trips(pair: &mut Pair) -> u32 {
     panic!("never ready");
 }
 
-/// One for the security stage, in which targets end the dead session; one for the
+/// One is for the security stage, in which targets end the dead session; one for the
 /// operational stage; one for all questions to the unit.
 #[test]
 fn each_stage_and_the_survey_take_one() {
@@ -54,7 +54,7 @@ fn attention_after_a_reset_costs_nothing() {
     let mut unit = disk();
     unit.attention = vec![(SenseKey::UnitAttention, Asc::POWER_ON_OR_RESET)];
     assert_eq!(round_trips(&mut pair(Settings::default(), unit)), 3);
-    // Each of the others makes one command go again, all at the same time.
+    // Each of the others makes one command be sent again, all at the same time.
     let mut unit = disk();
     unit.attention = vec![(SenseKey::UnitAttention, Asc::POWER_ON_OR_RESET); 3];
     assert_eq!(round_trips(&mut pair(Settings::default(), unit)), 4);
@@ -63,7 +63,7 @@ fn attention_after_a_reset_costs_nothing() {
 #[test]
 fn only_what_is_not_answered_is_asked_in_another_way() {
     let mut old = disk();
-    // Neither READ CAPACITY (16) nor MODE SENSE (6).
+    // It has neither READ CAPACITY (16) nor MODE SENSE (6).
     old.unknown = vec![0x9e, 0x1a];
     assert_eq!(round_trips(&mut pair(Settings::default(), old)), 4);
 }

@@ -1,4 +1,4 @@
-//! Data-In that is not what is due.
+//! Data-In other than the one that is due.
 
 use vcp_iscsi_initiator::Status;
 use vcp_iscsi_proto::pdu::*;
@@ -71,8 +71,8 @@ fn data_in_longer_than_max_recv_data_segment_length() {
     ends_and_recovers(pair, tag, "longer than agreed");
 }
 
-/// MaxBurstLength is the target's to keep, and not all do; the bytes have their
-/// place all the same.
+/// MaxBurstLength binds the target, and not all targets respect it; the bytes have their
+/// place even so.
 #[test]
 fn data_in_sequences_may_be_long() {
     let settings = Settings {
@@ -126,7 +126,7 @@ fn data_in_for_a_write() {
     ends_and_recovers(pair, tag, "reads nothing");
 }
 
-/// The A bit has no meaning at error recovery level 0, and is to be ignored.
+/// The A bit has no meaning at error recovery level 0, and has to be ignored.
 #[test]
 fn data_in_that_wants_an_acknowledgement() {
     let mut pair = pair(in_four());

@@ -1,4 +1,4 @@
-//! Ends of commands that contradict what came before them.
+//! Ends of commands that contradict earlier PDUs.
 
 use vcp_iscsi_initiator::Status;
 use vcp_iscsi_proto::pdu::*;
@@ -9,13 +9,13 @@ use crate::{LENGTH, data_in, ends_and_recovers, in_four, is_tried_again, once, p
 
 #[test]
 fn read_that_ends_too_early() {
-    // Status with the first quarter.
+    // The status comes with the first quarter.
     data_in("not under way", |pdu, _| {
         pdu.is_final = true;
         pdu.status = Some(ScsiStatus::Good);
         true
     });
-    // Status in a response, and the last quarter missing.
+    // The status comes in a response, and the last quarter is missing.
     let settings = Settings {
         status_in_data: false,
         ..in_four()
@@ -180,8 +180,8 @@ fn sense_data_that_is_cut_short() {
     ends_and_recovers(pair, tag, "sense data");
 }
 
-/// Memory of a request that has ended is not sent any more, even when the target
-/// gives up a write whose data is on its way.
+/// Memory of a request that has ended is not sent any more, even when the target ends a
+/// write whose data is under way.
 #[test]
 fn data_of_an_ended_write_is_not_sent() {
     let settings = Settings {
@@ -202,7 +202,7 @@ fn data_of_an_ended_write_is_not_sent() {
     {
         pair.step();
     }
-    // Some of the Data-Out is out.
+    // Some of the Data-Out has been sent.
     for _ in 0..10 {
         pair.step();
     }
@@ -218,7 +218,7 @@ fn data_of_an_ended_write_is_not_sent() {
         pair.step();
     }
     assert_eq!(pair.completed[&tag], Status::NotPermitted);
-    // Whatever lies there now must not get out.
+    // The new contents of the memory must not be sent.
     pair.memory.0[..65536].fill(0x55);
     let mut rest = vec![0; 1 << 20];
     let count = pair.initiator.transmit(pair.now, &mut rest, &pair.memory);

@@ -1,6 +1,6 @@
-//! Targets that contradict themselves: each test changes one thing about one PDU,
-//! and sees the connection end, the request not complete with what was wrong, and,
-//! once the target behaves again, complete with what is right.
+//! Targets that contradict themselves: each test changes one thing about one PDU. The
+//! connection must end, the request must not complete with the wrong data, and it must
+//! complete with the right data once the target behaves again.
 
 #[path = "../pair/mod.rs"]
 mod pair;
@@ -37,7 +37,8 @@ fn pair(settings: Settings) -> Pair {
     pair
 }
 
-/// The connection must have ended over `why`, the request be open; then all is well.
+/// Checks that the connection ended over `why` with the request open, and that all is
+/// well afterwards.
 fn ends_and_recovers(mut pair: Pair, tag: u64, why: &str) {
     pair.run();
     let suspended = pair.suspended();
@@ -71,8 +72,8 @@ fn ends_and_recovers(mut pair: Pair, tag: u64, why: &str) {
     );
 }
 
-/// The request must be tried again on the same connection, saying `why`, and be done
-/// then.
+/// Checks that the request is tried again on the same connection, with `why` as the
+/// reason, and then succeeds.
 fn is_tried_again(mut pair: Pair, tag: u64, why: &str) {
     pair.run_for(SECOND);
     let told = pair

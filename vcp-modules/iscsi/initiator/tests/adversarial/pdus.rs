@@ -1,4 +1,4 @@
-//! Bytes that are no PDU, and PDUs that have no place where they come.
+//! Bytes that are not a PDU, and PDUs that are not allowed where they come.
 
 use vcp_iscsi_proto::pdu::*;
 use vcp_iscsi_proto::{BHS_LEN, Lun, RESERVED_TAG};
@@ -8,8 +8,8 @@ use crate::{LENGTH, ends_and_recovers, pair};
 
 #[test]
 fn digest_errors_end_the_connection() {
-    // Where in the stream a bit is turned over: header, header digest, data, data
-    // digest of the first Data-In.
+    // These are the places in the stream where a bit is flipped: header, header digest,
+    // data, data digest of the first Data-In.
     for at in [
         17,
         BHS_LEN + 1,

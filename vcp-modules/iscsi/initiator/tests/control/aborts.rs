@@ -45,7 +45,7 @@ fn unanswered_command_is_aborted_and_sent_again() {
     assert_eq!(aborts[0].lun, command.lun);
     assert!(aborts[0].immediate);
     assert_eq!(pair.completed[&tag], Status::Ok);
-    // Somebody has waited for it since it was sent, and is told so.
+    // The client has waited since the command was sent, and the outage is reported.
     let told = pair.suspended();
     assert!(told.len() == 1 && told[0].contains("no answer"), "{told:?}");
     assert_eq!((pair.readies(), pair.connects.len()), (2, 1));
@@ -140,8 +140,8 @@ fn abort_that_fails_or_is_not_answered_ends_the_connection() {
     }
 }
 
-/// Whatever a target answers to an abort, the command is carried out: on this session
-/// where the target has forgotten it, on another where nobody knows.
+/// Whatever a target answers to an abort, the command is carried out: on this session if
+/// the target has forgotten it, otherwise on another.
 #[test]
 fn abort_is_answered_with_every_code() {
     for code in 0..=255 {

@@ -1,4 +1,4 @@
-//! Asynchronous messages, and the logouts and negotiations that they ask for.
+//! Asynchronous messages, and the logouts and negotiations that they request.
 
 use vcp_iscsi_initiator::Status;
 use vcp_iscsi_proto::pdu::*;
@@ -55,7 +55,7 @@ fn logout_waits_for_commands_under_way_but_not_for_new_ones() {
             .any(|p| matches!(p, InitiatorPdu::LogoutRequest(_)))
     };
     assert!(!logout(&pair));
-    // Never later than asked.
+    // The logout is never later than requested.
     pair.run_for(1500 * MS);
     assert!(logout(&pair));
     pair.run_for(SECOND);
@@ -224,7 +224,7 @@ fn exchange(pair: &mut Pair, parts: &'static [&'static [u8]], last_ttt: u32) {
     pair.run();
 }
 
-/// Longest data segment that the initiator sends when it can.
+/// The longest data segment that the initiator sends if it can.
 fn longest_segment(pair: &mut Pair) -> u32 {
     pair.peer.seen.clear();
     let tag = pair.write(0, 65536, 0);

@@ -1,5 +1,5 @@
-//! What is neither command nor data: pings, asynchronous messages, rejects, aborts,
-//! busy targets, attention; commands that were not carried out.
+//! PDUs that are neither commands nor data: pings, asynchronous messages, rejects,
+//! aborts; and busy targets, unit attentions, and commands that were not carried out.
 
 #[path = "../pair/mod.rs"]
 mod pair;

@@ -1,5 +1,5 @@
-//! A command is done when its last byte was moved, whatever the target says; until
-//! then it is tried again, here and once on another session.
+//! A command has succeeded only when its last byte was moved, whatever the target
+//! reports; until then it is retried, here and once on another session.
 
 use vcp_iscsi_initiator::{Action, Status};
 use vcp_iscsi_proto::pdu::*;
@@ -12,7 +12,7 @@ const LENGTH: u32 = 8192;
 const READ: u8 = 0x28;
 const WRITE: u8 = 0x2a;
 
-/// Nothing of a write goes without being asked for.
+/// A pair in which no write data is sent without an R2T.
 fn on_request() -> Pair {
     let settings = Settings {
         immediate_data: false,
@@ -27,7 +27,7 @@ fn check_condition(key: SenseKey) -> (ScsiStatus, Option<Sense>) {
     (ScsiStatus::CheckCondition, Some(sense))
 }
 
-/// What says that all is well.
+/// The statuses and sense data that report success.
 fn successes() -> Vec<(ScsiStatus, Option<Sense>)> {
     vec![
         (ScsiStatus::Good, None),
@@ -38,8 +38,8 @@ fn successes() -> Vec<(ScsiStatus, Option<Sense>)> {
     ]
 }
 
-/// Answers all commands with this operation code by `answer`, which is told how often
-/// it was asked.
+/// Answers all commands with this operation code by `answer`, which gets the number of
+/// such commands so far.
 fn answer(
     pair: &mut Pair,
     opcode: u8,
@@ -67,7 +67,7 @@ fn respond(peer: &mut Peer, itt: u32, (status, sense): (ScsiStatus, Option<Sense
     peer.respond(itt, status, sense.as_ref().map(|s| &s[..]), 0, true);
 }
 
-/// The first `length` bytes of what a read asks for.
+/// Sends the first `length` bytes of the data that a read requests.
 fn send_first(peer: &mut Peer, command: &ScsiCommand, length: usize) {
     peer.send_first(command.itt, &vec![0xd1; length]);
 }
@@ -91,7 +91,7 @@ fn write_whose_data_was_never_asked_for_is_not_done() {
         pair.run_for(20 * SECOND);
         assert_eq!(pair.completed[&tag], Status::IoError, "{said:?}");
         assert_eq!(pair.peer.disk.written.len(), 0);
-        // Several times here, then once on another session.
+        // It is tried several times here, then once on another session.
         assert_eq!((asked(&pair, WRITE), pair.connects.len()), (6, 2));
         let told = |action: &Action| {
             matches!(action, Action::Log { message, .. }
@@ -122,7 +122,7 @@ fn read_that_lacks_bytes_is_not_done() {
     }
 }
 
-/// The negative control: all bytes there, and a success in any of its forms.
+/// The control experiment: with all bytes moved, every form of success is one.
 #[test]
 fn recovered_errors_with_all_bytes_there_are_successes() {
     for said in successes() {
@@ -137,7 +137,7 @@ fn recovered_errors_with_all_bytes_there_are_successes() {
         assert!(pair.bytes(0, LENGTH).iter().all(|&byte| byte == 0xd1));
         assert_eq!((asked(&pair, READ), pair.connects.len()), (1, 1));
     }
-    // Failures stay failures, with all bytes there.
+    // Failures stay failures, even with all bytes moved.
     let mut pair = Pair::plain().ready();
     answer(&mut pair, READ, move |peer, command, _| {
         send_first(peer, command, LENGTH as usize);
@@ -164,7 +164,7 @@ fn what_was_short_once_is_done_the_next_time() {
     assert_eq!(pair.connects.len(), 1);
 }
 
-/// What a target may answer to a command instead of carrying it out.
+/// A target's possible answers to a command that it does not carry out.
 #[derive(Debug, Clone, Copy)]
 enum Refusal {
     Reject(RejectReason),
@@ -212,7 +212,7 @@ fn refusals() -> Vec<Refusal> {
     ]
 }
 
-/// Refused so often; the rest is honest.
+/// Refuses this many times; otherwise the target is honest.
 fn refused(refusal: Refusal, times: u32) -> (Pair, Status) {
     let mut pair = Pair::plain().ready();
     answer(&mut pair, READ, move |peer, command, time| {
@@ -250,7 +250,8 @@ fn refused_commands_are_tried_here_then_on_another_session_then_no_more() {
     }
 }
 
-/// What others see of a request that is always refused: one pause, not one for each.
+/// Other clients see one pause because of a request that is always refused, not one for
+/// each.
 #[test]
 fn sessions_are_not_given_up_for_one_refused_command_after_another() {
     let mut pair = Pair::plain().ready();
@@ -297,7 +298,7 @@ fn commands_under_way_wait_for_the_next_session_when_the_target_wants_to_be_left
     assert_eq!(pair.completed[&tag], Status::Ok);
     assert_eq!(pair.connects.len(), 2);
 
-    // The negative control: of a target that stays, it is an answer.
+    // The control experiment: from a target that stays, it is an answer.
     let mut pair = Pair::plain().ready();
     answer(&mut pair, READ, |peer, command, _| {
         peer.check_condition(command, SenseKey::IllegalRequest, Asc::LUN_NOT_SUPPORTED);

@@ -24,7 +24,7 @@ fn command_numbers(pair: &Pair) -> Vec<u32> {
     numbers.collect()
 }
 
-/// Writes and reads back, more than once around what the window has room for.
+/// Writes and reads back more than the window has room for.
 fn traffic(pair: &mut Pair) {
     pair.fill(0, 1 << 20, 5);
     let writes: Vec<u64> = (0..64)
@@ -48,7 +48,7 @@ fn widest_window_is_used() {
         ..Settings::default()
     };
     let mut pair = Pair::new(config(&[]), settings, Disk::new(512, 1 << 20)).ready();
-    // All go out before any is answered.
+    // All commands are sent before any is answered.
     pair.peer.seen.clear();
     pair.peer.intercept = Some(Box::new(|_, pdu, _| {
         matches!(pdu, InitiatorPdu::ScsiCommand(_))
@@ -67,8 +67,8 @@ fn widest_window_is_used() {
     traffic(&mut pair);
 }
 
-/// A window that is wider than numbers can tell is none: MaxCmdSN is before ExpCmdSN
-/// then, and both are ignored (RFC 7143 §4.2.2.1).
+/// A window wider than serial numbers allow is invalid: MaxCmdSN is then before ExpCmdSN,
+/// and both are ignored (RFC 7143 §4.2.2.1).
 #[test]
 fn window_beyond_the_widest_is_ignored() {
     for (width, sent) in [(WIDEST, 200), (WIDEST + 2, 32)] {
@@ -108,7 +108,7 @@ fn command_numbers_wrap_end_to_end() {
         pair.peer.stat_sn = Serial(u32::MAX - 0x100 - 60);
         let mut pair = pair.ready();
         assert_eq!(command_numbers(&pair)[0], u32::MAX - 36);
-        // Pings on both sides of it.
+        // There are pings before and after the wrap.
         for _ in 0..50 {
             let tag = pair.read(0, 512, 0);
             assert_eq!(pair.finish(tag), Status::Ok);

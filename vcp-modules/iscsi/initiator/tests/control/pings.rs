@@ -1,4 +1,4 @@
-//! Pings, either way.
+//! Pings in both directions.
 
 use vcp_iscsi_initiator::Status;
 use vcp_iscsi_proto::pdu::*;
@@ -90,7 +90,7 @@ fn silent_target_is_pinged() {
     assert_eq!(pair.suspended(), Vec::<String>::new());
 }
 
-/// News of the window, which want no answer.
+/// Sends a NOP-In that only updates the window and requests no answer.
 fn news(pair: &mut Pair) {
     let sn = pair.peer.numbers();
     let nop = NopIn {
@@ -104,11 +104,11 @@ fn news(pair: &mut Pair) {
     pair.run();
 }
 
-/// A target that talks on and is sent nothing has its statuses confirmed in time, once,
-/// by a NOP-Out that wants no answer.
+/// If a target keeps sending and is sent nothing, its statuses are acknowledged in time,
+/// once, by a NOP-Out that requests no answer.
 #[test]
 fn statuses_are_confirmed_where_nothing_else_does() {
-    // Nothing is asked now and then either.
+    // The periodic check of the capacity is off too.
     let config = config(&[("capacity-interval", "never")]);
     let mut pair = Pair::new(config, Settings::default(), Disk::new(512, 1 << 20)).ready();
     for round in 1..4 {
@@ -129,14 +129,14 @@ fn statuses_are_confirmed_where_nothing_else_does() {
     assert_eq!(pair.suspended(), Vec::<String>::new());
 }
 
-/// Without a status there is nothing to confirm, and what is sent anyway confirms it.
+/// Without a status there is nothing to acknowledge, and other PDUs acknowledge it.
 #[test]
 fn nothing_is_confirmed_twice() {
     let mut pair = Pair::plain().ready();
     pair.run_for(6 * SECOND);
     let pings = nops(&pair).len();
     assert_eq!(pings, 1, "of a silent target");
-    // The echo of that is a status.
+    // The echo of a ping is a status.
     for second in 0..30 {
         news(&mut pair);
         pair.run_for(SECOND);
@@ -153,8 +153,8 @@ fn nothing_is_confirmed_twice() {
     assert_eq!(nops(&pair).len(), pings + 1);
 }
 
-/// A target that answers no pings but says other things is not left; its statuses are
-/// confirmed all the same, and what can't be sent does not pile up.
+/// A target that answers no pings but sends other PDUs is kept; its statuses are
+/// acknowledged even so, and unsent PDUs do not pile up.
 #[test]
 fn statuses_are_confirmed_beside_a_ping() {
     let mut pair = Pair::plain().ready();

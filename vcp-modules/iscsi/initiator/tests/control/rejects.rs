@@ -1,4 +1,4 @@
-//! Rejects: what becomes of what was rejected, and of its number.
+//! Rejects: the fate of the rejected PDU, and of its number.
 
 use vcp_iscsi_initiator::Status;
 use vcp_iscsi_proto::BHS_LEN;
@@ -34,7 +34,7 @@ fn rejected_command_leaves_no_gap() {
     let rejected = pair.read(0, 512, 0);
     let next = pair.read(512, 512, 0);
     pair.run();
-    // The one behind it could not be carried out before the gap was closed.
+    // The next command could not be carried out before the gap was closed.
     assert_eq!(pair.completed[&rejected], Status::Ok);
     assert_eq!(pair.completed[&next], Status::Ok);
     let plugs: Vec<_> = nops(&pair)
@@ -87,27 +87,27 @@ fn other_rejects() {
         pair.peer.reject(RejectReason::ProtocolError, &header);
         pair.run();
     };
-    // A Data-Out: the command's own status follows. A ping: it was heard.
+    // After a Data-Out, the command's own status follows. A ping was received.
     for opcode in [0x05, 0x40] {
         let mut pair = Pair::plain().ready();
         reject(&mut pair, opcode);
         assert_eq!(pair.suspended(), Vec::<String>::new());
     }
-    // An abort or logout that can't be: the connection is of no use.
+    // If an abort or logout is rejected, the connection is useless.
     for opcode in [0x42, 0x46, 0x3f] {
         let mut pair = Pair::plain().ready();
         reject(&mut pair, opcode);
         assert_eq!(pair.suspended().len(), 1);
     }
-    // Without the header that was rejected.
+    // The header of the rejected PDU is missing.
     let mut pair = Pair::plain().ready();
     pair.peer.reject(RejectReason::ProtocolError, &[0; 47]);
     pair.run();
     assert_eq!(pair.suspended().len(), 1);
 }
 
-/// A reason that RFC 7143 does not use any more: the negotiation has failed, and the
-/// connection with it.
+/// A reason that RFC 7143 no longer uses: the negotiation has failed, and the connection
+/// with it.
 #[test]
 fn negotiation_reset_ends_the_connection() {
     let mut pair = Pair::plain().ready();
@@ -118,7 +118,8 @@ fn negotiation_reset_ends_the_connection() {
     assert!(pair.suspended()[0].contains("negotiation"));
 }
 
-/// A target that waits for a logout gets it, and the command goes on in the next session.
+/// A target that waits for a logout gets it, and the command is retried in the next
+/// session.
 #[test]
 fn command_rejected_for_want_of_a_logout_waits_for_the_next_session() {
     let mut pair = Pair::plain().ready();

@@ -1,5 +1,5 @@
-//! What a logical unit says instead of doing as it is told: that it is busy, that
-//! something has changed, that less was moved than asked for.
+//! Answers of a logical unit other than success: that it is busy, that something has
+//! changed, that less was moved than requested.
 
 use vcp_iscsi_initiator::{Operation, Status};
 use vcp_iscsi_proto::pdu::*;
@@ -21,7 +21,7 @@ fn busy_is_tried_again_with_back_off() {
             let deadline = pair.initiator.next_deadline().unwrap();
             pair.run_until(deadline);
         }
-        // 10 + 20 + 40 + 80 + 160 ms.
+        // The delays are 10 + 20 + 40 + 80 + 160 ms.
         assert_eq!((pair.now - start) / MS, 310);
         assert_eq!(pair.completed[&tag], Status::Ok);
     }
@@ -44,7 +44,7 @@ fn nothing_new_is_sent_to_a_busy_target() {
     );
 }
 
-/// A reservation may be gone by the next time; one that is not is an error.
+/// A reservation may be gone at the second attempt; one that is not is an error.
 #[test]
 fn reservation_conflict_is_reissued_once() {
     let conflict = ScsiStatus::ReservationConflict;
@@ -66,7 +66,7 @@ fn reservation_conflict_is_reissued_once() {
     assert_eq!(pair.suspended(), Vec::<String>::new());
 }
 
-/// Each part of a request may meet one, whatever else stood in its way.
+/// Each part of a request may meet a reservation, whatever other obstacles there were.
 #[test]
 fn reservation_conflict_of_each_part() {
     let mut disk = Disk::new(512, 1 << 20);
@@ -101,7 +101,7 @@ fn target_that_stays_busy_is_waited_for() {
         pair.peer.disk.statuses = vec![status; 1000];
         let tag = pair.read(0, 512, 0);
         pair.run_for(2 * SECOND);
-        // How long is for whoever is told to say.
+        // The caller decides how long the request may wait.
         let told = pair.suspended();
         assert!(told.len() == 1 && told[0].contains("READ(10) 28h of 512 bytes at 0"));
         assert!(told[0].contains(&format!("{status} ({:02X}h)", u8::from(status))));
@@ -153,7 +153,7 @@ fn changed_luns_are_looked_at() {
     pair.peer.disk.attention = vec![(SenseKey::UnitAttention, Asc::LUNS_CHANGED)];
     let tag = pair.read(0, 512, 0);
     assert_eq!(pair.finish(tag), Status::Ok);
-    // Nothing that concerns us.
+    // This does not concern us.
     assert_eq!(pair.readies(), 1);
 
     pair.peer.disk.luns = vec![0, 2];
@@ -247,11 +247,11 @@ fn short_transfers_are_errors() {
     let tag = pair.read(0, 1024, 0);
     pair.run_for(20 * SECOND);
     assert_eq!(pair.completed[&tag], Status::IoError);
-    // Here, then once on another session.
+    // It is tried here, then once on another session.
     assert_eq!(pair.connects.len(), 2);
 }
 
-/// Of an UNMAP or WRITE SAME the data is parameters, which some targets do not
+/// The data of an UNMAP or WRITE SAME is a parameter list, which some targets do not
 /// count.
 #[test]
 fn parameters_that_are_not_counted_are_no_error() {

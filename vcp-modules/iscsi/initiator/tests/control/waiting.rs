@@ -1,5 +1,5 @@
-//! Targets that answer and put commands off: no hang, no end of their own, and
-//! somebody is told what is waited for.
+//! Targets that answer but defer commands: nothing hangs or ends, and the reason for
+//! waiting is reported.
 
 use vcp_iscsi_initiator::{Action, Status};
 use vcp_iscsi_proto::pdu::*;
@@ -9,7 +9,7 @@ use crate::pair::*;
 
 const LENGTH: u32 = 8192;
 
-/// Writes meet this as long as `held` says.
+/// Makes writes fail with this code as long as `held` is set.
 fn hold_writes(pair: &mut Pair, asc: Asc, held: &std::rc::Rc<std::cell::Cell<bool>>) {
     let held = held.clone();
     pair.peer.intercept = Some(Box::new(move |peer, pdu, _| match pdu {
@@ -57,7 +57,7 @@ fn writes_that_are_put_off_wait_and_reads_go_on() {
     }
 }
 
-/// The negative control: what is over soon is nobody's business.
+/// The control experiment: a short wait is not reported.
 #[test]
 fn short_waits_are_not_told() {
     let held = std::rc::Rc::new(std::cell::Cell::new(true));
@@ -88,7 +88,7 @@ fn unit_that_wants_to_be_started_is_started_once() {
     let told = |a: &Action| matches!(a, Action::Log { message, .. } if message.contains("started"));
     assert!(pair.actions.iter().any(told));
 
-    // Not where the operator has something against it.
+    // The unit is not started if the operator forbids it.
     let config = config(&[("start-unit", "no")]);
     let mut pair = Pair::new(config, Settings::default(), Disk::new(512, 1 << 20)).ready();
     pair.peer.disk.attention = vec![(SenseKey::NotReady, Asc::INITIALIZING_REQUIRED); 3];
@@ -108,7 +108,7 @@ fn thin_provisioning_threshold_is_told() {
     assert!(pair.actions.iter().any(told), "{:#?}", pair.actions);
 }
 
-/// What failed is told in words and numbers: the command, the status, the sense.
+/// Failures are reported with words and numbers: the command, the status, the sense.
 #[test]
 fn failures_are_named() {
     use vcp_iscsi_proto::scsi::Status as ScsiStatus;
@@ -147,13 +147,13 @@ fn failures_are_named() {
     }
 }
 
-/// A window that stays closed while pings are answered is waited for like a busy target.
+/// A window that stays closed while pings are answered is treated like a busy target.
 #[test]
 fn closed_window_is_told() {
     let mut pair = Pair::plain().ready();
     let sent = pair.peer.exp_cmd_sn;
     let open = pair.peer.settings.window;
-    // What was promised is used up first: a window never shrinks.
+    // The promised window is used up first: a window never shrinks.
     for n in 0..u64::from(open) {
         pair.read(n * 4096, 512, 0);
     }
@@ -173,8 +173,8 @@ fn closed_window_is_told() {
     assert_eq!((pair.readies(), pair.connects.len()), (2, 1));
 }
 
-/// An error of an earlier write that is reported in the place of an answer: the command
-/// is sent again, and the next flush says that data is lost.
+/// The error of an earlier write comes in place of an answer: the command is sent again,
+/// and the next flush reports the loss of data.
 #[test]
 fn deferred_errors_are_told_by_a_flush() {
     use vcp_iscsi_proto::scsi::{Sense, Status as ScsiStatus};
@@ -209,7 +209,7 @@ fn deferred_errors_are_told_by_a_flush() {
         let read = pair.read(0, LENGTH, 0);
         pair.run_for(SECOND);
         if !cache {
-            // Nobody flushes what has no cache.
+            // A unit without a cache is sent no flush.
             assert_eq!(pair.completed[&read], Status::IoError);
             continue;
         }

@@ -1,4 +1,4 @@
-//! What a portal says unasked while it is being asked.
+//! Unsolicited messages of a portal during a discovery.
 
 use vcp_iscsi_proto::pdu::*;
 use vcp_iscsi_proto::{BHS_LEN, Lun, RESERVED_TAG};
@@ -32,7 +32,7 @@ fn answer(peer: &mut Peer, request: &TextRequest) {
     peer.send(response, ONE);
 }
 
-/// A portal that does this instead of answering, the first `times` times.
+/// A portal that acts so the first `times` times instead of answering.
 fn first(times: u32, mut act: impl FnMut(&mut Peer, &TextRequest) + 'static) -> Run {
     let mut left = times;
     Run::new(Box::new(move |peer, pdu, _| {
@@ -77,7 +77,7 @@ fn events_that_concern_no_discovery_are_passed_over() {
     }
 }
 
-/// The answer is taken while it is coming, and the portal left as it wishes.
+/// The answer is received completely, and the portal gets its logout.
 #[test]
 fn logout_is_asked_for_before_the_answer() {
     let run = first(1, |peer, request| {
@@ -96,13 +96,13 @@ fn logout_is_asked_for_instead_of_an_answer() {
     });
     let run = run.run_until(SECOND);
     assert_eq!((logouts(&run), run.connects()), (0, 1));
-    // In the time that the portal leaves.
+    // The logout comes in the time that the portal allows.
     let run = run.run_until(2 * SECOND);
     assert_eq!((run.found().len(), run.connects()), (1, 2));
     assert_eq!(logouts(&run), 2);
 }
 
-/// The same from a portal that says so by rejecting the question, or that is gone
+/// The same from a portal that rejects the question to ask for a logout, or that is gone
 /// before the logout.
 #[test]
 fn portal_that_waits_for_a_logout() {
@@ -155,7 +155,7 @@ fn dropped_session_is_begun_again_after_a_while() {
         let run = run.run_until(5 * SECOND);
         assert_eq!((run.found().len(), run.connects()), (1, 2));
     }
-    // Behind the answer it is only the end.
+    // After the answer it is only the end.
     for event in dropped(4) {
         let run = first(1, move |peer, request| {
             answer(peer, request);
@@ -166,7 +166,7 @@ fn dropped_session_is_begun_again_after_a_while() {
     }
 }
 
-/// Coming back is for once, and for as long as there is time.
+/// The session comes back only once, and only if there is time.
 #[test]
 fn portal_that_only_sends_away() {
     for event in dropped(4) {
@@ -183,7 +183,7 @@ fn portal_that_only_sends_away() {
     let run = first(9, move |peer, _| send_async(peer, event)).run_until(60 * SECOND);
     assert_eq!((run.connects(), logouts(&run)), (2, 2));
     assert!(run.failed().contains("sends us away and does not answer"));
-    // The time that there is for an answer does not begin anew.
+    // The time limit for an answer does not start again.
     let [event, _] = dropped(14);
     let mut once = Some(event);
     let run = first(9, move |peer, _| {
@@ -197,7 +197,7 @@ fn portal_that_only_sends_away() {
 
 #[test]
 fn rejects_are_about_what_was_rejected() {
-    // An answer to a ping may get lost.
+    // An answer to a ping may be rejected.
     let run = first(1, |peer, request| {
         let mut header = [0; BHS_LEN];
         let sn = InitiatorSn {
@@ -217,7 +217,7 @@ fn rejects_are_about_what_was_rejected() {
         answer(peer, request);
     });
     assert_eq!(run.run().found().len(), 1);
-    // The question may not.
+    // The question may not be rejected.
     let run = first(1, |peer, request| {
         let mut header = [0; BHS_LEN];
         request.emit(&mut header);
@@ -260,7 +260,7 @@ fn pings_are_answered_in_discovery() {
         ping(peer, 7);
         ping(peer, RESERVED_TAG);
         answer(peer, request);
-        // Nothing goes behind the logout.
+        // Nothing is sent after the logout.
         ping(peer, 8);
     });
     let run = run.run();

@@ -20,7 +20,7 @@ struct Run {
     now: u64,
 }
 
-/// With a portal that answers in these parts.
+/// Runs with a portal that answers in these parts.
 fn run_with(parts: Vec<&'static [u8]>) -> Run {
     let mut parts = parts.into_iter().peekable();
     let mut asked = 0;
@@ -70,7 +70,7 @@ impl Run {
         }
     }
 
-    /// Until nothing happens any more without time going by.
+    /// Runs until nothing happens any more without advancing time.
     fn run(mut self) -> Self {
         loop {
             while let Some(action) = self.discovery.poll_action() {
@@ -102,7 +102,7 @@ impl Run {
         }
     }
 
-    /// The same, and timers run out, up to a time.
+    /// Does the same and lets timers expire, up to a time.
     fn run_until(mut self, when: u64) -> Self {
         self = self.run();
         while let Some(deadline) = self.discovery.next_deadline().filter(|&d| d <= when) {
@@ -241,7 +241,7 @@ fn tag_of_the_final_answer_is_ignored() {
     assert_eq!(run.run().found().len(), 1);
 }
 
-/// Some targets count every Text Request. One that has a number is right with all.
+/// Some targets count every Text Request. A request with a number suits all of them.
 #[test]
 fn questions_have_numbers_of_their_own() {
     let mut run = run_with(vec![
@@ -254,7 +254,7 @@ fn questions_have_numbers_of_their_own() {
     assert!(texts(&run).all(|immediate| !immediate));
 }
 
-/// A target whose window is shut after the login can be asked, too.
+/// A target whose window is closed after the login can be asked, too.
 #[test]
 fn questions_have_no_numbers_where_there_are_none() {
     let mut run = run_with(vec![ONE]);
@@ -282,7 +282,7 @@ fn counts_every_text_request() -> impl FnMut(&mut TargetPdu, &mut Vec<u8>) -> bo
     }
 }
 
-/// Of each Text Request whether it was immediate.
+/// Whether each Text Request was immediate.
 fn texts(run: &Run) -> impl Iterator<Item = bool> {
     run.peer.seen.iter().filter_map(|pdu| match pdu {
         InitiatorPdu::TextRequest(text) => Some(text.immediate),

@@ -11,13 +11,13 @@ use pair::*;
 use serde_json::Value;
 use vcp_iscsi_initiator::{Action, Config, Initiator, Snapshot};
 
-/// A snapshot as it comes out of whatever it travelled in.
+/// A snapshot after serialization and deserialization.
 fn travelled(snapshot: &Snapshot) -> Snapshot {
     let text = serde_json::to_string(snapshot).unwrap();
     serde_json::from_str(&text).unwrap()
 }
 
-/// Puts the next version in the initiator's place.
+/// Replaces the initiator by its next version.
 fn hand_over(pair: &mut Pair, config: Config) {
     let snapshot = pair.initiator.snapshot(pair.now).expect("at rest");
     let geometry = pair.geometry();

@@ -1,4 +1,4 @@
-//! When a session can be handed over, and how it goes on.
+//! When a session can be handed over, and how it continues.
 
 use vcp_iscsi_initiator::{Operation, Status};
 use vcp_iscsi_proto::pdu::{AsyncEvent, AsyncMessage, InitiatorPdu, NopIn, TargetPdu};
@@ -52,8 +52,8 @@ fn traffic_goes_on_with_digests() {
     traffic(&mut pair, 50, config);
 }
 
-/// Numbers that wrap between one version and the next. The scripted target keeps
-/// them on its side.
+/// Numbers wrap between one version and the next. The scripted target keeps its own
+/// numbers.
 #[test]
 fn numbers_wrap_across_versions() {
     for ahead in 0..12 {
@@ -99,7 +99,7 @@ fn pings_of_the_target_are_answered() {
         "nothing came yet"
     );
     pair.run();
-    // One that has come and is not answered yet belongs to this version.
+    // A ping that has come and is not answered yet belongs to this version.
     ping(&mut pair, 6);
     let bytes: Vec<u8> = pair.peer.out.drain(..).collect();
     pair.initiator
@@ -123,7 +123,7 @@ fn timers_run_on() {
     pair.now += 1000 * SECOND;
     hand_over(&mut pair, config(&[]));
     assert_eq!(pair.initiator.next_deadline(), Some(pair.now + 5 * SECOND));
-    // A ping without its echo is not handed over, and an echo is soon there.
+    // A session with an unanswered ping is not handed over, but the echo soon comes.
     pair.initiator.handle_timeout(pair.now + 5 * SECOND);
     assert_eq!(
         pair.initiator.snapshot(pair.now),
@@ -139,7 +139,7 @@ fn timers_run_on() {
     assert_eq!(pair.peer.logins, 2);
 }
 
-/// What is asked of this version is done by it; the next one asks in vain until then.
+/// This version finishes what it was asked; until then the next one asks in vain.
 #[test]
 fn nothing_is_handed_over_that_is_under_way() {
     let fresh = vcp_iscsi_initiator::Initiator::new(config(&[]), [1; 32], 0);
@@ -168,7 +168,7 @@ fn nothing_is_handed_over_that_is_under_way() {
     );
     assert_eq!(pair.finish(tag), Status::Invalid);
 
-    // The logical unit has changed: first that is looked into.
+    // The logical unit has changed, which is surveyed first.
     pair.peer.disk.attention = vec![(SenseKey::UnitAttention, Asc::MODE_PARAMETERS_CHANGED)];
     pair.peer.disk.write_protected = true;
     let tag = pair.read(0, 4096, 0);
@@ -237,7 +237,7 @@ fn requests_of_the_target_are_dealt_with_first() {
     hand_over(&mut pair, config(&[]));
 }
 
-/// A session that is lost after the hand-over comes back as any does.
+/// A session that is lost after the hand-over comes back like any other.
 #[test]
 fn lost_sessions_come_back() {
     let settings = Settings {
@@ -255,7 +255,7 @@ fn lost_sessions_come_back() {
     pair.run_for(200 * MS);
     assert_eq!(pair.completed[&tag], Status::Ok);
     hand_over(&mut pair, config(&[]));
-    // So is what the unit is, and the portal's group.
+    // The unit's properties and the portal's group are handed over too.
     pair.cut("reset by peer");
     pair.peer.settings.portal_group = Some(2);
     pair.run_for(10 * SECOND);
@@ -267,8 +267,8 @@ fn lost_sessions_come_back() {
     assert_eq!(pair.readies(), before);
 }
 
-/// Where a login was sent on to holds for the session; where the disk moved to for
-/// good holds for the next one too.
+/// A temporary redirection of a login holds for the session; a permanent one also holds
+/// for the next.
 #[test]
 fn portals_are_handed_over() {
     use vcp_iscsi_proto::login::LoginStatus;
@@ -297,8 +297,8 @@ fn portals_are_handed_over() {
     }
 }
 
-/// What was found out about the unit in the course of time.
-/// An error of an earlier write is told by the first flush, whoever serves it.
+/// Findings about the unit over time are handed over too. An error of an earlier write is
+/// reported by the first flush, whichever version serves it.
 #[test]
 fn failed_writes_are_handed_over() {
     use vcp_iscsi_proto::scsi::{Sense, Status as ScsiStatus};
@@ -346,13 +346,13 @@ fn what_was_learnt_is_handed_over() {
         _ => None,
     });
     assert_eq!(sent.collect::<Vec<_>>(), [flat; 16]);
-    // Also what only shows in the next survey.
+    // This includes findings that show only in the next survey.
     pair.cut("reset by peer");
     pair.run_for(SECOND);
     assert_eq!((pair.failed(), pair.geometry().max_transfer), (None, 65536));
 }
 
-/// A question that was not answered is asked by the next version.
+/// The next version asks a question that was not answered.
 #[test]
 fn open_questions_are_handed_over() {
     use vcp_iscsi_proto::scsi::{Asc, Command, SenseKey, page};

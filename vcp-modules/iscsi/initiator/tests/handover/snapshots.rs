@@ -1,4 +1,4 @@
-//! Snapshots that are not what they should be: refused, and never believed.
+//! Invalid snapshots are refused, and never trusted.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -48,7 +48,7 @@ fn another_configuration_means_a_new_session() {
     }
     let chap = [("user", "me"), ("password", "secret-of-mine")];
     assert!(resume(config(&chap), snapshot.clone()).is_err());
-    // These are no part of a session.
+    // These are not part of a session.
     for change in [
         ("nop-interval", "1s"),
         ("command-timeout", "9s"),
@@ -58,8 +58,8 @@ fn another_configuration_means_a_new_session() {
     }
 }
 
-/// With and without digests a session can be gone on with where both are accepted; one
-/// that has them can't where none is wanted.
+/// If digests are accepted, a session can be resumed with or without them; a session with
+/// digests can't be resumed where none are wanted.
 #[test]
 fn accepted_digests_travel() {
     for insists_on_digests in [true, false] {
@@ -135,7 +135,7 @@ fn values_that_cannot_be_are_refused() {
     let bad = forged(&good, |v| v["params"]["header_digest"] = json!(true));
     let error = resume(none(), bad.unwrap()).unwrap_err();
     assert!(error.starts_with("a snapshot "), "{error}");
-    // More taken than was sent, and a window that ends before it begins.
+    // One target has received more than was sent, and one window ends before it begins.
     for (exp, max) in [(6, 40), (5, 3)] {
         let numbers = json!({
             "cmd_sn": 5, "exp_cmd_sn": exp, "max_cmd_sn": max, "exp_stat_sn": 1,
@@ -143,7 +143,7 @@ fn values_that_cannot_be_are_refused() {
         let bad = forged(&good, |v| v["numbers"] = numbers).unwrap();
         assert!(resume(config(&[]), bad).is_err());
     }
-    // Of another number, and at no number at all.
+    // These LUNs have another number, or none at all.
     for lun in [2_u64 << 48, 0x4002 << 48, u64::MAX] {
         let bad = forged(&good, |v| v["lun"] = json!(lun)).unwrap();
         let error = resume(config(&[]), bad).unwrap_err();
@@ -157,7 +157,7 @@ fn values_that_cannot_be_are_refused() {
 
 #[test]
 fn unfinished_commands_of_the_window_are_remembered() {
-    // Behind in what the target has taken: it may say so later.
+    // The target may be behind in taking commands, and may report them later.
     let mut pair = Pair::plain().ready();
     let tag = pair.read(0, 512, 0);
     assert_eq!(pair.finish(tag), Status::Ok);
@@ -165,7 +165,7 @@ fn unfinished_commands_of_the_window_are_remembered() {
     pair.peer.max_cmd_sn = Some(pair.peer.exp_cmd_sn.add(31));
     let tags: Vec<u64> = (0..40).map(|n| pair.read(n * 512, 512, 0)).collect();
     pair.run();
-    // As many as the window of the snapshot has room for.
+    // That is as many as the window of the snapshot has room for.
     assert_eq!(pair.completed.len(), 1 + 32);
     pair.peer.max_cmd_sn = None;
     let sn = pair.peer.numbers();
@@ -185,7 +185,7 @@ fn unfinished_commands_of_the_window_are_remembered() {
     assert!(tags.iter().all(|tag| pair.completed[tag] == Status::Ok));
 }
 
-/// Any number anywhere.
+/// Replaces numbers anywhere by arbitrary ones.
 fn scramble(value: &mut Value, numbers: &mut impl Iterator<Item = u64>) {
     match value {
         Value::Number(number) => {
@@ -204,8 +204,8 @@ fn scramble(value: &mut Value, numbers: &mut impl Iterator<Item = u64>) {
 }
 
 proptest! {
-    /// Whatever numbers a snapshot has, it is refused, or what comes of it stands up
-    /// to requests and to whatever a target says to that.
+    /// Whatever numbers a snapshot has, it is refused, or the resumed session survives
+    /// requests and all answers of a target.
     #[test]
     fn any_numbers_are_survived(numbers in prop::collection::vec(any::<u64>(), 60)) {
         let mut pair = Pair::plain().ready();

@@ -1,5 +1,5 @@
-//! The disk behind the scripted target: bytes, and as much of SCSI as the
-//! initiator asks for, each part of which a test can switch off.
+//! The disk behind the scripted target: bytes, and as much of SCSI as the initiator uses,
+//! each part of which a test can switch off.
 
 use std::collections::BTreeMap;
 
@@ -15,16 +15,16 @@ pub enum Reply {
 
 const ILLEGAL: fn(Asc) -> Reply = |asc| Reply::Sense(SenseKey::IllegalRequest, asc);
 
-/// What a test has the disk say to a command instead of carrying it out.
+/// A test's answer to a command in place of carrying it out.
 pub type Say = Box<dyn FnMut(&Command) -> Option<Reply>>;
 
 pub struct Disk {
     pub lun: u16,
-    /// Goes by these eight bytes and no others, and lists what is here.
+    /// The only LUN that it answers to, and the list that it reports.
     pub exact: Option<(Lun, Vec<Lun>)>,
-    /// Of commands to this disk.
+    /// The test's answers to commands.
     pub say: Option<Say>,
-    /// Reads and writes of more blocks are refused.
+    /// The most blocks of a read or write; longer ones are refused.
     pub longest: Option<u32>,
     pub luns: Vec<u16>,
     pub block: u32,
@@ -41,7 +41,7 @@ pub struct Disk {
     pub provisioning: Option<LogicalBlockProvisioning>,
     /// Operation codes that it does not know.
     pub unknown: Vec<u8>,
-    /// What it says to the next commands but INQUIRY and REPORT LUNS.
+    /// The sense for the next commands but INQUIRY and REPORT LUNS.
     pub attention: Vec<(SenseKey, Asc)>,
     /// Statuses for the next reads and writes.
     pub statuses: Vec<Status>,

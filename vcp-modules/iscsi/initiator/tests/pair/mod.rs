@@ -15,7 +15,7 @@ pub use peer::{Peer, Settings};
 
 pub const MS: u64 = 1_000_000;
 pub const SECOND: u64 = 1000 * MS;
-/// Where spans begin, so that an address of 0 is a mistake.
+/// The first address of spans, so that an address of 0 is a mistake.
 const BASE: u32 = 0x1_0000;
 
 pub struct Ram(pub Vec<u8>);
@@ -40,9 +40,9 @@ pub struct Pair {
     pub completed: BTreeMap<u64, Status>,
     /// Whether the target accepts connections, and whether there is one.
     pub reachable: bool,
-    /// One that does not, whatever the others do.
+    /// A portal that does not accept connections, even if the others do.
     pub dead: Option<core::net::SocketAddr>,
-    /// The link is down: whatever is sent is lost, and nobody says so.
+    /// Whether the link is down: everything sent is lost, unnoticed.
     pub dark: bool,
     pub open: bool,
     pub connects: Vec<core::net::SocketAddr>,
@@ -92,7 +92,7 @@ impl Pair {
         Self::new(config(&[]), Settings::default(), Disk::new(512, 1 << 20))
     }
 
-    /// Ready, or the test fails.
+    /// Waits until it is ready; otherwise the test fails.
     pub fn ready(mut self) -> Self {
         self.run();
         self.geometry();
@@ -178,7 +178,7 @@ impl Pair {
             .unwrap_or_else(|| panic!("request {tag} is not complete: {:#?}", self.actions))
     }
 
-    /// Until nothing happens any more without time going by.
+    /// Runs until nothing happens any more without advancing time.
     pub fn run(&mut self) {
         for _ in 0..100_000 {
             if !self.step() {
@@ -188,7 +188,7 @@ impl Pair {
         panic!("no end: {:#?}", &self.actions[self.actions.len() - 20..]);
     }
 
-    /// Runs, and lets timers run out, until `when` has come.
+    /// Runs, and lets timers expire, until the time `when`.
     pub fn run_until(&mut self, when: u64) {
         self.run();
         while let Some(deadline) = self.initiator.next_deadline().filter(|&d| d <= when) {
@@ -260,7 +260,7 @@ impl Pair {
                     assert!(!self.open, "one connection at a time");
                     self.connects.push(*address);
                     if self.dark {
-                        // No answer at all.
+                        // A dead portal does not answer at all.
                     } else if self.reachable && self.dead != Some(*address) {
                         self.open = true;
                         self.peer.accept();

@@ -1,4 +1,4 @@
-//! Connections that are lost: coming back, and what becomes of requests then.
+//! Lost connections: reconnecting, and the fate of requests.
 
 use vcp_iscsi_initiator::{Action, Level, Operation, Status};
 use vcp_iscsi_proto::login::LoginStatus;
@@ -26,7 +26,7 @@ fn lost_connection_suspends_and_comes_back() {
     pair.run_for(SECOND);
     assert_eq!(pair.completed[&tag], Status::Ok);
     assert_eq!(pair.readies(), 2);
-    // The same session, reinstated: same name and ISID, TSIH 0.
+    // The same session is reinstated: same name and ISID, TSIH 0.
     assert_eq!(first_login(&pair), (name, isid));
 }
 
@@ -63,7 +63,7 @@ fn back_off_doubles_up_to_five_seconds() {
     assert_eq!(pair.readies(), 2);
 }
 
-/// How often the log says this of attempts to connect, if it is for operators.
+/// How often the log reports this about attempts to connect, for operators.
 fn told_attempts(pair: &Pair, what: &str) -> usize {
     let told = |action: &&Action| {
         matches!(action, Action::Log { level, message }
@@ -124,8 +124,8 @@ fn default_time2wait_is_waited() {
     assert_eq!(pair.connects.len(), 2);
 }
 
-/// A login to another portal group takes nothing over: what is left of the old
-/// session could still write.
+/// A login to another portal group takes nothing over: commands of the old session could
+/// still write.
 #[test]
 fn portal_that_changes_its_group_is_not_written_to() {
     let mut pair = Pair::plain().ready();
@@ -139,7 +139,7 @@ fn portal_that_changes_its_group_is_not_written_to() {
     let told =
         |action: &Action| matches!(action, Action::Log { message, .. } if message.contains(why));
     assert!(pair.actions.iter().any(told));
-    // Back again, or without a word about it.
+    // The group is back again, or is not mentioned.
     pair.peer.settings.portal_group = Some(1);
     pair.run_for(6 * SECOND);
     assert_eq!(pair.completed[&tag], Status::Ok);
@@ -204,9 +204,9 @@ fn flush_stays_behind_the_writes_before_it() {
         .rev()
         .copied()
         .collect();
-    // What came after it need not wait with it.
+    // Later requests need not wait with the flush.
     assert_eq!(done, [0x2a, 0x2a, 0x2a, 0x2a, 0x2a, 0x35]);
-    // Not sent before the last of the writes was answered.
+    // The flush is not sent before the last of the writes was answered.
     let tags: Vec<u64> = pair
         .actions
         .iter()
@@ -249,8 +249,8 @@ fn unanswered_requests_are_sent_again_in_order() {
     assert!(pair.completed.values().all(|&status| status == Status::Ok));
 }
 
-/// Breaks the connection after every number of bytes there is, both ways together,
-/// and each time everything must come right in the end.
+/// Breaks the connection after every number of bytes, both ways together, and each time
+/// everything must succeed in the end.
 #[test]
 fn loss_at_every_step() {
     let settings = || Settings {
@@ -266,7 +266,7 @@ fn loss_at_every_step() {
         workload(&mut pair);
         usize::MAX - pair.budget.unwrap()
     };
-    // Closely in the beginning, where the PDUs are small; both steps hit every
+    // The steps are small in the beginning, where the PDUs are small; both hit every
     // place in a header.
     let points = (0..400).map(|n| n * 11).chain((4400..whole).step_by(397));
     for budget in points {
@@ -274,7 +274,7 @@ fn loss_at_every_step() {
         pair.budget = Some(budget);
         pair.run();
         if pair.failed().is_some() {
-            // Before the first `Ready` that is final.
+            // Before the first `Ready` a failure is final.
             assert_eq!(pair.readies(), 0, "cut at {budget}");
             continue;
         }

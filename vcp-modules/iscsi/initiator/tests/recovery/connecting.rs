@@ -109,7 +109,7 @@ fn busy_target_is_tried_again() {
     assert!(pair.failed().unwrap().contains("out of resources"));
 }
 
-/// Redirected once, by the first portal.
+/// A pair that is redirected once, by the first portal.
 fn moved(status: LoginStatus) -> Pair {
     let mut pair = Pair::plain();
     let mut done = false;
@@ -135,7 +135,7 @@ fn temporary_redirection_holds_for_one_connection() {
     assert_eq!(ports, [3260, 3261, 3260]);
 }
 
-/// Portals may be of different groups; each is held to its own.
+/// Portals may be in different groups; each must stay in its own.
 #[test]
 fn portals_of_different_groups() {
     let mut pair = moved(LoginStatus::TargetMovedTemporarily);
@@ -154,7 +154,7 @@ fn permanent_redirection_is_remembered() {
     assert_eq!(ports, [3260, 3261, 3261]);
 }
 
-/// For good is not for ever: where nobody is any more the target can't move on from.
+/// A permanent redirection can be undone: a dead portal can't redirect any further.
 #[test]
 fn permanent_redirection_to_a_dead_portal_is_undone() {
     let mut pair = moved(LoginStatus::TargetMovedPermanently);
@@ -166,7 +166,7 @@ fn permanent_redirection_to_a_dead_portal_is_undone() {
     let ports: Vec<u16> = pair.connects.iter().map(|a| a.port()).collect();
     assert_eq!(ports, [3261, 3261, 3261, 3261, 3260]);
     assert_eq!(pair.readies(), 2);
-    // And it is the portal to begin with from then on.
+    // It is the configured portal from then on.
     pair.dead = None;
     pair.connects.clear();
     pair.cut("reset by peer");
@@ -174,7 +174,7 @@ fn permanent_redirection_to_a_dead_portal_is_undone() {
     assert_eq!(pair.connects.first().map(|a| a.port()), Some(3260));
 }
 
-/// Either may come back first.
+/// Either portal may come back first.
 #[test]
 fn a_portal_that_was_moved_to_is_asked_as_well_as_the_configured_one() {
     let mut pair = moved(LoginStatus::TargetMovedPermanently);

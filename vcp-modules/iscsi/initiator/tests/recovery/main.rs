@@ -1,4 +1,4 @@
-//! Connections that are lost, refused or slow, and what becomes of requests then.
+//! Lost, refused or slow connections, and the fate of requests.
 
 #[path = "../pair/mod.rs"]
 mod pair;

@@ -1,5 +1,5 @@
-//! Every way to lose a target that serves: requests wait, the caller is told once,
-//! and all is well when the target is.
+//! Every way to lose a target that serves: requests wait, the caller is told once, and
+//! all is well once the target is back.
 
 use vcp_iscsi_initiator::{Operation, Status};
 use vcp_iscsi_proto::pdu::{AsyncEvent, AsyncMessage, InitiatorPdu};
@@ -20,8 +20,8 @@ fn with_digests() -> Pair {
     Pair::new(config, settings, Disk::new(512, 1 << 20)).ready()
 }
 
-/// Requests under way and waiting when `lose` strikes; `mend` after `away`
-/// nanoseconds. What was said of the outage.
+/// Lets `lose` strike with requests under way and waiting, and `mend` after `away`
+/// nanoseconds. Returns the messages about the outage.
 fn outage(
     mut pair: Pair,
     lose: impl FnOnce(&mut Pair),
@@ -51,7 +51,7 @@ fn outage(
             .all(|tag| pair.completed.get(tag).is_none_or(|s| *s == Status::Ok))
     );
     mend(&mut pair);
-    // No attempt is further away than the longest delay and a login that hangs.
+    // The next attempt is at most the longest delay and a hanging login away.
     pair.run_for(21 * SECOND);
     assert_eq!((pair.readies(), pair.failed()), (2, None));
     assert!(tags.iter().all(|tag| pair.completed[tag] == Status::Ok));
@@ -164,7 +164,7 @@ fn target_that_takes_connections_and_answers_no_login() {
     assert!(reason.contains("reset by peer"), "{reason}");
 }
 
-/// Each attempt that hangs is given up, and the delays between them grow.
+/// Each hanging attempt is given up, and the delays between them grow.
 #[test]
 fn attempts_that_hang_are_given_up() {
     let mut pair = Pair::plain().ready();
@@ -180,6 +180,6 @@ fn attempts_that_hang_are_given_up() {
             times.push((pair.now - start) / MS);
         }
     }
-    // 100, 200, 400 and 800 ms after a loss, and 15 s for each attempt.
+    // The attempts are 100, 200, 400 and 800 ms after a loss, and take 15 s each.
     assert_eq!(times, [100, 15_300, 30_700, 46_500]);
 }

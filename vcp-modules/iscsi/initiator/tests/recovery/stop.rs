@@ -68,7 +68,7 @@ fn stop_takes_a_bounded_time() {
     pair.run();
     assert_eq!(pair.actions.last(), Some(&Action::Stopped));
 
-    // It is just being made.
+    // The connection is just being made.
     let mut initiator = Initiator::new(config(&[]), [1; 32], 0);
     initiator.stop(0);
     let actions: Vec<Action> = core::iter::from_fn(|| initiator.poll_action()).collect();

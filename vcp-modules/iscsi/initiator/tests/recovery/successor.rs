@@ -17,7 +17,8 @@ fn disk() -> Disk {
     Disk::new(512, 1 << 20)
 }
 
-/// Not served after `away` and told why, once; served when the target is well.
+/// Checks that requests are not served after `away` and the reason is given once, and
+/// that they are served when the target is back.
 fn waits(mut pair: Pair, away: u64, why: &str, mend: impl FnOnce(&mut Pair)) {
     pair.run_for(away);
     assert_eq!((pair.readies(), pair.failed()), (0, None));
@@ -30,7 +31,7 @@ fn waits(mut pair: Pair, away: u64, why: &str, mend: impl FnOnce(&mut Pair)) {
     assert_eq!((pair.readies(), pair.failed()), (1, None));
     let tag = pair.read(0, 4096, 0);
     assert_eq!(pair.finish(tag), Status::Ok);
-    // The next outage is told again.
+    // The next outage is reported again.
     pair.cut("reset by peer");
     pair.run();
     assert_eq!(pair.suspended().len(), 2);
@@ -123,14 +124,14 @@ fn attempts_back_off_up_to_five_seconds() {
     pair.run();
     let start = pair.now;
     pair.run_for(3200 * MS);
-    // At once, and 100, 300, 700, 1500 and 3100 ms later.
+    // The attempts are made at once, and 100, 300, 700, 1500 and 3100 ms later.
     assert_eq!((pair.now - start, pair.connects.len()), (3200 * MS, 6));
     pair.run_for(60 * SECOND);
     assert_eq!(pair.connects.len(), 18);
 }
 
-/// Whatever a target has to tell of a reset, in survey and data commands alike, is
-/// no error to the caller.
+/// Whatever a target reports about a reset, in survey and data commands alike, is no
+/// error to the caller.
 #[test]
 fn attentions_are_no_errors() {
     let attentions = [
@@ -168,8 +169,8 @@ fn attentions_are_no_errors() {
     }
 }
 
-/// What no connection can mend is an end all the same: the disk that was served is
-/// not there any more.
+/// Errors that no connection can mend are still fatal: the disk that was served no longer
+/// exists.
 #[test]
 fn another_unit_is_still_the_end() {
     let mut pair = successor(disk()).ready();

@@ -1,4 +1,4 @@
-//! Requests that end sessions, and sessions that somebody else takes.
+//! Requests that end sessions, and sessions that another initiator takes.
 
 use vcp_iscsi_initiator::{Action, Operation, Status};
 use vcp_iscsi_proto::pdu::*;
@@ -6,7 +6,7 @@ use vcp_iscsi_proto::pdu::*;
 use crate::pair::*;
 
 const LENGTH: u32 = 8192;
-/// The write that does it is at this place.
+/// The offset of the write that ends sessions.
 const POISON: u64 = 1 << 20;
 
 fn is_poison(pdu: &InitiatorPdu) -> bool {
@@ -19,8 +19,8 @@ fn logged(pair: &Pair, what: &str) -> usize {
     pair.actions.iter().filter(has).count()
 }
 
-/// The target resets the connection whenever it meets the poison. Returns the status
-/// of the poison after so many seconds.
+/// Makes the target reset the connection whenever it meets the poison. Returns the status
+/// of the poison after this many seconds.
 fn resetting(pair: &mut Pair, seconds: u64, mut others: impl FnMut(&mut Pair)) {
     let hit = std::rc::Rc::new(std::cell::Cell::new(false));
     let seen = hit.clone();
@@ -60,7 +60,7 @@ fn request_that_resets_the_connection_is_found_out_and_the_others_go_on() {
     assert_eq!(pair.completed[&poison], Status::IoError);
     assert_eq!(pair.completed[&flush], Status::Ok);
     assert!(reads.iter().all(|tag| pair.completed[tag] == Status::Ok));
-    // Three times with others, then alone for a while.
+    // It is tried three times with others, then alone for a while.
     let sessions = pair.connects.len();
     assert!((6..=12).contains(&sessions), "{sessions} sessions");
     assert_eq!(logged(&pair, "sessions in a row"), 1);
@@ -68,8 +68,8 @@ fn request_that_resets_the_connection_is_found_out_and_the_others_go_on() {
     assert_eq!(logged(&pair, line), 1);
 }
 
-/// One after another, as a client would that tries again: what it costs the others
-/// does not add up to a storm.
+/// Poison after poison, as from a client that tries again: the cost to the others must
+/// not add up to a storm.
 #[test]
 fn delays_grow_while_sessions_prove_nothing() {
     let mut pair = Pair::plain().ready();
@@ -82,7 +82,7 @@ fn delays_grow_while_sessions_prove_nothing() {
         }
     });
     assert!(found_out >= 3, "{found_out} in {}", pair.connects.len());
-    // A second or so from one to the next.
+    // There is about a second from one to the next.
     assert!(
         pair.connects.len() < 120,
         "{} connections",
@@ -90,7 +90,7 @@ fn delays_grow_while_sessions_prove_nothing() {
     );
 }
 
-/// A target that takes a write and is deaf from then on, while logins work.
+/// The target takes a write and is deaf from then on, while logins work.
 #[test]
 fn request_that_makes_the_target_deaf_is_found_out() {
     let mut pair = Pair::plain().ready();
@@ -110,8 +110,8 @@ fn request_that_makes_the_target_deaf_is_found_out() {
     assert_eq!(pair.finish(after), Status::Ok);
 }
 
-/// The negative control: sessions that end for other reasons, each time with the same
-/// requests under way, are no fault of theirs.
+/// The control experiment: sessions that end for other reasons, each time with the same
+/// requests under way, are not blamed on these.
 #[test]
 fn requests_that_do_no_harm_are_served_when_sent_alone() {
     let mut pair = Pair::plain().ready();
@@ -137,7 +137,7 @@ fn requests_that_do_no_harm_are_served_when_sent_alone() {
     assert_eq!(logged(&pair, "sessions in a row"), 0);
 }
 
-/// Two hosts with one name: each login ends the other's session.
+/// Two hosts have the same name: each login ends the other's session.
 #[test]
 fn sessions_that_another_host_takes_are_recognised() {
     let mut pair = Pair::plain().ready();
@@ -149,7 +149,7 @@ fn sessions_that_another_host_takes_are_recognised() {
             pair.cut("reset by peer");
         }
     }
-    // 10 s: 100 ms, 200 ms and so on up to 5 s.
+    // In 10 s the delays are 100 ms, 200 ms and so on up to 5 s.
     assert!(
         pair.connects.len() <= 8,
         "{} connections",
@@ -159,7 +159,7 @@ fn sessions_that_another_host_takes_are_recognised() {
     let line = "if another host logs in as iqn.2026-11.example.vcp:initiator with ISID";
     assert_eq!(logged(&pair, line), 1);
 
-    // The negative control: sessions that live a while.
+    // The control experiment: sessions live for a while.
     let mut pair = Pair::plain().ready();
     for _ in 0..10 {
         pair.read(0, LENGTH, 0);
@@ -172,7 +172,7 @@ fn sessions_that_another_host_takes_are_recognised() {
     assert_eq!(logged(&pair, "of its own"), 0);
 }
 
-/// A target that starts anew again and again, for a while: no request is to blame.
+/// The target restarts again and again, for a while: no request is to blame.
 #[test]
 fn sessions_that_end_with_whatever_is_sent_blame_nothing_at_once() {
     let mut pair = Pair::plain().ready();
@@ -204,7 +204,7 @@ fn sessions_that_end_with_whatever_is_sent_blame_nothing_at_once() {
     );
 }
 
-/// Somebody else beside a client that asks for what ends the session, over and over.
+/// Other clients are served beside one that sends poison over and over.
 #[test]
 fn others_are_served_beside_one_poison_after_another() {
     let mut pair = Pair::plain().ready();
@@ -227,8 +227,8 @@ fn others_are_served_beside_one_poison_after_another() {
     assert!(longest < 15 * SECOND, "{} ms for one", longest / MS);
 }
 
-/// Data that comes when its command has ended is that command's doing, and not that of
-/// what is under way by then.
+/// Data that comes after the end of its command is blamed on that command, and not on
+/// what is then under way.
 #[test]
 fn what_comes_too_late_is_nobody_elses_fault() {
     use vcp_iscsi_proto::scsi::Status as ScsiStatus;
@@ -238,7 +238,7 @@ fn what_comes_too_late_is_nobody_elses_fault() {
             return false;
         };
         if command.cdb[0] == 0x2a {
-            // Not answered as long as the session lives.
+            // It is not answered as long as the session lives.
             return peer.logins < 4;
         }
         if command.cdb[0] != 0x28 {
@@ -257,7 +257,7 @@ fn what_comes_too_late_is_nobody_elses_fault() {
     assert_eq!(pair.completed[&other], Status::Ok, "{:#?}", pair.actions);
 }
 
-/// What is waited for is told as it is by now.
+/// The current reason for an outage is reported.
 #[test]
 fn reasons_of_an_outage_are_told_as_they_change() {
     use vcp_iscsi_proto::login::LoginStatus;
@@ -291,7 +291,7 @@ fn together(pair: &mut Pair) -> usize {
     sent
 }
 
-/// What is like a culprit is sent alone for a minute, and as ever after that.
+/// Requests similar to a culprit are sent alone for a minute, and normally after that.
 #[test]
 fn neighbours_of_a_culprit_are_sent_alone_for_a_minute() {
     let mut pair = Pair::plain().ready();

@@ -1,4 +1,4 @@
-//! How the data of reads and writes goes, and how many commands at a time.
+//! The transfer of reads' and writes' data, and the number of simultaneous commands.
 
 use vcp_iscsi_initiator::Status;
 use vcp_iscsi_proto::pdu::{DataIn, InitiatorPdu, Residual};
@@ -8,8 +8,8 @@ use vcp_iscsi_proto::{Lun, RESERVED_TAG};
 use crate::pair::*;
 use crate::{MIB, opcodes};
 
-/// Writes and reads back under every combination of what can be negotiated about
-/// data. The scripted target checks each Data-Out.
+/// Writes and reads back with every combination of negotiable values for data. The
+/// scripted target checks each Data-Out.
 #[test]
 fn data_goes_as_negotiated() {
     for bits in 0..32 {
@@ -59,8 +59,8 @@ fn data_goes_as_negotiated() {
     }
 }
 
-/// A target that will have digests gets them without being asked about, and one that
-/// would rather not is left alone.
+/// A target that requires digests gets them without an offer, and one that prefers none
+/// gets none.
 #[test]
 fn digests_of_a_target_that_insists() {
     for insists in [true, false] {
@@ -80,7 +80,7 @@ fn digests_of_a_target_that_insists() {
             assert_eq!(pair.peer.agreed(key), agreed, "{key}");
         }
     }
-    // The operator's word holds.
+    // The operator's setting wins.
     let settings = Settings {
         insists_on_digests: true,
         ..Settings::default()
@@ -92,8 +92,8 @@ fn digests_of_a_target_that_insists() {
     assert_eq!(pair.peer.agreed("DataDigest"), "Reject");
 }
 
-/// A target may take segments of any length; what goes in one is whole words all the
-/// same, but for the last of a sequence. The scripted target looks at each PDU.
+/// A target may accept segments of any length; each has whole words even so, except the
+/// last of a sequence. The scripted target checks each PDU.
 #[test]
 fn segments_are_whole_words() {
     for max_recv in [512, 513, 514, 515, 516, 8191] {
@@ -116,7 +116,7 @@ fn segments_are_whole_words() {
             let tag = pair.read(0, 65536, MIB);
             assert_eq!(pair.finish(tag), Status::Ok);
             assert!(pair.bytes(0, 65536) == pair.bytes(MIB, 65536));
-            // As long as they may be, in whole words.
+            // They are as long as allowed, in whole words.
             let lengths = pair.peer.seen.iter().filter_map(|pdu| match pdu {
                 InitiatorPdu::DataOut(data) if !data.is_final => Some(data.data_len),
                 _ => None,
@@ -193,7 +193,7 @@ fn nothing_is_sent_outside_the_window() {
         };
         pair.peer.send(pdu, &[]);
     };
-    // A window never shrinks: what was promised before is still there.
+    // A window never shrinks: the promised part is still there.
     nop(&mut pair);
     pair.run();
     for n in 0..40 {
@@ -223,7 +223,7 @@ fn closed_window_is_waited_for() {
     assert!(tags.iter().all(|tag| pair.completed[tag] == Status::Ok));
 }
 
-/// A target is to set them to zero, an initiator not to look at them.
+/// A target has to set them to zero, and an initiator to ignore them.
 #[test]
 fn reserved_bits_are_ignored() {
     for status_in_data in [true, false] {

@@ -1,5 +1,5 @@
-//! Requests against a target that behaves: which SCSI commands they become, how
-//! their data goes, and what the logical unit's limits do to them.
+//! Requests against a target that behaves: the SCSI commands they become, the transfer of
+//! their data, and the effects of the logical unit's limits.
 
 #[path = "../pair/mod.rs"]
 mod pair;
@@ -14,8 +14,7 @@ use vcp_iscsi_proto::scsi::Command;
 
 const MIB: u32 = 1 << 20;
 
-/// Commands that the target got since it was ready, but for what it was asked
-/// about itself.
+/// The commands that the target got since it was ready, except those of surveys.
 fn commands(pair: &Pair) -> Vec<Command> {
     let cdbs = pair.peer.seen.iter().filter_map(|pdu| match pdu {
         InitiatorPdu::ScsiCommand(command) => Some(Command::parse(&command.cdb).unwrap()),

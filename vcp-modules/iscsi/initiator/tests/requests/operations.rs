@@ -1,5 +1,5 @@
-//! Which SCSI commands flush, discard and write zeroes become, and writes that are to
-//! be on the medium at once.
+//! The SCSI commands of flush, discard and write-zeroes, and writes that must be on the
+//! medium at once.
 
 use vcp_iscsi_initiator::{Operation, Status};
 use vcp_iscsi_proto::pdu::InitiatorPdu;
@@ -60,8 +60,8 @@ fn fua_discard_flushes_behind_it() {
     ));
 }
 
-/// WRITE SAME has no FUA bit. That another one is refused meanwhile, so that the next
-/// would be a WRITE that has it, says nothing about the one that was carried out.
+/// WRITE SAME has no FUA bit. If another one is refused meanwhile, so that the next would
+/// be a WRITE with that bit, this does not change the one that was carried out.
 #[test]
 fn fua_is_of_the_command_that_was_sent() {
     let mut disk = Disk::new(512, 1 << 20);
@@ -90,8 +90,8 @@ fn fua_is_of_the_command_that_was_sent() {
     assert_eq!(syncs, 1);
 }
 
-/// Two of a kind under way when the first is refused: the second is refused as what it
-/// was, not as what it would be by now.
+/// Two such commands are under way when the first is refused: the second is judged by
+/// what was sent, not by what would be sent by now.
 #[test]
 fn what_is_refused_is_what_was_sent() {
     let mut disk = Disk::new(512, 1 << 20);
@@ -117,7 +117,7 @@ fn discard_unmaps() {
     assert_eq!(pair.peer.disk.written.len(), 8);
 }
 
-/// The parameter list goes the same ways as write data.
+/// The parameter list is sent in the same ways as write data.
 #[test]
 fn unmap_parameters_go_as_negotiated() {
     for (initial_r2t, immediate_data) in
@@ -220,14 +220,14 @@ fn unsupported_flush() {
     let mut disk = Disk::new(512, 1 << 20);
     disk.unknown = vec![0x35];
     let mut pair = Pair::new(config(&[]), Settings::default(), disk).ready();
-    // It says that it has a cache.
+    // The unit reports a cache.
     let tag = pair.submit(Operation::Flush, 0, 0, 0);
     assert_eq!(pair.finish(tag), Status::NotSupported);
 
     let mut disk = Disk::new(512, 1 << 20);
     disk.unknown = vec![0x35, 0x1a, 0x5a];
     let mut pair = Pair::new(config(&[]), Settings::default(), disk).ready();
-    // It says nothing about one.
+    // The unit does not report whether it has a cache.
     assert!(pair.geometry().write_cache);
     let tag = pair.submit(Operation::Flush, 0, 0, 0);
     assert_eq!(pair.finish(tag), Status::Ok);

@@ -1,4 +1,4 @@
-//! What the logical unit is, and what its limits and errors do to requests.
+//! The logical unit's properties, and the effects of its limits and errors on requests.
 
 use vcp_iscsi_initiator::{Operation, Status};
 use vcp_iscsi_proto::scsi::{Asc, SenseKey};
@@ -101,7 +101,7 @@ fn long_requests_are_cut_to_the_units_limits() {
         (geometry.max_discard, geometry.max_write_zeroes),
         (4096, 4096)
     );
-    // Longer ones than announced are cut all the same.
+    // Requests that are longer than announced are cut even so.
     pair.fill(0, 65536, 1);
     let tag = pair.write(0, 65536, 0);
     assert_eq!(pair.finish(tag), Status::Ok);
@@ -162,7 +162,7 @@ fn errors_of_the_unit_are_told() {
         let tag = pair.write(0, 65536, 0);
         assert_eq!(pair.finish(tag), status);
     }
-    // There is nothing to be read where there is no room to write.
+    // A read beyond the end is invalid, where a write finds no space.
     let beyond = (SenseKey::IllegalRequest, Asc::LBA_OUT_OF_RANGE);
     for (operation, status) in [
         (Operation::Read, Status::Invalid),

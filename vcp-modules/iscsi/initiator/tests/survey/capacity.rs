@@ -1,4 +1,4 @@
-//! A unit that changes its size: noticed without being told, and when asked for.
+//! A unit that changes its size: noticed by itself, and on request.
 
 use vcp_iscsi_initiator::Status;
 use vcp_iscsi_proto::scsi::{Asc, Command, SenseKey};
@@ -7,7 +7,7 @@ use crate::commands;
 use crate::pair::disk::Reply;
 use crate::pair::*;
 
-/// Asked since `seen` was cleared: how often for the capacity, and for anything.
+/// The number of questions about the capacity, and of all, since `seen` was cleared.
 fn asked(pair: &Pair) -> (usize, usize) {
     let commands = commands(pair);
     let capacity = commands
@@ -21,7 +21,7 @@ fn idle_device_notices_that_it_has_grown() {
     let mut pair = Pair::plain().ready();
     pair.peer.seen.clear();
     pair.run_for(150 * SECOND);
-    // One question each time, and nothing said.
+    // There is one question each time, and no report.
     assert_eq!((asked(&pair), pair.readies()), ((2, 2), 1));
     pair.peer.disk.blocks *= 2;
     pair.run_for(60 * SECOND);
@@ -41,7 +41,7 @@ fn interval_is_as_configured() {
     }
 }
 
-/// What can't be read just now is read the next time, and nobody is told.
+/// A capacity that can't be read now is read the next time, without a report.
 #[test]
 fn capacity_that_is_not_told_is_no_change() {
     let mut pair = Pair::plain().ready();
@@ -57,7 +57,7 @@ fn capacity_that_is_not_told_is_no_change() {
     assert_eq!(pair.geometry().size, 1 << 30);
 }
 
-/// That something else has changed is said once only, to whichever command comes next.
+/// The unit reports another change only once, to whichever command comes next.
 #[test]
 fn attention_in_answer_to_the_capacity_is_heeded() {
     let mut pair = Pair::plain().ready();
@@ -73,18 +73,18 @@ fn rescan_tells_what_it_finds() {
     let before = pair.geometry();
     pair.initiator.rescan(pair.now);
     pair.run();
-    // Nothing has changed, and that is told too.
+    // Nothing has changed, and that is reported too.
     assert_eq!((pair.readies(), pair.geometry()), (2, before));
     pair.peer.disk.blocks *= 2;
     pair.initiator.rescan(pair.now);
     pair.run();
     assert_eq!((pair.readies(), pair.geometry().size), (3, 1 << 30));
-    // Only once for each.
+    // It happens only once for each.
     pair.run_for(300 * SECOND);
     assert_eq!(pair.readies(), 3);
 }
 
-/// A survey that began before the rescan may have missed what it is for.
+/// A survey that began before the rescan may have missed the change.
 #[test]
 fn rescan_during_a_survey_comes_after_it() {
     let mut pair = Pair::plain().ready();

@@ -1,4 +1,4 @@
-//! A unit that does not say which it is. That is no other unit.
+//! A unit that does not identify itself is not taken for another.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -10,10 +10,10 @@ use crate::logged;
 use crate::pair::disk::Reply;
 use crate::pair::*;
 
-/// Times that a page is not told, counted down.
+/// How often a page is not answered, counted down.
 type Times = Rc<Cell<u32>>;
 
-/// Has the disk answer the next inquiries of these pages with this.
+/// Makes the disk give this reply to the next inquiries of these pages.
 fn silence(pair: &mut Pair, pages: &'static [u8], reply: fn() -> Reply) -> Times {
     let times = Rc::new(Cell::new(1));
     let left = Rc::clone(&times);
@@ -33,14 +33,14 @@ fn hardware() -> Reply {
     Reply::Sense(SenseKey::HardwareError, Asc::INTERNAL_FAILURE)
 }
 
-/// Every way not to answer.
+/// Every way of not answering.
 const WAYS: [fn() -> Reply; 7] = [
     hardware,
     || Reply::Sense(SenseKey::NotReady, Asc::NOT_READY),
     || Reply::Sense(SenseKey::IllegalRequest, Asc::LUN_NOT_SUPPORTED),
     || Reply::Sense(SenseKey::NotReady, Asc::TARGET_PORT_STANDBY),
     || Reply::Status(ScsiStatus::ReservationConflict),
-    // Cut short, and of another page.
+    // These are cut short, or of another page.
     || Reply::Data(vec![0, 0x83, 0]),
     || Reply::Data(vec![0, 0xb0, 0, 0]),
 ];
@@ -59,13 +59,13 @@ fn unknown_identity_is_asked_again() {
             pair.run_for(SECOND);
             assert_eq!((pair.failed(), pair.readies()), (None, 2));
             assert_eq!(pair.completed[&tag], Status::Ok);
-            // In the same session.
+            // It is asked again in the same session.
             assert_eq!(pair.peer.logins, 2);
         }
     }
 }
 
-/// A page that the unit had does not go away.
+/// A page that the unit had does not vanish.
 #[test]
 fn list_of_pages_that_is_refused_once_is_asked_again() {
     let mut pair = Pair::plain().ready();
@@ -77,7 +77,7 @@ fn list_of_pages_that_is_refused_once_is_asked_again() {
     assert_eq!((pair.failed(), pair.readies()), (None, 2));
 }
 
-/// Cut in the middle of a designator, which then is another one.
+/// A designator that is cut in the middle looks like another one.
 #[test]
 fn designators_that_are_cut_short_are_asked_again() {
     let mut pair = Pair::plain().ready();
@@ -99,27 +99,27 @@ fn requests_wait_for_an_identity_that_is_not_told() {
     pair.run_for(300 * SECOND);
     assert_eq!((pair.failed(), pair.peer.logins), (None, 2));
     assert!(!pair.completed.contains_key(&tag));
-    // The outage is told, and why it lasts, once.
+    // The outage and its reason are reported once.
     let [lost, silent] = &pair.suspended()[..] else {
         panic!("{:?}", pair.suspended())
     };
     assert!(lost.contains("reset by peer"));
     assert!(silent.contains("does not tell which it is: "), "{silent}");
     assert!(silent.contains("internal target failure (44h/00h)"));
-    // At 100, 200 … 3200 ms, and every 5 s from then on.
+    // It is asked at 100, 200 … 3200 ms, and every 5 s from then on.
     let asked = u32::MAX - times.get();
     assert!((60..70).contains(&asked), "{asked}");
     times.set(0);
     pair.run_for(5 * SECOND);
     assert_eq!(pair.completed[&tag], Status::Ok);
-    // The next outage is told anew.
+    // The next outage is reported again.
     pair.cut("reset by peer");
     times.set(2);
     pair.run_for(SECOND);
     assert_eq!((pair.suspended().len(), pair.readies()), (4, 3));
 }
 
-/// Beside requests nobody waits for it.
+/// Requests do not wait for the survey.
 #[test]
 fn requests_go_on_beside_questions_that_are_not_answered() {
     let mut pair = Pair::plain().ready();
@@ -133,14 +133,14 @@ fn requests_go_on_beside_questions_that_are_not_answered() {
     assert_eq!(pair.finish(tag), Status::Ok);
     assert_eq!((pair.failed(), pair.suspended().len()), (None, 0));
     assert_eq!(logged(&pair, "does not tell which it is"), 1);
-    // What it says in the end counts.
+    // The final answer counts.
     pair.peer.disk.naa = Some([0x50, 9, 9, 9, 9, 9, 9, 9]);
     times.set(0);
     pair.run_for(6 * SECOND);
     assert!(pair.failed().unwrap().contains("another logical unit"));
 }
 
-/// A serial number does for a unit that has nothing better to say.
+/// A serial number suffices for a unit without a designator.
 #[test]
 fn other_serial_number_is_another_unit() {
     let mut disk = Disk::new(512, 1 << 20);
@@ -152,7 +152,7 @@ fn other_serial_number_is_another_unit() {
     assert!(pair.failed().unwrap().contains("another logical unit"));
 }
 
-/// The designator decides; a serial number may be that of whatever answers.
+/// The designator decides; a serial number may be that of the whole storage system.
 #[test]
 fn other_serial_number_with_the_same_designator_is_the_same_unit() {
     let mut pair = Pair::plain().ready();
@@ -171,20 +171,20 @@ fn unit_that_never_says_which_it_is_is_served_in_the_end() {
     assert_eq!((pair.failed(), pair.readies()), (None, 0));
     pair.run_for(6 * SECOND);
     assert_eq!(pair.geometry().identity, "serial-1");
-    // Its name, when it tells it, is no other unit's.
+    // Its name, once told, is not that of another unit.
     times.set(0);
     pair.cut("reset by peer");
     pair.run_for(SECOND);
     assert_eq!(pair.failed(), None);
     assert_eq!(pair.geometry().identity, "naa.5001020304050607");
-    // From here on it is known.
+    // From here on the unit is known.
     pair.cut("reset by peer");
     pair.peer.disk.naa = Some([0x50, 9, 9, 9, 9, 9, 9, 9]);
     pair.run_for(SECOND);
     assert!(pair.failed().unwrap().contains("another logical unit"));
 }
 
-/// Limits and mode pages that could not be read are as they were.
+/// Limits and mode pages that could not be read keep their values.
 #[test]
 fn unknown_limits_are_as_before() {
     let mut disk = Disk::new(512, 1 << 20);
@@ -205,7 +205,7 @@ fn unknown_limits_are_as_before() {
     assert_eq!((pair.readies(), pair.geometry()), (2, before));
 }
 
-/// Of an instance that served the unit of this name.
+/// A successor of an instance that served the unit of this name.
 fn successor(name: &str, disk: Disk) -> Pair {
     let config = config(&[]).with_predecessor(true);
     let config = config.with_identity(name.to_owned());
@@ -220,7 +220,7 @@ const NAA: &str = "naa.5001020304050607";
 
 #[test]
 fn successor_takes_the_same_unit() {
-    // Known by its serial number it may be, from when it had nothing better to say.
+    // The unit may be known by its serial number, from before it had a designator.
     for name in [NAA, "serial-1"] {
         let mut pair = successor(name, disk());
         pair.run_for(SECOND);
@@ -252,7 +252,7 @@ fn successor_holds_another_unit() {
     }
 }
 
-/// However long that takes: requests wait, or fail when the host has them do so.
+/// This may take any time: requests wait, or fail if the host decides so.
 #[test]
 fn successor_waits_for_a_unit_that_does_not_say() {
     for way in WAYS {

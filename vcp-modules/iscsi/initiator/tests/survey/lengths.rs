@@ -1,5 +1,4 @@
-//! Units that refuse reads and writes for their length, and do not say how much they
-//! take.
+//! Units that refuse reads and writes for their length, and do not report their limit.
 
 use vcp_iscsi_initiator::{Operation, Status};
 use vcp_iscsi_proto::scsi::Command;
@@ -53,7 +52,7 @@ fn data_is_whole_when_lengths_are_halved() {
     assert_eq!(pair.geometry().max_transfer, 8192);
 }
 
-/// Where not even the shortest is taken the length is not the reason.
+/// If not even the shortest command is accepted, the length is not the reason.
 #[test]
 fn commands_that_are_refused_at_any_length_change_nothing() {
     let mut pair = taking(1);

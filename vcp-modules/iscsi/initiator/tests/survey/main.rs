@@ -1,5 +1,5 @@
-//! What is asked of a logical unit, again and again: what it can't say, where it is,
-//! how large it is now, how much it takes.
+//! Repeated questions to a logical unit: unanswered ones, its LUN, its size, its longest
+//! transfer.
 
 #[path = "../pair/mod.rs"]
 mod pair;
@@ -15,7 +15,7 @@ use vcp_iscsi_initiator::Action;
 use vcp_iscsi_proto::pdu::InitiatorPdu;
 use vcp_iscsi_proto::scsi::Command;
 
-/// The commands that the target got, and to which LUN each.
+/// The commands that the target got, and the LUN of each.
 fn commands(pair: &Pair) -> Vec<(u64, Command)> {
     let commands = pair.peer.seen.iter().filter_map(|pdu| match pdu {
         InitiatorPdu::ScsiCommand(command) => {

@@ -1,4 +1,4 @@
-//! Where a unit is: whatever eight bytes the target lists for its number.
+//! The LUN of a unit: whatever eight bytes the target lists for its number.
 
 use vcp_iscsi_initiator::{Operation, Status};
 use vcp_iscsi_proto::Lun;
@@ -41,7 +41,7 @@ fn unit_is_asked_where_the_target_lists_it() {
         assert_eq!(pair.finish(tag), Status::Ok);
         assert_eq!(pair.bytes(0, 65536), pair.bytes(1 << 20, 65536));
         assert_eq!(pair.suspended(), Vec::<String>::new());
-        // The next session begins with what is known.
+        // The next session begins with the known LUN.
         pair.peer.seen.clear();
         pair.cut("reset by peer");
         pair.run_for(SECOND);
@@ -74,7 +74,7 @@ fn aborts_go_where_the_command_went() {
     assert_eq!(luns, [PERIPHERAL_300]);
 }
 
-/// Our own encoding before any other, for that is what was always sent.
+/// Our own encoding is preferred to any other, for it was always used.
 #[test]
 fn own_encoding_is_preferred() {
     for luns in [[FLAT_1, OWN_1, UNIT_1], [UNIT_1, FLAT_1, OWN_1]] {
@@ -85,7 +85,7 @@ fn own_encoding_is_preferred() {
     at("1", FLAT_1, &[UNIT_1, FLAT_1]).ready();
 }
 
-/// Also when it stands behind the end of what there was room for.
+/// This holds even if it is beyond the end of the first, shorter list.
 #[test]
 fn own_encoding_is_looked_for_in_the_whole_list() {
     let mut luns: Vec<u64> = (2..1000).map(|n| Lun::new(n).unwrap().0).collect();
@@ -118,7 +118,7 @@ fn forms_that_are_not_for_disks_are_named() {
     }
 }
 
-/// A target that moves the unit: the same one, somewhere else.
+/// The target moves the unit to another LUN.
 #[test]
 fn unit_that_moves_is_followed() {
     let mut pair = at("1", OWN_1, &[OWN_1]).ready();
@@ -131,7 +131,7 @@ fn unit_that_moves_is_followed() {
     assert_eq!(logged(&pair, "does not exist"), 0);
 }
 
-/// Without REPORT LUNS there is only our own.
+/// Without REPORT LUNS only our own encoding is used.
 #[test]
 fn own_encoding_without_a_list() {
     let mut pair = at("1", OWN_1, &[]);

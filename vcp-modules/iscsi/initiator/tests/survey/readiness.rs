@@ -1,5 +1,5 @@
-//! A unit that is not ready, or can't say what is indispensable: while it answers it is
-//! asked again.
+//! A unit that is not ready, or can't tell what is indispensable: as long as it answers
+//! it is asked again.
 
 use vcp_iscsi_initiator::Status;
 use vcp_iscsi_proto::scsi::{Asc, Command, SenseKey, Status as ScsiStatus};
@@ -15,7 +15,7 @@ const NOT_YET: [Asc; 5] = [
     Asc(0x04, 0x14),
 ];
 
-/// To everything but INQUIRY and REPORT LUNS.
+/// Makes the disk answer so to everything but INQUIRY and REPORT LUNS.
 fn not_ready(pair: &mut Pair, asc: Asc) {
     pair.peer.disk.attention = vec![(SenseKey::NotReady, asc); 1_000_000];
 }
@@ -27,7 +27,7 @@ fn unit_that_becomes_ready_is_waited_for_in_its_session() {
         let tag = pair.read(0, 4096, 0);
         pair.cut("reset by peer");
         not_ready(&mut pair, asc);
-        // Longer than the login timeout: it answers.
+        // This is longer than the login timeout, but the unit answers.
         pair.run_for(100 * SECOND);
         assert_eq!((pair.failed(), pair.peer.logins), (None, 2));
         let [_, why] = &pair.suspended()[..] else {
@@ -66,7 +66,7 @@ fn unit_that_becomes_ready_in_time_is_served() {
     assert_eq!((pair.readies(), pair.suspended().len()), (1, 0));
 }
 
-/// Nobody knows how large it is; but it was there.
+/// The unit's size is unknown, but it was there.
 #[test]
 fn capacity_that_can_not_be_read_is_asked_again() {
     let ways: [fn() -> Reply; 4] = [
@@ -90,7 +90,7 @@ fn capacity_that_can_not_be_read_is_asked_again() {
     }
 }
 
-/// What a target says while it comes up again: that it is tried on another session.
+/// A target says this while it starts up; it is tried on another session.
 #[test]
 fn unit_that_is_not_connected_after_it_served_is_waited_for() {
     let mut pair = Pair::plain().ready();
@@ -101,14 +101,14 @@ fn unit_that_is_not_connected_after_it_served_is_waited_for() {
     assert_eq!(pair.failed(), None);
     pair.peer.disk.luns = vec![0, 1];
     pair.run_for(30 * SECOND);
-    // Listed, but INQUIRY says that it is not connected.
+    // The unit is listed, but INQUIRY says that it is not connected.
     assert_eq!((pair.failed(), pair.readies()), (None, 1));
     pair.peer.disk.lun = 1;
     pair.run_for(6 * SECOND);
     assert_eq!(pair.completed[&tag], Status::Ok);
 }
 
-/// A unit that says nothing at all is another matter.
+/// A unit that does not answer at all is treated differently.
 #[test]
 fn silence_in_a_survey_ends_the_session() {
     let mut pair = Pair::plain().ready();

@@ -1,4 +1,4 @@
-//! What the scripted target answers to commands: data, status, sense.
+//! The scripted target's answers to commands: data, status, sense.
 
 use vcp_iscsi_proto::Lun;
 use vcp_iscsi_proto::bhs::RESERVED_TAG;
@@ -10,7 +10,7 @@ use super::super::disk::Reply;
 use super::Peer;
 
 impl Peer {
-    /// Carries a command out whose data is there.
+    /// Carries out a command whose data has come.
     pub fn execute(&mut self, command: &ScsiCommand, data: &[u8]) {
         let reply = self.disk.execute(command.lun, &command.cdb, data);
         match reply {
@@ -58,7 +58,7 @@ impl Peer {
         );
     }
 
-    /// The first bytes of a command's data, and no status.
+    /// Sends the first bytes of a command's data, and no status.
     pub fn send_first(&mut self, itt: u32, bytes: &[u8]) {
         let sn = self.numbers();
         let data = DataIn {
@@ -77,7 +77,7 @@ impl Peer {
         self.send(data, bytes);
     }
 
-    /// A Reject of a PDU with this header.
+    /// Sends a Reject of a PDU with this header.
     pub fn reject(&mut self, reason: RejectReason, header: &[u8]) {
         let sn = self.status();
         let reject = Reject {

@@ -1,4 +1,4 @@
-//! The login, and what the scripted target agrees to in it.
+//! The login, and the scripted target's part in it.
 
 use vcp_iscsi_proto::login::{LoginStatus, Stage};
 use vcp_iscsi_proto::pdu::*;

@@ -1,5 +1,5 @@
-//! A scripted target: plain by default, and as odd as a test makes it. Knows one
-//! disk, keeps the numbers, and shows every PDU it is about to send to `mangle`.
+//! A scripted target: plain by default, and as odd as a test makes it. It has one disk,
+//! keeps the numbers, and passes every PDU before sending it to `mangle`.
 
 mod answers;
 mod login;
@@ -16,13 +16,13 @@ use vcp_iscsi_proto::{Lun, Serial};
 use super::disk::Disk;
 use writes::Writing;
 
-/// What a test does to a PDU on its way out: changes it, drops it (`false`), or has
+/// A test's treatment of an outgoing PDU: it changes it, drops it (`false`), or has
 /// others sent too.
 pub type Mangle = Box<dyn FnMut(&mut TargetPdu, &mut Vec<u8>) -> bool>;
-/// What a test does about a PDU that came in; `true`: all that is to be done.
+/// A test's treatment of an incoming PDU; `true` if it is then done with.
 pub type Intercept = Box<dyn FnMut(&mut Peer, &InitiatorPdu, &[u8]) -> bool>;
 
-/// How a target negotiates and behaves. Its own values in the negotiation.
+/// A target's negotiation values and behaviour.
 #[derive(Debug)]
 pub struct Settings {
     pub max_burst: u32,
@@ -32,14 +32,14 @@ pub struct Settings {
     pub max_outstanding_r2t: u32,
     pub max_recv: u32,
     pub digests: bool,
-    /// CRC32C wherever it stands in what is offered, and nothing else.
+    /// Whether to require CRC32C wherever it is offered.
     pub insists_on_digests: bool,
     pub time2wait: u32,
-    /// Commands that fit in the window.
+    /// The number of commands that fit in the window.
     pub window: u32,
-    /// Status in the last Data-In instead of a SCSI Response.
+    /// Whether the status is in the last Data-In instead of a SCSI Response.
     pub status_in_data: bool,
-    /// Bytes in a Data-In.
+    /// The number of bytes in a Data-In.
     pub data_in: u32,
     /// Keys offered by the target in its first answer.
     pub extra_keys: Vec<(&'static str, &'static str)>,
@@ -73,21 +73,21 @@ pub struct Peer {
     pub disk: Disk,
     pub mangle: Option<Mangle>,
     pub intercept: Option<Intercept>,
-    /// Everything that came in, headers only.
+    /// All received PDUs, headers only.
     pub seen: Vec<InitiatorPdu>,
     /// Bytes to be sent.
     pub out: VecDeque<u8>,
     pub logins: u32,
     pub stat_sn: Serial,
     pub exp_cmd_sn: Serial,
-    /// Longest solicited or unsolicited sequence seen, and bytes without asking.
+    /// The longest solicited or unsolicited sequence seen, and bytes sent without an R2T.
     pub longest_burst: u32,
     pub most_unsolicited: u32,
     /// Overrides ExpCmdSN + window.
     pub max_cmd_sn: Option<Serial>,
     /// Sets bits that an initiator has to ignore.
     pub scribble: bool,
-    /// Of the command that came last.
+    /// The CmdSN of the last command.
     pub last_cmd_sn: Option<Serial>,
     input: Vec<u8>,
     full_feature: bool,
@@ -95,9 +95,9 @@ pub struct Peer {
     negotiated: BTreeMap<&'static str, String>,
     writing: BTreeMap<u32, Writing>,
     next_ttt: u32,
-    /// Of the command whose unsolicited data came last.
+    /// The CmdSN of the command whose unsolicited data came last.
     unsolicited_of: Option<Serial>,
-    /// Commands that came before their turn.
+    /// Commands that came out of order.
     early: Vec<(InitiatorPdu, Vec<u8>)>,
 }
 
@@ -129,7 +129,7 @@ impl Peer {
         }
     }
 
-    /// A new TCP connection.
+    /// Accepts a new TCP connection.
     pub fn accept(&mut self) {
         self.input.clear();
         self.out.clear();
@@ -144,7 +144,7 @@ impl Peer {
         self.stat_sn = self.stat_sn.add(0x100);
     }
 
-    /// The login is over.
+    /// Whether the login is over.
     pub fn is_full_feature(&self) -> bool {
         self.full_feature
     }
@@ -159,7 +159,7 @@ impl Peer {
         }
     }
 
-    /// What became of a key in the login.
+    /// The negotiated value of a key.
     pub fn agreed(&self, key: &str) -> &str {
         &self.negotiated[key]
     }

@@ -1,5 +1,5 @@
-//! The bytes of a connection to the scripted target: PDUs with their padding and
-//! digests. Every bit that is reserved is looked at on the way in.
+//! The bytes of a connection to the scripted target: PDUs with their padding and digests.
+//! All reserved bits of received PDUs are checked.
 
 use vcp_iscsi_proto::Crc32c;
 use vcp_iscsi_proto::bhs::{BHS_LEN, Bhs};
@@ -69,7 +69,7 @@ impl Peer {
         self.send_raw(&header, &data);
     }
 
-    /// A header and data segment as they are, with what the connection adds.
+    /// Sends a header and data segment unchanged, with padding and digests.
     pub fn send_raw(&mut self, header: &[u8; BHS_LEN], data: &[u8]) {
         self.out.extend(header);
         if self.digest(Key::HeaderDigest) {
@@ -85,7 +85,7 @@ impl Peer {
     }
 }
 
-/// Sets reserved bits, and the residual count where no flag says that there is one.
+/// Sets reserved bits, and the residual count where no flag announces one.
 fn scribble(pdu: &TargetPdu, header: &mut [u8; BHS_LEN]) {
     match pdu {
         TargetPdu::NopIn(_) => {

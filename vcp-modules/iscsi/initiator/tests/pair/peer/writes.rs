@@ -1,4 +1,4 @@
-//! Data on its way to the scripted target: immediate, unsolicited, asked for.
+//! Data for the scripted target: immediate, unsolicited, or requested by an R2T.
 
 use std::collections::VecDeque;
 
@@ -12,7 +12,7 @@ use super::Peer;
 pub(super) struct Writing {
     command: ScsiCommand,
     data: Vec<u8>,
-    /// Bytes without asking for which no R2T is needed, and whether they are all there.
+    /// The number of unsolicited bytes, and whether all have come.
     unsolicited: bool,
     asked: u32,
     r2t_sn: u32,
