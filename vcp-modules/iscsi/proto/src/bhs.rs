@@ -1,5 +1,5 @@
-//! What every PDU has in common: the opcode, the lengths, and where on the stream
-//! the header, its digest, the data segment and its digest lie (RFC 7143 §11.2).
+//! The common part of all PDUs: the opcode, the lengths, and the places of the header,
+//! its digest, the data segment and its digest on the stream (RFC 7143 §11.2).
 
 use crate::error::Error;
 use crate::field::{u24_at, u32_at};
@@ -116,7 +116,7 @@ pub struct Bhs {
 }
 
 impl Bhs {
-    /// Reads the fields that every PDU has.
+    /// Parses the fields that every PDU has.
     #[must_use]
     pub fn parse(b: &BhsBytes) -> Self {
         Self {
@@ -129,14 +129,14 @@ impl Bhs {
         }
     }
 
-    /// Where this PDU's parts lie on a connection with or without digests.
+    /// The layout of this PDU on a connection with or without digests.
     #[must_use]
     pub const fn layout(&self, header_digest: bool, data_digest: bool) -> Layout {
         Layout::new(self.ahs_len, self.data_len, header_digest, data_digest)
     }
 }
 
-/// Where the parts of one PDU lie, in bytes from its start.
+/// The places of a PDU's parts, in bytes from its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
     /// Length of the basic and additional header segments, which the header digest

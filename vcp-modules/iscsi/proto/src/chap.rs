@@ -52,7 +52,7 @@ impl Algorithm {
         }
     }
 
-    /// From a number in CHAP_A; `None` for algorithms unknown here.
+    /// The algorithm of a number in CHAP_A; `None` if it is unknown here.
     #[must_use]
     pub const fn from_number(number: u64) -> Option<Self> {
         match number {

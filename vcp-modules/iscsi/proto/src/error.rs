@@ -1,5 +1,5 @@
-//! What can be wrong with bytes from the other side. An error names the field, so
-//! that a log line tells an operator which peer breaks which rule.
+//! Errors in bytes from the other side. An error names the field, so that a log line
+//! tells an operator which peer breaks which rule.
 
 /// A PDU, data segment or SCSI parameter block that can't be understood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -7,7 +7,7 @@ use core::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Isid(pub [u8; 6]);
 
-/// Who vouches for the uniqueness of an ISID: the two top bits of its first byte.
+/// The naming authority of an ISID: the two top bits of its first byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IsidType {
     /// 00b: 22 bits of an IEEE company identifier.

@@ -15,7 +15,7 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// From the two low bits; `None` for the reserved stage 2.
+    /// The stage of the two low bits; `None` for the reserved stage 2.
     #[must_use]
     pub const fn from_bits(bits: u8) -> Option<Self> {
         match bits & 3 {
@@ -55,7 +55,7 @@ macro_rules! statuses {
         }
 
         impl LoginStatus {
-            /// From the two bytes of a Login Response.
+            /// The status of the two bytes of a Login Response.
             #[must_use]
             pub const fn new(class: u8, detail: u8) -> Self {
                 match (class, detail) {
@@ -124,7 +124,7 @@ statuses! {
     OutOfResources = (3, 2) => "out of resources",
 }
 
-/// Whose turn it is after a Login Response: Status-Class.
+/// The kind of a Login Response's status: its Status-Class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoginClass {
     /// 0.
@@ -152,7 +152,7 @@ impl LoginStatus {
         self.pair().1
     }
 
-    /// What the class says to do next.
+    /// The kind of the status by its class.
     #[must_use]
     pub const fn kind(self) -> LoginClass {
         match self.class() {

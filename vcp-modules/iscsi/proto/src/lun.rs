@@ -28,7 +28,7 @@ pub enum LunMethod {
 }
 
 impl LunMethod {
-    /// As the standard calls it.
+    /// The standard's name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -66,7 +66,7 @@ impl Lun {
     #[must_use]
     pub const fn address(self) -> Option<(LunMethod, u64)> {
         let field = self.0 >> 48;
-        // What follows the two bytes of most methods.
+        // The bytes after the first two, which most methods do not use.
         let alone = self.0 & 0x0000_ffff_ffff_ffff == 0;
         match (field >> 14, field >> 8) {
             (PERIPHERAL, _) if alone => Some((LunMethod::Peripheral, field & 0x3fff)),
@@ -103,7 +103,7 @@ impl Lun {
         self.0.to_be_bytes()
     }
 
-    /// From the eight bytes of the wire.
+    /// The LUN of eight bytes from the wire.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 8]) -> Self {
         Self(u64::from_be_bytes(bytes))
@@ -155,7 +155,7 @@ mod tests {
         }
     }
 
-    /// What a target may list, and what it is called.
+    /// LUNs that a target may list, and how they are shown.
     #[test]
     fn numbers_of_every_method() {
         for (lun, number, shown) in [

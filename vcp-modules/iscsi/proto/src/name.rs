@@ -17,28 +17,28 @@ pub const MAX_NAME_LEN: usize = 223;
 #[derive(Debug, Clone)]
 pub struct IscsiName(String);
 
-/// What is wrong with a name.
+/// An error of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameError {
-    /// It doesn't begin with `iqn.`, `eui.` or `naa.`.
+    /// The name doesn't begin with `iqn.`, `eui.` or `naa.`.
     #[error("an iSCSI name begins with iqn., eui. or naa.")]
     Type,
-    /// It has more than [`MAX_NAME_LEN`] bytes.
+    /// The name has more than [`MAX_NAME_LEN`] bytes.
     #[error("an iSCSI name has at most {MAX_NAME_LEN} bytes")]
     TooLong,
-    /// A character that names can't hold.
+    /// The name contains an invalid character.
     #[error("{0:?} has no place in an iSCSI name")]
     Character(char),
-    /// Not `iqn.` with year, month and a domain.
+    /// The name is not `iqn.` with year, month and a domain.
     #[error(
         "an iqn. name goes on with year, month and a reversed domain: iqn.2026-11.com.example:disk"
     )]
     Iqn,
-    /// Not 16 hexadecimal digits.
+    /// The name does not have 16 hexadecimal digits.
     #[error("an eui. name goes on with 16 hexadecimal digits")]
     Eui,
-    /// Neither 16 nor 32 hexadecimal digits.
+    /// The name has neither 16 nor 32 hexadecimal digits.
     #[error("an naa. name goes on with 16 or 32 hexadecimal digits")]
     Naa,
 }

@@ -1,4 +1,4 @@
-//! Asynchronous Message (RFC 7143 §11.9): what a target says without being asked.
+//! Asynchronous Message (RFC 7143 §11.9): an unsolicited message of a target.
 
 use super::common::{FINAL, TargetSn, begin, expect};
 use crate::bhs::{BhsBytes, Opcode, RESERVED_TAG};
@@ -54,7 +54,7 @@ pub enum AsyncEvent {
 /// Asynchronous Message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AsyncMessage {
-    /// What happened.
+    /// The event.
     pub event: AsyncEvent,
     /// Length of the data segment: sense length, sense data, event data; see
     /// [`split_sense`](super::split_sense).

@@ -46,7 +46,8 @@ pub struct ScsiCommand {
     pub lun: Lun,
     /// Initiator task tag.
     pub itt: u32,
-    /// Bytes that the initiator expects to be moved (out, when both directions).
+    /// The number of bytes that the initiator expects to be moved (out, when both
+    /// directions).
     pub expected_len: u32,
     /// CmdSN and ExpStatSN.
     pub sn: InitiatorSn,

@@ -63,9 +63,9 @@ pub enum Residual {
     /// All bytes were moved.
     #[default]
     None,
-    /// So many bytes were not moved because there was no room for them.
+    /// This many bytes were not moved because there was no room for them.
     Overflow(u32),
-    /// So many bytes of those expected were not moved.
+    /// This many of the expected bytes were not moved.
     Underflow(u32),
 }
 

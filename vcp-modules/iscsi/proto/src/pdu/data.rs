@@ -13,7 +13,7 @@ use crate::serial::Serial;
 pub struct DataOut {
     /// The last PDU of a sequence: of the answer to one R2T, or of unsolicited data.
     pub is_final: bool,
-    /// Bytes of data.
+    /// The length of the data in bytes.
     pub data_len: u32,
     /// The LUN of the R2T being answered; reserved when `ttt` is.
     pub lun: Lun,
@@ -26,12 +26,12 @@ pub struct DataOut {
     pub exp_stat_sn: Serial,
     /// Number of this PDU in its sequence, from 0.
     pub data_sn: u32,
-    /// Where in the command's data these bytes belong.
+    /// The offset of these bytes in the command's data.
     pub offset: u32,
 }
 
 impl DataOut {
-    /// Reads the header.
+    /// Parses the header.
     ///
     /// # Errors
     /// [`Error::WrongOpcode`].
@@ -77,7 +77,7 @@ pub struct DataIn {
     /// SCSI status when the S bit is set: no SCSI Response follows, and `sn.stat_sn`
     /// and `residual` are valid.
     pub status: Option<Status>,
-    /// Bytes of data.
+    /// The length of the data in bytes.
     pub data_len: u32,
     /// LUN for a DataACK; reserved unless `acknowledge`.
     pub lun: Lun,
@@ -89,9 +89,9 @@ pub struct DataIn {
     pub sn: TargetSn,
     /// Number of this PDU among the command's Data-Ins, from 0.
     pub data_sn: u32,
-    /// Where in the command's data these bytes belong.
+    /// The offset of these bytes in the command's data.
     pub offset: u32,
-    /// Residual of the command; always `None` without `status`.
+    /// The residual of the command; always `None` without `status`.
     pub residual: Residual,
 }
 
@@ -162,15 +162,15 @@ pub struct R2t {
     pub lun: Lun,
     /// Initiator task tag of the command.
     pub itt: u32,
-    /// Target transfer tag, which the Data-Outs must repeat. Never the reserved one.
+    /// The target transfer tag, which the Data-Outs must repeat. Never the reserved one.
     pub ttt: u32,
     /// ExpCmdSN, MaxCmdSN, and the next StatSN, which an R2T doesn't use up.
     pub sn: TargetSn,
     /// Number of this R2T among the command's, from 0.
     pub r2t_sn: u32,
-    /// Where in the command's data the bytes asked for begin.
+    /// The offset of the requested bytes in the command's data.
     pub offset: u32,
-    /// How many bytes are asked for; never 0.
+    /// The number of requested bytes; never 0.
     pub desired_len: u32,
 }
 

@@ -6,13 +6,13 @@ use crate::error::Error;
 use crate::field::{codes, put_u16, put_u32, u16_at, u24_at, u32_at};
 
 codes! {
-    /// What a logout is to end (RFC 7143 §11.14.1).
+    /// The object of a logout (RFC 7143 §11.14.1).
     pub enum LogoutReason {
         /// The session and all its commands.
         CloseSession = 0 => "close the session",
         /// One connection and its commands.
         CloseConnection = 1 => "close the connection",
-        /// A failed connection, whose commands go on elsewhere.
+        /// A failed connection, whose commands are continued elsewhere.
         RemoveForRecovery = 2 => "remove the connection for recovery",
     }
 }
@@ -36,13 +36,13 @@ codes! {
 pub struct LogoutRequest {
     /// The request doesn't use up its CmdSN.
     pub immediate: bool,
-    /// What is to end; seven bits.
+    /// The object of the logout; seven bits.
     pub reason: LogoutReason,
     /// Length of the data segment; 0 from a sound initiator.
     pub data_len: u32,
     /// Initiator task tag.
     pub itt: u32,
-    /// The connection meant; ignored when the session ends.
+    /// The connection to close; ignored when the session ends.
     pub cid: u16,
     /// CmdSN and ExpStatSN.
     pub sn: InitiatorSn,

@@ -12,7 +12,7 @@ use crate::lun::Lun;
 pub struct NopOut {
     /// The request doesn't use up its CmdSN.
     pub immediate: bool,
-    /// Bytes of ping data.
+    /// The length of the ping data in bytes.
     pub data_len: u32,
     /// The LUN of the NOP-In being answered, otherwise zero.
     pub lun: Lun,
@@ -56,7 +56,7 @@ impl NopOut {
 /// neither, only new sequence numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NopIn {
-    /// Bytes of ping data.
+    /// The length of the ping data in bytes.
     pub data_len: u32,
     /// A LUN that the answer must repeat.
     pub lun: Lun,

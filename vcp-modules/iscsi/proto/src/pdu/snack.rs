@@ -8,15 +8,15 @@ use crate::lun::Lun;
 use crate::serial::Serial;
 
 codes! {
-    /// What is asked for (RFC 7143 §11.16.1).
+    /// The kind of a SNACK (RFC 7143 §11.16.1).
     pub enum SnackType {
-        /// Data-In or R2T PDUs again.
+        /// Requests Data-In or R2T PDUs again.
         DataOrR2t = 0 => "Data/R2T SNACK",
         /// Responses again.
         Status = 1 => "Status SNACK",
-        /// Nothing; acknowledges Data-Ins.
+        /// Requests nothing, and acknowledges Data-Ins.
         DataAck = 2 => "DataACK",
-        /// Data again, perhaps cut differently.
+        /// Requests data again, perhaps cut differently.
         RData = 3 => "R-Data SNACK",
     }
 }
@@ -24,7 +24,7 @@ codes! {
 /// SNACK Request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Snack {
-    /// What is asked for; four bits.
+    /// The kind of the SNACK; four bits.
     pub kind: SnackType,
     /// Length of the data segment; 0 from a sound initiator.
     pub data_len: u32,

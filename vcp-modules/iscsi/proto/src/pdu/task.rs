@@ -56,7 +56,7 @@ codes! {
 pub struct TaskRequest {
     /// The request doesn't use up its CmdSN.
     pub immediate: bool,
-    /// What is to be done; seven bits.
+    /// The task management function; seven bits.
     pub function: TaskFunction,
     /// Length of the data segment; 0 from a sound initiator.
     pub data_len: u32,
@@ -64,7 +64,7 @@ pub struct TaskRequest {
     pub lun: Lun,
     /// Initiator task tag of this request.
     pub itt: u32,
-    /// Tag of the task meant, or [`RESERVED_TAG`](crate::RESERVED_TAG).
+    /// The tag of the task concerned, or [`RESERVED_TAG`](crate::RESERVED_TAG).
     pub ref_itt: u32,
     /// CmdSN and ExpStatSN.
     pub sn: InitiatorSn,

@@ -17,7 +17,7 @@ pub struct TextRequest {
     pub is_final: bool,
     /// The text goes on in the next request. Excludes `is_final`.
     pub is_continued: bool,
-    /// Bytes of text.
+    /// The length of the text in bytes.
     pub data_len: u32,
     /// LUN of the response being answered, otherwise zero.
     pub lun: Lun,
@@ -68,7 +68,7 @@ pub struct TextResponse {
     pub is_final: bool,
     /// The text goes on in the next response. Excludes `is_final`.
     pub is_continued: bool,
-    /// Bytes of text.
+    /// The length of the text in bytes.
     pub data_len: u32,
     /// A LUN that the next request must repeat.
     pub lun: Lun,

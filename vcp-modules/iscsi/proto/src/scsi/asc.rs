@@ -16,7 +16,7 @@ macro_rules! named {
                 pub const $name: Self = Self($asc, $ascq);
             )+
 
-            /// What the code says, if it is known here.
+            /// The code's meaning, if it is known here.
             #[must_use]
             pub const fn name(self) -> Option<&'static str> {
                 Some(match (self.0, self.1) {

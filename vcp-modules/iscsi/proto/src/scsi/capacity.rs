@@ -8,12 +8,12 @@ use crate::field::{put_u16, put_u32, put_u64, u16_at, u32_at, u64_at};
 pub struct Capacity10 {
     /// The last block's address; all ones: ask READ CAPACITY(16).
     pub last_lba: u32,
-    /// Bytes per logical block.
+    /// The logical block length in bytes.
     pub block_len: u32,
 }
 
 impl Capacity10 {
-    /// Length of the data in bytes.
+    /// The length of the data in bytes.
     pub const LEN: usize = 8;
 
     /// Reads the data.
@@ -45,7 +45,7 @@ impl Capacity10 {
 pub struct Capacity16 {
     /// The last block's address.
     pub last_lba: u64,
-    /// Bytes per logical block.
+    /// The logical block length in bytes.
     pub block_len: u32,
     /// PROT_EN: the medium is formatted with protection information.
     pub protection: bool,

@@ -30,18 +30,18 @@ pub enum Command {
     },
     /// REPORT LUNS (SPC-4 §6.33).
     ReportLuns {
-        /// Which logical units.
+        /// The logical units to report.
         select: LunSelection,
         /// Room for the answer, at least 16.
         alloc_len: u32,
     },
     /// MODE SENSE(6) and (10) (SPC-4 §6.11, §6.12). The forms answer differently.
     ModeSense {
-        /// Which form.
+        /// The form of the command.
         form: ModeForm,
         /// Leave block descriptors out.
         no_block_descriptors: bool,
-        /// Which values of the page.
+        /// The kind of values of the page.
         control: PageControl,
         /// The page; 3Fh: all pages.
         page: u8,
@@ -124,7 +124,7 @@ pub enum Command {
     },
 }
 
-/// Which logical units REPORT LUNS is to report (SPC-4 §6.33).
+/// The logical units that REPORT LUNS reports (SPC-4 §6.33).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LunSelection {
     /// 00h: all but well-known ones.
@@ -144,17 +144,17 @@ pub enum ModeForm {
     Ten,
 }
 
-/// Which values of a mode page are asked for (SPC-4 §6.11.1).
+/// The kind of values of a mode page (SPC-4 §6.11.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum PageControl {
-    /// Those in force.
+    /// The current values.
     Current = 0,
     /// A mask of what can be changed.
     Changeable = 1,
-    /// Those of the factory.
+    /// The default values of the factory.
     Default = 2,
-    /// Those that survive power-off.
+    /// The saved values, which survive power-off.
     Saved = 3,
 }
 

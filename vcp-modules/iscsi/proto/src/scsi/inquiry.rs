@@ -15,10 +15,10 @@ codes! {
     }
 }
 
-/// Who a logical unit is.
+/// The identity and type of a logical unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Inquiry {
-    /// Whether a device is there; three bits.
+    /// Whether a device is present; three bits.
     pub qualifier: PeripheralQualifier,
     /// Peripheral device type: 00h is a block device, 1Fh unknown. Five bits.
     pub device_type: u8,

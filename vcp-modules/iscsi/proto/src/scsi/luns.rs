@@ -25,7 +25,7 @@ pub fn parse_luns(data: &[u8]) -> Result<(usize, impl Iterator<Item = Lun>), Err
 /// Writes REPORT LUNS data.
 ///
 /// # Panics
-/// With more than 2²⁹ − 1 LUNs.
+/// If there are more than 2²⁹ − 1 LUNs.
 #[must_use]
 pub fn emit_luns(luns: &[Lun]) -> Vec<u8> {
     let len = u32::try_from(luns.len() * 8).expect("the LUN list's length has 32 bits");

@@ -7,7 +7,7 @@ use super::ModeForm;
 use crate::error::Error;
 use crate::field::u16_at;
 
-/// What MODE SENSE tells about a block device.
+/// A block device's properties from MODE SENSE.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ModeParameters {
     /// WP: the medium can't be written.

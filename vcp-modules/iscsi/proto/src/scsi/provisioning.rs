@@ -41,7 +41,7 @@ pub fn parse_unmap(list: &[u8]) -> Result<impl Iterator<Item = Extent>, Error> {
 /// Writes an UNMAP parameter list.
 ///
 /// # Panics
-/// With more than 4095 extents.
+/// If there are more than 4095 extents.
 #[must_use]
 pub fn emit_unmap(extents: &[Extent]) -> Vec<u8> {
     let len = u16::try_from(extents.len() * UNMAP_DESCRIPTOR)
@@ -60,7 +60,7 @@ pub fn emit_unmap(extents: &[Extent]) -> Vec<u8> {
     out
 }
 
-/// What became of a block.
+/// The provisioning status of a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LbaState {
     /// 0: mapped, or unknown.
@@ -111,7 +111,7 @@ pub fn parse_lba_status(data: &[u8]) -> Result<impl Iterator<Item = LbaStatus>, 
 /// Writes GET LBA STATUS data.
 ///
 /// # Panics
-/// With more descriptors than a 32-bit length can name.
+/// If there are more descriptors than a 32-bit length can express.
 #[must_use]
 pub fn emit_lba_status(descriptors: &[LbaStatus]) -> Vec<u8> {
     let len = u32::try_from(4 + descriptors.len() * 16).expect("the data's length has 32 bits");

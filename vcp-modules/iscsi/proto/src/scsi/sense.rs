@@ -10,9 +10,9 @@ use crate::field::{codes, put_u32, u32_at, u64_at};
 codes! {
     /// Sense keys (SPC-4 §4.5.6).
     pub enum SenseKey {
-        /// Nothing to report.
+        /// There is nothing to report.
         NoSense = 0x0 => "NO SENSE",
-        /// Done, with the device's own recovery.
+        /// The command succeeded, with the device's own recovery.
         RecoveredError = 0x1 => "RECOVERED ERROR",
         /// The logical unit can't be accessed.
         NotReady = 0x2 => "NOT READY",
@@ -22,7 +22,7 @@ codes! {
         HardwareError = 0x4 => "HARDWARE ERROR",
         /// The command makes no sense to the device.
         IllegalRequest = 0x5 => "ILLEGAL REQUEST",
-        /// Something happened that the initiator should know; the command wasn't begun.
+        /// The initiator should know of an event; the command wasn't begun.
         UnitAttention = 0x6 => "UNIT ATTENTION",
         /// The medium is write protected.
         DataProtect = 0x7 => "DATA PROTECT",

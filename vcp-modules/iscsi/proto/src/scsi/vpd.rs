@@ -71,7 +71,7 @@ impl<'a> Vpd<'a> {
         out.extend_from_slice(self.data);
     }
 
-    /// Iterates over the designators of page 83h. Ends at one that is cut.
+    /// Iterates over the designators of page 83h. Ends at one that is cut off.
     pub fn designators(&self) -> impl Iterator<Item = Designator<'a>> + use<'a> {
         let mut rest = self.data;
         core::iter::from_fn(move || {

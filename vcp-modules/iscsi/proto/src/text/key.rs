@@ -53,15 +53,15 @@ use Senders::{Both, Initiator, Target};
 use Use::{All, FullFeatureOnly, InitializeOnly, LeadingOnly, Obsolete, Security};
 
 keys! {
-    /// Who the initiator is.
+    /// The initiator's name.
     InitiatorName = any("InitiatorName", InitializeOnly, Initiator, Session),
     /// A name for people.
     InitiatorAlias = any("InitiatorAlias", All, Initiator, Session),
-    /// Which target the login is for; in answers to SendTargets, one target.
+    /// The target of the login; in answers to SendTargets, one target.
     TargetName = any("TargetName", InitializeOnly, Both, Session),
     /// A name for people.
     TargetAlias = any("TargetAlias", All, Target, Session),
-    /// Where a target can be reached: `host[:port][,portal group tag]`.
+    /// The address of a target: `host[:port][,portal group tag]`.
     TargetAddress = any("TargetAddress", All, Target, Session),
     /// The portal group of the connection.
     TargetPortalGroupTag = KeySpec {
@@ -73,7 +73,7 @@ keys! {
     /// Asks for targets and their addresses: `All`, a name, or nothing.
     SendTargets = KeySpec { any_stage: false, ..any("SendTargets", FullFeatureOnly, Initiator, Session) },
 
-    /// How both sides show who they are: `CHAP`, `None`…
+    /// The authentication methods: `CHAP`, `None`…
     AuthMethod = security("AuthMethod", KeyKind::List { default: None }),
     /// CHAP algorithms.
     ChapA = security("CHAP_A", KeyKind::List { default: None }),
@@ -127,7 +127,7 @@ keys! {
         not_in_discovery: false,
         ..number("ErrorRecoveryLevel", 0, 2, 0, NumberFn::Minimum)
     },
-    /// What the initiator wants to know about terminated tasks.
+    /// How the initiator wants terminated tasks to be reported.
     TaskReporting = KeySpec {
         kind: KeyKind::List { default: Some("RFC3720") },
         ..number("TaskReporting", 0, 0, 0, NumberFn::Minimum)

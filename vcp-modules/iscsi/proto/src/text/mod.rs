@@ -34,7 +34,7 @@ pub const NOT_UNDERSTOOD: &str = "NotUnderstood";
 /// The list value that means "no such thing".
 pub const NONE: &str = "None";
 
-/// What can be wrong with negotiation text.
+/// An error of negotiation text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TextError {
@@ -53,7 +53,7 @@ pub enum TextError {
     /// A value isn't what its key requires: no number, none in range, no boolean…
     #[error("value is not {0}")]
     Expected(&'static str),
-    /// More text than the receiver agreed to take.
+    /// There is more text than the receiver agreed to take.
     #[error("more than {0} bytes of negotiation text")]
     TooLong(usize),
 }

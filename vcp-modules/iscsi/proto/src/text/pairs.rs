@@ -6,9 +6,9 @@ use super::{MAX_KEY_LEN, TextError};
 /// and may be empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pair<'a> {
-    /// What stands before the first equals sign.
+    /// The text before the first equals sign.
     pub key: &'a str,
-    /// What stands behind it.
+    /// The text after it.
     pub value: &'a str,
 }
 

@@ -1,5 +1,5 @@
-//! What a key's definition consists of (RFC 7143 §13), and the functions by which two
-//! sides come to one value.
+//! The parts of a key's definition (RFC 7143 §13), and the functions by which two sides
+//! agree on one value.
 
 use super::{TextError, value};
 
@@ -8,17 +8,17 @@ use super::{TextError, value};
 pub struct KeySpec {
     /// The key as written in text.
     pub name: &'static str,
-    /// In which phase and on which connection it may appear.
+    /// The phase and the connection in which it may appear.
     pub usage: Use,
-    /// Who may send it.
+    /// The sides that may send it.
     pub senders: Senders,
-    /// What it holds for.
+    /// The scope of its value.
     pub scope: Scope,
-    /// What values it takes and how the result is found.
+    /// Its values, and how the result is found.
     pub kind: KeyKind,
-    /// It may also appear in the SecurityNegotiation stage.
+    /// Whether it may also appear in the SecurityNegotiation stage.
     pub any_stage: bool,
-    /// It has no meaning in a discovery session.
+    /// Whether it has no meaning in a discovery session.
     pub not_in_discovery: bool,
 }
 
@@ -35,11 +35,11 @@ pub enum Use {
     FullFeatureOnly,
     /// In the SecurityNegotiation stage only (RFC 7143 §12).
     Security,
-    /// No longer: answer `Reject`, never `NotUnderstood` (RFC 7143 §13.25).
+    /// The key is obsolete: answer `Reject`, never `NotUnderstood` (RFC 7143 §13.25).
     Obsolete,
 }
 
-/// Who may send a key.
+/// The sides that may send a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Senders {
     /// Only initiators.
@@ -50,7 +50,7 @@ pub enum Senders {
     Both,
 }
 
-/// What a key's value holds for.
+/// The scope of a key's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// SW: the session.
@@ -59,7 +59,7 @@ pub enum Scope {
     Connection,
 }
 
-/// What values a key takes.
+/// The values of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyKind {
     /// Declared text; needs no answer.

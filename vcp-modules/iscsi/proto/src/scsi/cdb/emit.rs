@@ -1,4 +1,4 @@
-//! From [`Command`] to CDB bytes.
+//! Encoding of a [`Command`] as CDB bytes.
 
 use super::{Command, LunSelection, ModeForm, op};
 use crate::field::{put_u16, put_u32, put_u64};

@@ -1,10 +1,10 @@
-//! From CDB bytes to [`Command`].
+//! Parsing of CDB bytes to a [`Command`].
 
 use super::{CdbError, Command, LunSelection, ModeForm, PageControl, op};
 use crate::field::{u16_at, u24_at, u32_at, u64_at};
 
 impl Command {
-    /// Reads a CDB, of which the first 16 bytes say everything.
+    /// Parses a CDB, of which only the first 16 bytes matter.
     ///
     /// Group numbers and obsolete bits are ignored, protection information is refused:
     /// a device that is formatted with it isn't one of ours.
@@ -90,7 +90,8 @@ fn inquiry(cdb: &[u8; 16]) -> Option<Command> {
     (vpd.is_some() || cdb[2] == 0).then_some(Command::Inquiry { vpd, alloc_len })
 }
 
-/// Neither loading or ejecting, nor power conditions other than active and stopped.
+/// Parses START STOP UNIT without loading or ejecting, and with the power conditions
+/// active and stopped only.
 fn start_stop_unit(cdb: &[u8]) -> Result<Command, u8> {
     match cdb[4] & !1 {
         0 => Ok(Command::StartStopUnit {
@@ -260,7 +261,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is understood means the same after it was written out again.
+        /// A command that was parsed means the same after it is encoded again.
         #[test]
         fn understanding_is_stable(cdb: [u8; 16], opcode in prop::sample::select(
             &[0u8, 3, 8, 0x0a, 0x12, 0x1a, 0x25, 0x28, 0x2a, 0x35, 0x41, 0x42, 0x5a, 0x88, 0x8a,
