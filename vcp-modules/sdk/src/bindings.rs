@@ -114,7 +114,7 @@ pub mod handover {
     pub use super::handover_world::__export_handover_world as __export;
     pub use super::handover_world::exports::vcp::io::handover::*;
 
-    /// What the interface says of what a VCP says.
+    /// Converts a VCP's state, or its refusal, to the interface's types.
     pub fn taken<T: crate::Handover>(
         vcp: &mut T,
         now: super::types::Instant,

@@ -46,9 +46,9 @@ pub enum NameError {
 impl IscsiName {
     /// Checks a name. Its normal form is lower case.
     ///
-    /// Of ASCII, letters, digits, `-`, `.` and `:` are allowed (RFC 3722), and `_`,
-    /// which RFC 3722 forbids and targets in use have. Other alphabets would need the
-    /// whole of stringprep: they are refused.
+    /// The allowed characters are ASCII letters, digits, `-`, `.` and `:` (RFC 3722), and
+    /// `_`, which RFC 3722 forbids but existing targets use. Other alphabets would need
+    /// full stringprep, and are refused.
     ///
     /// # Errors
     /// [`NameError`].

@@ -33,9 +33,9 @@ pub(super) struct Asking {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rescan {
     No,
-    /// Of the next survey's.
+    /// Yes, of the result of the next survey.
     Next,
-    /// Of the current survey's.
+    /// Yes, of the result of the current survey.
     Now,
 }
 

@@ -165,7 +165,7 @@ fn unfinished_commands_of_the_window_are_remembered() {
     pair.peer.max_cmd_sn = Some(pair.peer.exp_cmd_sn.add(31));
     let tags: Vec<u64> = (0..40).map(|n| pair.read(n * 512, 512, 0)).collect();
     pair.run();
-    // That is as many as the window of the snapshot has room for.
+    // The number is as large as the window of the snapshot has room for.
     assert_eq!(pair.completed.len(), 1 + 32);
     pair.peer.max_cmd_sn = None;
     let sn = pair.peer.numbers();
