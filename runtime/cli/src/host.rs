@@ -72,6 +72,11 @@ struct Served {
 }
 
 impl Host {
+    /// The process that runs a host of this name already.
+    pub(crate) fn rival(&self) -> Option<&str> {
+        self.identity.other()
+    }
+
     /// A host without any VCP. `name` is what the kernel knows it by, and `options`
     /// are of the process: to be called before it has other threads.
     pub(crate) fn new(

@@ -14,6 +14,7 @@ use crate::control;
 use crate::host::Host;
 use crate::link::Pipes;
 use crate::logging;
+use crate::service::Ending;
 use crate::watch::{self, Watched};
 
 /// How long the answers to requests may take that were made before the end.
@@ -110,7 +111,7 @@ async fn serve(
         _ = interrupt.recv() => Ok(ExitCode::SUCCESS),
         () = hangup.comes() => Ok(ExitCode::SUCCESS),
     };
-    let stopped = host.stop().await;
+    let stopped = host.stop(Ending::Unknown).await;
     if let Some(socket) = socket {
         // Whoever asked for the end wants to hear of it.
         socket.finish(LAST_ANSWERS).await;

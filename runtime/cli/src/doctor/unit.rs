@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 /// What is asked for.
-pub(super) const PROPERTIES: [&str; 21] = [
+pub(super) const PROPERTIES: [&str; 22] = [
     "LoadState",
     "Wants",
     "ActiveState",
@@ -20,6 +20,7 @@ pub(super) const PROPERTIES: [&str; 21] = [
     "DevicePolicy",
     "DeviceAllow",
     "PrivateTmp",
+    "TemporaryFileSystem",
     "LoadCredential",
     "LoadCredentialEncrypted",
     "SetCredential",
