@@ -72,9 +72,13 @@ struct Served {
 }
 
 impl Host {
-    /// Makes a host without any VCP. `name` is the name by which the kernel knows it;
-    /// `options` apply to the process, so this has to be called before there are other
-    /// threads.
+    /// The process that runs a host of this name already.
+    pub(crate) fn rival(&self) -> Option<&str> {
+        self.identity.other()
+    }
+
+    /// A host without any VCP. `name` is what the kernel knows it by, and `options`
+    /// are of the process: to be called before it has other threads.
     pub(crate) fn new(
         name: &str,
         options: HostOptions,

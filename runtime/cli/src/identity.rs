@@ -7,7 +7,7 @@
 //! that holds its lock, and whoever finds it held is somebody else.
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,18 @@ use vcp_control::place;
 #[derive(Debug)]
 pub(crate) struct Identity {
     name: String,
-    _lock: Option<Lock>,
+    owner: Owner,
+}
+
+/// Who has a name.
+#[derive(Debug)]
+enum Owner {
+    /// This process.
+    Own { _lock: Lock },
+    /// Another process, by its number as far as that is known.
+    Other(String),
+    /// It can't be found out.
+    Unknown,
 }
 
 /// A locked file. It is removed with this; after a process that was killed it stays, and
@@ -38,15 +49,27 @@ impl Identity {
         let locked = place::make(&directory)
             .map_err(io::Error::other)
             .and_then(|()| lock(&directory, host));
-        let lock = locked.unwrap_or_else(|error| {
-            tracing::debug!("the lock of host {host}: {error}");
-            None
-        });
-        let name = match lock {
-            Some(_) => host.to_owned(),
-            None => format!("{host} {}", std::process::id()),
+        let owner = match locked {
+            Ok(Ok(lock)) => Owner::Own { _lock: lock },
+            Ok(Err(pid)) => Owner::Other(pid),
+            Err(error) => {
+                tracing::debug!("the lock of host {host}: {error}");
+                Owner::Unknown
+            }
         };
-        Self { name, _lock: lock }
+        let name = match owner {
+            Owner::Own { .. } => host.to_owned(),
+            Owner::Other(_) | Owner::Unknown => format!("{host} {}", std::process::id()),
+        };
+        Self { name, owner }
+    }
+
+    /// The process that has the name, where that is another.
+    pub(crate) fn other(&self) -> Option<&str> {
+        match &self.owner {
+            Owner::Other(pid) => Some(pid),
+            Owner::Own { .. } | Owner::Unknown => None,
+        }
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -54,23 +77,34 @@ impl Identity {
     }
 }
 
-/// Takes the lock; `None` if another process holds it.
-fn lock(directory: &Path, host: &str) -> io::Result<Option<Lock>> {
+/// Takes the lock, or says which process has it.
+fn lock(directory: &Path, host: &str) -> io::Result<Result<Lock, String>> {
     let name = format!("host-{:016x}.lock", Identifier::fingerprint(host));
     let path = directory.join(name);
     loop {
-        let file = OpenOptions::new()
+        let mut file = OpenOptions::new()
+            .read(true)
             .write(true)
             .create(true)
             .truncate(false)
             .mode(0o600)
             .open(&path)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            // The former holder may have removed the file, and another may be in its
-            // place.
-            Ok(()) if is_at(&file, &path) => return Ok(Some(Lock { path, file })),
+            // Who had it may have removed it meanwhile, and another be there.
+            Ok(()) if is_at(&file, &path) => {
+                file.set_len(0)?;
+                writeln!(file, "{}", std::process::id())?;
+                return Ok(Ok(Lock { path, file }));
+            }
             Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let mut pid = String::new();
+                // One that has just taken it may not have written its number yet.
+                let _ = file.read_to_string(&mut pid);
+                let known = pid.trim().parse::<u32>().is_ok();
+                let pid = if known { pid.trim() } else { "unknown" };
+                return Ok(Err(pid.to_owned()));
+            }
             Err(error) => return Err(error.into()),
         }
     }
@@ -100,17 +134,14 @@ mod tests {
     fn a_name_is_one_hosts_at_a_time() {
         let scratch = tempfile::tempdir().unwrap();
         let first = lock(scratch.path(), "/etc/vcp/host.toml").unwrap();
-        assert!(first.is_some());
-        assert!(
-            lock(scratch.path(), "/etc/vcp/host.toml")
-                .unwrap()
-                .is_none()
-        );
-        assert!(lock(scratch.path(), "run:1").unwrap().is_some());
+        assert!(first.is_ok());
+        let second = lock(scratch.path(), "/etc/vcp/host.toml").unwrap();
+        assert_eq!(second.unwrap_err(), std::process::id().to_string());
+        assert!(lock(scratch.path(), "run:1").unwrap().is_ok());
         drop(first);
         let files = || fs::read_dir(scratch.path()).unwrap().count();
         assert_eq!(files(), 0, "nothing is left");
         let again = lock(scratch.path(), "/etc/vcp/host.toml").unwrap();
-        assert!(again.is_some() && files() == 1);
+        assert!(again.is_ok() && files() == 1);
     }
 }

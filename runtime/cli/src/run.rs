@@ -14,6 +14,7 @@ use crate::control;
 use crate::host::Host;
 use crate::link::Pipes;
 use crate::logging;
+use crate::service::Ending;
 use crate::watch::{self, Watched};
 
 /// How long answers may take to requests that were made before the end.
@@ -110,7 +111,7 @@ async fn serve(
         _ = interrupt.recv() => Ok(ExitCode::SUCCESS),
         () = hangup.comes() => Ok(ExitCode::SUCCESS),
     };
-    let stopped = host.stop().await;
+    let stopped = host.stop(Ending::Unknown).await;
     if let Some(socket) = socket {
         // The client that asked for the end gets its answer.
         socket.finish(LAST_ANSWERS).await;

@@ -8,18 +8,18 @@ use wasmtime::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
 const MAX_TABLE_ELEMENTS: usize = 1 << 20;
 const MAX_PARTS: usize = 64;
 
-/// Bytes of linear memory without a word from anybody.
+/// The default limit of linear memory, in bytes, where neither operator nor module set one.
 pub(crate) const DEFAULT: usize = 64 << 20;
 
-/// Bytes that a 32-bit memory can have.
+/// The largest 32-bit memory, in bytes.
 const MOST: u64 = 4 << 30;
 
-/// What a store may have, and what it wanted beyond that.
+/// The limits of a store, and the growth that they last refused.
 pub(crate) struct Limiter {
     limits: StoreLimits,
     /// The most linear memory, in bytes.
     pub(crate) memory: usize,
-    /// What its operator gave it, in bytes.
+    /// The limit that the operator set, in bytes.
     given: Option<usize>,
     /// What its module asked for and got, in bytes.
     requested: usize,
@@ -28,7 +28,7 @@ pub(crate) struct Limiter {
 }
 
 impl Limiter {
-    /// For an instance that has asked for nothing yet.
+    /// Makes the limits of an instance whose module has asked for nothing yet.
     pub(crate) fn new(given: Option<usize>) -> Self {
         let mut limiter = Self {
             limits: StoreLimits::default(),
@@ -41,7 +41,7 @@ impl Limiter {
         limiter
     }
 
-    /// An operator gives it so much, or leaves it to its module. What it has stays.
+    /// Sets the operator's limit; `None` leaves it to the module. Memory in use is kept.
     pub(crate) fn set_given(&mut self, given: Option<usize>) {
         self.given = given;
         self.memory = given.unwrap_or(self.requested);
@@ -54,8 +54,8 @@ impl Limiter {
             .build();
     }
 
-    /// Its module needs so many bytes of linear memory in all. The error is one line
-    /// with what it asked for and what it can have.
+    /// Grants the module `bytes` of linear memory in all, if it may have that much. The
+    /// error is one line with what it asked for and what it can have.
     pub(crate) fn request(&mut self, bytes: u64) -> Result<(), String> {
         self.request_of(bytes, spare())
     }
@@ -90,16 +90,16 @@ impl Limiter {
     }
 }
 
-/// Rounded up.
+/// Bytes as mebibytes, rounded up.
 fn mebibytes(bytes: u64) -> String {
     format!("{}MiB", bytes.div_ceil(1 << 20))
 }
 
-/// What a module can have without a word from anybody.
+/// The most memory that a module may ask for where its operator set no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Spare {
     bytes: u64,
-    /// Of whose memory it is half of what is left.
+    /// The owner of the free memory, of which `bytes` is half.
     whose: &'static str,
 }
 
@@ -233,7 +233,7 @@ mod tests {
             limiter.request_of(101 * MIB, much).unwrap_err(),
             "needs 101MiB of memory; it may have 102400KiB (`memory`)"
         );
-        // Left to the module while it runs, it has what that asked for.
+        // When the operator lifts the limit, the module has what it asked for.
         let mut limiter = Limiter::new(None);
         assert_eq!(limiter.request_of(200 * MIB, much), Ok(()));
         limiter.set_given(Some(80 << 20));

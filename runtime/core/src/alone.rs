@@ -13,18 +13,18 @@ use crate::processor::pace::{Alarm, drive};
 use crate::settings::Settings;
 use crate::vcp::plan;
 
-/// An instance of a module that was started, and is called by who has it. What it
-/// wants done is not carried out, and when it has died nothing starts another. It is
-/// to be called on the thread that started it, which is the one that is woken for it.
+/// A started instance of a module, which its owner calls. Its effects are not carried out,
+/// and when it has died no other is started. Call it on the thread that started it: that
+/// thread is the one that is woken for it.
 pub struct Alone {
     guest: Guest,
     alarm: Arc<Alarm>,
 }
 
 impl Alone {
-    /// Makes an instance as a channel would, by what the settings say of module,
-    /// configuration, memory, queue depth, watchdog and grants, and calls its `init`.
-    /// Their own `network` has no say.
+    /// Makes an instance as a channel would, from the settings' module, configuration,
+    /// memory, queue depth, watchdog and grants, and calls its `init`. `network` takes the
+    /// place of the settings' own.
     ///
     /// # Errors
     /// Why it could not be made, or what it died of.
@@ -47,10 +47,10 @@ impl Alone {
         self.guest.areas
     }
 
-    /// One call, on this thread.
+    /// Calls the instance once, on this thread.
     ///
     /// # Errors
-    /// What it died of; it can't be called again.
+    /// The fault that it died of; it can't be called again.
     pub fn process(&mut self, events: &Events) -> Result<Effects, Fault> {
         drive(self.guest.process(events), &self.alarm)
     }
@@ -58,7 +58,7 @@ impl Alone {
     /// The bytes that a span of an entry names.
     ///
     /// # Errors
-    /// It reaches outside.
+    /// The span reaches outside the instance's memory.
     pub fn bytes(&self, span: Span) -> Result<&[u8], Fault> {
         self.guest.bytes("an entry", span)
     }

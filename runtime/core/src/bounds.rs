@@ -4,13 +4,13 @@
 
 use wasmparser::{Parser, Payload};
 
-/// Bytes of a component. Those of interpreted languages have 20 MB.
+/// The largest component, in bytes. Those of interpreted languages have 20 MB.
 pub(crate) const LARGEST: usize = 64 << 20;
 
-/// Bytes of one function. The largest of an interpreter, its main loop, has 200 KB.
+/// The largest function, in bytes. The main loop of an interpreter has 200 KB.
 const LARGEST_FUNCTION: usize = 1 << 20;
 
-/// What there is too much of, as a clause that names it and the bound.
+/// Checks these bounds. The error is a clause that names what is too large, and the bound.
 pub(crate) fn check(bytes: &[u8]) -> Result<(), String> {
     if bytes.len() > LARGEST {
         return Err(format!(
@@ -18,7 +18,7 @@ pub(crate) fn check(bytes: &[u8]) -> Result<(), String> {
             bytes.len()
         ));
     }
-    // What is no module is told by whoever validates it.
+    // Bytes that are no module are left for the validation to report.
     let payloads = Parser::new(0).parse_all(bytes).map_while(Result::ok);
     let bodies = payloads.filter_map(|payload| match payload {
         Payload::CodeSectionEntry(body) => Some(body.range()),

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-/// Lets through a burst, and then so many each second.
+/// Lets a burst through, and then `per_second` each second.
 pub(crate) struct Bucket {
     tokens: f64,
     burst: f64,

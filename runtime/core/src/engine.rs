@@ -17,15 +17,16 @@ use crate::state::{self, State};
 const ASYNC_STACK: usize = 2 << 20;
 const WASM_STACK: usize = 1 << 20;
 
-/// Bytes that clients may hold.
+/// Bytes that all clients may hold unless it is set.
 const CLIENT_MEMORY: usize = 1 << 30;
 
-/// What a module may use of WebAssembly: version 2, what compilers of plain languages
-/// make of later proposals, and what joins the modules of a composed component.
+/// The features of WebAssembly that a module may use: version 2, later proposals that
+/// compilers of plain languages use, and those that join the modules of a composed
+/// component.
 ///
 /// All else is refused when a module is loaded. The engine is built without garbage
-/// collection and threads, and validates some of both nevertheless: what then runs has no
-/// function behind it, and ends the process.
+/// collection and threads, and yet validates some of both: such code has no function behind
+/// it when it runs, and ends the process.
 const PROPOSALS: WasmFeatures = WasmFeatures::WASM2
     .union(WasmFeatures::TAIL_CALL)
     .union(WasmFeatures::EXTENDED_CONST)
@@ -37,7 +38,7 @@ const PROPOSALS: WasmFeatures = WasmFeatures::WASM2
 #[derive(Clone)]
 pub struct Engine {
     pub(crate) wasmtime: wasmtime::Engine,
-    /// What every component may import.
+    /// The functions that every component may import.
     pub(crate) linker: Arc<Linker<State>>,
     pub(crate) saboteur: Saboteur,
     pub(crate) processors: Arc<Processors>,
@@ -56,9 +57,8 @@ impl Engine {
         Self::of(config(metered))
     }
 
-    /// As [`Engine::new`], metered, for who compiles many versions of one
-    /// component: remembers functions in memory, up to 64 MiB, and compiles those
-    /// only that it has not seen.
+    /// Makes a metered engine for compiling many versions of one component. It remembers
+    /// functions in memory, up to 64 MiB, and compiles only those that it has not seen.
     pub fn remembering() -> anyhow::Result<Self> {
         let mut config = config(true);
         config
@@ -82,13 +82,13 @@ impl Engine {
         })
     }
 
-    /// What the clients of all its VCPs may hold together, beyond what each of them
-    /// may; 1 GiB unless it is set.
+    /// The memory that the clients of all its VCPs may hold together, beyond what each of
+    /// them may; 1 GiB unless it is set.
     pub fn client_memory(&self) -> &Arc<Pool> {
         &self.client_memory
     }
 
-    /// What fuel is worth here: measured once, and by each VCP since then.
+    /// The worth of fuel here: measured once, and by each VCP since then.
     pub(crate) fn rate(&self) -> Rate {
         let quantum = self
             .quantum

@@ -11,25 +11,25 @@ use crate::fault::Fault;
 pub enum Event {
     /// It serves requests.
     Ready(Geometry),
-    /// It can't for the time being, or not all; why, in one line.
+    /// It can't serve requests for now, or not all of them; the reason in one line.
     Suspended(String),
-    /// It serves, but the space behind it runs out; what it says of that, in one line.
+    /// It serves, but the space behind it runs out; its message in one line.
     LowSpace(String),
     /// Its instance died.
     Fault {
-        /// Of what.
+        /// What it died of.
         fault: Fault,
-        /// Which instance.
+        /// The instance that died.
         generation: u32,
         /// What comes next.
         next: Next,
     },
     /// Requests waited for too long, and were answered with an error.
     Expired {
-        /// How many.
+        /// The number of requests.
         failed: usize,
-        /// The device is away: so is everything else until it is ready again.
-        /// Otherwise the others go on.
+        /// Whether the device is away, so that all others are refused until it is ready
+        /// again. Otherwise the others go on.
         refusing: bool,
         /// Why it could not answer them when it last said so, in one line.
         why: String,
@@ -37,24 +37,25 @@ pub enum Event {
     /// Every instance that was given this request died, the last of it alone: it was
     /// answered with an error.
     Poison {
-        /// What it asked for.
+        /// The request's operation.
         operation: Operation,
         /// Bytes from the start of the device.
         offset: u64,
-        /// Bytes.
+        /// The length in bytes.
         length: u32,
         /// The client's name, in one line.
         client: String,
-        /// What the last instance died of.
+        /// The fault of the last instance.
         fault: Fault,
     },
     /// Another module has taken its place.
     Reloaded(Reloaded),
-    /// That one was no good, and the module before it is back; why, in one line.
+    /// The reloaded module was no good, and the one before it is back; the reason in one
+    /// line.
     RolledBack(String),
-    /// It found out something that it was configured to; one line.
+    /// It answers a question in its configuration, in one line.
     Found(String),
-    /// It won't serve again unless it is restarted or reloaded; why, in one line.
+    /// It won't serve again unless it is restarted or reloaded; the reason in one line.
     Failed(String),
     /// Its thread has ended. The last event.
     Stopped,
@@ -76,7 +77,7 @@ pub enum Next {
 /// How a reload went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reloaded {
-    /// The new instance.
+    /// The generation of the new instance.
     pub generation: u32,
     /// Whether it has the state of the one before, or started anew.
     pub handed_over: bool,
@@ -86,24 +87,24 @@ pub struct Reloaded {
     pub replayed: usize,
 }
 
-/// What another look at a device found. Sizes in bytes.
+/// The result of a rescan. Sizes are in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rescanned {
-    /// What it was known to be.
+    /// The size that was known before.
     pub before: u64,
-    /// What it is.
+    /// The size now.
     pub size: u64,
-    /// Whether anything about it is not as it was.
+    /// Whether anything about the device has changed.
     pub changed: bool,
 }
 
-/// Why there was no such look.
+/// Why there was no rescan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum RescanError {
     /// There is no instance that serves, or it ceased to while it looked.
     #[error("there is no device to look at")]
     NotServing,
-    /// More want to know than anybody has a use for.
+    /// Too many rescans are waiting for an answer already.
     #[error("too many are waiting for an answer already")]
     Busy,
 }
@@ -118,7 +119,8 @@ pub enum ReloadError {
     /// one runs on undisturbed.
     #[error("the new module can't take the device over, and the one before runs on: {0}")]
     NotTakenOver(String),
-    /// It could, but died or was not ready in time, and the one before is back.
+    /// The new module took over, but died or was not ready in time, and the one before is
+    /// back.
     #[error("rolled back: {0}")]
     RolledBack(String),
     /// There is a reload under way.
@@ -136,7 +138,7 @@ pub enum ReloadError {
 /// Why there is no fresh instance. One line each.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RestartError {
-    /// The VCP is on its way out.
+    /// The VCP is stopping.
     #[error("it is stopping")]
     Stopping,
     /// Its link is gone, and could not be opened now.
@@ -147,7 +149,7 @@ pub enum RestartError {
 /// Why no fault was injected. One line each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InjectError {
-    /// The last one is gone and the next not there yet, or none will be.
+    /// There is no instance: the next is not there yet, or none will be.
     #[error("there is no instance to fail")]
     NoInstance,
     /// What is compiled into the host can't be made to fail.

@@ -61,26 +61,26 @@ pub enum Fault {
     /// It was started again, and says neither that it serves nor that it can't.
     #[error("neither ready nor suspended within {limit:?} of its start")]
     NotReady {
-        /// The longest time without a word.
+        /// The longest time without a notice.
         limit: Duration,
     },
     /// An entry names bytes outside the VCP's memory.
     #[error("{what}: span at {address:#x}, {length} bytes long, reaches outside the memory")]
     Span {
-        /// Which entry.
+        /// The kind of entry.
         what: &'static str,
-        /// Of the span.
+        /// The span's address.
         address: u32,
-        /// Of the span.
+        /// The span's length, in bytes.
         length: u32,
     },
-    /// A completion answers nothing, or not what was asked.
+    /// A completion answers no request, or not as it was asked.
     #[error(transparent)]
     Completion(#[from] Violation),
     /// It said something that its interface forbids.
     #[error("protocol violation: {0}")]
     Protocol(String),
-    /// An operator asked for it.
+    /// An operator injected it.
     #[error("injected")]
     Injected,
 }
@@ -111,7 +111,7 @@ impl Fault {
     }
 }
 
-/// What a call into the guest ended with, in words.
+/// Describes the error that a call into the guest ended with.
 pub(crate) fn describe(error: &wasmtime::Error) -> String {
     match error.downcast_ref::<Trap>() {
         Some(trap) => trap

@@ -15,13 +15,13 @@ pub(crate) fn plenty(time: Duration) -> u64 {
     nanoseconds.saturating_mul(2 * MOST / QUANTUM)
 }
 
-/// How much fuel makes a quantum: what was measured when the host started, and
-/// since then what the VCP's own code made of it.
+/// The fuel of a quantum: as measured when the host started, and adapted since then to the
+/// VCP's own code.
 #[derive(Debug)]
 pub(crate) struct Rate(AtomicU64);
 
 impl Rate {
-    /// Of so much fuel in `nanoseconds`.
+    /// The rate of code that burns `fuel` in `nanoseconds`.
     pub(crate) fn new(fuel: u64, nanoseconds: u64) -> Self {
         let fuel = u128::from(fuel) * u128::from(QUANTUM) / u128::from(nanoseconds.max(1));
         let fuel = u64::try_from(fuel).unwrap_or(MOST);
@@ -33,7 +33,7 @@ impl Rate {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// A quantum of fuel took so long.
+    /// Adapts to a quantum of fuel that took so long.
     pub(crate) fn observe(&self, nanoseconds: u64) {
         let before = self.quantum();
         // What took ten times as long or more was not the VCP's code.

@@ -9,7 +9,7 @@ pub(crate) const KEPT: usize = 256;
 #[derive(Default)]
 pub(crate) struct Journal {
     entries: Vec<Entry>,
-    /// Where the next goes once all room is taken.
+    /// Where the next entry goes once the ring is full.
     next: usize,
 }
 
@@ -28,7 +28,7 @@ impl Journal {
         }
     }
 
-    /// All of them, the oldest first.
+    /// All entries, the oldest first.
     pub(crate) fn all(&self) -> Vec<Entry> {
         let (newer, older) = self.entries.split_at(self.next);
         [older, newer].concat()

@@ -8,15 +8,15 @@ use std::time::Duration;
 use crate::pool::Pool;
 use crate::settings::nanoseconds;
 
-/// What an export may ask for. `None`: as much as it likes.
+/// The rates that an export may use. `None`: no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rates {
     /// Requests a second.
     pub iops: Option<u64>,
     /// Bytes read, written, discarded or zeroed a second.
     pub bytes: Option<u64>,
-    /// The time that may be saved up: after a rest so long, this much of both may
-    /// be asked for at once.
+    /// The time that may be saved up: after a rest so long, this much of both may be asked
+    /// for at once.
     pub burst: Duration,
 }
 
@@ -43,7 +43,7 @@ impl Default for Rates {
 pub struct Limit {
     name: String,
     pool: Pool,
-    /// In nanoseconds.
+    /// How long half a request may take, in nanoseconds.
     half_request: AtomicU64,
     /// [`Rates::iops`], or [`NONE`].
     iops: AtomicU64,
@@ -53,15 +53,15 @@ pub struct Limit {
     burst: AtomicU64,
     /// When all requests so far are paid for, in nanoseconds of the monotonic clock.
     requests_paid: AtomicU64,
-    /// And all bytes.
+    /// When all bytes so far are paid for, in the same way.
     bytes_paid: AtomicU64,
     totals: Counters,
 }
 
-/// No such rate.
+/// The value that stands for no rate.
 const NONE: u64 = u64::MAX;
 
-/// [`Totals`] as they grow.
+/// The counters behind [`Totals`].
 #[derive(Debug, Default)]
 struct Counters {
     clients: AtomicU64,
@@ -70,14 +70,14 @@ struct Counters {
     limited_ns: AtomicU64,
 }
 
-/// Bytes that the clients of an export may hold beyond what each of them may, unless
-/// it is said otherwise.
+/// Bytes that the clients of an export may hold beyond what each of them may, unless that is
+/// set.
 const MEMORY: usize = 64 << 20;
 
-/// How long half a request may take unless it is said otherwise, in nanoseconds.
+/// How long half a request may take unless that is set, in nanoseconds.
 pub(crate) const HALF_REQUEST: u64 = 30_000_000_000;
 
-/// What came of a limit so far.
+/// The totals of a limit so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
     /// Clients attached now.
@@ -93,13 +93,13 @@ pub struct Totals {
 const SECOND: u64 = 1_000_000_000;
 
 impl Limit {
-    /// By these rates; of an export without a name.
+    /// Makes the limit of an export without a name.
     pub fn new(rates: Rates) -> Self {
         Self::of("", rates)
     }
 
-    /// Of the export `name`: by these rates. Its clients may hold 64 MiB together, and
-    /// take 30 s over a request, until that is set.
+    /// Makes the limit of the export `name`. Its clients may hold 64 MiB together, and take
+    /// 30 s over a request, until that is set.
     pub fn of(name: &str, rates: Rates) -> Self {
         let limit = Self {
             name: name.to_owned(),
@@ -121,12 +121,12 @@ impl Limit {
         &self.name
     }
 
-    /// What its clients may hold, and do.
+    /// The memory that its clients share.
     pub fn pool(&self) -> &Pool {
         &self.pool
     }
 
-    /// A client may take so long to send the next 64 KiB of a request that it has
+    /// Sets how long a client may take to send the next 64 KiB of a request that it has
     /// begun, or the rest of it.
     pub fn set_half_request(&self, time: Duration) {
         let time = nanoseconds(time);
@@ -137,7 +137,7 @@ impl Limit {
         self.half_request.load(Ordering::Relaxed)
     }
 
-    /// What it lets through.
+    /// The rates that it lets through.
     pub fn rates(&self) -> Rates {
         Rates {
             iops: rate(&self.iops),
@@ -146,7 +146,7 @@ impl Limit {
         }
     }
 
-    /// By other rates from now on. What was saved up or is owed is forgotten.
+    /// Sets other rates. What was saved up or is owed is forgotten.
     pub fn set(&self, rates: Rates) {
         let store = |to: &AtomicU64, value| to.store(value, Ordering::Relaxed);
         store(&self.iops, rates.iops.unwrap_or(NONE));
@@ -166,7 +166,7 @@ impl Limit {
         requests.max(bytes).saturating_sub(burst)
     }
 
-    /// One passes.
+    /// Charges for a request that passes.
     pub(crate) fn charge(&self, bytes: u64, now: u64) {
         self.totals.requests.fetch_add(1, Ordering::Relaxed);
         self.totals.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -178,7 +178,7 @@ impl Limit {
         }
     }
 
-    /// What came of it so far.
+    /// The totals so far.
     pub fn totals(&self) -> Totals {
         let Counters {
             clients,
@@ -196,7 +196,7 @@ impl Limit {
         }
     }
 
-    /// A client waited for it.
+    /// Adds the time that a client waited for the limit.
     pub(crate) fn waited(&self, nanoseconds: u64) {
         let waited = &self.totals.limited_ns;
         waited.fetch_add(nanoseconds, Ordering::Relaxed);
@@ -208,14 +208,14 @@ fn rate(number: &AtomicU64) -> Option<u64> {
     (number != NONE).then_some(number)
 }
 
-/// So much more is to be paid for, from `now` on if nothing is owed.
+/// Adds a cost to be paid for, from `now` on if nothing is owed.
 fn pay(paid: &AtomicU64, now: u64, cost: u64) {
     let more = |paid: u64| Some(paid.max(now).saturating_add(cost));
     // The closure always has a value.
     let _ = paid.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
 }
 
-/// One client that has the limit.
+/// One client that is attached to the limit.
 pub(crate) struct Attached(Arc<Limit>);
 
 impl Attached {
@@ -239,7 +239,7 @@ impl Drop for Attached {
     }
 }
 
-/// Nanoseconds for so many at this rate.
+/// The time for `count` at this rate, in nanoseconds.
 fn cost(count: u64, rate: u64) -> u64 {
     let cost = u128::from(count) * u128::from(SECOND) / u128::from(rate.max(1));
     // An hour for one request is as good as for ever.
@@ -250,7 +250,7 @@ fn cost(count: u64, rate: u64) -> u64 {
 mod tests {
     use super::*;
 
-    /// Requests of `bytes` that pass within `time`, by one who always has one.
+    /// Counts the requests of `bytes` that pass within `time`, if there is always one.
     fn passed(limit: &Limit, bytes: u64, time: u64) -> u64 {
         let (mut now, end, mut count) = (SECOND, SECOND + time, 0);
         while now < end {

@@ -1,9 +1,9 @@
-//! Lines out of what a guest writes to a stream: each bounded in length, so that
-//! what has no end is not kept without bound.
+//! Splits what a guest writes to a stream into lines, each bounded in length, so that a line
+//! without an end is not kept without bound.
 
 use crate::logging::MAX_LENGTH;
 
-/// What was written since the last end of a line.
+/// The text since the last end of a line.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
     begun: Vec<u8>,
@@ -12,8 +12,8 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// Takes more bytes, and gives the lines that end in them, `most` of them; the
-    /// number of those beyond is returned. Empty lines are none.
+    /// Takes more bytes, and adds the lines that end in them, at most `most`; returns how
+    /// many more there were. Empty lines are not counted.
     pub(crate) fn take(&mut self, bytes: &[u8], most: usize, lines: &mut Vec<String>) -> u64 {
         let mut beyond = 0;
         for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
@@ -32,7 +32,7 @@ impl Lines {
         beyond
     }
 
-    /// The line that was begun.
+    /// Takes the line that was begun.
     pub(crate) fn rest(&mut self) -> Option<String> {
         let Self { begun, beyond } = std::mem::take(self);
         if begun.is_empty() {
@@ -43,7 +43,7 @@ impl Lines {
         Some(match beyond {
             0 => line.to_owned(),
             more => {
-                // There is room for saying so.
+                // The text is cut so that there is room for this.
                 let end = line.floor_char_boundary(MAX_LENGTH - 64);
                 let more = more + (line.len() - end) as u64;
                 format!("{} … ({more} more bytes)", &line[..end])

@@ -20,17 +20,17 @@ const BURST: u32 = 256;
 const PER_SECOND: u32 = 64;
 /// Longest line of news or of a backtrace, in bytes.
 const MAX_LINE: usize = 1024;
-/// Longest part of a message of the host's that is somebody else's text, in bytes.
+/// Longest text of others that a message of the host's quotes, in bytes.
 const MAX_QUOTED: usize = 200;
 /// Lines that are kept for a crash report.
 const LAST_WORDS: usize = 16;
 
-/// Where a guest writes what is no message of its log.
+/// A stream that a guest writes to beside its log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stream {
     /// Standard output.
     Out,
-    /// Standard error, where languages say what they die of.
+    /// Standard error, where language runtimes say what they die of.
     Err,
 }
 
@@ -50,12 +50,12 @@ impl Log {
         }
     }
 
-    /// What is behind the lock is whole after any panic.
+    /// Locks the logger, which is whole after any panic.
     fn logger(&self) -> MutexGuard<'_, Logger> {
         self.logger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One message of the guest.
+    /// Logs one message of the guest.
     pub(crate) fn write(&self, level: log::Level, message: &str) {
         if level == log::Level::Error {
             self.complained.store(true, Ordering::Relaxed);
@@ -63,7 +63,7 @@ impl Log {
         self.logger().write(level, message);
     }
 
-    /// Bytes that it wrote to a stream.
+    /// Logs bytes that the guest wrote to a stream.
     pub(crate) fn stream(&self, stream: Stream, bytes: &[u8]) {
         if stream == Stream::Err {
             self.complained.store(true, Ordering::Relaxed);
@@ -71,14 +71,14 @@ impl Log {
         self.logger().stream(stream, bytes);
     }
 
-    /// Another call begins: what was said before has nothing to do with its end.
+    /// Begins another call: what was said before has nothing to do with its end.
     pub(crate) fn begin(&self) {
         if self.complained.swap(false, Ordering::Relaxed) {
             self.logger().said.clear();
         }
     }
 
-    /// What it complained of in this call, oldest first; also what it had begun to say.
+    /// What it complained of in this call, oldest first, with lines that have no end yet.
     pub(crate) fn last_words(&self) -> Vec<String> {
         let mut logger = self.logger();
         logger.finish();
@@ -160,7 +160,7 @@ impl Logger {
         for line in lines {
             self.line(stream, &line);
         }
-        // More than that in one piece is no text for people.
+        // More lines than that in one piece are no text for people.
         self.dropped += beyond;
     }
 
@@ -180,14 +180,14 @@ impl Logger {
         }
     }
 
-    /// What was begun and has no end yet is a line, too.
+    /// Takes lines that have no end yet for whole ones.
     fn finish(&mut self) {
         for stream in [Stream::Out, Stream::Err] {
             if let Some(line) = self.lines(stream).rest() {
                 if stream == Stream::Err {
                     self.keep(&line);
                 }
-                // One for each stream of an instance is no flood.
+                // One line for each stream of an instance is no flood.
                 self.emit(level_of(stream), &clean(&line));
             }
         }
@@ -215,13 +215,13 @@ fn level_of(stream: Stream) -> log::Level {
     }
 }
 
-/// At most [`MAX_LENGTH`] bytes, and no control characters. Also for whatever
+/// Cuts text to [`MAX_LENGTH`] bytes without control characters. It is also for whatever
 /// else a guest says that is shown to people.
 pub(crate) fn clean(message: &str) -> String {
     cut(message, MAX_LENGTH)
 }
 
-/// As [`clean`], for what is kept until somebody reads it.
+/// As [`clean`], but shorter, for text that is kept until somebody reads it.
 pub(crate) fn line(message: &str) -> String {
     cut(message, MAX_LINE)
 }

@@ -29,7 +29,7 @@ pub(crate) async fn collect<F: Future>(future: F) -> (F::Output, Vec<GuestMemory
     let mut future = pin!(future);
     let mut memories = Vec::new();
     let output = poll_fn(|context| {
-        // Others may make some while it gives the thread back.
+        // Other instances may make memories while this future gives the thread back.
         CREATED.with_borrow_mut(Vec::clear);
         let polled = future.as_mut().poll(context);
         let created = CREATED.with_borrow_mut(std::mem::take).into_iter();
@@ -72,7 +72,7 @@ unsafe impl MemoryCreator for Creator {
     }
 }
 
-/// Address space for one memory; unmapped with the last who knows it.
+/// Address space for one memory; it is unmapped with its last owner.
 struct Mapping {
     base: NonNull<u8>,
     reserved: usize,
@@ -111,8 +111,8 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: the mapping is ours, and nobody is left who knows it. It can
-        // only fail for arguments that were never those of a mapping.
+        // SAFETY: the mapping is ours, and no other owner is left. It can only fail for
+        // arguments that were never those of a mapping.
         let _ = unsafe { munmap(self.base.as_ptr().cast(), self.total) };
     }
 }
@@ -175,7 +175,7 @@ pub(crate) struct GuestMemory {
 pub(crate) struct OutOfBounds;
 
 impl GuestMemory {
-    /// The other one of the same memory, for its store.
+    /// The second view of the same memory, for its store.
     pub(crate) fn within(&self) -> Self {
         Self {
             mapping: Arc::clone(&self.mapping),

@@ -1,5 +1,5 @@
 //! A loaded module: compiled, checked against the worlds, and linked to what a VCP may
-//! import. What can't be run is refused here, whoever asks: nothing of it has run yet.
+//! import. A module that can't be run is refused here, before any of it has run.
 
 use std::path::PathBuf;
 
@@ -21,10 +21,10 @@ pub struct Module {
     pub(crate) world: World,
 }
 
-/// What its instances run.
+/// The code that its instances run.
 #[derive(Clone)]
 pub(crate) enum Code {
-    /// With what it imports, as every instance of it is made.
+    /// A component, linked to its imports, from which every instance is made.
     Component(InstancePre<State>),
     /// Compiled into this binary.
     Native(Make),
@@ -36,31 +36,31 @@ pub enum ModuleError {
     /// The file can't be read.
     #[error("module {}: {error}", path.display())]
     Read {
-        /// Of the module.
+        /// The module's path.
         path: PathBuf,
-        /// Why.
+        /// The error of the attempt to read it.
         error: std::io::Error,
     },
     /// It is not a WebAssembly component.
     #[error("module {name}: {why}")]
     NotAComponent {
-        /// Of the module.
+        /// The module's name.
         name: String,
         /// What it is instead.
         why: String,
     },
-    /// There is more of it than this host compiles.
+    /// It is larger than this host compiles.
     #[error("module {name} {why}")]
     TooLarge {
-        /// Of the module.
+        /// The module's name.
         name: String,
-        /// What there is too much of, and the bound.
+        /// What is too large, and the bound.
         why: String,
     },
     /// It is a component, but not one for this host.
     #[error("module {name} {why}")]
     World {
-        /// Of the module.
+        /// The module's name.
         name: String,
         /// Which export or import is wrong.
         why: String,
@@ -115,9 +115,8 @@ impl Module {
         Self::load(engine, cache, &path.display().to_string(), &bytes)
     }
 
-    /// A VCP compiled into this binary, which runs without a box: for measurements
-    /// only, see [`native`](crate::native). `make` makes an instance that is not
-    /// started yet.
+    /// A VCP compiled into this binary, which runs without a sandbox: for measurements only,
+    /// see [`native`](crate::native). `make` makes an instance that is not started yet.
     pub fn native(
         name: &str,
         world: World,
@@ -130,18 +129,18 @@ impl Module {
         }
     }
 
-    /// Whether it is compiled in, and so without a box.
+    /// Whether it is compiled into the host, and so runs without a sandbox.
     pub(crate) fn is_native(&self) -> bool {
         matches!(self.code, Code::Native(_))
     }
 
-    /// The world it was made for.
+    /// The world that it was made for.
     pub fn world(&self) -> World {
         self.world
     }
 
-    /// The interfaces it imports: all that it can reach of the host. One that is
-    /// compiled in has none, and reaches everything.
+    /// The interfaces that it imports: all that it can reach of the host. A native VCP has
+    /// none, and reaches everything.
     pub fn imports(&self) -> Vec<String> {
         let Code::Component(linked) = &self.code else {
             return Vec::new();
@@ -153,7 +152,7 @@ impl Module {
             .collect()
     }
 
-    /// For messages: a path, or the name of a built-in module.
+    /// Its name for messages: a path, or the name of a built-in module.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -177,13 +176,13 @@ fn one_memory(component: &Component) -> Result<(), String> {
         Some(1) => Ok(()),
         Some(0) => Err("has no linear memory, a VCP has one".to_owned()),
         Some(more) => Err(format!("has {more} linear memories, a VCP has one")),
-        // Only of one that is given code when it is instantiated.
+        // This is a component that is given code when it is instantiated.
         None => Err("imports code, and a VCP is whole".to_owned()),
     }
 }
 
-/// What has names in it that the module's maker chose, and what the validator says in
-/// several lines.
+/// Makes one line of text that has names chosen by the module's maker in it, or several
+/// lines of the validator.
 fn one_line(text: &str) -> String {
     let lines: Vec<_> = text.lines().map(str::trim).collect();
     line(&lines.join("; "))

@@ -1,11 +1,11 @@
-//! VCPs compiled into the host binary: the baseline that the box is measured against.
+//! VCPs compiled into the host binary: the baseline that the sandbox is measured against.
 //!
 //! For measurements only. Such a VCP runs in the host's own protection domain: what
 //! it breaks is the host. Nothing limits or meters it: it has no fuel, no linear
 //! memory and no core dumps, no fault can be injected into it, and it neither hands
 //! over nor is it reloaded. All else is as for any other VCP: the channel processor,
-//! the request table, the clients and the link, so that the two differ in nothing but
-//! the box. No command line leads here, and none may.
+//! the request table, the clients and the link, so that the two differ in nothing but the
+//! sandbox. No command line leads here, and none may.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -37,14 +37,14 @@ use crate::logging::line;
 /// then on, and touches the bytes only between calls. A panic ends the instance, as a
 /// trap does.
 pub trait NativeVcp: Send {
-    /// Starts it; one of the world `device` has no network.
+    /// Starts it; a VCP of the world `device` has no network.
     ///
     /// # Errors
     /// Why it can't, in one line for the operator.
     fn init(&mut self, start: &Start, network: Option<&Network>) -> Result<Areas, String>;
 
-    /// One batch of events in, one batch of effects out. One of the world `device`
-    /// gets commands and requests only, and gives completions and notices only.
+    /// Takes one batch of events, and returns one batch of effects. A VCP of the world
+    /// `device` gets commands and requests only, and gives completions and notices only.
     fn process(&mut self, events: &Events) -> Effects;
 
     /// The bytes that a span names: exactly `span.length` of them, or `None` when it
@@ -65,7 +65,7 @@ pub(crate) struct Panicked(String);
 
 /// Makes a call, and stops a panic on its way to the channel.
 pub(crate) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, Panicked> {
-    // What may be broken is the instance, and that is not called again.
+    // Only the instance may be broken, and that is not called again.
     catch_unwind(AssertUnwindSafe(call)).map_err(|payload| Panicked(line(message(&*payload))))
 }
 

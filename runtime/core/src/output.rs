@@ -12,7 +12,7 @@ use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use crate::logging::{Log, Stream};
 
-/// Bytes that may be written at a time: what the host allocates for a guest at most.
+/// The most bytes of one write, and so the most that the host allocates for it.
 const PIECE: usize = 4096;
 
 /// One of a guest's two streams.

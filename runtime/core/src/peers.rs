@@ -1,5 +1,5 @@
-//! Whom a VCP may connect to over the host's TCP. What is granted is decided
-//! elsewhere; here a guest's wish is compared with it.
+//! The addresses that a VCP may connect to over the host's TCP. The grants are decided
+//! elsewhere; here a guest's request is compared with them.
 
 use std::net::IpAddr;
 
@@ -11,27 +11,27 @@ pub struct Peers {
 }
 
 impl Peers {
-    /// One address, and no other.
+    /// Allows one address, and no other.
     pub fn only(address: IpAddr) -> Self {
         let mut peers = Self::default();
         peers.allow(address, 128);
         peers
     }
 
-    /// All addresses with the first `prefix` bits of this one, too.
+    /// Allows all addresses with the first `prefix` bits of this one, too.
     pub fn allow(&mut self, address: IpAddr, prefix: u8) {
         self.networks.push((address.to_canonical(), prefix));
     }
 
-    /// Link-local addresses are those of this interface, by name or number.
+    /// Takes link-local addresses for those of this interface, by name or number.
     #[must_use]
     pub fn on(mut self, interface: Option<String>) -> Self {
         self.zone = interface;
         self
     }
 
-    /// Whom a guest means by `ADDRESS` or `ADDRESS%INTERFACE`, and on which interface,
-    /// if it may connect there. The error is one line.
+    /// The address that a guest means by `ADDRESS` or `ADDRESS%INTERFACE`, and its
+    /// interface, if it may connect there. The error is one line.
     pub(crate) fn find(&self, wanted: &str) -> Result<(IpAddr, Option<&str>), String> {
         let (address, zone) = match wanted.split_once('%') {
             Some((address, zone)) => (address, Some(zone)),

@@ -1,16 +1,16 @@
-//! Memory that clients may have the host keep for them, all together.
+//! Bounds on the memory that the host keeps for clients, all together.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::limit::Limit;
 
-/// Bytes that each client may hold without asking a pool: enough for small requests,
-/// so that one that finds the pools taken still gets on.
+/// Bytes that each client may hold without asking a pool: enough for small requests, so that
+/// a client that finds the pools taken still gets on.
 pub const FREE: usize = 256 << 10;
 
-/// So many bytes for so many clients. One that is larger than all of it passes while
-/// nobody else holds anything.
+/// Bytes that several clients share. A request for more than all of them passes while no
+/// client holds any.
 ///
 /// There is one for each export, and one for all that an [`Engine`](crate::Engine)
 /// runs. What a client holds beyond [`FREE`] is taken from both.
@@ -22,8 +22,8 @@ pub struct Pool {
     wanted: AtomicU64,
 }
 
-/// It is wanted for so long after someone asked in vain: whoever waits asks again
-/// sooner.
+/// How long the pool counts as wanted after bytes were asked for in vain, in nanoseconds: a
+/// client that waits asks again sooner.
 const WANTED: u64 = 2_000_000_000;
 
 impl Pool {
@@ -36,12 +36,12 @@ impl Pool {
         }
     }
 
-    /// Bytes that it may give.
+    /// The bytes that it may give.
     pub fn most(&self) -> usize {
         self.most.load(Ordering::Relaxed)
     }
 
-    /// Gives so many from now on. What is held beyond that stays until it comes back.
+    /// Sets the bytes that it may give. What is held beyond that stays until it comes back.
     pub fn set_most(&self, most: usize) {
         self.most.store(most, Ordering::Relaxed);
     }
@@ -51,7 +51,7 @@ impl Pool {
         self.held.load(Ordering::Relaxed)
     }
 
-    /// Takes so many, or none.
+    /// Takes so many bytes, or none.
     pub(crate) fn take(&self, bytes: usize, now: u64) -> bool {
         let most = self.most();
         let fits = |held: usize| {
@@ -66,7 +66,7 @@ impl Pool {
         taken
     }
 
-    /// Whether so many are to be had; someone wants them.
+    /// Whether so many bytes are to be had; if not, they are noted as wanted.
     pub(crate) fn fits(&self, bytes: usize, now: u64) -> bool {
         let held = self.held();
         let fits = held == 0 || held.saturating_add(bytes) <= self.most();
@@ -76,7 +76,7 @@ impl Pool {
         fits
     }
 
-    /// Takes so many, whether there are or not: they are held already.
+    /// Takes so many bytes even if there are not enough: they are held already.
     pub(crate) fn owe(&self, bytes: usize) {
         self.held.fetch_add(bytes, Ordering::Relaxed);
     }
@@ -86,15 +86,15 @@ impl Pool {
         self.held.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Whether someone waits for what others hold.
+    /// Whether a client waits for what others hold.
     pub(crate) fn is_wanted(&self, now: u64) -> bool {
         let wanted = self.wanted.load(Ordering::Relaxed);
         wanted > 0 && now.saturating_sub(wanted) < WANTED
     }
 }
 
-/// What a client that comes from another process will bring along is held already: of the
-/// pools of its export and of the process, until this is dropped.
+/// Memory that a client will bring along from another process. The pools of its export and
+/// of the process count it as held until this is dropped.
 #[derive(Debug)]
 pub struct Claim {
     limit: Arc<Limit>,

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use wasmtime::CacheStore;
 
-/// Bytes kept; what is beyond is compiled each time.
+/// Bytes that are kept; functions beyond them are compiled each time.
 const MOST: usize = 64 << 20;
 
 #[derive(Debug, Default)]

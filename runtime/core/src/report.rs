@@ -11,11 +11,11 @@ use crate::fault::Fault;
 pub struct CrashReport {
     /// Counts from 1 in the life of the VCP.
     pub number: u64,
-    /// When.
+    /// When the instance died.
     pub time: SystemTime,
-    /// Which instance.
+    /// The instance that died.
     pub generation: u32,
-    /// What it ran.
+    /// The module that it ran.
     pub module: String,
     /// What it died of.
     pub fault: Fault,
@@ -50,11 +50,11 @@ pub struct CrashReport {
 /// An entry that went through the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
-    /// When, in nanoseconds.
+    /// The time, in nanoseconds.
     pub at: u64,
-    /// To or from which instance.
+    /// The instance that it went to, or came from.
     pub generation: u32,
-    /// What.
+    /// The entry itself.
     pub what: What,
 }
 
@@ -63,24 +63,24 @@ pub struct Entry {
 pub enum What {
     /// A request, to the VCP.
     Request {
-        /// Its name.
+        /// The request's tag.
         tag: u64,
-        /// What it asks for.
+        /// The operation that it asks for.
         operation: Operation,
         /// Bytes from the start of the device.
         offset: u64,
-        /// Bytes.
+        /// The length in bytes.
         length: u32,
     },
     /// A completion, from the VCP.
     Completion {
-        /// Of which request.
+        /// The tag of the request that it answers.
         tag: u64,
-        /// How it ended.
+        /// The status that the request ended with.
         status: Status,
     },
     /// The notice that it serves.
     Ready,
-    /// The notice that it can't for the time being.
+    /// The notice that it can't serve for the time being.
     Suspended,
 }

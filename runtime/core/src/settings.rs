@@ -16,7 +16,7 @@ use crate::state::DirectoryGrant;
 pub struct Settings {
     /// Its name, for logs.
     pub name: String,
-    /// What it runs.
+    /// The module that it runs.
     pub module: Module,
     /// Its configuration, handed to it as it is.
     pub config: Vec<(String, String)>,
@@ -27,7 +27,7 @@ pub struct Settings {
     pub queue_depth: usize,
     /// Where it runs, and for how much of the time.
     pub cpu: CpuSettings,
-    /// What a call and a request may take.
+    /// The limits on its calls and requests.
     pub watchdog: WatchdogSettings,
     /// Directories it may use.
     pub grants: Vec<DirectoryGrant>,
@@ -37,7 +37,7 @@ pub struct Settings {
     pub restart: RestartSettings,
     /// How another module takes its place.
     pub reload: ReloadSettings,
-    /// What is kept of its crashes.
+    /// The crash reports that are kept.
     pub reports: ReportSettings,
 }
 
@@ -81,9 +81,9 @@ pub struct CpuSettings {
     /// CPUs that its thread may run on; empty for all. VCPs of one and the same CPU
     /// share a channel processor, any other has one of its own.
     pub pin: Vec<usize>,
-    /// What it is promised of its channel processor, and what it may take.
+    /// The CPU time that is reserved for it, and its share of the rest.
     pub budget: Budget,
-    /// The longest that it may wait awake for what comes next, before it sleeps.
+    /// The longest that it may spin in a wait before it sleeps.
     pub poll: Duration,
     /// The longest that it may let frames and requests gather before it looks again,
     /// where it has many requests on their way.
@@ -95,7 +95,7 @@ pub struct CpuSettings {
 }
 
 impl Default for CpuSettings {
-    /// Anywhere, nothing promised and nothing kept from it.
+    /// On any CPU, with no time reserved for it and none kept from it.
     fn default() -> Self {
         Self {
             pin: Vec::new(),
@@ -123,14 +123,14 @@ impl CpuSettings {
     }
 }
 
-/// Of what nobody else needs, as much as any other.
+/// The budget without a reservation: an equal share of the time that no other needs.
 pub const BEST_EFFORT: Budget = Budget {
     period: 10_000_000,
     slice: 0,
     slack: 100,
 };
 
-/// What a call and a request may take, before it is a fault.
+/// How much a call and a request may take, before it is a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WatchdogSettings {
     /// Fuel that one call may use. `None`: more than any code burns in the time that
@@ -146,8 +146,8 @@ pub struct WatchdogSettings {
 }
 
 impl Default for WatchdogSettings {
-    /// A fifth of a second, which is a thousand times what a batch of requests takes;
-    /// no fuel limit that anyone would reach before; one minute.
+    /// A call has a fifth of a second, which is a thousand times what a batch of requests
+    /// takes, and no fuel limit that it would reach before. Progress has one minute.
     fn default() -> Self {
         Self {
             fuel: None,
@@ -160,29 +160,29 @@ impl Default for WatchdogSettings {
 /// When a VCP whose instance died gets a new one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RestartSettings {
-    /// Restart at all. Otherwise the first fault is the last.
+    /// Whether it is restarted at all. Otherwise the first fault is the last.
     pub always: bool,
     /// An instance that ran this long is replaced at once.
     pub min_run: Duration,
-    /// Otherwise after this delay, which doubles each time
+    /// The delay before any other is replaced, at first; it doubles each time.
     pub backoff_min: Duration,
-    /// up to this.
+    /// The longest such delay.
     pub backoff_max: Duration,
-    /// After so many restarts in a row of what did not run for `min_run`, the VCP
-    /// is held.
+    /// The restarts in a row of instances that did not run for `min_run`, after which the
+    /// VCP is held.
     pub limit: Option<u32>,
-    /// Keep an instance ready to take over: started, its memory touched.
+    /// Whether an instance is kept ready to take over: started, its memory touched.
     pub spare: bool,
     /// How long a request waits that the device can't answer before it fails.
     /// `None`: for ever.
     pub replacement_timeout: Option<Duration>,
-    /// A request that was held in so many deaths of instances is tried by itself, and
-    /// fails if the instance dies of it alone; at least 1. `None`: it is tried by itself
+    /// The number of instances that die holding a request before it is tried by itself; at
+    /// least 1. It fails if an instance dies of it alone. `None`: it is tried by itself
     /// again and again, for as long as the replacement timeout lets it.
     pub poison_after: Option<u8>,
 }
 
-/// Deaths after which a request is tried by itself, where nobody says otherwise.
+/// Deaths after which a request is tried by itself, by default.
 const SUSPECT_AFTER: u8 = 3;
 
 impl RestartSettings {
@@ -229,7 +229,7 @@ impl Default for ReloadSettings {
     }
 }
 
-/// What is kept of crashes.
+/// The crash reports that are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReportSettings {
     /// The most reports; the oldest go first.
@@ -252,7 +252,7 @@ impl Default for ReportSettings {
 pub enum Network {
     /// Frames over a link.
     Frames {
-        /// Carries them.
+        /// The link that carries them.
         link: Box<dyn Link>,
         /// `address/prefix` of the VCP.
         addresses: Vec<String>,
@@ -262,15 +262,15 @@ pub enum Network {
         /// `None`: it can't be.
         reopen: Option<Reopen>,
     },
-    /// Frames over a link that can't be opened yet: its interface is not there, say. The
-    /// first instance comes when it can, and is tried for from the start as for a link
-    /// that vanished.
+    /// Frames over a link that can't be opened yet: its interface is not there, say. It is
+    /// tried from the start as a link that vanished is, and the first instance comes when it
+    /// is open.
     Awaited {
         /// Why it can't be opened, in one line.
         why: String,
-        /// As of [`Network::Frames`].
+        /// As in [`Network::Frames`].
         addresses: Vec<String>,
-        /// As of [`Network::Frames`].
+        /// As in [`Network::Frames`].
         gateways: Vec<String>,
         /// How the link is opened.
         reopen: Reopen,
@@ -282,11 +282,11 @@ pub enum Network {
     },
 }
 
-/// Opens a link that vanished or was not there yet, or says in one line why it can't be opened now. Called
-/// on a thread that may be held up, once at a time.
+/// Opens a link that vanished or was not there yet, or says in one line why it can't be
+/// opened now. It is called on a thread that may be held up, once at a time.
 pub type Reopen = Arc<dyn Fn() -> Result<Box<dyn Link>, String> + Send + Sync>;
 
-/// The clock's unit. Longer than this host will run is as good as for ever.
+/// A duration in the clock's unit. One that does not fit becomes as good as for ever.
 pub(crate) fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX / 4)
 }

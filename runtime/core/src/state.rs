@@ -1,5 +1,5 @@
-//! What stands behind a VCP's imports: its log, and of files and WASI only what was
-//! granted. (What files do is in `file`.)
+//! The host's side of a VCP's imports: its log, and of files and WASI only what was granted.
+//! (The file operations are in `file`.)
 
 use std::os::fd::AsRawFd as _;
 use std::path::PathBuf;
@@ -57,7 +57,7 @@ impl DirectoryGrant {
         &self.directory
     }
 
-    /// Where the VCP sees it.
+    /// The path at which the VCP sees it.
     pub(crate) fn guest(&self) -> &str {
         &self.guest
     }
@@ -71,17 +71,17 @@ impl DirectoryGrant {
 pub(crate) struct State {
     wasi: WasiCtx,
     grants: Vec<DirectoryGrant>,
-    /// The instance's linear memory, from when there is one.
+    /// The instance's linear memory, once there is one.
     memory: Option<GuestMemory>,
     resources: ResourceTable,
     limits: Limiter,
-    /// Its `init` has not returned.
+    /// Whether its `init` has yet to return.
     starting: bool,
     log: Log,
     boundary: Arc<Boundary>,
     /// Fuel that host functions may still use in this call.
     fuel: u64,
-    /// Time that files may still take in it.
+    /// Time that files may still take in this call.
     patience: Patience,
 }
 
@@ -106,7 +106,7 @@ impl State {
         // The channel processor is the VCP's own thread, so file operations may
         // as well run on it.
         wasi.allow_blocking_current_thread(true);
-        // Not even sockets that can't be connected: each is a descriptor.
+        // Even a socket that can't be connected is a descriptor, so there are none.
         wasi.allow_tcp(false).allow_udp(false);
         wasi.max_random_size(MAX_RANDOM);
         let output = |stream| Output {
@@ -150,19 +150,19 @@ impl State {
         Ok(())
     }
 
-    /// A host function begins, at this price in fuel.
+    /// Begins a host function, at this price in fuel.
     pub(crate) fn call(&mut self, fuel: u64) -> wasmtime::Result<()> {
         self.boundary.cross()?;
         self.charge(fuel)
     }
 
-    /// It ends with this.
+    /// Ends a host function with this value.
     pub(crate) fn back<T>(&self, value: T) -> wasmtime::Result<T> {
         self.boundary.cross()?;
         Ok(value)
     }
 
-    /// For files, in this call.
+    /// The patience for files in this call.
     pub(crate) fn patience(&mut self) -> &mut Patience {
         &mut self.patience
     }
@@ -175,7 +175,7 @@ impl State {
         &mut self.resources
     }
 
-    /// Host functions reach the guest's bytes from now on.
+    /// Lets host functions reach the guest's bytes from now on.
     pub(crate) fn set_linear_memory(&mut self, memory: GuestMemory) {
         self.memory = Some(memory);
     }
@@ -194,17 +194,17 @@ impl State {
         self.limits.memory
     }
 
-    /// An operator gives it another size from now on, or leaves it to its module.
+    /// Sets the operator's limit of memory, or leaves it to the module.
     pub(crate) fn set_memory(&mut self, given: Option<usize>) {
         self.limits.set_given(given);
     }
 
-    /// Its `init` is over: what it did not ask for by now it does not get.
+    /// Notes that its `init` is over: from now on it gets no memory by asking.
     pub(crate) fn set_started(&mut self) {
         self.starting = false;
     }
 
-    /// What it logs.
+    /// The instance's log.
     pub(crate) fn log(&self) -> &Log {
         &self.log
     }
@@ -219,7 +219,7 @@ impl State {
     }
 }
 
-/// Everything a component of any world may import.
+/// Links everything that a component of any world may import.
 pub(crate) fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     log::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)?;

@@ -1,4 +1,4 @@
-//! How a VCP is, for those who ask.
+//! The status of a VCP and its counters, for other threads.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -14,11 +14,11 @@ pub enum State {
     Starting,
     /// It serves.
     Ready,
-    /// It is there and can't serve, or not everything; why.
+    /// It can't serve for now, or not everything; the reason.
     Suspended(String),
     /// The last instance died; the next is on its way.
     Restarting,
-    /// It won't serve unless it is restarted or reloaded; why.
+    /// It won't serve unless it is restarted or reloaded; the reason.
     Held(String),
     /// It is finishing.
     Stopping,
@@ -27,7 +27,7 @@ pub enum State {
 }
 
 impl State {
-    /// One word for it.
+    /// The state as one word.
     pub fn word(&self) -> &'static str {
         match self {
             Self::Starting => "starting",
@@ -44,7 +44,7 @@ impl State {
 /// Whether a module is being put in the place of another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReloadState {
-    /// None is.
+    /// No reload is under way.
     None,
     /// The new one is being started beside the old.
     Preparing,
@@ -54,30 +54,30 @@ pub enum ReloadState {
     Trial,
 }
 
-/// How a VCP is.
+/// The status of a VCP.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
     /// Where it is in its life.
     pub state: State,
-    /// Requests are refused because the device has been away for too long.
+    /// Whether requests are refused because the device has been away for too long.
     pub refusing: bool,
-    /// The instance that is there, or was last.
+    /// The generation of the running instance, or of the last one.
     pub generation: u32,
-    /// What it runs.
+    /// The module that it runs.
     pub module: String,
     /// When that instance was started.
     pub since: SystemTime,
-    /// A spare instance is ready.
+    /// Whether a spare instance is ready.
     pub spare: bool,
     /// Whether a module is being put in the place of another.
     pub reload: ReloadState,
     /// The module that comes back if the one on trial is no good.
     pub previous: Option<String>,
-    /// What it died of last, in one line.
+    /// The last fault that an instance died of, in one line.
     pub last_fault: Option<String>,
 }
 
-/// What a VCP has done so far.
+/// The counters of a VCP so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stats {
     /// Instances so far.
@@ -106,10 +106,10 @@ pub struct Stats {
     pub frames_out: u64,
     /// See `frames_in`.
     pub frames_dropped: u64,
-    /// CPU time that it had of what is reserved for it, in nanoseconds, here and
-    /// below: its code, host functions, copies and system calls on its behalf.
+    /// CPU time that it had of what is reserved for it, in nanoseconds, as all times below:
+    /// its code, host functions, copies and system calls on its behalf.
     pub reserved_ns: u64,
-    /// And of what nobody else needed.
+    /// CPU time that it had of what no other needed.
     pub slack_ns: u64,
     /// Time that it wanted to run and had used up its share.
     pub throttled_ns: u64,
@@ -117,32 +117,32 @@ pub struct Stats {
     pub waiting_ns: u64,
     /// Time that clients waited for the limits of their exports.
     pub limited_ns: u64,
-    /// Time that requests waited while no instance was there that served them all.
+    /// Time that requests waited while no ready instance served them all.
     pub outage_ns: u64,
     /// Time that clients waited for room in the queue.
     pub full_ns: u64,
     /// Bytes that clients asked to read.
     pub read_bytes: u64,
-    /// And to write.
+    /// Bytes that clients asked to write.
     pub written_bytes: u64,
     /// Linear memory of its instance, in bytes.
     pub memory: u64,
     /// The most linear memory that its instance may have, or the last one could, in bytes;
     /// 0 before the first.
     pub memory_limit: u64,
-    /// Calls by the entries that each was given.
+    /// Calls, by the number of entries that each was given.
     pub batches: Histogram,
-    /// Turns by the entries that the VCP held at their end.
+    /// Turns, by the number of entries that the VCP held at their end.
     pub depths: Histogram,
 }
 
 /// Counts by size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Histogram {
-    /// Of none, of 1, of 2 to 3, of 4 to 7, and so on; the last has all that is
+    /// The counts of size 0, of 1, of 2 to 3, of 4 to 7, and so on; the last has all that is
     /// larger, too.
     pub buckets: [u64; BUCKETS],
-    /// Of all sizes.
+    /// The sum of all sizes.
     pub sum: u64,
 }
 
@@ -172,7 +172,7 @@ impl Sizes {
     }
 }
 
-/// Counted by the thread, read by anyone.
+/// Counters that the VCP's thread updates and any thread reads.
 #[derive(Default)]
 pub(crate) struct Counters {
     pub(crate) generation: AtomicU32,
@@ -237,7 +237,7 @@ impl Counters {
     }
 }
 
-/// What the thread tells and others read.
+/// What the VCP's thread publishes and others read.
 pub(crate) struct Shared {
     pub(crate) counters: Counters,
     status: Mutex<Status>,
@@ -267,8 +267,8 @@ impl Shared {
         lock(&self.status)
     }
 
-    /// It has ended: nothing is attached to it, and it holds nothing. What it did counts
-    /// on.
+    /// Notes that it has ended: nothing is attached to it, and it holds nothing. The
+    /// counters of what it did stay.
     pub(crate) fn end(&self) {
         let counters = &self.counters;
         for now in [
@@ -295,7 +295,7 @@ impl Shared {
     }
 }
 
-/// What is behind these locks is whole after any panic: it is only ever replaced.
+/// Locks a value, which is whole after any panic: it is only ever replaced.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -35,9 +35,9 @@ pub enum StartError {
     /// The thread or something it needs could not be had.
     #[error("{what}: {error}")]
     System {
-        /// What for.
+        /// The step that failed.
         what: String,
-        /// Why not.
+        /// The system's error.
         error: std::io::Error,
     },
     /// Its share is more than its channel processor has left.
@@ -57,8 +57,8 @@ pub struct Vcp {
 }
 
 impl Vcp {
-    /// Starts a VCP on the channel processor of its CPU, or on one of its own. What
-    /// becomes of it is told by the events.
+    /// Starts a VCP on the channel processor of its CPU, or on one of its own. The events
+    /// tell what becomes of it.
     pub fn start(
         engine: &Engine,
         settings: Settings,
@@ -109,7 +109,7 @@ impl Vcp {
         ))
     }
 
-    /// Hands over a client. One handed to a VCP that has ended is dropped.
+    /// Hands over a client. A VCP that has ended drops it.
     pub fn attach(&self, client: Box<dyn Client>) {
         self.tell(Command::Attach(client, None));
     }
@@ -120,13 +120,14 @@ impl Vcp {
         self.tell(Command::Attach(client, Some(limit)));
     }
 
-    /// A client of that limit is to come, and holds so many bytes already. Nobody else is
-    /// given them meanwhile. The claim is dropped when the client was handed over.
+    /// Claims memory for a client of this limit that is to come and holds so many bytes
+    /// already: no other is given them meanwhile. Drop the claim when the client was handed
+    /// over.
     pub fn claim(&self, limit: Arc<Limit>, held: usize) -> Claim {
         Claim::new(limit, Arc::clone(&self.client_memory), held)
     }
 
-    /// Its clients; nobody's answer: it has ended.
+    /// Lists its clients. There is no answer if it has ended.
     pub fn clients(&self) -> oneshot::Receiver<Vec<ClientStatus>> {
         let (answer, clients) = oneshot::channel();
         self.tell(Command::Clients(answer));
@@ -147,10 +148,9 @@ impl Vcp {
         self.berth.let_leave();
     }
 
-    /// As [`Vcp::stop`], but its clients' connections are left whole, for another
-    /// process to go on with. It finishes what it can within two seconds; what it
-    /// can't goes along with the client that asked for it. No answer: it was
-    /// stopping, or has stopped.
+    /// As [`Vcp::stop`], but its clients' connections are left whole, for another process to
+    /// go on with. It finishes what it can within two seconds; what it can't goes along with
+    /// the client that asked for it. There is no answer if it was stopping, or has stopped.
     pub fn park(&self) -> oneshot::Receiver<Vec<Parked>> {
         let (answer, parked) = oneshot::channel();
         self.tell(Command::Park(answer));
@@ -158,43 +158,43 @@ impl Vcp {
         parked
     }
 
-    /// Answered by its channel processor's thread, whatever its guest does; not
-    /// answered, but dropped, when that has ended.
+    /// Asks its channel processor's thread for an answer, which comes whatever its guest
+    /// does. The answer is dropped if that thread has ended.
     pub fn ping(&self) -> oneshot::Receiver<()> {
         let (answer, answered) = oneshot::channel();
         self.berth.ping(answer);
         answered
     }
 
-    /// Has the instance fail in a certain way. Answered with its generation before it
-    /// does, or with why it won't; by a VCP that has ended not at all.
+    /// Makes the instance fail in a certain way. The answer is its generation, before it
+    /// fails, or why it won't; a VCP that has ended gives none.
     pub fn inject(&self, what: Injection) -> oneshot::Receiver<Result<u32, InjectError>> {
         let (answer, outcome) = oneshot::channel();
         self.tell(Command::Inject(what, answer));
         outcome
     }
 
-    /// Puts a fresh instance in the place of the one that is there, if there is
-    /// one; also of a VCP that is held. Where its link is gone, that is opened first.
-    /// Answered with the generation of the instance that was started, whatever becomes
-    /// of it, or with why there is none; by a VCP that has ended not at all.
+    /// Puts a fresh instance in the place of the one that is there, if there is one; also of
+    /// a VCP that is held. If its link is gone, that is opened first. The answer is the
+    /// generation of the instance that was started, whatever becomes of it, or why there is
+    /// none; a VCP that has ended gives none.
     pub fn restart(&self) -> oneshot::Receiver<Result<u32, RestartError>> {
         let (answer, outcome) = oneshot::channel();
         self.tell(Command::Restart(answer));
         outcome
     }
 
-    /// Has it look at its device again. Answered when it says what that is; not at
-    /// all by a module that has nothing to look at, until its instance ends.
+    /// Has it look at its device again. The answer comes when it says what that is; a module
+    /// that has nothing to look at gives none until its instance ends.
     pub fn rescan(&self) -> oneshot::Receiver<Result<Rescanned, RescanError>> {
         let (answer, outcome) = oneshot::channel();
         self.tell(Command::Rescan(answer));
         outcome
     }
 
-    /// Puts another module, or another version of the same, in the place of the
-    /// one that runs, while clients wait for as short as can be. Answered once it
-    /// is ready, or when it is certain that it won't be.
+    /// Puts another module, or another version of the same, in the place of the one that
+    /// runs, while clients wait for as short as can be. The answer comes once the new one is
+    /// ready, or when it is certain that it won't be.
     pub fn reload(&self, module: Module) -> oneshot::Receiver<Result<Reloaded, ReloadError>> {
         let (answer, outcome) = oneshot::channel();
         self.tell(Command::Reload { module, answer });
@@ -206,26 +206,26 @@ impl Vcp {
         self.berth.set_budget(budget)
     }
 
-    /// Whether the kernel writes memory back through its device: its thread then
-    /// does not wait for that when it allocates. Threads that the caller starts later
-    /// inherit what the caller has.
+    /// Sets whether the kernel writes memory back through its device: its thread then does
+    /// not wait for that when it allocates. Threads that the caller starts later inherit
+    /// what the caller has.
     pub fn set_io_flusher(&self, on: bool) {
         self.berth.set_io_flusher(on);
     }
 
-    /// Lets it have so much linear memory, in bytes, from now on; `None`: what its module
-    /// asks for. What it has already it keeps until its instance ends.
+    /// Sets the most linear memory that it may have, in bytes; `None`: what its module asks
+    /// for. Memory in use is kept until its instance ends.
     pub fn set_memory(&self, bytes: Option<usize>) {
         self.tell(Command::Memory(bytes));
     }
 
-    /// Gives it so many requests at a time from now on. An instance that reckons with
-    /// fewer gets no more than those; its successor does.
+    /// Gives it so many requests at a time from now on. An instance that was told of fewer
+    /// gets no more than those; its successor does.
     pub fn set_queue_depth(&self, depth: usize) {
         self.tell(Command::QueueDepth(depth.clamp(1, DEEPEST)));
     }
 
-    /// How it is.
+    /// Its status.
     pub fn status(&self) -> Status {
         self.shared.status().clone()
     }
@@ -235,13 +235,13 @@ impl Vcp {
         self.shared.reports()
     }
 
-    /// What it has done so far.
+    /// Its counters so far.
     pub fn stats(&self) -> Stats {
         self.shared.counters.read()
     }
 
     fn tell(&self, command: Command) {
-        // A thread that has ended needs no telling.
+        // A thread that has ended need not be told.
         let _ = self.commands.send(command);
         self.waker.wake();
     }
@@ -250,7 +250,7 @@ impl Vcp {
 impl Drop for Vcp {
     fn drop(&mut self) {
         self.stop();
-        // Dropped by a client, so by its own thread: that goes on by itself.
+        // If a client drops it, on its own thread, that thread goes on by itself.
         if !self.berth.is_here() {
             let over = self.over.get_mut().unwrap_or_else(PoisonError::into_inner);
             let _ = over.recv();
@@ -258,8 +258,7 @@ impl Drop for Vcp {
     }
 }
 
-/// What its instances have in common. Takes configuration and grants out of the
-/// settings.
+/// What its instances have in common. It takes configuration and grants out of the settings.
 pub(crate) fn plan(
     engine: &Engine,
     settings: &mut Settings,
@@ -285,12 +284,12 @@ pub(crate) fn plan(
     }
 }
 
-/// Requests that it is given at a time.
+/// The most requests that it is given at a time.
 fn depth(settings: &Settings) -> usize {
     settings.queue_depth.clamp(1, DEEPEST)
 }
 
-/// A link that is not there yet.
+/// The properties of a link that is not there yet.
 const NOT_YET: LinkProperties = LinkProperties {
     mac: [0; 6],
     mtu: 0,
@@ -298,7 +297,7 @@ const NOT_YET: LinkProperties = LinkProperties {
     segmentation_offload: false,
 };
 
-/// What its channel keeps of the settings.
+/// The setup of its channel, made from the settings.
 fn set_up(
     engine: &Engine,
     mut settings: Settings,

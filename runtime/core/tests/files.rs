@@ -1,4 +1,4 @@
-//! The file VCP: what a granted directory opens, and that nothing else is open.
+//! The file VCP: a granted directory gives it files, and nothing else does.
 
 mod support;
 
@@ -93,7 +93,7 @@ fn what_is_not_granted_is_not_there() {
     assert_eq!(std::fs::read(&secret).unwrap(), [0; 4096]);
 }
 
-/// A file that is there, as a disk.
+/// Serves an existing file as a disk.
 fn serve(directory: &Path, name: &str) -> (Vcp, Driver) {
     let path = format!("/data/{name}");
     let (vcp, ready) = configured(&[("path", &path)], Some((directory, false)));
@@ -150,7 +150,7 @@ fn space_comes_back_and_is_seen_to() {
     );
     assert!(full - blocks() >= 2 << 11, "{full} and {}", blocks());
 
-    // What is to be kept is kept, and zero all the same.
+    // Space that is to be kept is kept, and reads as zeroes all the same.
     let before = blocks();
     driver.ask_all([zeroes(3 * MIB, 1 << 20, true)]);
     assert_eq!(driver.answer().1, Status::Ok);
@@ -158,7 +158,7 @@ fn space_comes_back_and_is_seen_to() {
     assert!(std::fs::read(&path).unwrap().iter().all(|byte| *byte == 0));
 }
 
-/// Against a model, with the instance dying in between.
+/// The bytes are compared with a model, while the instance dies in between.
 #[test]
 fn bytes_are_those_of_a_model() {
     const SIZE: usize = 3 * 65536 + 1;
@@ -198,7 +198,7 @@ fn bytes_are_those_of_a_model() {
         let (_, status, data) = driver.answer();
         assert_eq!(status, Status::Ok, "{n}");
         assert!(!reads || data == model[range], "{n}");
-        // No hole where there is data.
+        // There is no hole where there is data.
         let mut at = start;
         for (length, hole) in told(&driver, start as u64, bytes) {
             let run = &model[at..at + length as usize];
@@ -224,7 +224,7 @@ fn the_last_bytes_of_a_file_are_served() {
     assert_eq!(std::fs::metadata(&path).unwrap().len(), 1001);
 }
 
-/// What others do to the file meanwhile is an answer, not a fault.
+/// If others change the file meanwhile, that is an error for clients and no fault.
 #[test]
 fn a_file_that_is_cut_off_is_an_error_of_the_medium() {
     let directory = tempfile::tempdir().unwrap();
@@ -235,7 +235,7 @@ fn a_file_that_is_cut_off_is_an_error_of_the_medium() {
     file.set_len(4096).unwrap();
     driver.ask(1, Operation::Read, 0, 8192, Vec::new());
     assert_eq!(driver.answer().1, Status::IoError);
-    // What is not there is no hole, and does not come back by being written to.
+    // Bytes that are not there are no hole, and writing to them does not bring them back.
     assert_eq!(told(&driver, 0, 1 << 20), [(4096, false)]);
     let asked = |operation, offset, length| request(2, operation, offset, length, Vec::new());
     for request in [
@@ -253,7 +253,7 @@ fn a_file_that_is_cut_off_is_an_error_of_the_medium() {
         assert_eq!(driver.answer().1, Status::IoError, "{what}");
         assert_eq!(std::fs::metadata(&path).unwrap().len(), 4096, "{what}");
     }
-    // What is there goes on as before.
+    // The bytes that are there are served as before.
     driver.ask_all([zeroes(0, 4096, false)]);
     assert_eq!(driver.answer().1, Status::Ok);
     driver.write(3, 4000, vec![9; 96]);

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use vcp_core::{Cache, Engine, Module, Settings, Vcp};
 
-/// Says to the process below which module it is to load.
+/// The variable that tells the process below which module it is to load.
 const CHOICE: &str = "VCP_TEST_FOREIGN";
 
 /// Name and bytes of each core module.
@@ -41,8 +41,8 @@ fn component(module: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Not a test of its own: what each process of the test below does. What is loaded is
-/// run, as an operator would.
+/// This is no test of its own, but what each process of the test below does. A module that
+/// is loaded is run, as an operator would.
 #[test]
 fn load_one() {
     let Ok(choice) = std::env::var(CHOICE) else {

@@ -1,6 +1,5 @@
-//! What a host has of descriptors, threads and memory does not grow with the
-//! number of instances that died in it. A test of its own process: others would
-//! be counted.
+//! The descriptors, threads and memory of a host do not grow with the number of instances
+//! that died in it. The test has a process of its own: other tests would be counted.
 
 mod support;
 
@@ -37,8 +36,8 @@ fn resident(field: &str) -> usize {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// Runs `generations` instances to their deaths of `fault`. Each is asked something of
-/// its own: what several died of is not asked again that soon. Nothing is answered
+/// Runs `generations` instances to their deaths of `fault`. Each is asked something of its
+/// own: a request that several died of is not tried again that soon. Nothing is answered
 /// before the last instance.
 fn die(engine: &Engine, module: &Module, fault: &str, generations: u32) {
     let range = format!("1..{generations}");
@@ -74,7 +73,7 @@ fn nothing_grows_with_restarts() {
     assert_eq!(held(), before);
     assert!(resident("VmRSS:") < memory + (32 << 10));
 
-    // What a guest of 64 MiB makes the host hold for it is of that order too.
+    // The memory that the host needs for a guest of 64 MiB is of that order, too.
     for fault in ["notices-amplified", "completions-too-many", "log-endless"] {
         die(&engine, &module, fault, 3);
     }

@@ -1,4 +1,4 @@
-//! Loading modules: what is refused, and in which words; and the cache.
+//! Loading modules: which are refused, and in which words; and the cache.
 
 use vcp_core::{Cache, Engine, Module, World};
 
@@ -92,7 +92,7 @@ fn what_would_take_too_long_to_compile_is_refused() {
         refused(&large),
         "module m.wasm has 67108865 bytes; this host compiles up to 67108864"
     );
-    // The largest function that is taken, and one that is larger by an addition.
+    // One is the largest function that is taken, the other is larger by an addition.
     let most = ((1 << 20) - 7) / 3;
     let taken = refused(&sum(most));
     assert!(taken.contains("is of another world"), "{taken}");

@@ -1,4 +1,4 @@
-//! A VCP compiled into the host: served as any other, and refused what only a box
+//! A VCP compiled into the host: it is served as any other, and refused what only a sandbox
 //! gives.
 
 mod support;
@@ -22,9 +22,9 @@ const DATA: u32 = 1 << 20;
 /// Where its areas begin, as far as the host knows.
 const BASE: u32 = 0x4000;
 
-/// A disk in memory. A read at this offset is one that it can't stand.
+/// A disk in memory. A read at this offset makes it panic.
 const POISON: u64 = SIZE as u64 - 512;
-/// The same, of the first instance only.
+/// A read at this offset makes only the first instance panic.
 const POISON_ONCE: u64 = POISON - 512;
 
 #[derive(Default)]
@@ -33,7 +33,7 @@ struct Disk {
     data: Vec<u8>,
     announced: bool,
     generation: u32,
-    /// What instances are told that the device is.
+    /// The identities of the device that instances were told, by generation.
     told: Arc<Mutex<Vec<(u32, String)>>>,
 }
 
@@ -178,7 +178,7 @@ fn a_panic_is_the_end_of_the_instance_only() {
     vcp.stop();
 }
 
-/// Also one that was made before anybody knew; only an operator's restart forgets it.
+/// A spare made before it was known is no exception; only an operator's restart forgets it.
 #[test]
 fn the_next_instance_is_told_what_the_device_is() {
     for spare in [false, true] {
@@ -251,7 +251,7 @@ fn injections_and_reloads_are_refused() {
     assert_eq!(driver.answer().1, Status::Ok);
     assert_eq!((vcp.stats().generation, vcp.reports().len()), (1, 0));
 
-    // Nor does it take the place of one in a box.
+    // Nor does it take the place of a VCP in a sandbox.
     let settings = settings_for(boxed, &[("size", "1048576")]);
     let (guarded, mut news) = Vcp::start(&engine, settings).unwrap();
     assert!(matches!(next(&mut news), Event::Ready(_)));

@@ -26,7 +26,7 @@ fn reads_give_what_writes_put_there() {
     };
     assert_eq!((geometry.size, geometry.block_size), (8 << 20, 512));
     let driver = Driver::attach(&vcp);
-    // Longer than the longest entry, unaligned at both ends.
+    // It is longer than the longest entry, and unaligned at both ends.
     let payload: Vec<u8> = (0..3_000_001u32).map(|n| (n % 251) as u8).collect();
     driver.write(1, 77, payload.clone());
     assert_eq!(driver.answer(), (1, Status::Ok, Vec::new()));
@@ -60,7 +60,7 @@ fn reads_give_what_writes_put_there() {
     assert_eq!(next(&mut events), Event::Stopped);
 }
 
-/// What it did counts on; what it has does not.
+/// The counters of what it did stay; those of what it has become 0.
 #[test]
 fn one_that_has_stopped_has_no_clients() {
     let (engine, settings) = settings(&[("size", "1048576")]);
@@ -96,7 +96,7 @@ fn a_killed_vcp_comes_back_and_answers_everything() {
         for _ in 0..20 {
             assert_eq!(driver.answer().1, Status::Ok);
         }
-        // It may have come after the answers.
+        // The event may come after the answers.
         let of = loop {
             if let Event::Fault {
                 fault, generation, ..
@@ -225,7 +225,7 @@ fn rescan_is_answered_by_who_looks_and_by_no_other() {
     assert_eq!((rescanned.before, rescanned.size), (1 << 20, 1 << 20));
     assert!(!rescanned.changed);
     assert!(matches!(next(&mut events), Event::Ready(_)));
-    // One that answers nothing; whoever waits is told when it is gone.
+    // The instance answers nothing; those who wait are told when it is gone.
     vcp.inject(Injection::Stall);
     let mut silent = vcp.rescan();
     std::thread::sleep(Duration::from_millis(50));
@@ -235,10 +235,10 @@ fn rescan_is_answered_by_who_looks_and_by_no_other() {
         silent.blocking_recv().unwrap(),
         Err(RescanError::NotServing)
     );
-    // More than anybody has a use for, of one that does not answer.
+    // Too many rescans wait for an instance that does not answer.
     while !matches!(next(&mut events), Event::Ready(_)) {}
     vcp.inject(Injection::Stall);
-    // Those before it have to be there still: whoever has gone away makes room.
+    // The receivers are kept: those that have gone away would make room.
     let mut waiting: Vec<_> = (0..17).map(|_| vcp.rescan()).collect();
     let last = waiting.pop().unwrap();
     assert_eq!(last.blocking_recv().unwrap(), Err(RescanError::Busy));

@@ -107,7 +107,7 @@ fn every_injected_fault_is_told_by_its_kind_and_recovered_from() {
 #[test]
 fn a_crossing_ends_an_instance_and_its_successor() {
     let (vcp, mut events, driver) = start(settings());
-    // Into `init` and out of it, into the first calls and out of them.
+    // The crossings are into `init` and out of it, into the first calls and out of them.
     for crossing in 1..=8 {
         vcp.inject(Injection::Crossing(crossing));
         let (mut deaths, mut writes) = (0, 0);
@@ -228,7 +228,7 @@ fn after_too_many_crashes_it_is_held_and_can_be_revived() {
     vcp.restart();
     assert!(matches!(next(&mut events), Event::Ready(_)));
     write(&driver, 0, 2);
-    // Held once more, and revived by a reload.
+    // It is held once more, and revived by a reload.
     for _ in 0..3 {
         vcp.inject(Injection::Trap);
         next(&mut events);

@@ -22,9 +22,9 @@ use support::{Driver, PATIENCE, next, settings_for};
 /// A cable that is pulled out and put in again.
 #[derive(Default)]
 struct Cable {
-    /// There is no such interface.
+    /// Whether it is out, so that there is no such interface.
     out: AtomicBool,
-    /// What it is opened with.
+    /// The MTU that it is opened with.
     mtu: AtomicU32,
     opened: AtomicU32,
     /// Attempts at opening it again.
@@ -171,7 +171,8 @@ impl Bed {
         assert_eq!(self.next(), Event::Suspended(why.to_owned()));
     }
 
-    /// Pulls the cable; it is known, and told twice: that it is gone, and what there is.
+    /// Pulls the cable, and expects two events: that the link is gone, and why it is not
+    /// back.
     fn pull(&mut self) {
         self.cable.pull();
         self.expect_suspended("the link is gone: no such device");
@@ -222,7 +223,7 @@ fn requests_wait_until_the_link_is_back() {
     assert_eq!(bed.next(), Event::Stopped);
 }
 
-/// The MTU and the Ethernet address are those of the link that there is.
+/// The MTU and the Ethernet address are those of the link as it is now.
 #[test]
 fn the_next_instance_is_told_what_the_link_is_now() {
     let told = Arc::new(Mutex::new(Vec::new()));
@@ -243,7 +244,7 @@ fn the_next_instance_is_told_what_the_link_is_now() {
     assert_eq!(*told.lock().unwrap(), [(0, 1500), (1, 9000)]);
 }
 
-/// Instances would die in their start of it, until there are no more.
+/// Otherwise one instance after the other would die in its start.
 #[test]
 fn a_link_that_nobody_can_use_is_waited_for() {
     let least = "an MTU of 400 is less than 500, the least that a VCP can use";
@@ -278,10 +279,10 @@ fn attempts_come_less_often_and_never_end() {
     let mut bed = Bed::new(|_| {});
     bed.pull();
     std::thread::sleep(Duration::from_millis(1600));
-    // At 100, 300, 700 and 1500 ms.
+    // The attempts come at 100, 300, 700 and 1500 ms.
     let attempts = bed.cable.attempts();
     assert!((2..=4).contains(&attempts), "{attempts}");
-    // One that is there and gone again is no reason to try more often.
+    // A link that is back and gone again is no reason to try more often.
     for _ in 0..3 {
         bed.cable.put_back();
         bed.expect_ready();
@@ -335,7 +336,7 @@ fn an_operator_has_it_tried_at_once_and_is_told() {
     assert_eq!(bed.restart(), Ok(2));
     bed.expect_ready();
     bed.write(2);
-    // Also while it serves.
+    // A restart works while it serves, too.
     assert_eq!(bed.restart(), Ok(3));
     bed.expect_ready();
     bed.write(3);
@@ -353,7 +354,7 @@ fn a_reload_brings_the_link_back_too() {
     bed.write(2);
 }
 
-/// One on trial has not proved itself: what was before it comes back.
+/// A module on trial has not proved itself: the one before it comes back.
 #[test]
 fn a_module_on_trial_makes_way_when_the_link_goes() {
     let mut bed = Bed::new(|settings| {
@@ -375,7 +376,7 @@ fn a_module_on_trial_makes_way_when_the_link_goes() {
     bed.write(2);
 }
 
-/// As it was: there is nothing that could be tried.
+/// There is nothing that could be tried, so the VCP is held.
 #[test]
 fn a_link_that_cant_be_opened_again_is_the_end() {
     let mut bed = Bed::with(false, |_| {});
@@ -399,7 +400,7 @@ fn one_that_is_held_is_revived_once_the_link_can_be_opened() {
     assert!(matches!(bed.next(), Event::Fault { .. }));
     assert!(matches!(bed.next(), Event::Failed(_)));
     bed.cable.pull();
-    // It stays held, and nobody tries anything.
+    // It stays held, and no attempt is made.
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(bed.cable.attempts(), 0);
     assert_eq!(bed.restart(), Err(no_interface(RestartError::Link)));
@@ -427,7 +428,7 @@ fn it_ends_in_time_without_its_link() {
     assert!(began.elapsed() < Duration::from_secs(1));
 }
 
-/// Opening may be slow; whoever shares the thread goes on.
+/// Opening may be slow; other VCPs on the thread go on.
 #[test]
 fn a_slow_attempt_holds_nobody_up() {
     let mut bed = Bed::new(|settings| {
@@ -499,7 +500,7 @@ fn a_link_that_is_not_there_at_the_start_is_waited_for() {
     assert_eq!(driver.answer(), (1, Status::Ok, Vec::new()));
     let stats = vcp.stats();
     assert_eq!((stats.generation, stats.faults), (1, 0));
-    // From here on it is as any other.
+    // From here on it is like any other VCP.
     cable.pull();
     let gone = Event::Suspended("the link is gone: no such device".to_owned());
     assert_eq!(next(&mut events), gone);

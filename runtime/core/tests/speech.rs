@@ -1,5 +1,5 @@
-//! What a guest writes to its standard output and standard error is in the log of the
-//! host. In a process of its own, whose log is read here.
+//! What a guest writes to its standard output and standard error is in the log of the host.
+//! The test has a process of its own, whose log is read here.
 
 #[path = "support/mod.rs"]
 mod support;

@@ -1,4 +1,4 @@
-//! How long the clients of a VCP wait for one that does not come back from a call.
+//! How long the clients of a VCP wait when its instance does not return from a call.
 
 mod support;
 
@@ -12,7 +12,7 @@ use support::{Driver, settings_for};
 /// The longest that a client may wait: the time of a call, and a new instance.
 const LONGEST: Duration = Duration::from_millis(300);
 
-/// How long the VCP's thread was ready to run and others had the CPU, in all.
+/// The total time that the VCP's thread was ready to run and others had the CPU.
 fn kept_waiting() -> Duration {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
     let delay = tasks.flatten().find_map(|task| {
@@ -25,7 +25,7 @@ fn kept_waiting() -> Duration {
     Duration::from_nanos(nanoseconds)
 }
 
-/// With everything as it is by default. What the machine gives to others meanwhile is no
+/// All settings are the defaults. Time that the machine gives to others meanwhile is no
 /// fault of the VCP's, and its client has to share it too: the shortest of a few waits
 /// counts.
 #[test]
@@ -54,7 +54,7 @@ fn a_call_without_an_end_is_over_soon() {
             }
         }
         assert!(shortest <= LONGEST, "{name}: {shortest:?}");
-        // It was the clock, and not before its time.
+        // The clock ended it, and not before its time.
         assert!(
             shortest >= Duration::from_millis(190),
             "{name}: {shortest:?}"

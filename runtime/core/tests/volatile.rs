@@ -1,4 +1,4 @@
-//! A device that lives in the memory of its VCP: what of it outlasts what.
+//! A device that lives in the memory of its VCP: which of its contents survive what.
 
 mod support;
 
@@ -60,7 +60,7 @@ fn reload(vcp: &Vcp) -> Result<Reloaded, ReloadError> {
     vcp.reload(ramdisk()).blocking_recv().unwrap()
 }
 
-/// Whatever the instance died of, and whether a spare was there.
+/// This holds whatever the instance died of, with and without a spare.
 #[test]
 fn after_a_fault_it_is_not_served_blank() {
     for (what, spare) in [
@@ -86,10 +86,10 @@ fn after_a_fault_it_is_not_served_blank() {
         );
         assert_eq!(read(&driver, 8192).0, Status::IoError, "{what}");
         assert_eq!(vcp.status().state, State::Held(why));
-        // A new version of the module has the contents no more than the old one.
+        // A new version of the module does not have the contents, either.
         assert!(matches!(reload(&vcp), Err(ReloadError::RolledBack(_))));
         assert!(failed(&mut events).contains("were lost"));
-        // An operator wants a blank disk.
+        // An operator's restart accepts a blank disk.
         vcp.restart();
         assert!(matches!(next(&mut events), Event::Ready(_)));
         assert_eq!(read(&driver, 8192), (Status::Ok, vec![0; 4096]));
@@ -110,7 +110,7 @@ fn one_that_may_come_back_blank_does() {
     assert_eq!(read(&driver, 8192), (Status::Ok, vec![0; 4096]));
 }
 
-/// More than a state can have, and then as much as it can.
+/// At first there is more than a state can have, and then as much as it can.
 #[test]
 fn what_can_not_be_handed_over_is_not_given_up() {
     let (vcp, mut events, driver) = start(sized(32 * MIB));

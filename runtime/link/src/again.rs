@@ -1,5 +1,4 @@
-//! A link that is opened again: its interface was removed, and somebody made it once
-//! more.
+//! A link that is opened again: its interface was removed, and made once more.
 
 use std::fs::File;
 
@@ -19,7 +18,7 @@ pub struct Opener {
 impl Opener {
     /// Opens a link for the first time.
     pub fn open(spec: &LinkSpec) -> Result<(Box<dyn Link>, Self), LinkError> {
-        // Whoever made an interface makes it again: one that somebody else made is
+        // An interface is made again only by its maker: one that another program made is
         // waited for, as there is more to it than this process knows.
         let theirs = match &spec.kind {
             LinkKind::Tap(name) => netlink::interface(name).is_ok_and(|found| found.is_some()),
@@ -27,7 +26,7 @@ impl Opener {
         };
         let link = open(spec)?;
         let again = LinkSpec {
-            // Whom others on the network know by its address keeps it.
+            // Others on the network know the VCP by its address, so it keeps that.
             mac: Some(link.properties().mac),
             make: spec.make && !theirs,
             ..spec.clone()
@@ -35,8 +34,8 @@ impl Opener {
         Ok((link, Self { spec: again }))
     }
 
-    /// For a link that could not be opened a first time, to be opened once it can be. Its
-    /// Ethernet address is chosen now, and a capture begins in a new file.
+    /// An opener for a link that could not be opened a first time, to be opened once it can
+    /// be. Its Ethernet address is chosen now, and a capture begins in a new file.
     pub fn later(spec: &LinkSpec) -> Result<Self, LinkError> {
         if let Some(path) = &spec.pcap {
             File::create(path).map_err(|source| LinkError::Capture {

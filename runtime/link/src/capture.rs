@@ -28,7 +28,7 @@ pub struct Capture {
     path: PathBuf,
     /// `None` once writing failed.
     file: Option<BufWriter<File>>,
-    /// Something was written since the last flush.
+    /// Whether something was written since the last flush.
     dirty: bool,
 }
 
@@ -70,7 +70,7 @@ impl Capture {
         let mut section = [0; 16];
         section[..4].copy_from_slice(&0x1a2b_3c4du32.to_ne_bytes());
         section[4..6].copy_from_slice(&1u16.to_ne_bytes());
-        // Of unknown length.
+        // The length of the section is unknown.
         section[8..].fill(0xff);
         block(&mut file, SECTION_HEADER, &[&section])?;
         let mut interface = [0; 8];

@@ -13,7 +13,7 @@ pub enum LinkError {
     /// No interface can have this name.
     #[error("{link}: {why}")]
     Name {
-        /// Which link.
+        /// The link.
         link: LinkName,
         /// What is wrong with the name.
         why: &'static str,
@@ -21,7 +21,7 @@ pub enum LinkError {
     /// The interface is not there, or of another kind, or in use.
     #[error("{link}: {problem}")]
     Interface {
-        /// Which link.
+        /// The link.
         link: LinkName,
         /// What is wrong with it, and what helps.
         problem: String,
@@ -29,44 +29,44 @@ pub enum LinkError {
     /// There is no device for TAPs.
     #[error("{link}: there is no /dev/net/tun; load the kernel module tun (`modprobe tun`)")]
     NoTun {
-        /// Which link.
+        /// The link.
         link: LinkName,
     },
     /// The kernel refused a step.
     #[error("{link}: {step}: {}{hint}", plain(source))]
     Refused {
-        /// Which link.
+        /// The link.
         link: LinkName,
-        /// What was being done.
+        /// The step that was refused.
         step: String,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
-        /// What helps, with its separator, or nothing.
+        /// A hint with its separator, or nothing.
         hint: String,
     },
     /// The options contradict each other or the interface.
     #[error("{link}: {problem}")]
     Options {
-        /// Which link.
+        /// The link.
         link: LinkName,
-        /// What contradicts what.
+        /// The contradiction.
         problem: String,
     },
     /// The capture file could not be made.
     #[error("{link}: capture file {}: {}", path.display(), plain(source))]
     Capture {
-        /// Which link.
+        /// The link.
         link: LinkName,
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
 
 impl LinkError {
-    /// Whether it may be otherwise later, with the same description of the link: its
-    /// interface is not there yet, say, or another program still has it.
+    /// Whether the same link may be opened later: its interface is not there yet, say, or
+    /// another program still has it.
     #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
@@ -75,8 +75,8 @@ impl LinkError {
         }
     }
 
-    /// Whether somebody keeps this process from it who could allow it: the sandbox of a
-    /// service, or of a container.
+    /// Whether it may be a matter of permission: the sandbox of a service, or of a
+    /// container, keeps this process from it.
     #[must_use]
     pub fn is_forbidden(&self) -> bool {
         match self {
@@ -89,7 +89,7 @@ impl LinkError {
         }
     }
 
-    /// The same line with other words for what helps.
+    /// The same error with other words for its hint.
     #[must_use]
     pub fn with_hint(self, words: &str) -> Self {
         match self {

@@ -1,5 +1,5 @@
-//! A link that misbehaves as networks do, from a seed: loses, repeats, swaps and
-//! corrupts frames, in both directions. For tests.
+//! A link that misbehaves as networks do, from a seed: it loses, repeats, swaps and corrupts
+//! frames, in both directions. It is for tests.
 
 use std::collections::VecDeque;
 use std::io;
@@ -10,7 +10,7 @@ use vcp_queue::{Checksum, Link, LinkProperties, Offload, Received};
 
 use crate::frame::ETHERNET;
 
-/// How often what goes wrong, each in frames of a thousand.
+/// How often each fault happens, in frames of a thousand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FaultRates {
     /// Frames lost.
@@ -19,8 +19,8 @@ pub struct FaultRates {
     pub duplication: u16,
     /// Frames held back until the next has passed.
     pub reordering: u16,
-    /// Frames with one bit flipped. One whose checksum is not there to find it is
-    /// lost instead, as it would be behind a checksumming wire.
+    /// Frames with one bit flipped. A frame without a checksum that would reveal it is lost
+    /// instead, as it would be behind a checksumming wire.
     pub corruption: u16,
 }
 
@@ -35,7 +35,7 @@ pub struct Faults {
     held_out: Option<(Vec<u8>, Offload)>,
 }
 
-/// What happens to one frame.
+/// The fate of one frame.
 enum Fate {
     Lost,
     Held,
@@ -48,7 +48,7 @@ impl Faults {
         Faults {
             link,
             rates,
-            // The generator stays at 0 for ever.
+            // From 0 the generator would stay at 0 for ever.
             random: seed.max(1),
             incoming: VecDeque::new(),
             held_in: None,

@@ -1,4 +1,4 @@
-//! What every link asks of a frame before it sends it. A VCP chose the frame and
+//! The checks that every link makes on a frame before it sends it. A VCP chose the frame and
 //! the offload fields, so both may be anything.
 
 use std::io;
@@ -8,8 +8,8 @@ use vcp_queue::{LinkProperties, Offload};
 
 pub(crate) const ETHERNET: usize = 14;
 
-/// Whether a link with these properties can carry the frame. One that can't be
-/// carried is dropped, as a network would.
+/// Whether a link with these properties can carry the frame. A frame that can't be carried
+/// is dropped, as a network would.
 pub(crate) fn sendable(properties: &LinkProperties, frame: &[u8], offload: Offload) -> bool {
     if frame.len() < ETHERNET || frame.len() > MAX_FRAME {
         return false;

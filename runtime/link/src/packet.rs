@@ -26,14 +26,14 @@ pub struct PacketLink {
     properties: LinkProperties,
     socket: OwnedFd,
     index: u32,
-    /// Without segmentation offload.
+    /// Cuts up frames where there is no segmentation offload.
     wire: Option<AsOnAWire>,
 }
 
-/// Others on the host hand over unsegmented frames whether we like it or not;
-/// they are cut up here. The segments that wait have to show on the descriptor,
-/// which is therefore an epoll of the socket and of an eventfd that stands for
-/// them. It never polls writable, so a full socket loses frames instead.
+/// Other programs of the host hand over unsegmented frames in any case; they are cut up
+/// here. The segments that wait have to show on the descriptor, which is therefore an epoll
+/// of the socket and of an eventfd that stands for them. It never polls writable, so a full
+/// socket loses frames instead.
 #[derive(Debug)]
 struct AsOnAWire {
     split: Split,

@@ -54,7 +54,7 @@ pub struct PipeEnd {
     outgoing: Arc<Channel>,
 }
 
-/// One direction.
+/// One direction of a pipe.
 #[derive(Debug)]
 struct Channel {
     queue: Mutex<Queue>,
@@ -66,7 +66,7 @@ struct Queue {
     frames: VecDeque<(Vec<u8>, Checksum)>,
     bytes: usize,
     spare: Vec<Vec<u8>>,
-    /// One of the ends is gone.
+    /// Whether one of the ends is gone.
     closed: bool,
 }
 
@@ -102,8 +102,8 @@ impl Channel {
         let mut queue = self.lock();
         if !queue.closed {
             queue.closed = true;
-            // Nobody can be told of a failure here, and none is possible: the
-            // counter is far below its limit.
+            // A failure could not be reported here, and none is possible: the counter is far
+            // below its limit.
             let _ = self.raise(&queue);
         }
     }

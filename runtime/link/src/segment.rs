@@ -129,7 +129,7 @@ impl Split {
     }
 }
 
-/// Of a TCP frame: addresses, start of the TCP header, of its payload, and end.
+/// Finds the addresses of a TCP frame, the start of its TCP header and payload, and its end.
 fn locate(frame: &[u8]) -> Option<(Range<usize>, usize, usize, usize)> {
     let be16 = |at: usize| {
         Some(usize::from(u16::from_be_bytes([

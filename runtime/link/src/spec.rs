@@ -1,4 +1,4 @@
-//! What a link is to be, and the one function that opens it.
+//! The description of a link, and the one function that opens it.
 
 use std::io;
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ use crate::error::{LinkError, LinkName};
 use crate::packet::PacketLink;
 use crate::tap::Tap;
 
-/// A link, described. Text is not parsed here.
+/// The description of a link. Text is not parsed here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkSpec {
     /// What carries the frames.
@@ -30,7 +30,7 @@ pub struct LinkSpec {
     pub pcap: Option<PathBuf>,
     /// Bytes of each frame that the capture keeps.
     pub snap_length: u32,
-    /// Make a TAP interface that is not there; otherwise that is an error.
+    /// Whether a TAP interface that is not there is made; otherwise that is an error.
     pub make: bool,
 }
 
@@ -121,8 +121,8 @@ impl LinkSpec {
     }
 }
 
-/// Opens a link. What it changes about interfaces that were there before it does
-/// not undo; an interface that it made goes with it.
+/// Opens a link. Changes to interfaces that were there before are not undone; an interface
+/// that it made goes with it.
 pub fn open(spec: &LinkSpec) -> Result<Box<dyn Link>, LinkError> {
     open_with(spec, Capture::create)
 }

@@ -50,7 +50,7 @@ impl Tap {
         Ok(Tap { properties, device })
     }
 
-    /// One that is there already.
+    /// Looks up an interface that has to be there already.
     pub(crate) fn look(link: &LinkName) -> Result<Interface, LinkError> {
         find(link)?.ok_or_else(|| link.interface("there is no such interface"))
     }
@@ -62,7 +62,7 @@ fn find(link: &LinkName) -> Result<Option<Interface>, LinkError> {
 
 impl Device {
     fn open(link: &LinkName, offload: Offloading, existed: bool) -> Result<Self, LinkError> {
-        // Opened here first, so that the two ways of being refused are told apart.
+        // It is opened here first, so that the two ways of being refused are told apart.
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -75,7 +75,7 @@ impl Device {
             drop(file);
             let interface = tun_tap::Iface::without_packet_info(&link.name, tun_tap::Mode::Tap);
             let device = Device::Plain(interface.map_err(attached)?);
-            // A persistent interface keeps what its last user said.
+            // A persistent interface keeps what its last user set.
             sys::set_tap_offload(device.fd(), false, false).map_err(refused)?;
             rustix::io::ioctl_fionbio(device.fd(), true).map_err(|error| refused(error.into()))?;
             return Ok(device);

@@ -12,8 +12,7 @@ use vcp_link::{LinkKind, LinkSpec, Offloading, Opener};
 use vcp_queue::link::MAX_FRAME;
 use vcp_queue::{Link, Offload};
 
-/// What a link says to one turn of whoever uses it: takes in what is there, and sends
-/// a frame for everyone.
+/// One turn of a link's user: it receives all frames that are there, and sends a broadcast.
 fn turn(link: &mut dyn Link) -> io::Result<()> {
     let mut buffer = vec![0; MAX_FRAME];
     while link.receive(&mut buffer)?.is_some() {}
@@ -23,7 +22,7 @@ fn turn(link: &mut dyn Link) -> io::Result<()> {
     link.send(&frame, Offload::default()).map(drop)
 }
 
-/// Opens it again as soon as nobody has it: a process that another test is just starting
+/// Opens the link again as soon as it is free: a process that another test is just starting
 /// may hold what was closed here.
 fn patiently(opener: &Opener) -> Box<dyn Link> {
     let end = Instant::now() + Duration::from_secs(5);
@@ -36,7 +35,7 @@ fn patiently(opener: &Opener) -> Box<dyn Link> {
     }
 }
 
-/// What it says when its interface has been removed.
+/// The error of a link whose interface has been removed.
 fn gone(link: &mut dyn Link) -> io::Error {
     let end = Instant::now() + Duration::from_secs(5);
     loop {
@@ -48,7 +47,7 @@ fn gone(link: &mut dyn Link) -> io::Error {
     }
 }
 
-/// Whether it carries frames still; `false` once it says that it is gone.
+/// Whether a link still carries frames; `false` once it says that it is gone.
 fn lives(link: &mut dyn Link) -> bool {
     let end = Instant::now() + Duration::from_millis(300);
     while Instant::now() < end {
@@ -123,7 +122,7 @@ fn a_tap_of_our_own_is_made_again() {
     }
 }
 
-/// There is more to an interface that somebody else made: a bridge, addresses.
+/// There is more to an interface that another program made: a bridge, addresses.
 #[test]
 fn a_tap_of_somebody_elses_is_waited_for() {
     if !needs("a_tap_of_somebody_elses_is_waited_for") {
@@ -169,7 +168,7 @@ fn down_and_up_again_is_the_same_link() {
                     namespace.ip(&format!("link set dev {name} {state}"));
                     assert!(lives(&mut *link), "{name} {state}");
                 }
-                // One that is removed while it is down is gone.
+                // An interface that is removed while it is down is gone.
                 namespace.ip(&format!("link set dev {name} down"));
                 assert!(lives(&mut *link), "{name} down");
                 namespace.ip(&format!("link del dev {name}"));
@@ -179,7 +178,7 @@ fn down_and_up_again_is_the_same_link() {
     }
 }
 
-/// What was captured before is there still, and the rest after it.
+/// The frames captured before are still there, and the rest comes after them.
 #[test]
 fn a_capture_goes_on_in_the_same_file() {
     if !needs("a_capture_goes_on_in_the_same_file") {

@@ -73,7 +73,7 @@ fn echo(mut stream: TcpStream) {
     assert_eq!(stream.read(&mut buffer).unwrap(), 0, "no FIN");
 }
 
-/// One round; how long until the first byte was back.
+/// Does one round. Returns how long it took until the first byte was back.
 fn round(station: &mut Station, handle: Handle, round: usize) -> Duration {
     let begin = Instant::now();
     let (mut first, mut sent, mut read) = (None, 0, 0);

@@ -84,10 +84,10 @@ fn serve(listener: &TcpListener, contents: &[u8], amount: usize) {
     assert_eq!(stream.read(&mut buffer).unwrap(), 0, "no FIN");
 }
 
-/// What a transfer in one direction took.
+/// The cost of a transfer in one direction.
 struct Cost {
     wall: Duration,
-    /// Of this thread, with what the kernel does in its name.
+    /// The CPU time of this thread, with what the kernel does in its name.
     cpu: Duration,
 }
 
@@ -122,7 +122,7 @@ impl Cost {
     }
 }
 
-/// The VCP's side; returns what going out and in took.
+/// The VCP's side; returns the costs of sending and of receiving.
 fn converse(
     station: &mut Station,
     remote: SocketAddr,
@@ -176,7 +176,7 @@ fn converse(
     [out, taken]
 }
 
-/// Bulk both ways, every offload, both families.
+/// Transfers in bulk both ways, with every offload and both families.
 fn bulk(kind: &str, spec: LinkSpec) {
     let contents = contents();
     for offload in OFFLOADS {
@@ -216,7 +216,7 @@ fn bulk(kind: &str, spec: LinkSpec) {
     }
 }
 
-/// Unsegmented frames there, and only there, where they were asked for.
+/// Checks that there are unsegmented frames exactly where they were asked for.
 fn check_sizes(offload: Offloading, largest: [usize; 2]) {
     match offload {
         Offloading::Segmentation => {

@@ -2,28 +2,28 @@
 
 use serde::{Deserialize, Serialize};
 
-/// How often something had which size. Bucket 0 is of none, bucket 1 of 1, bucket
-/// 2 of 2 to 3, bucket 3 of 4 to 7 and so on; the last has all that is larger, too.
+/// How often something had each size. Bucket 0 is of size 0, bucket 1 of 1, bucket 2 of 2 to
+/// 3, bucket 3 of 4 to 7 and so on; the last has all that is larger, too.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct Histogram {
-    /// By bucket; how many there are is the host's choice, 64 at most.
+    /// The counts by bucket; how many buckets there are is the host's choice, 64 at most.
     pub buckets: Vec<u64>,
-    /// Of all sizes.
+    /// The sum of all sizes.
     pub sum: u64,
 }
 
 impl Histogram {
-    /// Buckets that are looked at; there are no larger sizes.
+    /// The most buckets that are looked at; there are no larger sizes.
     const MOST: usize = 64;
 
-    /// Of these buckets, with the sum of all sizes.
+    /// A histogram of these buckets, with the sum of all sizes.
     pub fn new(buckets: impl Into<Vec<u64>>, sum: u64) -> Self {
         let buckets = buckets.into();
         Self { buckets, sum }
     }
 
-    /// How many were counted.
+    /// The number of sizes that were counted.
     pub fn count(&self) -> u64 {
         self.cumulative().last().map_or(0, |(_, count)| count)
     }

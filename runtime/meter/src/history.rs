@@ -10,7 +10,7 @@ pub struct History {
     snapshots: VecDeque<Snapshot>,
 }
 
-/// What a VCP did between two snapshots.
+/// The rates of a VCP between two snapshots.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Rates {
     /// CPU time per time: 1 is one CPU.
@@ -21,7 +21,7 @@ pub struct Rates {
     pub bandwidth: Bandwidth,
     /// Queue entries per call; 0 without calls.
     pub batch: f64,
-    /// What it waited for most, and that time per time; it can be above 1, where
+    /// The cause that it waited for most, and that time per time; it can be above 1, where
     /// several clients waited.
     pub stall: (&'static str, f64),
 }
@@ -36,10 +36,10 @@ pub struct Bandwidth {
 }
 
 impl History {
-    /// A minute of seconds, and the one before that rates begin at.
+    /// A snapshot for each second of a minute, and the one before, at which rates begin.
     pub const LENGTH: usize = 61;
 
-    /// Adds a newer one. One of another process begins a new history.
+    /// Adds a newer snapshot. A snapshot of another process begins a new history.
     pub fn push(&mut self, snapshot: Snapshot) {
         let newer = self.latest().is_none_or(|last| {
             last.pid == snapshot.pid && last.monotonic_ns < snapshot.monotonic_ns
@@ -53,7 +53,7 @@ impl History {
         self.snapshots.push_back(snapshot);
     }
 
-    /// The newest.
+    /// The newest snapshot.
     pub fn latest(&self) -> Option<&Snapshot> {
         self.snapshots.back()
     }
@@ -64,7 +64,8 @@ impl History {
         self.all_rates(vcp).last().flatten().unwrap_or_default()
     }
 
-    /// The same for each two snapshots, oldest first; `None` where it was not there.
+    /// The rates between each two snapshots, oldest first; `None` where the VCP was not
+    /// there.
     pub fn all_rates<'a>(&'a self, vcp: &'a str) -> impl Iterator<Item = Option<Rates>> + 'a {
         let find = move |snapshot: &'a Snapshot| snapshot.vcps.iter().find(|v| v.name == vcp);
         let pairs = self.snapshots.iter().zip(self.snapshots.iter().skip(1));
@@ -87,13 +88,13 @@ impl History {
     }
 }
 
-/// What was added per nanosecond.
+/// The increase per nanosecond.
 fn per(nanos: u64, before: u64, after: u64) -> f64 {
     after.saturating_sub(before) as f64 / nanos.max(1) as f64
 }
 
 impl Rates {
-    /// `nanos` passed from `before` to `after`.
+    /// The rates from `before` to `after`, `nanos` later.
     pub fn between(before: &Vcp, after: &Vcp, nanos: u64) -> Self {
         let (old, new) = (&before.counters, &after.counters);
         let second = |before, after| per(nanos, before, after) * 1e9;
@@ -129,7 +130,7 @@ mod tests {
     use super::*;
     use crate::snapshot::{Counters, Stalls};
 
-    /// After this many seconds of a steady load.
+    /// A snapshot after this many seconds of a steady load.
     fn after(seconds: u64) -> Snapshot {
         let vcp = Vcp {
             name: "disk0".into(),

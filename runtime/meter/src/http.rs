@@ -35,7 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The most connections at a time.
 const MOST_CONNECTIONS: usize = 8;
 
-/// Where metrics can't be served. Its `Display` is one line.
+/// Why metrics can't be served at an address. Its `Display` is one line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
     /// It is no address.
@@ -63,9 +63,9 @@ pub fn address(text: &str) -> Result<SocketAddr, AddressError> {
     Ok(address)
 }
 
-/// Serves what `snapshot` gives, anew for each request, for as long as the future
-/// lives; returns only if `listener` is not on a loopback address, as [`address`]
-/// would have it, or is none.
+/// Serves a snapshot, taken anew for each request, for as long as the future lives. It
+/// returns only if `listener` is not on a loopback address, as [`address`] would have it, or
+/// has no address.
 pub async fn serve(
     listener: TcpListener,
     snapshot: impl Fn() -> Snapshot + Send + Sync + 'static,
@@ -89,7 +89,7 @@ pub async fn serve(
             Ok((stream, _)) => stream,
             Err(error) => {
                 tracing::warn!("metrics: accepting: {error}");
-                // Out of descriptors, most likely: that passes, or it does not.
+                // The process is out of descriptors, most likely, which may pass.
                 sleep(Duration::from_millis(100)).await;
                 continue;
             }

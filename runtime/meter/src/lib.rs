@@ -1,5 +1,5 @@
-//! What the VCPs of a host use and why they wait: one type for all figures, and
-//! the ways to show them.
+//! The resources that the VCPs of a host use, and why they wait: one type for all figures,
+//! and the ways to show them.
 //!
 //! Start reading at [`Snapshot`]: everything that is counted, at one moment. The
 //! host fills it in. From there three ways lead out, and each is a file or two:
@@ -7,10 +7,10 @@
 //! [`http`] serves that to programs of this machine, and [`top`] shows a
 //! [`History`] of snapshots on a terminal, as rates between one and the next.
 //!
-//! This crate measures nothing but its own process ([`Process::read`]), decides
-//! nothing and changes nothing: it knows no queues, modules or schedulers, and
-//! what it shows is what it was told. Whoever connects over HTTP is foreign:
-//! connections, their number, size and time have limits.
+//! This crate measures nothing but its own process ([`Process::read`]), decides nothing and
+//! changes nothing: it knows no queues, modules or schedulers, and what it shows is what it
+//! was told. Clients over HTTP are foreign: their connections have limits in number, size
+//! and time.
 #![forbid(unsafe_code)]
 
 mod histogram;

@@ -1,4 +1,4 @@
-//! What this process uses, as `/proc/self` and the kernel's clocks say (proc(5)).
+//! The resources of this process, as `/proc/self` and the kernel's clocks say (proc(5)).
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::snapshot::Process;
 
 impl Process {
-    /// Of this process. What can't be read, such as without a `/proc`, is 0.
+    /// The figures of this process. One that can't be read, such as without a `/proc`, is 0.
     pub fn read() -> Self {
         let cpu = clock_gettime(ClockId::ProcessCPUTime);
         let nanos = |number: i64| u64::try_from(number).unwrap_or(0);

@@ -13,21 +13,21 @@ use crate::histogram::Histogram;
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct Snapshot {
-    /// Of the program.
+    /// The program's version.
     pub version: String,
     /// Process id of the host.
     pub pid: u32,
-    /// When, by the clock on the wall: milliseconds since 1970 (UTC).
+    /// The time by the wall clock: milliseconds since 1970 (UTC).
     pub unix_ms: u64,
-    /// When, by the monotonic clock: nanoseconds. Only differences mean something.
+    /// The time by the monotonic clock, in nanoseconds. Only differences mean something.
     pub monotonic_ns: u64,
     /// The host's process as a whole.
     pub process: Process,
-    /// What is missing from its log.
+    /// The messages that are missing from its log.
     pub log: Log,
-    /// By name.
+    /// Its VCPs, by name.
     pub vcps: Vec<Vcp>,
-    /// By name.
+    /// Its exports, by name.
     pub exports: Vec<Export>,
 }
 
@@ -45,7 +45,7 @@ pub struct Process {
     pub threads: u64,
 }
 
-/// What is missing from a host's log.
+/// The messages that are missing from a host's log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct Log {
@@ -66,13 +66,13 @@ pub struct Vcp {
     pub state: String,
     /// The number of its instance, from 1.
     pub generation: u32,
-    /// What it runs: the name of a built-in module, or a path.
+    /// The module that it runs: the name of a built-in module, or a path.
     pub module: String,
     /// Where it runs.
     pub processor: Processor,
-    /// What it may use of the CPU.
+    /// The CPU time that it may use.
     pub budget: Budget,
-    /// What it did.
+    /// The counters of what it did.
     pub counters: Counters,
     /// For how long it could not go on, and why.
     pub stalls: Stalls,
@@ -104,11 +104,12 @@ pub struct Processor {
     pub beside: Vec<String>,
 }
 
-/// What a VCP may use of the CPU.
+/// The CPU time that a VCP may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct Budget {
-    /// Of one CPU, in hundredths of a percent, 0 to 10000; 0: nothing is reserved.
+    /// Its reserved share of one CPU, in hundredths of a percent, 0 to 10000; 0: nothing is
+    /// reserved.
     pub share: u32,
     /// The time over which the share holds, in nanoseconds.
     pub period_ns: u64,
@@ -116,16 +117,16 @@ pub struct Budget {
     pub slack_weight: u32,
 }
 
-/// What a VCP did.
+/// The counters of what a VCP did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct Counters {
     /// CPU time charged to it, in nanoseconds: its own code, and host functions,
     /// copies and system calls on its behalf.
     pub cpu_ns: u64,
-    /// Of this, what was reserved for it.
+    /// The part of this that was reserved for it.
     pub cpu_reserved_ns: u64,
-    /// Of this, what nobody else had reserved or used.
+    /// The part of this that no other had reserved or used.
     pub cpu_slack_ns: u64,
     /// Fuel used.
     pub fuel: u64,
@@ -158,21 +159,21 @@ pub struct Counters {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct Stalls {
-    /// It wanted to run and had used up its share, and there was no slack for it.
+    /// Time that it wanted to run and had used up its share, without any slack for it.
     pub throttled_ns: u64,
-    /// It wanted to run and another VCP ran.
+    /// Time that it wanted to run and another VCP ran.
     pub waiting_ns: u64,
-    /// Clients waited for the limits of their exports.
+    /// Time that clients waited for the limits of their exports.
     pub limited_ns: u64,
-    /// Clients waited for room in the queue.
+    /// Time that clients waited for room in the queue.
     pub queue_full_ns: u64,
-    /// Requests waited and no instance was ready: it was restarting, held or
+    /// Time that requests waited and no instance was ready: it was restarting, held or
     /// suspended.
     pub no_instance_ns: u64,
 }
 
 impl Stalls {
-    /// Each with its name, as metrics and the terminal show it.
+    /// The stalls with their names, as metrics and the terminal show them.
     pub const fn causes(&self) -> [(&'static str, u64); 5] {
         [
             ("throttled", self.throttled_ns),
@@ -190,7 +191,7 @@ impl Stalls {
 pub struct Export {
     /// NBD export name.
     pub name: String,
-    /// Whose device it is.
+    /// The VCP whose device it is.
     pub vcp: String,
     /// Clients attached now.
     pub clients: u64,
@@ -208,9 +209,9 @@ pub struct Export {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", default)]
 pub struct Limit {
-    /// Requests a second; `None`: as many as they like.
+    /// Requests a second; `None`: no limit.
     pub iops: Option<u64>,
-    /// Bytes a second; `None`: as many as they like.
+    /// Bytes a second; `None`: no limit.
     pub bytes: Option<u64>,
     /// The time in which a burst of both is saved up, in nanoseconds.
     pub burst_ns: u64,

@@ -1,4 +1,4 @@
-//! Who asks for metrics over HTTP, rightly or not.
+//! Requests for metrics over HTTP, valid and invalid.
 
 mod common;
 
@@ -164,7 +164,7 @@ async fn only_this_machine() {
     ] {
         assert!(error(bad).starts_with("expected tcp:"), "{bad}");
     }
-    // However it came about.
+    // A listener on such an address is refused however it came about.
     let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
     let refused = http::serve(listener, || common::snapshot(0)).await;
     assert!(refused.unwrap_err().to_string().contains("no loopback"));

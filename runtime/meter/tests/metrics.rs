@@ -1,5 +1,5 @@
-//! What Prometheus is given is read by the letter of the format: every line, every
-//! escape, the order of families, and what makes a histogram one.
+//! The text for Prometheus is read by the letter of the format: every line, every escape,
+//! the order of families, and the rules of a histogram.
 
 mod common;
 
@@ -18,7 +18,7 @@ struct Sample {
     value: f64,
 }
 
-/// What stands under one `# TYPE`.
+/// The samples under one `# TYPE`.
 #[derive(Debug)]
 struct Family {
     name: String,
@@ -103,7 +103,7 @@ fn parse(text: &str) -> Vec<Family> {
     families
 }
 
-/// The rules that hold for all of them.
+/// Checks the rules that hold for all families.
 fn check(families: &[Family]) {
     let mut series = BTreeSet::new();
     for family in families {
@@ -199,7 +199,7 @@ fn every_figure_is_there_in_base_units() {
         .iter()
         .find(|f| f.name == "vcp_export_limit_bytes_per_second");
     assert!(absent.unwrap().samples.is_empty(), "no limit is no sample");
-    // By the letter, as no reader of floating point would notice.
+    // The text itself is compared, as floating point would hide a difference.
     assert!(text.contains("\nvcp_cpu_seconds_total{vcp=\"disk0\"} 2.98\n"));
     assert!(
         text.contains(

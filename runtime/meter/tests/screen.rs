@@ -1,4 +1,4 @@
-//! What the operator sees.
+//! The screen that an operator sees.
 
 mod common;
 
@@ -67,7 +67,7 @@ fn a_view_sorts() {
     assert_eq!(by(Sort::Iops), "disk0");
     assert_eq!(by(Sort::Stall), "disk0");
     assert_eq!(by(Sort::Bandwidth), "disk0");
-    // Equal ones are in the order of their names.
+    // VCPs with equal values are in the order of their names.
     assert_eq!(by(Sort::Memory), "back\\slash");
     assert_eq!(by(Sort::Name), "back\\slash");
 }
@@ -105,7 +105,7 @@ fn a_graph_ends_with_now() {
     let mut history = History::default();
     for second in 0..61 {
         let mut snapshot = snapshot(second);
-        // Only the last second has any.
+        // Only the last second has any requests.
         snapshot.vcps[0].counters.completed = if second == 60 { 500 } else { 0 };
         history.push(snapshot);
     }

@@ -25,14 +25,14 @@ impl Operation {
         matches!(self, Self::Write | Self::Discard | Self::WriteZeroes)
     }
 
-    /// Whether it is answered with bytes: the table holds what has come of them, and no
-    /// payload.
+    /// Whether it is answered with bytes: the table then holds those that have come so far,
+    /// and no payload.
     pub(crate) fn asks(self) -> bool {
         matches!(self, Self::Read | Self::Extents)
     }
 
-    /// How it ends when its range reaches beyond the end of the device: what wants
-    /// room there finds none, all else makes no sense.
+    /// The status of a request that reaches beyond the end of the device: one that wants
+    /// space there finds none, any other makes no sense.
     pub fn beyond_the_end(self) -> Status {
         match self {
             Self::Write | Self::WriteZeroes => Status::NoSpace,
@@ -41,7 +41,7 @@ impl Operation {
     }
 }
 
-/// What else a request asks for.
+/// Further conditions of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Modifiers {
     /// Durable before it completes.
@@ -53,7 +53,7 @@ pub struct Modifiers {
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Status {
-    /// As asked.
+    /// It was done as asked.
     Ok,
     /// The medium or the path to it failed (EIO).
     IoError,
@@ -71,14 +71,14 @@ pub enum Status {
     NoMemory,
 }
 
-/// What a device is. Sizes in bytes.
+/// The properties of a device. Sizes are in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Geometry {
     /// A multiple of `block_size`.
     pub size: u64,
     /// Logical block: a power of two, 1 to 65536.
     pub block_size: u32,
-    /// What the device likes best; a multiple of `block_size`.
+    /// The block size that the device prefers; a multiple of `block_size`.
     pub preferred_block_size: u32,
     /// Longest read or write of one queue entry.
     pub max_transfer: u32,
@@ -86,11 +86,11 @@ pub struct Geometry {
     pub max_discard: u32,
     /// Longest write-zeroes; 0 for none.
     pub max_write_zeroes: u32,
-    /// It says how its ranges are allocated.
+    /// Whether it tells how its ranges are allocated.
     pub extents: bool,
-    /// Writes are refused.
+    /// Whether writes are refused.
     pub read_only: bool,
-    /// Completed writes may be lost until a flush.
+    /// Whether completed writes may be lost until a flush.
     pub write_cache: bool,
     /// Stable name of the medium; may be empty.
     pub identity: String,

@@ -14,9 +14,9 @@ use crate::block::{Modifiers, Operation, Status};
 pub struct ClientRequest {
     /// The client's own name for the request, returned in the [`Answer`].
     pub cookie: u64,
-    /// What to do.
+    /// The operation that it asks for.
     pub operation: Operation,
-    /// What else.
+    /// Its further conditions.
     pub modifiers: Modifiers,
     /// Bytes from the start of the device; 0 for a flush.
     pub offset: u64,
@@ -30,23 +30,22 @@ pub struct ClientRequest {
 /// The answer to one request.
 #[derive(Debug, Clone, Copy)]
 pub struct Answer<'a> {
-    /// Of the request.
+    /// The request's cookie.
     pub cookie: u64,
     /// How it ended.
     pub status: Status,
-    /// What was read, for a successful read; for a successful question about extents
-    /// what [`Extent::parse`](crate::Extent::parse) takes, or nothing if the device can't
-    /// tell; otherwise empty. Borrowed from
-    /// guest memory, so whatever cannot be sent at once must be copied.
+    /// The bytes of a successful read; for a successful question about extents, what
+    /// [`Extent::parse`](crate::Extent::parse) takes, or nothing if the device can't tell;
+    /// otherwise empty. They are borrowed from guest memory, so whatever cannot be sent at
+    /// once must be copied.
     pub data: &'a [u8],
 }
 
 /// Where a client puts its requests.
 pub trait Submit {
-    /// Whether the client may take one more request off its socket, with which it
-    /// holds so many bytes; see [`Client::held`]. It asks for nothing that it does
-    /// not take when told that it may. When it may not it stops reading; it is called
-    /// again when it may go on, in its turn.
+    /// Whether the client may take one more request off its socket, with which it holds so
+    /// many bytes; see [`Client::held`]. A client that may must take it. One that may not
+    /// stops reading, and is called again when it is its turn to go on.
     fn admit(&mut self, holding: usize) -> bool;
     /// Queues a request.
     fn submit(&mut self, request: ClientRequest);
@@ -55,7 +54,7 @@ pub trait Submit {
     fn spend(&mut self, bytes: u32) {
         let _ = bytes;
     }
-    /// An empty buffer with at least this capacity, for a payload. Recycled, so
+    /// An empty buffer with at least this capacity, for a payload. Buffers are recycled, so
     /// that no request needs an allocation of its own.
     fn buffer(&mut self, capacity: usize) -> Vec<u8>;
 }
@@ -65,14 +64,14 @@ pub trait Submit {
 pub enum Awaits {
     /// The rest of a request that has begun.
     Rest,
-    /// That it takes the answers that it is owed.
+    /// The peer's taking of the answers that it is owed.
     Reader,
 }
 
 /// Why a client is done.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// It took its leave as its protocol prescribes.
+    /// It disconnected as its protocol prescribes.
     #[error("disconnected")]
     Disconnected,
     /// Its socket failed or was closed in the middle.
@@ -95,13 +94,13 @@ pub enum Flushed {
     Pending,
 }
 
-/// A connection that leaves this process whole, for another to go on with.
+/// A connection that leaves this process whole, for another process to go on with.
 #[derive(Debug)]
 pub struct Parked {
     /// The connection.
     pub socket: OwnedFd,
-    /// What whoever goes on needs to know of it; made and understood by clients of
-    /// the same kind only. Holds what was received and not answered.
+    /// The state that its next owner needs; only clients of the same kind make and
+    /// understand it. It has what was received and not answered.
     pub state: Vec<u8>,
 }
 
@@ -140,15 +139,15 @@ pub trait Client: Send {
         None
     }
 
-    /// Bytes that its socket gave and took since it began. While it awaits its peer
-    /// and this does not grow, nothing comes of that.
+    /// Bytes that its socket has given and taken so far. While it awaits its peer and this
+    /// does not grow, its peer does nothing.
     fn moved(&self) -> u64 {
         0
     }
 
-    /// Gives up the connection without ending it. `unanswered` is what it submitted
-    /// and was not answered, in the order of submission: whoever goes on submits
-    /// that again. `None` from those that can't: their connection is closed.
+    /// Gives up the connection without ending it. `unanswered` are the requests that it
+    /// submitted and that were not answered, in the order of submission: its next owner
+    /// submits them again. `None` if the client can't do this: its connection is closed.
     fn park(self: Box<Self>, unanswered: Vec<ClientRequest>) -> Option<Parked> {
         let _ = unanswered;
         None

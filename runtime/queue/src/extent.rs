@@ -9,9 +9,9 @@
 pub struct Extent {
     /// Bytes; not 0.
     pub length: u32,
-    /// Nothing is allocated for it, as far as the device knows.
+    /// Whether nothing is allocated for it, as far as the device knows.
     pub hole: bool,
-    /// It reads as zeroes.
+    /// Whether it reads as zeroes.
     pub zero: bool,
 }
 
@@ -29,8 +29,7 @@ const HOLE: u32 = 1;
 const ZERO: u32 = 2;
 
 impl Extent {
-    /// The extents of an answer. What is less than one at the end of `bytes` is not
-    /// looked at.
+    /// The extents of an answer. A part of an extent at the end of `bytes` is ignored.
     pub fn parse(bytes: &[u8]) -> impl Iterator<Item = Self> + Clone + '_ {
         bytes.chunks_exact(EXTENT).map(|bytes| {
             let (length, flags) = words(bytes);
@@ -42,7 +41,7 @@ impl Extent {
         })
     }
 
-    /// As it stands on the queue.
+    /// Its form on the queue.
     #[must_use]
     pub fn encode(self) -> [u8; EXTENT] {
         let flags = if self.hole { HOLE } else { 0 } | if self.zero { ZERO } else { 0 };
@@ -68,15 +67,15 @@ pub enum BadExtents {
     /// There are none, too many, or not a whole number of them.
     #[error("{0} bytes are not 1 to {MOST_EXTENTS} extents of {EXTENT}")]
     Count(usize),
-    /// One has a length of 0, or one that is no number of blocks.
+    /// One has a length of 0, or one that is no multiple of the block size.
     #[error("an extent of {length} bytes on a device with blocks of {block}")]
     Length {
-        /// Of the extent.
+        /// The extent's length.
         length: u32,
-        /// Of the device.
+        /// The device's block size.
         block: u32,
     },
-    /// One has flags that mean nothing.
+    /// One has unknown flags.
     #[error("an extent with the flags {0:#x}")]
     Flags(u32),
     /// Together they are longer than the range that was asked about.

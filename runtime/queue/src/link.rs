@@ -7,28 +7,28 @@ use std::os::fd::BorrowedFd;
 /// Ethernet header, rounded up.
 pub const MAX_FRAME: usize = 65_550;
 
-/// What a link is and can do.
+/// The properties of a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkProperties {
     /// The Ethernet address that the VCP behind the link has to use.
     pub mac: [u8; 6],
     /// Largest IP packet carried unsegmented, in bytes.
     pub mtu: u32,
-    /// Completes transport checksums of sent frames, and delivers partial ones.
+    /// Whether it completes transport checksums of sent frames, and delivers partial ones.
     pub checksum_offload: bool,
-    /// Cuts sent TCP frames into segments, and delivers frames up to
-    /// [`MAX_FRAME`] bytes. Only with `checksum_offload`.
+    /// Whether it cuts sent TCP frames into segments, and delivers frames up to
+    /// [`MAX_FRAME`] bytes. This needs `checksum_offload`.
     pub segmentation_offload: bool,
 }
 
 /// What is known of a received frame's transport checksum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Checksum {
-    /// Nothing; whoever takes the frame must verify it.
+    /// Nothing is known; the receiver must verify it.
     Unverified,
     /// The link verified it.
     Verified,
-    /// Not computed yet, the frame never crossed a wire.
+    /// It is not computed yet, as the frame never crossed a wire.
     Partial,
 }
 
@@ -41,8 +41,8 @@ pub struct Received {
     pub checksum: Checksum,
 }
 
-/// What the link is to do to a frame it sends; all 0 for nothing. The fields
-/// are those of `vcp:net/frames.outgoing`.
+/// Work on a sent frame that is left to the link; all 0 for none. The fields are those of
+/// `vcp:net/frames.outgoing`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Offload {
     /// Offset of the transport header, or 0.
@@ -57,7 +57,7 @@ pub struct Offload {
 ///
 /// All calls come from one thread and none blocks.
 pub trait Link: Send {
-    /// What the link is; fixed for its life.
+    /// The link's properties, which are fixed for its life.
     fn properties(&self) -> &LinkProperties;
 
     /// A descriptor that polls readable when a frame is waiting, and writable

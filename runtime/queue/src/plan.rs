@@ -11,7 +11,7 @@ use crate::extent;
 pub(crate) struct Step {
     /// Where the bytes lie on the device.
     pub(crate) offset: u64,
-    /// How many.
+    /// The number of bytes.
     pub(crate) length: u32,
     /// What is done to them.
     pub(crate) kind: Kind,
@@ -31,7 +31,8 @@ pub(crate) enum Kind {
     Plain,
 }
 
-/// At most a changed block, whole blocks, and another changed block.
+/// The steps of a request: at most a block changed in part, whole blocks, and another block
+/// changed in part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Plan {
     steps: [Option<Step>; 3],
@@ -53,7 +54,7 @@ impl Plan {
             Operation::Read => Self {
                 steps: [step(offset, length, Kind::Read), None, None],
             },
-            // About more than one entry can ask the client asks again.
+            // A client asks again about what is beyond the range of one entry.
             Operation::Extents => {
                 let length = length.min(extent::MOST);
                 let asked = step(offset, length, Kind::Plain).filter(|_| geometry.extents);
@@ -66,7 +67,7 @@ impl Plan {
                 Self::changing(offset, length, Kind::Write, geometry)
             }
             Operation::WriteZeroes => Self::changing(offset, length, Kind::Plain, geometry),
-            // Advice, so what is less than a block is left alone.
+            // A discard is advice, so parts of blocks are left alone.
             Operation::Discard => {
                 let [_, middle, _] = Self::changing(offset, length, Kind::Plain, geometry).steps;
                 Self {

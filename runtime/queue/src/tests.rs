@@ -139,7 +139,7 @@ impl Device {
         self.replace();
     }
 
-    /// An instance that holds nothing takes its place.
+    /// Replaces the instance by one that holds nothing.
     fn replace(&mut self) {
         self.entries.clear();
         self.area = Area::new(0, 64 << 10);
@@ -316,7 +316,7 @@ fn while_draining_only_what_is_half_done_goes_on() {
     let mut table = Table::new(Limits::default());
     table.set_geometry(geometry());
     let client = ClientId(1);
-    // Less than a block: read, then written.
+    // This is less than a block: it is read, then written.
     table.submit(client, request(1, Operation::Write, 10, 20));
     table.submit(client, request(2, Operation::Write, 100, 20));
     device.take_all(&mut table);
@@ -367,7 +367,7 @@ fn what_is_reclaimed_can_be_submitted_to_another_table() {
         table.submit(client, request(cookie, operation, offset, length));
     }
     table.submit(ClientId(7), request(5, Operation::Write, 0, 512));
-    // The first is half done, and who asked for the last is gone.
+    // The first is half done, and the client of the last is gone.
     device.take_all(&mut table);
     table.forget(ClientId(7));
     let reclaimed = table.reclaim();

@@ -1,4 +1,4 @@
-//! What a VCP is promised, and which promises are refused.
+//! The budget of a VCP, and which budgets are refused.
 
 use std::fmt;
 
@@ -7,13 +7,13 @@ use thiserror::Error;
 /// The longest period, in nanoseconds: one hour.
 pub const MAX_PERIOD: u64 = 3_600_000_000_000;
 
-/// What a VCP is promised and may take.
+/// The processor time that is reserved for a VCP, and its share of the slack.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// In each stretch of so many nanoseconds, it gets its slice. At most
-    /// [`MAX_PERIOD`]; without meaning if there is no slice.
+    /// The period in which it gets its slice, in nanoseconds. At most [`MAX_PERIOD`];
+    /// without meaning if there is no slice.
     pub period: u64,
-    /// So much of each period is reserved for it, in nanoseconds; 0 for nothing.
+    /// The part of each period that is reserved for it, in nanoseconds; 0 for none.
     pub slice: u64,
     /// Its weight when slack is shared; 0 if it gets none, and never more than its
     /// slice.
@@ -23,27 +23,27 @@ pub struct Budget {
 /// A budget that a channel processor can't give. Nothing has changed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Refused {
-    /// More than there is.
+    /// All shares together are more than one processor.
     #[error("the shares on this channel processor come to {}: {}", Sum(.0), List(.0))]
     Overcommitted(Vec<Part>),
-    /// Neither a slice nor slack: it would never run.
+    /// It has neither a slice nor slack, and would never run.
     #[error("{0} would never run: it has neither a share nor slack")]
     Nothing(String),
-    /// More than one processor.
+    /// The share alone is more than one processor.
     #[error("{}: more than the whole of a channel processor", .0)]
     MoreThanAll(Part),
     /// A period of no length, or one longer than [`MAX_PERIOD`].
     #[error("{name}: a period of {period} ns; it is at least 1 ns and at most an hour")]
     Period {
-        /// Whose it would be.
+        /// The name of the VCP.
         name: String,
-        /// In nanoseconds.
+        /// The period, in nanoseconds.
         period: u64,
     },
-    /// There is one by this id already.
+    /// There is a VCP with this id already.
     #[error("{0} is on this channel processor already")]
     Present(String),
-    /// There is none by this id.
+    /// There is no VCP with this id.
     #[error("this channel processor has no VCP with the number {0}")]
     Absent(u64),
 }
@@ -53,9 +53,9 @@ pub enum Refused {
 pub struct Part {
     /// Its name.
     pub name: String,
-    /// So long,
+    /// Its slice, in nanoseconds.
     pub slice: u64,
-    /// in each so long.
+    /// Its period, in nanoseconds.
     pub period: u64,
 }
 
@@ -64,12 +64,12 @@ pub struct Part {
 const WHOLE: u128 = 1 << 64;
 
 impl Budget {
-    /// In 2⁶⁴ths of a processor.
+    /// The share, in 2⁶⁴ths of a processor.
     fn share(&self) -> u128 {
         share(self.slice, self.period)
     }
 
-    /// Whether it makes sense at all.
+    /// Checks that the budget makes sense by itself.
     pub(crate) fn check(&self, name: &str) -> Result<(), Refused> {
         let name = name.to_owned();
         let (slice, period) = (self.slice, self.period);
@@ -87,8 +87,7 @@ impl Budget {
     }
 }
 
-/// Whether one processor can give all that. The last one is the one that is asked
-/// about.
+/// Checks that one processor can give all of these. The last is the one that is asked about.
 pub(crate) fn fits<'a>(
     all: impl Iterator<Item = (&'a str, Budget)> + Clone,
 ) -> Result<(), Refused> {
@@ -114,13 +113,13 @@ fn share(slice: u64, period: u64) -> u128 {
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let halves = (u128::from(self.slice) * 2_000_000).checked_div(u128::from(self.period));
-        // A little is never shown as nothing.
+        // A small share is never shown as nothing.
         let nearest = halves.unwrap_or(0).div_ceil(2).max(1);
         write!(f, "{} {}", self.name, Percent(nearest))
     }
 }
 
-/// In 10 000ths of a percent.
+/// A percentage, in 10 000ths of a percent.
 struct Percent(u128);
 
 impl fmt::Display for Percent {
@@ -136,8 +135,8 @@ struct Sum<'a>(&'a [Part]);
 impl fmt::Display for Sum<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shares = self.0.iter().map(|part| share(part.slice, part.period));
-        // What is too much by a hair is shown as too much: rounded up. The shares
-        // were rounded down, so that what is 110 % is not shown as more.
+        // A sum that is too much by a hair is shown as too much: rounded up. The shares were
+        // rounded down, so that 110 % is not shown as more.
         let sum: u128 = shares.sum();
         write!(f, "{}", Percent((sum * 1_000_000).div_ceil(WHOLE)))
     }

@@ -1,18 +1,17 @@
 //! Which VCP of a channel processor runs next, and for at most how long.
 //!
-//! Several VCPs may share one processor thread. Each has a [`Budget`]: a *slice* of
-//! every *period* that is reserved for it, and a weight by which it shares the
-//! *slack*, the time that nobody has reserved or that its owner does not use. The
-//! [`Scheduler`] is told who has something to do and how long each one ran, and says
-//! who is next. Nobody can take what is reserved for another, whatever he does.
+//! Several VCPs may share one processor thread. Each has a [`Budget`]: a *slice* of every
+//! *period* that is reserved for it, and a weight by which it shares the *slack*, the time
+//! that no VCP has reserved or that its owner does not use. The [`Scheduler`] is told which
+//! VCPs have something to do and how long each one ran, and says which is next. No VCP can
+//! take what is reserved for another, whatever it does.
 //!
-//! It has no clock, starts no thread and does no I/O: times are arguments, in
-//! nanoseconds of one monotonic clock, and what a run cost is what its caller
-//! measured. It preempts nobody. It only says after how long it wants to be asked
-//! again, and expects runs to be longer than that: an overrun is a debt, paid from
-//! the next slices, so that in the long run everyone has the share that he was
-//! promised. How late a deadline can be met is therefore a matter of how long the
-//! caller lets one run.
+//! It has no clock, starts no thread and does no I/O: times are arguments, in nanoseconds of
+//! one monotonic clock, and the cost of a run is what its caller measured. It preempts
+//! nothing. It only says after how long it wants to be asked again, and expects runs to be
+//! longer than that: an overrun is a debt, paid from the next slices, so that in the long
+//! run each VCP has the share that it was promised. How late a deadline can be met is
+//! therefore a matter of how long the caller lets one run.
 //!
 //! # The rules
 //! - *Admission*: slices divided by periods may add up to one processor, not more.
@@ -27,8 +26,8 @@
 //! - *Slack* goes to those with a weight, in its proportion, when nobody with
 //!   reserved time left has anything to do. It costs nothing of a reservation.
 //!
-//! That a budget is (period, slice, extra time) comes from Atropos, a scheduler of
-//! the first Xen.
+//! The form of a budget, (period, slice, extra time), comes from Atropos, a scheduler of the
+//! first Xen.
 //!
 //! Start reading at [`Scheduler`]; `server` has what happens to one reservation,
 //! `budget` what is promised and what is refused.

@@ -1,4 +1,4 @@
-//! All VCPs of one channel processor, and whose turn it is.
+//! All VCPs of one channel processor, and which one's turn it is.
 
 use crate::account::Account;
 use crate::budget::{Budget, Refused, fits};
@@ -12,21 +12,21 @@ pub const QUANTUM: u64 = 1_000_000;
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Id(pub u64);
 
-/// Who runs next.
+/// Which VCP runs next.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum Pick {
-    /// This one.
+    /// This VCP runs.
     Run {
         /// Its number.
         id: Id,
-        /// Ask again after so many nanoseconds, or when someone wakes up; at least 1.
+        /// Ask again after so many nanoseconds, or when a VCP wakes up; at least 1.
         most: u64,
-        /// It takes what others leave, and nothing of its own reservation.
+        /// Whether it runs in slack, and not within its own reservation.
         slack: bool,
     },
-    /// Nobody, unless someone wakes up.
+    /// No VCP runs, unless one wakes up.
     Idle {
-        /// Ask again then: somebody's next slice begins. `None` if nobody has
+        /// Ask again at this time, when some VCP's next slice begins. `None` if no VCP has
         /// anything to do.
         until: Option<u64>,
     },
@@ -35,38 +35,38 @@ pub enum Pick {
 /// Shares one processor among VCPs.
 ///
 /// The caller does as [`pick`](Self::pick) says and then tells what the run cost with
-/// [`charge`](Self::charge), and before it asks again also who has something to do
-/// ([`wake`](Self::wake)) and who has nothing ([`block`](Self::block)). Calls about
-/// an unknown [`Id`] do nothing.
+/// [`charge`](Self::charge), and before it asks again also which VCPs have something to do
+/// ([`wake`](Self::wake)) and which have nothing ([`block`](Self::block)). Calls about an
+/// unknown [`Id`] do nothing.
 ///
 /// With n VCPs, each call takes O(log n) and `pick` O(n): one or two passes over an
 /// array that even with hundreds of VCPs take little against the shortest run.
 #[derive(Debug, Default)]
 pub struct Scheduler {
-    /// By rising id; what belongs to one is at the same place in `servers`.
+    /// The ids in ascending order; each one's server is at the same place in `servers`.
     ids: Vec<Id>,
     servers: Vec<Server>,
     /// The last pick.
     turn: Option<Turn>,
-    /// No one who may run in slack is further back in virtual time, or was when slack
-    /// was last given.
+    /// No VCP that may run in slack is further back in virtual time, or was when slack was
+    /// last given.
     floor: u128,
     charges: u64,
-    /// The last time it was told.
+    /// The last time that it was told.
     now: u64,
 }
 
-/// Someone's turn to run.
+/// A VCP's turn to run.
 #[derive(Copy, Clone, Debug)]
 struct Turn {
     id: Id,
     slack: bool,
-    /// What the run cost is not known yet.
+    /// Whether the cost of the run is not known yet.
     open: bool,
 }
 
 impl Scheduler {
-    /// A processor with nobody on it.
+    /// A processor without VCPs.
     pub fn new() -> Self {
         Self::default()
     }
@@ -74,8 +74,8 @@ impl Scheduler {
     /// Takes a VCP on. It has nothing to do until it is woken. `name` is for messages.
     ///
     /// # Errors
-    /// If the budget makes no sense, if it and the others come to more than one
-    /// processor, or if there is one by this id.
+    /// If the budget makes no sense, if it and the others come to more than one processor,
+    /// or if there is a VCP with this id.
     pub fn admit(&mut self, id: Id, name: &str, budget: Budget, now: u64) -> Result<(), Refused> {
         let Err(place) = self.ids.binary_search(&id) else {
             return Err(Refused::Present(name.to_owned()));
@@ -92,8 +92,8 @@ impl Scheduler {
     /// share stays a debt, so that changes to and fro gain nothing.
     ///
     /// # Errors
-    /// As [`admit`](Self::admit), or if there is none by this id; it then goes on
-    /// with the budget that it has.
+    /// As [`admit`](Self::admit), or if there is no VCP with this id; it then goes on with
+    /// the budget that it has.
     pub fn change(&mut self, id: Id, budget: Budget, now: u64) -> Result<(), Refused> {
         let place = self.find(id).ok_or(Refused::Absent(id.0))?;
         let name = self.servers[place].name.as_str();
@@ -115,7 +115,7 @@ impl Scheduler {
         }
     }
 
-    /// It has something to do. No change if it had before.
+    /// Notes that a VCP has something to do. No change if it had before.
     pub fn wake(&mut self, id: Id, now: u64) {
         if let Some(place) = self.find(id)
             && !self.servers[place].runnable
@@ -125,7 +125,7 @@ impl Scheduler {
         }
     }
 
-    /// It has nothing to do. No change if it had nothing before.
+    /// Notes that a VCP has nothing to do. No change if it had nothing before.
     pub fn block(&mut self, id: Id, now: u64) {
         if let Some(place) = self.find(id)
             && self.servers[place].runnable
@@ -135,8 +135,8 @@ impl Scheduler {
         }
     }
 
-    /// It ran for `ran` nanoseconds, until now; as its last turn was, within its
-    /// reservation or in slack.
+    /// Charges a VCP for a run of `ran` nanoseconds until now: to its reservation or to
+    /// slack, as its last turn was.
     pub fn charge(&mut self, id: Id, ran: u64, now: u64) {
         let Some(place) = self.find(id) else { return };
         let turn = self.turn.filter(|turn| turn.id == id);
@@ -150,7 +150,7 @@ impl Scheduler {
         if let Some(turn) = turn
             && turn.open
         {
-            // What its turn took beyond its run, it stood.
+            // In the time of its turn beyond its run, it waited.
             server.since = server.since.saturating_add(ran).min(now);
             if server.runnable {
                 server.account.stood(server.since, now, 0);
@@ -168,9 +168,9 @@ impl Scheduler {
         }
     }
 
-    /// Who runs next, and for at most how long until this is asked again.
+    /// Says which VCP runs next, and for at most how long until this is asked again.
     pub fn pick(&mut self, now: u64) -> Pick {
-        // If it is open, that one did not run after all, and waited.
+        // If the turn is open, its VCP did not run after all, and waited.
         self.turn = None;
         self.now = now;
         let choice = self.choose(now);
@@ -194,9 +194,8 @@ impl Scheduler {
         Pick::Run { id, most, slack }
     }
 
-    /// What one has had and waited for, up to the last time that the scheduler was
-    /// told; of the run that has not been charged yet, nothing. Empty for an unknown
-    /// id.
+    /// The time that a VCP has run and waited, up to the last time that the scheduler was
+    /// told; a run that has not been charged yet does not count. Empty for an unknown id.
     pub fn account(&self, id: Id) -> Account {
         let Some(server) = self.find(id).map(|place| &self.servers[place]) else {
             return Account::default();
@@ -207,7 +206,7 @@ impl Scheduler {
         }
     }
 
-    /// One pass over all: who might run, and when the next slice begins.
+    /// Finds in one pass which VCPs might run, and when the next slice begins.
     fn choose(&self, now: u64) -> Choice {
         let mut choice = Choice::default();
         let (mut earliest, mut furthest_back) = ((u64::MAX, u64::MAX), (u128::MAX, u64::MAX));
@@ -234,9 +233,8 @@ impl Scheduler {
         choice
     }
 
-    /// How long this one may run within its reservation, before its slice is used up
-    /// or one comes back whose deadline will be earlier. Nobody comes back before
-    /// `next`.
+    /// How long this VCP may run within its reservation, before its slice is used up or
+    /// another's next slice begins with an earlier deadline. None begins before `next`.
     fn most(&self, place: usize, next: Option<u64>, now: u64) -> u64 {
         let server = &self.servers[place];
         let end = now.saturating_add(server.left);
@@ -253,8 +251,8 @@ impl Scheduler {
         back.min().map_or(server.left, |from| from.min(end) - now)
     }
 
-    /// Brings the account of one up to now; but what an open turn takes is for the
-    /// charge to tell.
+    /// Brings the account of a VCP up to now. The time of an open turn is left to its
+    /// charge.
     fn settle(&mut self, place: usize, now: u64) {
         self.now = now;
         let id = self.ids[place];
@@ -278,13 +276,13 @@ fn promise(server: &Server) -> (&str, Budget) {
     (&server.name, server.budget)
 }
 
-/// Whom a pick is between; places in the array.
+/// The candidates of a pick; places in the array.
 #[derive(Default)]
 struct Choice {
-    /// The earliest deadline of those with reserved time left.
+    /// The one with the earliest deadline of those with reserved time left.
     reserved: Option<usize>,
-    /// The one furthest back of those who take slack.
+    /// The one furthest back of those that take slack.
     slack: Option<usize>,
-    /// The next slice of one who is throttled begins then.
+    /// When the next slice of a throttled VCP begins.
     next: Option<u64>,
 }

@@ -1,5 +1,5 @@
-//! One VCP as the scheduler sees it: what is left of its slice, till when, and how
-//! far it is in the slack. Knows nothing of the others.
+//! One VCP as the scheduler sees it: what is left of its slice, till when, and how far it is
+//! in the slack. It knows nothing of the others.
 
 use crate::account::Account;
 use crate::budget::Budget;
@@ -13,43 +13,42 @@ use crate::budget::Budget;
 /// no longer than 100 seconds.
 pub const MAX_DEBT: u64 = 1_000_000_000;
 
-/// Who is later than that with a slice, in nanoseconds, begins anew.
+/// A VCP that is later than this with a slice, in nanoseconds, begins anew.
 ///
-/// Among reservations that fit nobody is late by more than the runs that could not
-/// be interrupted, and there should be some of those in it even if all periods are
-/// shorter.
+/// Among reservations that fit, none is late by more than the runs that could not be
+/// interrupted. There should be room for some of those, even if all periods are shorter.
 const MAX_LATE: u64 = 10_000_000;
 
 /// A VCP that is on the processor.
 ///
-/// A reservation is always kept as it will be when it can be used next: whoever uses
-/// up a slice is given the next one at once, to be used `from` then on. So nothing
-/// needs to be done when that time comes.
+/// A reservation is always kept as it will be when it can be used next: a VCP that uses up a
+/// slice is given the next one at once, to be used `from` then on. So nothing needs to be
+/// done when that time comes.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) name: String,
     pub(crate) budget: Budget,
-    /// It has something to do.
+    /// Whether it has something to do.
     pub(crate) runnable: bool,
-    /// So much of the slice is left: 1..=slice, or 0 if there is no slice.
+    /// The rest of the slice: 1..=slice, or 0 if there is no slice.
     pub(crate) left: u64,
-    /// From then on,
+    /// The time from which that may be used.
     pub(crate) from: u64,
-    /// and best before then.
+    /// The time before which it should be used.
     pub(crate) deadline: u64,
-    /// What it ran in slack, divided by its weight, in 2³²nds of a nanosecond.
+    /// The time that it ran in slack, divided by its weight, in 2³²nds of a nanosecond.
     pub(crate) virtual_time: u128,
     /// 2³² divided by its weight.
     per_nanosecond: u64,
     /// The number of the charge in which it last ran.
     pub(crate) last: u64,
-    /// Its account is complete to this time.
+    /// The time to which its account is complete.
     pub(crate) since: u64,
     pub(crate) account: Account,
 }
 
 impl Server {
-    /// One that has nothing to do yet.
+    /// Makes a server that has nothing to do yet.
     pub(crate) fn new(name: String, budget: Budget, now: u64, floor: u128) -> Self {
         let mut server = Self {
             name,
@@ -73,42 +72,42 @@ impl Server {
         self.budget.slice > 0
     }
 
-    /// May run within its reservation now, if it has something to do.
+    /// Whether it may run within its reservation now, if it has something to do.
     pub(crate) fn has_time(&self, now: u64) -> bool {
         self.is_reserved() && self.from <= now
     }
 
-    /// It has something to do, after it had nothing. Nobody else in the slack is
+    /// Notes that it has something to do, after it had nothing. No other in the slack is
     /// further back than `floor`.
     pub(crate) fn wake(&mut self, now: u64, floor: u128) {
         self.runnable = true;
         // Sleeping earns nothing.
         self.virtual_time = self.virtual_time.max(floor);
-        // What is left goes with its deadline if, until then, it is no more than its
-        // share of the time. Otherwise there is a whole slice, with a later deadline.
-        // Overruns are not forgiven by that: time has paid for them. One that is
-        // throttled is ahead of its share.
+        // The rest of the slice is kept with its deadline if it is no more than its share of
+        // the time until then. Otherwise there is a whole slice, with a later deadline.
+        // Overruns are not forgiven by that: time has paid for them. A VCP that is throttled
+        // is ahead of its share.
         if self.surplus(now) <= 0 {
             self.refill(now);
         }
     }
 
-    /// It ran within its reservation.
+    /// Charges a run within its reservation.
     pub(crate) fn charge_reserved(&mut self, ran: u64, now: u64) {
         self.account.reserved = self.account.reserved.saturating_add(ran);
         if ran < self.left {
             self.left -= ran;
         } else if self.is_reserved() {
             self.owe((ran - self.left).min(MAX_DEBT));
-            // The processor is overloaded, or was away. That time is nobody's any more;
-            // otherwise those who are late would keep out those who wake up.
+            // The processor is overloaded, or was away. That time is lost; otherwise VCPs
+            // that are late would keep out those that wake up.
             if self.deadline.saturating_add(MAX_LATE) <= now {
                 self.deadline = now.saturating_add(self.budget.period);
             }
         }
     }
 
-    /// It ran in slack. Nobody else who was to have it was further back than `floor`.
+    /// Charges a run in slack. No other that was to have it was further back than `floor`.
     pub(crate) fn charge_slack(&mut self, ran: u64, floor: u128) {
         self.account.slack = self.account.slack.saturating_add(ran);
         let one = u128::from(self.per_nanosecond);
@@ -118,8 +117,8 @@ impl Server {
         self.virtual_time = then.min(most).max(self.virtual_time);
     }
 
-    /// It goes on with another budget. What it had beyond its share of the time so far
-    /// is kept from it; what it had not is lost.
+    /// Changes its budget. What it had beyond its share of the time so far is kept from it;
+    /// what it had not is lost.
     pub(crate) fn change(&mut self, budget: Budget, now: u64, floor: u128) {
         let before = std::mem::replace(&mut self.budget, budget);
         if before.slack != budget.slack {
@@ -144,7 +143,7 @@ impl Server {
         }
     }
 
-    /// Notes what it has waited for up to now.
+    /// Accounts for the time that it has waited up to now.
     pub(crate) fn settle(&mut self, now: u64) {
         self.account = self.settled(now);
         self.since = now;
@@ -160,16 +159,15 @@ impl Server {
         account
     }
 
-    /// A whole slice, from now on.
+    /// Gives it a whole slice, from now on.
     fn refill(&mut self, now: u64) {
         self.left = self.budget.slice;
         self.from = now;
         self.deadline = now.saturating_add(self.budget.period);
     }
 
-    /// The slice is used up, and so much more: the next slice that pays all of that
-    /// and has something left is the one to be used, from the time on at which the
-    /// one before it ends.
+    /// Uses up the slice, and adds a debt: the next slice that pays all of it and has
+    /// something left is the one to be used, from the end of the one before it.
     fn owe(&mut self, debt: u64) {
         let Budget { period, slice, .. } = self.budget;
         let over = debt / slice;
@@ -178,8 +176,8 @@ impl Server {
         self.deadline = self.from.saturating_add(period);
     }
 
-    /// What it has had beyond its share of the time up to now, in nanoseconds; less
-    /// than 0 if it had less.
+    /// The time that it has had beyond its share up to now, in nanoseconds; less than 0 if
+    /// it had less.
     fn surplus(&self, now: u64) -> i128 {
         self.surplus_of(self.budget, now)
     }

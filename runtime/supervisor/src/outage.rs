@@ -1,20 +1,20 @@
 //! How long a device has not been able to serve, and when its clients are told: all
 //! of them at once that it is away, or each that it has waited long enough.
 
-/// The least time that a VCP gets which says nothing because its instances die:
-/// a crash is not an outage of the path, whatever the timeout for one is.
+/// The least time for a VCP that says nothing because its instances die: a crash is not an
+/// outage of the path, whatever the timeout for one is.
 pub(crate) const GRACE: u64 = 5_000_000_000;
 
-/// From when it could no longer serve to the next instance that is ready.
+/// An outage: from when the VCP could no longer serve to the next instance that is ready.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Outage {
-    /// Since an instance died, with none ready after it.
+    /// When an instance died, with none ready after it.
     silent: Option<u64>,
-    /// Since one said that it can't serve, or last answered a request all the same.
+    /// When an instance said that it can't serve, or last answered a request all the same.
     suspended: Option<u64>,
-    /// It has answered something since it said so.
+    /// Whether it has answered something since it said so.
     pub(crate) answering: bool,
-    /// The time is up: nothing waits any more.
+    /// Whether the time is up, so that nothing waits any more.
     pub(crate) expired: bool,
 }
 

@@ -3,13 +3,13 @@
 /// When a VCP is restarted, held, and taken back. Times in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
-    /// Restart at all. Otherwise the first fault is the last.
+    /// Whether it is restarted at all. Otherwise the first fault is the last.
     pub restart: bool,
     /// An instance that ran this long is replaced at once.
     pub min_run: u64,
-    /// Otherwise the next comes after this delay, which doubles each time
+    /// The delay before any other is replaced, at first; it doubles each time.
     pub backoff_min: u64,
-    /// up to this.
+    /// The longest such delay.
     pub backoff_max: u64,
     /// The VCP is held once this many restarts in a row brought nothing that ran
     /// for `min_run`. `None`: never.

@@ -16,10 +16,10 @@ pub enum Phase {
     Suspended,
     /// The last instance died; the next is due at this time.
     Restarting {
-        /// When.
+        /// The time when it is due.
         at: u64,
     },
-    /// None is there, and none will be unless someone asks for it.
+    /// There is no instance, and none will be unless someone asks for it.
     Held,
 }
 
@@ -28,11 +28,11 @@ pub enum Phase {
 pub enum Cause {
     /// A fault of its own.
     Fault,
-    /// The same, while a request that others died of was tried by itself.
+    /// A fault, while a request that others died of was tried by itself.
     Suspect,
-    /// The same, and that request is answered now: nothing has to wait for it.
+    /// As `Suspect`, but that request is answered now: nothing has to wait for it.
     Culprit,
-    /// Someone asked for it.
+    /// An operator asked for it.
     Injected,
     /// It said itself that it won't serve without a change of configuration.
     GaveUp,
@@ -65,7 +65,7 @@ pub enum Decision {
 enum Trial {
     /// It must be ready by this time.
     Starting { until: u64 },
-    /// It was, and must live until this time.
+    /// It was ready, and must live until this time.
     Probation { until: u64 },
 }
 
@@ -80,7 +80,7 @@ pub struct Supervisor {
     /// Whether any instance was ever ready.
     served: bool,
     backoff: u64,
-    /// Restarts in a row of what did not live for `min_run`.
+    /// Restarts in a row of instances that did not live for `min_run`.
     in_a_row: u32,
     outage: Outage,
     suspects: Trials,
@@ -88,7 +88,7 @@ pub struct Supervisor {
 }
 
 impl Supervisor {
-    /// For a VCP that has no instance yet: the first is due at once.
+    /// Makes the supervisor of a VCP that has no instance yet: the first is due at once.
     pub fn new(policy: Policy) -> Self {
         Self {
             backoff: policy.backoff_min,
@@ -109,7 +109,7 @@ impl Supervisor {
         self.phase
     }
 
-    /// The instance that is, or was last; 0 before the first.
+    /// The generation of the instance that is there, or was last; 0 before the first.
     pub fn generation(&self) -> u32 {
         self.generation
     }
@@ -135,7 +135,7 @@ impl Supervisor {
         self.trial.is_some()
     }
 
-    /// The next instance is being started. Returns its generation.
+    /// Notes that the next instance is being started. Returns its generation.
     pub fn started(&mut self, now: u64) -> u32 {
         self.generation += 1;
         self.started_at = now;
@@ -143,7 +143,7 @@ impl Supervisor {
         self.generation
     }
 
-    /// The next instance is being started, of a module that takes the place of
+    /// Notes that the next instance is being started, of a module that takes the place of
     /// another and has to prove itself. Returns its generation.
     pub fn started_on_trial(&mut self, now: u64) -> u32 {
         let until = now.saturating_add(self.policy.ready_within);
@@ -153,7 +153,7 @@ impl Supervisor {
         self.started(now)
     }
 
-    /// The instance serves.
+    /// Notes that the instance serves.
     pub fn ready(&mut self, now: u64) {
         self.phase = Phase::Ready;
         self.served = true;
@@ -164,14 +164,14 @@ impl Supervisor {
         }
     }
 
-    /// The instance can't serve for the time being.
+    /// Notes that the instance can't serve for the time being.
     pub fn suspended(&mut self, now: u64) {
         self.phase = Phase::Suspended;
         self.outage.suspended(now);
     }
 
-    /// The instance answered a request that it was given after it said that it can't
-    /// serve: some it can.
+    /// Notes that the instance answered a request that it was given after it said that it
+    /// can't serve: some it can.
     pub fn answered(&mut self, now: u64) {
         if self.phase == Phase::Suspended {
             self.outage.answered(now);
@@ -192,9 +192,9 @@ impl Supervisor {
         self.suspects.at.is_none()
     }
 
-    /// Until when an unanswered request may wait that can't be answered now; `None`
-    /// if it can, or if there is no such time. What comes before its answer does not
-    /// make that later: another instance, or one that is ready.
+    /// Until when an unanswered request may wait if it can't be answered now; `None` if it
+    /// can, or if there is no such time. Only its answer ends that: neither another instance
+    /// nor one that is ready makes it later.
     pub fn request_deadline(&self, now: u64) -> Option<u64> {
         let timeout = self.policy.replacement_timeout?;
         let wait = match self.phase {
@@ -206,9 +206,9 @@ impl Supervisor {
         Some(now.saturating_add(wait))
     }
 
-    /// The link is gone, and the instance with it: an outage. The next instance comes
-    /// when [`Supervisor::started`] says so; a VCP that is held stays it. Whether the
-    /// module on trial makes way is the answer.
+    /// Notes that the link is gone, and the instance with it: an outage. The next instance
+    /// comes when [`Supervisor::started`] says so; a VCP that is held stays so. Returns
+    /// whether the module on trial makes way.
     pub fn cut_off(&mut self, now: u64) -> Decision {
         let on_trial = self.trial.take().is_some();
         if self.phase != Phase::Held {
@@ -222,7 +222,7 @@ impl Supervisor {
         }
     }
 
-    /// The instance is gone.
+    /// Notes that the instance is gone. Returns what follows.
     pub fn ended(&mut self, now: u64, cause: Cause) -> Decision {
         if self.trial.take().is_some() {
             self.phase = Phase::Restarting { at: now };
@@ -237,7 +237,7 @@ impl Supervisor {
             return self.hold();
         }
         self.outage.died(now);
-        // Of these it is known what killed it, and that is what has to wait.
+        // Here it is known which request killed it, and only that has to wait.
         if cause == Cause::Suspect {
             self.suspects.killed(now, &self.policy);
         }
@@ -277,7 +277,7 @@ impl Supervisor {
         Decision::Hold
     }
 
-    /// Someone wants a held VCP, or one that waits for its turn, to run again.
+    /// Makes a VCP that is held, or that waits for its restart, run again at once.
     pub fn revive(&mut self, now: u64) {
         if matches!(self.phase, Phase::Held | Phase::Restarting { .. }) {
             self.in_a_row = 0;

@@ -2,13 +2,13 @@
 
 use crate::Policy;
 
-/// How soon the next trial is, after those that killed.
+/// The delay of the next trial, after trials that killed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Trials {
-    /// When the next one may be; `None` if it may be now.
+    /// When the next trial may be; `None` if it may be now.
     pub(crate) at: Option<u64>,
     backoff: u64,
-    /// When the last one killed.
+    /// When a trial last killed.
     killed: u64,
 }
 
@@ -21,8 +21,8 @@ impl Trials {
         }
     }
 
-    /// One killed. The next comes later each time, and soon again after a long time
-    /// without.
+    /// Notes that a trial killed. The next comes later each time, and soon again after a
+    /// long time without.
     pub(crate) fn killed(&mut self, now: u64, policy: &Policy) {
         let calm = policy.backoff_max.saturating_mul(2);
         if now.saturating_sub(self.killed) > calm {

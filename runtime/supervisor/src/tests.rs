@@ -47,7 +47,7 @@ fn one_that_keeps_dying_waits_longer_each_time_up_to_a_limit() {
         delays,
         [10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5000, 5000, 5000]
     );
-    // One that lived long enough starts it all over.
+    // An instance that lived long enough starts it all over.
     s.ready(now);
     s.ended(now + 50 * MS, Cause::Fault);
     assert_eq!(restart_at(&s), now + 50 * MS);
@@ -108,7 +108,7 @@ fn a_module_on_trial_that_dies_brings_back_the_one_before() {
     assert_eq!(s.due(SECOND + 2 * MS), Decision::Wait);
     assert_eq!(s.ended(2 * SECOND, Cause::Fault), Decision::RollBack);
     assert_eq!(s.due(2 * SECOND), Decision::Start);
-    // The one before is not on trial.
+    // The module before is not on trial.
     s.started(2 * SECOND);
     assert_eq!(s.ended(3 * SECOND, Cause::Fault), Decision::Wait);
 }
@@ -172,7 +172,7 @@ fn each_request_may_wait_as_long_as_it_is_told_to() {
     };
     let mut s = Supervisor::new(timeout);
     s.started(0);
-    // One that never served may take as long as it likes to start,
+    // A VCP that never served may take as long as it likes to start,
     assert_eq!(s.request_deadline(SECOND), None);
     // and for one that serves the watchdog is there.
     s.ready(0);
@@ -218,14 +218,14 @@ fn a_device_that_answers_some_of_what_it_is_asked_is_not_away() {
         assert_eq!(s.next_deadline(), Some((now + 2) * SECOND));
     }
     assert!(s.answers() && !s.refuses());
-    // Once it answers nothing more, it is.
+    // Once it answers nothing more, the outage expires.
     assert_eq!(s.due(10 * SECOND), Decision::Expire);
     assert!(s.refuses());
     s.ready(11 * SECOND);
     assert!(!s.refuses());
     s.suspended(12 * SECOND);
     assert!(!s.answers());
-    // Of others that is not said.
+    // An answer counts only while the VCP is suspended.
     s.ended(12 * SECOND, Cause::Fault);
     s.answered(13 * SECOND);
     assert_eq!(s.due(13 * SECOND), Decision::Start);
@@ -273,12 +273,12 @@ fn what_dies_of_a_suspect_is_replaced_at_once_and_the_suspect_waits() {
         delays,
         [10, 20, 40, 80, 160, 320, 640, 1280, 2560, 5000, 5000]
     );
-    // After a long time without, it starts all over.
+    // After a long time without a death, it starts all over.
     now += 11 * SECOND;
     s.ended(now, Cause::Suspect);
     s.started(now);
     assert_eq!(s.next_deadline(), Some(now + 10 * MS));
-    // One that is not to be restarted is not.
+    // A VCP that is not to be restarted is not.
     let mut s = serving(Policy {
         restart: false,
         ..policy()
@@ -370,9 +370,9 @@ fn without_its_link_a_module_on_trial_makes_way_and_a_held_vcp_stays_held() {
 }
 
 proptest::proptest! {
-    /// Whatever happens, generations only grow, a held VCP stays held until it
-    /// is asked for, `due` comes to rest, and one that is neither held nor there
-    /// has a time at which it will be.
+    /// Whatever happens, generations only grow, a held VCP stays held until it is asked for,
+    /// `due` comes to rest, and a VCP that is neither held nor there has a time at which it
+    /// will be.
     #[test]
     fn it_never_loses_a_vcp(steps in proptest::collection::vec((0u8..9, 0u64..20 * SECOND), 1..200)) {
         let mut s = Supervisor::new(Policy { limit: Some(5), ..policy() });

@@ -1,4 +1,4 @@
-//! On which CPUs the calling thread runs.
+//! The CPUs that the calling thread runs on.
 
 use std::io;
 
@@ -11,7 +11,7 @@ use crate::sys;
 pub struct AffinityError {
     /// The CPUs it was to run on.
     pub cpus: CpuSet,
-    /// What the kernel said.
+    /// The kernel's error.
     pub source: io::Error,
 }
 
@@ -25,7 +25,7 @@ fn reason(error: &io::Error) -> String {
     }
 }
 
-/// The calling thread runs on these CPUs only, from now on. Needs no privilege.
+/// Makes the calling thread run on these CPUs only, from now on. Needs no privilege.
 ///
 /// CPUs that are offline or outside of the process's cpuset are left out without
 /// a word as long as one is left: check with [`crate::Topology::allowed`] before.

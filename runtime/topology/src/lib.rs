@@ -13,9 +13,9 @@
 //! that may be anything: files that are missing or make no sense cost detail,
 //! never a panic, and what is read of them is bounded.
 //!
-//! Which CPUs share a core is taken from `/sys` and checked against recorded
-//! trees of machines with and without SMT. What it brings to put a VCP on the
-//! sibling of its client's CPU has *not* been measured.
+//! Which CPUs share a core is taken from `/sys` and checked against recorded trees of
+//! machines with and without SMT. The gain from a VCP on the sibling of its client's CPU has
+//! *not* been measured.
 #![deny(unsafe_code)]
 
 pub mod affinity;

@@ -20,7 +20,7 @@ impl CpuSet {
         Self(BTreeSet::new())
     }
 
-    /// Adds a CPU; one of [`MAX_CPUS`] or more can't exist and is left out.
+    /// Adds a CPU. A number of [`MAX_CPUS`] or more can't exist and is left out.
     pub fn insert(&mut self, cpu: usize) {
         if cpu < MAX_CPUS {
             self.0.insert(cpu);
@@ -37,34 +37,34 @@ impl CpuSet {
         self.0.first().copied()
     }
 
-    /// How many there are.
+    /// The number of CPUs in the set.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// All of them, lowest first.
+    /// All CPUs, lowest first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = usize> + '_ {
         self.0.iter().copied()
     }
 
-    /// Those that are also in `other`.
+    /// The CPUs that are also in `other`.
     #[must_use]
     pub fn and(&self, other: &Self) -> Self {
         Self(self.0.intersection(&other.0).copied().collect())
     }
 
-    /// Those of both.
+    /// The CPUs that are in either.
     #[must_use]
     pub fn or(&self, other: &Self) -> Self {
         Self(self.0.union(&other.0).copied().collect())
     }
 
-    /// Those that are not in `other`.
+    /// The CPUs that are not in `other`.
     #[must_use]
     pub fn without(&self, other: &Self) -> Self {
         Self(self.0.difference(&other.0).copied().collect())
@@ -96,7 +96,7 @@ pub enum ListError {
     Order,
 }
 
-/// What the kernel writes (`%*pbl`): ranges in ascending order, at most a line.
+/// Parses what the kernel writes (`%*pbl`): ranges in ascending order, at most a line.
 impl FromStr for CpuSet {
     type Err = ListError;
 

@@ -1,4 +1,4 @@
-//! What `pin` can say, and what comes of it.
+//! The values of `pin`, and the placement that comes of them.
 
 use crate::list::CpuSet;
 
@@ -24,8 +24,8 @@ pub struct Placement {
     /// The CPUs to pin its thread to, ascending, at least one. Two VCPs that both
     /// have the same single CPU can share one thread.
     pub cpus: Vec<usize>,
-    /// Whether its core is its own. Then `cpus` is one hardware thread of it, and
-    /// the others stay idle unless somebody asks for `sibling-of` it.
+    /// Whether its core is its own. Then `cpus` is one hardware thread of it, and the others
+    /// stay idle unless a VCP asks for `sibling-of` it.
     pub exclusive: bool,
     /// The NUMA node that all of `cpus` are in; `None` if they are in several.
     pub node: Option<usize>,
@@ -42,18 +42,18 @@ pub enum PlaceError {
     NotOnline {
         /// The CPU.
         cpu: u32,
-        /// What runs.
+        /// The CPUs that are online.
         online: CpuSet,
     },
-    /// It runs, but not for this process.
+    /// The CPU is online, but this process may not use it.
     #[error("this process may not use CPU {cpu} (affinity or cpuset); allowed: {allowed}")]
     NotAllowed {
         /// The CPU.
         cpu: u32,
-        /// What it may use.
+        /// The CPUs that it may use.
         allowed: CpuSet,
     },
-    /// The core was given to somebody else alone.
+    /// The core was given to another VCP alone.
     #[error("CPU {cpu} is in a core that \"{owner}\" has to itself (pin = \"core\")")]
     Taken {
         /// The CPU.
@@ -73,7 +73,7 @@ pub enum PlaceError {
         /// Whether other cores have siblings.
         smt: bool,
     },
-    /// There is a sibling, but not for this process.
+    /// There is a sibling, but this process may not use it.
     #[error(
         "the SMT sibling of CPU {cpu} is CPU {siblings}, which this process may not use (affinity \
          or cpuset); allowed: {allowed}"
@@ -83,7 +83,7 @@ pub enum PlaceError {
         cpu: u32,
         /// Its siblings.
         siblings: CpuSet,
-        /// What it may use.
+        /// The CPUs that it may use.
         allowed: CpuSet,
     },
     /// No such NUMA node.
@@ -91,10 +91,10 @@ pub enum PlaceError {
     NoSuchNode {
         /// The node.
         node: u32,
-        /// Those there are, in the manner of a CPU list.
+        /// The nodes that there are, in the manner of a CPU list.
         nodes: String,
     },
-    /// The node has no CPU for this process.
+    /// The node has no CPU that this process may use.
     #[error(
         "NUMA node {node} has no CPU that this process may use: it has {cpus}; allowed: {allowed}",
         cpus = if .cpus.is_empty() { "memory only".to_owned() } else { format!("CPUs {}", .cpus) }
@@ -104,25 +104,25 @@ pub enum PlaceError {
         node: u32,
         /// Its CPUs.
         cpus: CpuSet,
-        /// What it may use.
+        /// The CPUs that it may use.
         allowed: CpuSet,
     },
-    /// All there was has been given to VCPs with a core of their own.
+    /// All of its CPUs are in cores that VCPs have to themselves.
     #[error("all of CPUs {cpus} are in cores that VCPs have to themselves: {owners}")]
     AllTaken {
-        /// Where it could have been.
+        /// The CPUs that it could have had.
         cpus: CpuSet,
-        /// Who has what.
+        /// The VCPs, and what each has.
         owners: String,
     },
     /// No core can be given to one VCP alone.
     #[error("no core is left to give \"{name}\" alone: {have}{used}")]
     NoCoreLeft {
-        /// Who asked.
+        /// The VCP that asked.
         name: String,
         /// How many cores this process may use.
         have: String,
-        /// Who has which.
+        /// The VCPs, and what each has.
         used: String,
     },
 }

@@ -1,5 +1,5 @@
-//! Giving CPUs to VCPs. Sans-io: it remembers who was given what and decides;
-//! it pins nothing.
+//! Giving CPUs to VCPs. It is sans-io: it remembers what each VCP was given, and decides; it
+//! pins nothing.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use crate::topology::{Core, Topology};
 /// This many owners are named in an error.
 const NAMED: usize = 8;
 
-/// Who has which CPUs.
+/// The CPUs that each VCP has.
 ///
-/// A VCP with explicit CPUs or a sibling stays where it is. Those that said
-/// `any` or `numa:N` move out of the way of one that is given a core: after a
-/// [`Placer::place`], pin each thread by its [`Placer::placement`] again, or place all
-/// VCPs with [`Placer::place_all`] before any is started.
+/// A VCP with explicit CPUs or a sibling stays where it is. VCPs with `any` or `numa:N` move
+/// out of the way of one that is given a core: after a [`Placer::place`], pin each thread by
+/// its [`Placer::placement`] again, or place all VCPs with [`Placer::place_all`] before any
+/// is started.
 #[derive(Debug, Clone)]
 pub struct Placer {
     topology: Topology,
@@ -27,14 +27,14 @@ pub struct Placer {
 enum Claim {
     /// These CPUs, possibly with others.
     Fixed(CpuSet),
-    /// This core (an index) alone; runs on this CPU of it.
+    /// This core (an index) alone; the VCP runs on this CPU of it.
     Core(usize, usize),
-    /// What of these CPUs is in nobody's own core.
+    /// Those of these CPUs that are in no VCP's own core.
     Floating(CpuSet),
 }
 
 impl Placer {
-    /// Nobody has anything yet.
+    /// Makes a placer that has given out nothing yet.
     pub fn new(topology: Topology) -> Self {
         Self {
             topology,
@@ -42,13 +42,12 @@ impl Placer {
         }
     }
 
-    /// What it gives out.
+    /// The topology whose CPUs it gives out.
     pub fn topology(&self) -> &Topology {
         &self.topology
     }
 
-    /// Gives a VCP CPUs; one of the same name gives back what it had before, or
-    /// keeps it if this fails.
+    /// Gives a VCP its CPUs. What it had before, it gives back, or keeps if this fails.
     pub fn place(&mut self, name: &str, pin: &Pin) -> Result<Placement, PlaceError> {
         let before = self.claims.remove(name);
         match self.claim(name, pin) {
@@ -65,10 +64,9 @@ impl Placer {
         }
     }
 
-    /// Places several at once, those first that leave the least choice, so that
-    /// the order in a file doesn't matter. The answers are in the order of the
-    /// question. At the first that can't be placed, which is named, nothing has
-    /// changed.
+    /// Places several VCPs at once, those with the least choice first, so that the order in
+    /// a file doesn't matter. The placements are in the order of `wishes`. At the first that
+    /// can't be placed, which is named, nothing has changed.
     pub fn place_all<'a>(
         &mut self,
         wishes: &[(&'a str, &Pin)],
@@ -90,18 +88,18 @@ impl Placer {
         Ok(wishes.iter().map(|(name, _)| placement(name)).collect())
     }
 
-    /// Gives back what a VCP had; nothing if it had none.
+    /// Gives back what a VCP had, if it had anything.
     pub fn release(&mut self, name: &str) {
         self.claims.remove(name);
     }
 
-    /// Where a VCP is now; `None` if it was never placed. Changes for those with
-    /// `any` or `numa:N` as cores are given out and back.
+    /// Where a VCP is now; `None` if it was never placed. This changes for VCPs with `any`
+    /// or `numa:N` as cores are given out and back.
     pub fn placement(&self, name: &str) -> Option<Placement> {
         self.claims.get(name).map(|claim| self.resolve(claim))
     }
 
-    /// All that were placed, by name.
+    /// All VCPs that were placed, by name.
     pub fn placements(&self) -> impl Iterator<Item = (&str, Placement)> + '_ {
         let claims = self.claims.iter();
         claims.map(|(name, claim)| (name.as_str(), self.resolve(claim)))
@@ -230,14 +228,14 @@ impl Placer {
         let usable = self.topology.cores()[index]
             .cpus
             .and(self.topology.allowed());
-        // CPU 0 takes what the kernel puts nowhere else: the other thread, if any.
+        // The kernel puts its own work on CPU 0, so it is the other thread, if there is one.
         let cpu = usable.iter().find(|&cpu| cpu != 0).or(usable.first());
         let cpu = cpu.expect("a free core has an allowed CPU");
         Ok(Claim::Core(index, cpu))
     }
 
-    /// Whether a core can be given to one VCP alone: nobody is on it by choice,
-    /// and those who can be elsewhere have an elsewhere.
+    /// Whether a core can be given to one VCP alone: no VCP is on it by choice, and those
+    /// that can be elsewhere have room there.
     fn is_free(&self, index: usize) -> bool {
         let core = &self.topology.cores()[index].cpus;
         let gone = self.taken().or(core);
@@ -293,7 +291,7 @@ impl Placer {
         cores.flat_map(CpuSet::iter).collect()
     }
 
-    /// Who has the core of this CPU to itself.
+    /// The VCP that has the core of this CPU to itself.
     fn owner_of(&self, cpu: usize) -> Option<&str> {
         let index = self.topology.core_index(cpu)?;
         let has = |claim: &Claim| matches!(claim, Claim::Core(own, _) if *own == index);
@@ -301,7 +299,7 @@ impl Placer {
         owner.map(|(name, _)| name.as_str())
     }
 
-    /// Who has which CPUs, for an error.
+    /// The VCPs and the CPUs that each has, for an error.
     fn users(&self, which: impl Fn(&Claim) -> bool) -> String {
         let chosen = || self.claims.iter().filter(|(_, claim)| which(claim));
         let one = |(name, claim): (&String, &Claim)| match claim {

@@ -1,4 +1,4 @@
-//! How the calling thread stands against others of its CPU.
+//! The priority of the calling thread against others of its CPU.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use rustix::thread::{CapabilitySet, capabilities};
 
 use crate::sys;
 
-/// Not in every libc's binding; `linux/sched.h`.
+/// It is not in every libc's binding; see `linux/sched.h`.
 const SCHED_RESET_ON_FORK: libc::c_int = 0x4000_0000;
 
 /// A scheduling policy.
@@ -33,7 +33,7 @@ pub enum PriorityError {
          of {priority} or more (it is {limit})"
     )]
     Privilege {
-        /// What was asked for.
+        /// The priority that was asked for.
         priority: u8,
         /// The process's limit.
         limit: u64,
@@ -70,7 +70,7 @@ pub fn set(priority: Priority) -> Result<(), PriorityError> {
     })
 }
 
-/// Whether the process has what sched(7) asks of one that sets this priority.
+/// Whether the process has what sched(7) requires for this priority.
 fn may(level: u8) -> bool {
     let capable =
         capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_NICE));

@@ -20,14 +20,14 @@ const MAX_CACHES: usize = 8;
 /// Why there is no topology to be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
-    /// Not one CPU that this process may use runs.
+    /// No CPU that this process may use is online.
     #[error(
         "none of the CPUs this process may use (\"{allowed}\") is online; online are \"{online}\""
     )]
     NoneAllowed {
-        /// What the process may use.
+        /// The CPUs that the process may use.
         allowed: CpuSet,
-        /// What runs.
+        /// The CPUs that are online.
         online: CpuSet,
     },
 }
@@ -49,9 +49,9 @@ impl Topology {
 
     /// The machine whose `/sys` is `root`, for a process that may use `allowed`.
     ///
-    /// Files that are missing cost detail: cores then have one thread each, and
-    /// there is one package and one node. What contradicts itself is put right
-    /// and noted in [`Topology::oddities`].
+    /// Files that are missing cost detail: cores then have one thread each, and there is one
+    /// package and one node. Contradictions are put right and noted in
+    /// [`Topology::oddities`].
     pub fn read(root: &Path, allowed: &CpuSet) -> Result<Self, ReadError> {
         let mut tree = Tree::new(root);
         let online = tree.cpus("devices/system/cpu/online");
@@ -89,13 +89,13 @@ impl Topology {
 fn special(tree: &mut Tree, name: &str) -> CpuSet {
     let path = format!("devices/system/cpu/{name}");
     match tree.text(&path).as_deref() {
-        // What `nohz_full` says on kernels that were given none.
+        // `nohz_full` says this on kernels that were given no such list.
         None | Some("(null)") => CpuSet::new(),
         Some(_) => tree.cpus(&path).unwrap_or_default(),
     }
 }
 
-/// The online CPUs of each node; each CPU in one node.
+/// The online CPUs of each node; each CPU is in one node.
 fn nodes(tree: &mut Tree, online: &CpuSet) -> BTreeMap<usize, CpuSet> {
     let mut nodes = BTreeMap::new();
     let mut left = online.clone();
@@ -149,7 +149,7 @@ fn cpu(tree: &mut Tree, cpu: usize) -> Cpu {
     }
 }
 
-/// All cores; each online CPU in one of them.
+/// All cores; each online CPU is in one of them.
 fn cores(tree: &mut Tree, online: &CpuSet, nodes: &BTreeMap<usize, CpuSet>) -> Vec<Core> {
     let cpus: BTreeMap<usize, Cpu> = online.iter().map(|id| (id, cpu(tree, id))).collect();
     let slow = efficient(tree, &cpus);
@@ -186,7 +186,7 @@ fn cores(tree: &mut Tree, online: &CpuSet, nodes: &BTreeMap<usize, CpuSet>) -> V
 fn threads(tree: &mut Tree, first: usize, cpus: &BTreeMap<usize, Cpu>, left: &CpuSet) -> CpuSet {
     let online = |other: &usize| cpus.contains_key(other);
     let claimed: CpuSet = cpus[&first].threads.iter().filter(online).collect();
-    // Siblings only where both say so: anything else can't be one core.
+    // Threads are siblings only where both say so: anything else can't be one core.
     let mutual = |other: &usize| left.contains(*other) && cpus[other].threads.contains(first);
     let mut threads: CpuSet = claimed.iter().filter(mutual).collect();
     if threads != claimed {

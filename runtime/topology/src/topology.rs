@@ -1,5 +1,5 @@
-//! What a machine has: cores, their hardware threads, NUMA nodes. A snapshot:
-//! CPUs that go offline later are not noticed.
+//! The CPUs of a machine: cores, their hardware threads, NUMA nodes. It is a snapshot: CPUs
+//! that go offline later are not noticed.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ pub struct Core {
     pub l3: Option<CpuSet>,
 }
 
-/// What sort of core it is, on machines with more than one sort.
+/// The sort of a core, on machines with more than one sort.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CoreKind {
     /// As fast as any core of the machine.
@@ -64,12 +64,12 @@ impl Topology {
         &self.nodes
     }
 
-    /// CPUs that run.
+    /// The CPUs that are online.
     pub fn online(&self) -> &CpuSet {
         &self.online
     }
 
-    /// CPUs that run and that this process may use; at least one.
+    /// The CPUs that are online and that this process may use; at least one.
     pub fn allowed(&self) -> &CpuSet {
         &self.allowed
     }

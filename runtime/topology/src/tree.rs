@@ -1,5 +1,5 @@
-//! Small files of a `/sys`-like tree, read with a bound. Says what made no sense
-//! and goes on; never fails.
+//! Small files of a `/sys`-like tree, read with a bound. The reader says what made no sense
+//! and goes on; it never fails.
 
 use std::fs::File;
 use std::io::Read;
@@ -12,7 +12,7 @@ use crate::list::CpuSet;
 /// some 20 kB.
 const MAX_BYTES: u64 = 64 * 1024;
 
-/// So many complaints are kept.
+/// The most oddities that are kept.
 const MAX_ODDITIES: usize = 16;
 
 /// A directory tree and what was odd about it.
@@ -36,7 +36,7 @@ impl Tree {
         }
     }
 
-    /// What was noted.
+    /// The oddities that were noted.
     pub(crate) fn into_oddities(self) -> Vec<String> {
         self.oddities
     }

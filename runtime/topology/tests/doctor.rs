@@ -1,4 +1,4 @@
-//! What is said about recorded machines. Every recommended `pin` is tried.
+//! Reports about recorded machines. Every recommended `pin` is tried.
 
 use vcp_topology::doctor::{Capabilities, report};
 use vcp_topology::{Pin, Placer, Topology};
@@ -93,7 +93,7 @@ fn cpus_set_aside() {
     assert_eq!(recommended(&text)[0], Pin::Cpus(vec![6]));
     assert!(text.contains("CPUs 6-7,14-15 were set aside"), "{text}");
     assert!(text.contains("yes, isolated, nohz_full\n"), "{text}");
-    // Out of reach, they are no use.
+    // If they are out of reach, they are of no use.
     let text = about("desktop-8-cores-smt", more, "0-5");
     assert!(!text.contains("set aside"), "{text}");
 }
@@ -122,7 +122,7 @@ fn hybrid() {
     let text = about("hybrid-8p-4e", "", "0-19");
     assert!(text.contains("efficient (slower), one thread"), "{text}");
     assert!(text.contains("CPU 2 is in one of the fast cores"), "{text}");
-    // Only slow ones to be had: nothing is called fast, and there are no siblings.
+    // Only slow cores can be had: nothing is called fast, and there are no siblings.
     let text = about("hybrid-8p-4e", "", "16-19");
     assert!(
         !text.contains("fast") && !text.contains("sibling"),

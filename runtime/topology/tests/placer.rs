@@ -18,7 +18,7 @@ fn all_of(name: &str) -> Placer {
     placer(name, "", "0-8191")
 }
 
-/// The CPU of a core of its own.
+/// Gives a VCP a core of its own, and returns its CPU.
 fn core(placer: &mut Placer, name: &str) -> usize {
     let placement = placer.place(name, &Pin::Core).unwrap();
     assert!(placement.exclusive);
@@ -79,10 +79,10 @@ fn cores_and_their_siblings_are_not_shared() {
         error,
         "CPU 11 is in a core that \"b\" has to itself (pin = \"core\")"
     );
-    // By its explicit wish, though:
+    // A VCP that wants the sibling explicitly gets it, though.
     let sibling = placer.place("with-b", &Pin::SiblingOf(3)).unwrap();
     assert_eq!((sibling.cpus, sibling.exclusive), (vec![11], false));
-    // And its core is nobody's afterwards, not even when b is gone.
+    // Then no VCP can have that core alone, not even when b is gone.
     placer.release("b");
     let rest: Vec<_> = (0..5)
         .map(|n| core(&mut placer, &format!("c{n}")))
@@ -128,7 +128,7 @@ fn the_node_with_more_room_and_whole_cores_first() {
     assert_eq!((odd, given.last()), (10, Some(&20)));
     let first: usize = given[..10].iter().filter(|&&cpu| cpu % 2 == 1).count();
     assert_eq!(first, 5, "{given:?}");
-    // Of CPU 2's core only one thread may be used: somebody else has the other.
+    // Only one thread of CPU 2's core may be used.
     let mut part = placer("server-2-packages-smt", "", "2,4,24");
     assert_eq!(core(&mut part, "a"), 4);
     assert_eq!(core(&mut part, "b"), 2);
@@ -170,7 +170,7 @@ fn siblings() {
         error.ends_with("others of this machine have more"),
         "{error}"
     );
-    // Four threads in a core: one after the other.
+    // With four threads in a core, they are given out one after the other.
     let smt4 = "devices/system/cpu/cpu[0-3]/topology/core_cpus_list: 0-3";
     let mut smt4 = placer("vm-hidden", smt4, "0-3");
     let mut next = |name| smt4.place(name, &Pin::SiblingOf(1)).unwrap().cpus;
@@ -239,9 +239,9 @@ fn pins() -> impl Strategy<Value = Pin> {
     ]
 }
 
-/// What holds after any sequence of places and releases: everybody has a CPU that
-/// may be used, and on the core of one that has it alone are only those that asked
-/// for its sibling.
+/// Checks what holds after any sequence of places and releases: every VCP has a CPU that may
+/// be used, and on the core of one that has it alone are only those that asked for its
+/// sibling.
 fn holds(placer: &Placer, pins: &[(String, Pin)]) {
     let topology = placer.topology();
     for (name, place) in placer.placements() {

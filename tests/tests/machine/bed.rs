@@ -141,6 +141,8 @@ impl Bed {
     /// The file system on the disk was left as one is that is unmounted.
     pub(crate) fn assert_clean(&mut self) {
         let log = self.run("dmesg | grep 'EXT4-fs (nbd0)'");
+        // The root file system, too.
+        let log = log + &self.run("dmesg | grep 'EXT4-fs (vda)'");
         let hurt = ["recovery", "error", "orphan"];
         let before = "journalctl -b -1 --no-pager -o short-monotonic | grep -e vcp -e nbd";
         assert!(

@@ -77,8 +77,17 @@ pub(crate) fn target_away(bed: &mut Bed) {
          nofail,_netdev,x-systemd.device-timeout=10s,x-systemd.after=vcp.service 0 0\\n' \
          >> /etc/fstab"
     ));
+    // A file system that is dirty and busy is not what keeps the machine.
+    bed.mount();
+    bed.write_file("lost", 4);
+    bed.keep_busy();
     bed.kill_target();
-    bed.reboot("the target is away");
+    bed.reboot("the target is away, and the mount is busy");
+    let journal = bed.journal(-1);
+    assert!(
+        !journal.contains("vcp-left.service: Stopping timed out"),
+        "{journal}"
+    );
     let state = bed.ask("timeout 85 systemctl is-system-running --wait");
     println!("without its target the machine is {}", state.stdout.trim());
     let mounts = bed.run("cat /proc/mounts");

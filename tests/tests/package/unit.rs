@@ -11,8 +11,9 @@ use vcp_tests::vcp::binary;
 use crate::packaging;
 
 /// The most exposure that `systemd-analyze security` may find: of the unit, of the unit
-/// with the drop-in for devices, and of the unit that detaches what is left.
-const MOST_EXPOSURE: [f64; 3] = [1.9, 2.5, 1.9];
+/// with the drop-in for devices, and of the unit that detaches what is left, which has no
+/// mount namespace.
+const MOST_EXPOSURE: [f64; 3] = [1.9, 2.5, 3.5];
 
 /// Writes a unit of the package to where nothing else is; the program that it starts is not
 /// installed here.

@@ -97,12 +97,6 @@ impl Attachments {
     /// lost. From then on no device gets new connections.
     pub(crate) async fn leave(self: &Arc<Self>, ending: Option<Ending>) {
         self.flush_mounted().await;
-        // When the machine goes down no next host takes over an unflushed device, and a
-        // process that waits for it would keep the machine from going down.
-        let effort = match ending {
-            Some(Ending::Shutdown) => Effort::Forced,
-            _ => Effort::Last,
-        };
         let mut leaving = tokio::task::JoinSet::new();
         // The others are being detached, or were left before.
         for device in self.all().into_iter().filter(|device| !device.is_over()) {
@@ -112,7 +106,7 @@ impl Attachments {
                 if let Some(ending) = ending.filter(|_| !uses.is_empty()) {
                     device.set_over(true);
                     left_in_use(&device, &uses, ending).await;
-                } else if let Err(error) = all.detach_device(&device, effort).await {
+                } else if let Err(error) = all.detach_device(&device, Effort::Last).await {
                     device.set_over(true);
                     let left = device.patience().as_secs();
                     tracing::warn!(
@@ -127,8 +121,38 @@ impl Attachments {
         while leaving.join_next().await.is_some() {}
     }
 
-    /// Flushes the file systems on our devices, within [`LAST_FLUSH_LIMIT`]; the devices
-    /// are served meanwhile.
+    /// At the end of the machine: detaches every device, whatever can't be flushed and
+    /// whoever uses it. Nobody follows who would take it over, and whatever waits for it
+    /// would keep the machine.
+    pub(crate) async fn abandon(self: &Arc<Self>) {
+        let mut leaving = tokio::task::JoinSet::new();
+        for device in self.all().into_iter().filter(|device| !device.is_over()) {
+            let all = Arc::clone(self);
+            leaving.spawn(async move {
+                if let Err(error) = all.detach_device(&device, Effort::Forced).await {
+                    device.set_over(true);
+                    tracing::warn!(export = device.export, "{} stays: {error:#}", device.name);
+                }
+            });
+        }
+        while leaving.join_next().await.is_some() {}
+    }
+
+    /// Whether a device that is served and in use waits for its VCP.
+    pub(crate) fn any_waits(&self) -> bool {
+        let devices = self.all();
+        let mut served = devices.iter().filter(|device| !device.is_over());
+        served.any(|device| {
+            let export = self.attachable(&device.export);
+            let ready = export.is_ok_and(|e| {
+                matches!(e.export.device.vcp.status().state, vcp_core::State::Ready)
+            });
+            !ready && !device.uses(&self.sysfs).is_empty()
+        })
+    }
+
+    /// Has everything written that file systems on our devices hold back, within
+    /// [`LAST_FLUSH_LIMIT`]; who uses the devices is served meanwhile.
     pub(crate) async fn flush_mounted(&self) {
         let devices = self.all();
         let served = devices.iter().filter(|device| !device.is_over());

@@ -27,6 +27,7 @@ use crate::args::DemoArguments;
 use crate::ask::print;
 use crate::host::Host;
 use crate::link::Pipes;
+use crate::service::Ending;
 use client::Client;
 use progress::Progress;
 
@@ -86,7 +87,7 @@ async fn demonstrate(size: u64, arguments: &DemoArguments) -> Result<()> {
     let crashes = arguments.crashes;
     let work = tokio::task::spawn_blocking(move || exercise(&socket, &vcp, size, crashes));
     let outcome = work.await.context("the demo's client")?;
-    let stopped = host.stop().await;
+    let stopped = host.stop(Ending::Unknown).await;
     outcome.and_then(|outcome| stopped.map(|()| outcome))
 }
 

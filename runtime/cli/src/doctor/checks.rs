@@ -174,10 +174,12 @@ fn credential(unit: &Unit, name: &str, machine: &Machine) -> Check {
 
 /// Checks for sockets that nobody outside of the service would see.
 fn temporary(unit: &Unit, needs: &Needs) -> Check {
-    let hidden = unit.value("PrivateTmp") == "yes" && !needs.temporary.is_empty();
+    let mut own = unit.words("TemporaryFileSystem");
+    let own = own.any(|mount| mount.split(':').next() == Some("/tmp"));
+    let hidden = (own || unit.value("PrivateTmp") == "yes") && !needs.temporary.is_empty();
     let outcome = match hidden {
         true => Err(format!(
-            "PrivateTmp=yes hides {} from everybody else: give it an address in /run/vcp",
+            "the /tmp of its own hides {} from everybody else: give it an address in /run/vcp",
             needs.temporary.join(", ")
         )),
         false => Ok(String::new()),

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-/// The properties that are asked for.
-pub(super) const PROPERTIES: [&str; 21] = [
+/// What is asked for.
+pub(super) const PROPERTIES: [&str; 22] = [
     "LoadState",
     "Wants",
     "ActiveState",
@@ -19,6 +19,7 @@ pub(super) const PROPERTIES: [&str; 21] = [
     "DevicePolicy",
     "DeviceAllow",
     "PrivateTmp",
+    "TemporaryFileSystem",
     "LoadCredential",
     "LoadCredentialEncrypted",
     "SetCredential",

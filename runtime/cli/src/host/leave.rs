@@ -31,6 +31,11 @@ impl Host {
         self.attachments.in_use()
     }
 
+    /// Whether a device that is in use waits for its VCP.
+    pub(crate) fn devices_wait(&self) -> bool {
+        self.attachments.any_waits()
+    }
+
     /// See [`crate::attach::Attachments::flush_mounted`].
     pub(crate) async fn flush_mounted(&self) {
         self.attachments.flush_mounted().await;
@@ -67,11 +72,14 @@ impl Host {
         }
     }
 
-    /// Detaches unused devices, unless their connections are kept, stops listening and
-    /// stops the VCPs. A VCP that does not stop within the limit ends with the process,
-    /// and is named in the error.
-    pub(crate) async fn stop(mut self) -> Result<()> {
-        self.attachments.leave(None).await;
+    /// Detaches what nobody uses, unless its connections are kept, stops listening and
+    /// lets the VCPs take their leave. One that does not within the limit is left where it
+    /// is, for the end of the process to end, and named in the error.
+    pub(crate) async fn stop(mut self, ending: Ending) -> Result<()> {
+        match ending {
+            Ending::Shutdown => self.attachments.abandon().await,
+            _ => self.attachments.leave(None).await,
+        }
         self.servers.clear();
         for device in self.devices.values() {
             device.vcp.stop();

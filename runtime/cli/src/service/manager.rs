@@ -2,6 +2,7 @@
 //! (sd_notify(3)).
 
 use std::os::fd::{AsFd as _, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use sd_notify::NotifyState;
@@ -12,7 +13,9 @@ const PATIENCE: Timespec = Timespec {
     tv_nsec: 0,
 };
 
-/// The service manager, if it listens.
+static MUTE: AtomicBool = AtomicBool::new(false);
+
+/// Whoever started this process, if it listens.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Manager {
     listens: bool,
@@ -28,7 +31,12 @@ impl Manager {
 
     /// Whether there is a service manager.
     pub(crate) fn listens(self) -> bool {
-        self.listens
+        self.listens && !MUTE.load(Ordering::Relaxed)
+    }
+
+    /// It is told nothing from now on.
+    pub(crate) fn mute(self) {
+        MUTE.store(true, Ordering::Relaxed);
     }
 
     /// Reports that the service is ready, with its status.
@@ -88,6 +96,9 @@ impl Manager {
     }
 
     fn tell(self, what: &[NotifyState<'_>], descriptors: &[BorrowedFd<'_>]) {
+        if MUTE.load(Ordering::Relaxed) {
+            return;
+        }
         let told = match descriptors {
             [] => sd_notify::notify(what),
             descriptors => sd_notify::notify_with_fds(what, descriptors),

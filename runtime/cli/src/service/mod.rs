@@ -17,9 +17,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -48,7 +48,11 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 /// How often, at the end of the machine, devices are checked for use.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How often the status is reported to the service manager, if it has changed.
+/// For how long a device in use may wait for its VCP then, one whose target is away for
+/// one: whatever waits for the device keeps the machine.
+const UNSERVED: Duration = Duration::from_secs(30);
+
+/// How often the service manager is told how it is, if that has changed.
 const STATUS_INTERVAL: Duration = Duration::from_secs(2);
 
 /// A host with the state of a service.
@@ -147,6 +151,13 @@ async fn serve(
         waiting: Waiting::new(),
         deadline: Deadline::set()?,
     };
+    // Both would log in to the same targets as the same, and end each other's sessions.
+    if let Some(process) = service.host.rival() {
+        bail!(
+            "{}: process {process} is a host of this configuration already",
+            service.file.display()
+        );
+    }
     tokio::select! {
         _ = service.configure(config) => {}
         () = &mut ended => {
@@ -301,8 +312,7 @@ impl Service {
         let ending = self.ending().await;
         if ending == Ending::Shutdown {
             self.outlast().await;
-        }
-        if self.manager.listens() {
+        } else if self.manager.listens() {
             let mut store = Store::new(self.manager);
             let keep = |parked: &_| {
                 if let Err(error) = store.keep(parked) {
@@ -318,7 +328,7 @@ impl Service {
                 tracing::warn!("the service manager does not answer");
             }
         }
-        self.host.stop().await
+        self.host.stop(ending).await
     }
 
     /// The reason for the end, which matters only if there are devices.
@@ -351,7 +361,20 @@ impl Service {
         tracing::info!(
             "the machine goes down; devices in use are served until they are not: {in_use}"
         );
+        // It takes the service for ended at some point, and hears nothing any more.
+        self.manager.mute();
+        let mut served = Instant::now();
         while !self.host.devices_in_use().is_empty() {
+            if !self.host.devices_wait() {
+                served = Instant::now();
+            } else if served.elapsed() > UNSERVED {
+                tracing::error!(
+                    "devices in use are detached, as nothing was done for them for {} s: {}",
+                    UNSERVED.as_secs(),
+                    self.host.devices_in_use().join("; ")
+                );
+                return;
+            }
             tokio::time::sleep(LOOK_INTERVAL).await;
         }
     }

@@ -170,6 +170,11 @@ fn drop_ins_of(directory: &Path) -> Result<Vec<PathBuf>, ConfigError> {
         let path = entry.map_err(refuse)?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if name.ends_with(".toml") && !name.starts_with('.') {
+            // Opening a pipe would wait for whoever writes to it.
+            let kind = std::fs::metadata(&path).map_err(|e| unreadable(&path, e.to_string()))?;
+            if !kind.is_file() {
+                return Err(unreadable(&path, "not a file".to_owned()));
+            }
             files.push(path);
         }
     }

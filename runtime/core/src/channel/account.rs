@@ -1,4 +1,4 @@
-//! What a channel counts for those who ask: sizes of batches and depths of the queue,
+//! The counters of a channel: sizes of batches and depths of the queue,
 //! bytes, and the time that requests stood still, by cause.
 
 use std::sync::atomic::Ordering;
@@ -8,17 +8,17 @@ use vcp_supervisor::Phase;
 use super::Channel;
 use crate::clock::now;
 
-/// Since when something stands still.
+/// When the current standstills began, by cause.
 #[derive(Debug, Default)]
 pub(super) struct Standstill {
-    /// Requests wait, and no instance is there that serves them all.
+    /// Since when requests wait and no ready instance serves them.
     outage: Option<u64>,
-    /// Clients wait for room in the queue.
+    /// Since when clients wait for room in the queue.
     full: Option<u64>,
 }
 
 impl Channel {
-    /// Counts at the end of a turn.
+    /// Updates the counters at the end of a turn.
     pub(super) fn count(&mut self) {
         let time = now();
         let outage = self.supervisor.phase() != Phase::Ready && !self.table.is_empty();

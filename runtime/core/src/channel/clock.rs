@@ -1,7 +1,6 @@
-//! Requests that can't be answered for now, and those that waited too long. How long
-//! each may wait is said by `vcp-supervisor`, the table counts, and what is due is
-//! answered here. An instance that answers nothing and does not say why is found out
-//! here, too.
+//! Requests that can't be answered for now, and those that waited too long. `vcp-supervisor`
+//! says how long each may wait, the table keeps the times, and what is due is answered here.
+//! An instance that answers nothing and does not say why is detected here, too.
 
 use vcp_queue::{Blame, Finished, Status};
 use vcp_supervisor::{Cause, Phase};
@@ -14,7 +13,7 @@ use crate::logging::line;
 use crate::settings::nanoseconds;
 
 impl Channel {
-    /// The device can't answer what it was asked so far: each may wait so long.
+    /// Starts the clocks of all requests so far: the device can't answer them for now.
     pub(super) fn run_clocks(&mut self, time: u64) {
         if self.leaving() {
             return;
@@ -24,21 +23,21 @@ impl Channel {
         }
     }
 
-    /// The same for what came meanwhile.
+    /// Starts the clocks of requests that came meanwhile.
     pub(super) fn run_clocks_of_new(&mut self) {
         if self.supervisor.phase() != Phase::Ready && self.table.has_timeless() {
             self.run_clocks(now());
         }
     }
 
-    /// What the instance died of, as far as that is known. What it held is blamed for
-    /// it, unless it was killed.
+    /// The cause of the instance's death, as far as it is known. Otherwise the requests that
+    /// it held are blamed.
     pub(super) fn cause_of(&mut self, fault: &Fault) -> Cause {
         if std::mem::take(&mut self.injected) || *fault == Fault::Injected {
             return Cause::Injected;
         }
-        // What is wrong with its configuration, or with what it finds, would be wrong the
-        // next time too.
+        // An error of its configuration, or of what it finds, would be there the next time
+        // too.
         if matches!(fault, Fault::Init(_)) {
             return Cause::GaveUp;
         }
@@ -53,8 +52,8 @@ impl Channel {
         }
     }
 
-    /// Answers the request that the last instance died of alone, after others had died
-    /// with it. The others go on.
+    /// Fails the request that the last instance held alone when it died, after others had
+    /// died with it. All other requests go on.
     pub(super) fn fail_poison(&mut self, fault: &Fault) {
         let Some(poison) = self.table.condemn(Status::IoError) else {
             return;
@@ -81,9 +80,9 @@ impl Channel {
         self.again |= self.table.has_waiting();
     }
 
-    /// It answered everything up to this tag, or some of it.
+    /// The instance answered requests; `newest` is the newest of their tags.
     pub(super) fn on_answers(&mut self, newest: u64, time: u64) {
-        // What it was asked before it said so says nothing about how it is.
+        // Answers to requests from before it was suspended do not say how it is now.
         if self.supervisor.phase() == Phase::Suspended && newest > self.suspended_at {
             self.supervisor.answered(time);
         }
@@ -133,9 +132,9 @@ impl Channel {
         });
     }
 
-    /// When it must have answered some request, or, if it was started again, have
-    /// said how it is. (One that was never ready may be one that only finds out.) One
-    /// that said that it waits does not hang: what it waits for has its own time.
+    /// When the instance must have answered a request, or, if it was started again, have
+    /// said how it is. (A VCP that never served may be one that finds out rather than
+    /// serves.) A suspended instance does not hang: its requests have their own deadlines.
     pub(super) fn progress_deadline(&self) -> Option<u64> {
         let limit = nanoseconds(self.setup.progress?);
         let since = match self.supervisor.phase() {
@@ -157,7 +156,7 @@ impl Channel {
         })
     }
 
-    /// Answers what has no data.
+    /// Sends answers without data.
     pub(super) fn answer_all(&mut self, finished: Vec<Finished>) {
         let mut finished: Vec<_> = finished.into_iter().map(|f| (f, &[][..])).collect();
         self.clients

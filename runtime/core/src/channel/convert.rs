@@ -4,7 +4,7 @@ use vcp_queue::Status;
 
 use crate::bindings::{block, processor};
 
-/// The VCP's view of the network, from what the link is.
+/// The VCP's view of the network, from the link's properties.
 pub(crate) fn network_of(
     properties: &vcp_queue::LinkProperties,
     addresses: &[String],

@@ -14,8 +14,8 @@ use crate::fault::Fault;
 use crate::logging::{clean, line};
 use crate::report::What;
 
-/// The most that one batch may hold of what costs the host time to carry out or
-/// memory to pass on. (Completions end with the first that answers nothing.)
+/// The most that one batch may hold of what costs the host time to carry out or memory to
+/// pass on. (Completions end with the first that answers no request.)
 const MAX_NOTICES: usize = 4096;
 const MAX_FRAMES: usize = 1 << 16;
 const MAX_STREAM_OPS: usize = 4096;
@@ -30,7 +30,7 @@ impl Channel {
         let waiting = self.table.has_waiting() || self.clients.any_blocked();
         self.again |= waiting && !effects.completions.is_empty();
         for notice in &effects.notices {
-            // One that was given up has nothing more to say.
+            // An instance that was given up has nothing more to say.
             if self.guest.is_none() {
                 break;
             }
@@ -123,7 +123,7 @@ impl Channel {
                     loans.extend(loan);
                     finished.extend(done);
                 }
-                // What was right before it is answered all the same.
+                // The completions before it were right, and are answered all the same.
                 Err(fault) => {
                     violation = Some(fault);
                     break;
@@ -150,8 +150,8 @@ impl Channel {
         violation.map_or(Ok(()), Err)
     }
 
-    /// Where the bytes of a completed read are: where it says, or else where it
-    /// was told to put them.
+    /// Where the bytes of a completed read are: where the completion says, or else where the
+    /// request asked for them.
     fn read_span(&self, completion: &block::Completion) -> types::Span {
         match self.table.room_of(completion.tag) {
             Some(Loan { address, length })
@@ -164,8 +164,7 @@ impl Channel {
     }
 
     fn take_notice(&mut self, notice: &block::Notice) -> Result<(), Fault> {
-        // The first that an instance has to give, and the last, are not held against
-        // it.
+        // The first notice that an instance must give, and its last, are not counted.
         let first = matches!(notice, block::Notice::Ready(_)) && !self.ready_now;
         let last = matches!(notice, block::Notice::Stopped);
         if !first && !last && !self.notices.take() {
@@ -196,7 +195,7 @@ impl Channel {
                 let before = self.settled.take();
                 self.rescanned(before.as_ref(), &geometry);
                 self.settled = before;
-                // What a module on trial says binds nobody who comes after it.
+                // The geometry that a module on trial reports does not bind those after it.
                 if !self.supervisor.on_trial() || self.settled.is_none() {
                     self.settled = Some(geometry.clone());
                     self.identify(&geometry.identity);
@@ -204,7 +203,7 @@ impl Channel {
                 }
                 self.table.set_geometry(geometry.clone());
                 if news {
-                    // It was made when the device was another.
+                    // The spare was made when the device was another.
                     self.forget_spare();
                 }
                 self.on_ready(first || news);
@@ -228,7 +227,7 @@ impl Channel {
                 self.emit(Event::LowSpace(line(what)));
             }
             block::Notice::Stopped => {
-                // One that only finds out has nothing to be told to stop.
+                // A VCP that finds out rather than serves ends by itself.
                 if self.taking_leave() || !self.supervisor.served() {
                     self.drop_instance();
                     self.dismiss();
@@ -243,7 +242,8 @@ impl Channel {
 }
 
 impl Channel {
-    /// It serves; `renew`: and there may be no spare for the device as it is now.
+    /// The instance serves. With `renew`, a spare for the device as it is now may be
+    /// missing.
     fn on_ready(&mut self, renew: bool) {
         let time = now();
         self.supervisor.ready(time);
@@ -282,7 +282,7 @@ fn check_counts(effects: &Effects) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Checks what a guest says its device is.
+/// Checks the geometry that a guest reports.
 fn geometry_of(geometry: &block::Geometry) -> Result<Geometry, Fault> {
     let block = geometry.block_size;
     let sound = block.is_power_of_two()

@@ -1,5 +1,5 @@
-//! A thread that helps a channel processor: what takes long and need not be done
-//! on the data path is done there, one thing after the other.
+//! A thread that helps a channel processor: it does what takes long and need not be done on
+//! the data path, one job after the other.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,8 +10,8 @@ use rustix::thread::CpuSet;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// Jobs that may wait. Some hold the memory of an instance, and there must not be
-/// more and more of them.
+/// The most jobs that may wait. Some hold the memory of an instance, so they must not pile
+/// up.
 const MOST: usize = 8;
 
 /// The thread, started when there is something for it to do.
@@ -36,8 +36,8 @@ impl Hands {
         }
     }
 
-    /// Has something done, not before `rest` has passed. Where no thread is to be
-    /// had, or it is too far behind, it is done here and now.
+    /// Has a job done after `rest`. Without a thread, or if that is too far behind, the job
+    /// is done here and now.
     pub(super) fn give(&mut self, rest: Duration, job: impl FnOnce() + Send + 'static) {
         if !self.is_free() {
             return job();
@@ -57,8 +57,8 @@ impl Hands {
         }
     }
 
-    /// Has something done that must not be done here; `false` where it can't be, and is
-    /// to be offered again later.
+    /// Has a job done that must not be done here; `false` if it was not taken, and is to be
+    /// offered again later.
     pub(super) fn offer(&mut self, job: impl FnOnce() + Send + 'static) -> bool {
         let free = self.is_free();
         if free {
@@ -80,10 +80,10 @@ impl Hands {
                 // Granted WASI operations may need tokio's timers.
                 let _runtime = runtime.as_ref().map(|runtime| runtime.enter());
                 if let Some(set) = affinity {
-                    // Where this can't be had, it runs where its VCP does.
+                    // If that fails, it runs where its VCP does.
                     let _ = rustix::thread::sched_setaffinity(None, &set);
                 }
-                // What serves has the right of way.
+                // Threads that serve go first.
                 super::idle::give_way();
                 todo.into_iter().for_each(|job| job());
             };
@@ -96,8 +96,7 @@ impl Hands {
         self.jobs.as_ref()
     }
 
-    /// Has `last` done when everything else is, and nothing after it. Nobody waits
-    /// for that here.
+    /// Has `last` done after all other jobs, and does not wait for that.
     pub(super) fn finish(self, last: impl FnOnce() + Send + 'static) {
         let Some(jobs) = self.jobs else {
             return last();

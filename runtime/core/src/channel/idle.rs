@@ -1,8 +1,8 @@
 //! Threads that run when nothing else wants to.
 
-/// This thread gives way to every other from now on: one that wakes up does not
-/// wait until this one has used up its time slice, as it would with a nice value.
-/// Where that can't be had it runs like any other.
+/// Makes this thread give way to every other from now on: one that wakes up does not wait
+/// until this one has used up its time slice, as it would with a nice value. If that fails,
+/// it runs like any other.
 pub(super) fn give_way() {
     let parameters = libc::sched_param { sched_priority: 0 };
     // SAFETY: the parameters are a valid structure that lives for the call, and 0

@@ -1,5 +1,5 @@
-//! Instances of a VCP: their start, their death, and what follows. What follows
-//! is decided by `vcp-supervisor`; it is done here.
+//! Instances of a VCP: their start, their death, and what follows. `vcp-supervisor` decides
+//! what follows; it is done here.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
@@ -23,7 +23,7 @@ impl Channel {
         loop {
             match self.supervisor.due(time) {
                 Decision::Wait => break,
-                // One a turn: whoever wants it to stop is to be heard.
+                // One start a turn, so that a command to stop is heard in between.
                 Decision::Start => {
                     self.start_instance().await;
                     break;
@@ -57,7 +57,7 @@ impl Channel {
         }
     }
 
-    /// This instance is the VCP from now on.
+    /// Makes this guest the VCP's instance from now on.
     pub(super) fn install(&mut self, guest: Guest) {
         let data = guest.areas.data;
         self.area = Area::new(data.address, data.length);
@@ -81,7 +81,7 @@ impl Channel {
         self.publish();
     }
 
-    /// The instance died, or someone wants it to have died.
+    /// The instance died, or is to be treated as dead.
     pub(super) async fn on_fault(&mut self, fault: Fault) {
         let autopsy = match &mut self.guest {
             Some(guest) => guest.autopsy().await,
@@ -97,7 +97,7 @@ impl Channel {
         let held = self.table.outstanding();
         self.drop_instance();
         if self.supervisor.phase() == Phase::Held || self.link_is_gone() {
-            // Of one that was given up in the same turn.
+            // This is the death of an instance that was given up in the same turn.
             return;
         }
         self.keep_report(death, held);
@@ -132,7 +132,7 @@ impl Channel {
         match decision {
             Decision::Hold => self.hold(fault.to_string()),
             Decision::RollBack => self.roll_back(&fault.to_string()),
-            // If another was to take over anyway, it does so now.
+            // If another instance was to take over anyway, it does so now.
             _ => self.try_switch().await,
         }
         self.publish();
@@ -148,7 +148,7 @@ impl Channel {
         }
     }
 
-    /// What an instance leaves behind in the host ends with it.
+    /// Drops the instance, with all that it leaves behind in the host.
     pub(super) fn drop_instance(&mut self) {
         if let Some(guest) = self.guest.take() {
             self.bury_later(guest);
@@ -164,8 +164,8 @@ impl Channel {
         }
     }
 
-    /// It won't serve again by itself: answers everything with an error from now
-    /// on.
+    /// The instance won't serve again by itself. Unless the module is rolled back,
+    /// everything is answered with an error from now on.
     pub(super) fn die(&mut self, why: String) {
         self.drop_instance();
         self.table.restart();
@@ -181,7 +181,7 @@ impl Channel {
         self.publish();
     }
 
-    /// No instance, and an error for everyone.
+    /// Holds the VCP: it has no instance, and all requests are answered with an error.
     pub(super) fn hold(&mut self, why: String) {
         self.supervisor.hold();
         self.refuse_all(Status::IoError);
@@ -190,11 +190,11 @@ impl Channel {
         self.publish();
     }
 
-    /// An operator wants a fresh instance, and to know which it is. That is no fault,
-    /// and no policy is asked.
+    /// Starts a fresh instance for an operator, and answers with its generation. That is no
+    /// fault, so no policy is asked.
     pub(super) async fn restart(&mut self, answer: oneshot::Sender<Result<u32, RestartError>>) {
         if self.leaving() {
-            // Nobody listening is nobody to tell, here and below.
+            // The receiver may be gone, here and below; then nobody waits for this.
             let _ = answer.send(Err(RestartError::Stopping));
             return;
         }
@@ -203,7 +203,7 @@ impl Channel {
         }
         self.drop_instance();
         self.table.restart();
-        // Whatever is there now is what the operator wants.
+        // The operator accepts whatever device is there now.
         self.identify("");
         self.supervisor.revive(now());
         self.start_instance().await;
@@ -211,7 +211,7 @@ impl Channel {
         self.publish();
     }
 
-    /// An operator gives it more memory, or less.
+    /// Sets the operator's limit of memory.
     pub(super) fn set_memory(&mut self, bytes: Option<usize>) {
         self.setup.plan.allowance.set_memory(bytes);
         if let Some(mut guest) = self.guest.take() {
@@ -219,19 +219,19 @@ impl Channel {
             self.tell_memory(&guest);
             self.guest = Some(guest);
         }
-        // One that was made by what held before is of no use.
+        // A spare that was made with the limit before is of no use.
         self.forget_spare();
         self.want_spare();
     }
 
-    /// What those who ask are told that it may have.
+    /// Publishes the instance's limit of memory.
     fn tell_memory(&self, guest: &Guest) {
         let limit = guest.memory_limit() as u64;
         let counter = &self.shared.counters.memory_limit;
         counter.store(limit, Ordering::Relaxed);
     }
 
-    /// An operator gives it a longer queue, or a shorter one.
+    /// Sets the depth of the queue.
     pub(super) fn set_queue_depth(&mut self, depth: usize) {
         let allowance = &self.setup.plan.allowance;
         let told = u32::try_from(depth).unwrap_or(u32::MAX);
@@ -241,7 +241,7 @@ impl Channel {
         self.again = true;
     }
 
-    /// An operator wants a fault, and to know of which instance.
+    /// Injects a fault for an operator, and answers with the generation of the instance.
     pub(super) async fn inject(
         &mut self,
         what: Injection,
@@ -265,7 +265,7 @@ impl Channel {
             }
             Injection::Cut(fuel) => guest.cut(fuel),
             Injection::Stall => self.stalling = true,
-            // What it answers next has one more; it is asked at once.
+            // Its next batch has a bad descriptor in it; it is called at once.
             Injection::BadDescriptor => {
                 self.corrupting = true;
                 self.deadline = Some(0);
@@ -303,7 +303,7 @@ impl Channel {
         self.shared.add_report(report, self.setup.keep);
     }
 
-    /// Tells those who ask how it is.
+    /// Publishes how the VCP is.
     pub(super) fn publish(&self) {
         let mut status = self.shared.status();
         let generation = self.supervisor.generation();

@@ -79,8 +79,8 @@ pub use clients::ClientStatus;
 pub(crate) use convert::network_of;
 pub(crate) use poller::Waker;
 
-/// Notices of all instances of a VCP in a burst, and how many it may give each
-/// second beyond: they wait in memory for whoever listens.
+/// How many notices a VCP may give in a burst, and how many each second beyond that: they
+/// wait in memory for their reader.
 const NOTICE_BURST: u32 = 8192;
 const NOTICES_PER_SECOND: u32 = 256;
 
@@ -92,13 +92,13 @@ pub(crate) struct Setup {
     pub(crate) link: Option<OpenLink>,
     pub(crate) peers: Option<Peers>,
     pub(crate) policy: Policy,
-    /// What an instance dies of while it holds nothing else is answered with an error.
+    /// Whether a request that an instance held alone when it died is failed.
     pub(crate) fails_poison: bool,
-    /// Keep a spare instance.
+    /// Whether a spare instance is kept.
     pub(crate) spare: bool,
     /// How long an instance may take to finish before a reload, in nanoseconds.
     pub(crate) drain: u64,
-    /// What clients of all VCPs may hold.
+    /// The memory that clients of all VCPs may hold.
     pub(crate) client_memory: Arc<Pool>,
     /// How long requests may be held without an answer.
     pub(crate) progress: Option<Duration>,
@@ -107,7 +107,7 @@ pub(crate) struct Setup {
     /// Where threads that help this one may run.
     pub(crate) affinity: Option<CpuSet>,
     pub(crate) events: UnboundedSender<Event>,
-    /// The longest that a wait may begin awake, in nanoseconds.
+    /// The longest that a wait may spin before it sleeps, in nanoseconds.
     pub(crate) spin: u64,
     /// The longest between two looks where requests are many, in nanoseconds.
     pub(crate) gather: u64,
@@ -115,9 +115,9 @@ pub(crate) struct Setup {
     pub(crate) done: Sender<Infallible>,
 }
 
-/// A link, and what is needed when it is not there any more.
+/// A link, and what is needed to open it again.
 pub(crate) struct OpenLink {
-    /// Or why there is none yet.
+    /// The link, or why there is none yet.
     pub(crate) link: Result<Box<dyn Link>, String>,
     pub(crate) addresses: Vec<String>,
     pub(crate) gateways: Vec<String>,
@@ -128,15 +128,15 @@ pub(crate) struct OpenLink {
 pub(crate) enum Command {
     /// A new client of the block queue.
     Attach(Box<dyn Client>, Option<Arc<Limit>>),
-    /// Who its clients are.
+    /// List the clients.
     Clients(oneshot::Sender<Vec<ClientStatus>>),
-    /// The end of a client's connection.
+    /// End a client's connection.
     EndClient(u64, oneshot::Sender<bool>),
     /// Finish and end.
     Stop,
-    /// The same, with the connections of all clients left whole.
+    /// Finish and end, with the connections of all clients left whole.
     Park(oneshot::Sender<Vec<Parked>>),
-    /// Have the instance fail.
+    /// Make the instance fail.
     Inject(Injection, oneshot::Sender<Result<u32, InjectError>>),
     /// A fresh instance, also of a VCP that is held.
     Restart(oneshot::Sender<Result<u32, RestartError>>),
@@ -161,7 +161,7 @@ pub(crate) enum Command {
 pub(crate) struct Channel {
     setup: Setup,
     shared: Arc<Shared>,
-    /// For helping threads, with the waker.
+    /// The sender for helping threads, which wake the poller as well.
     own: Sender<Command>,
     mailbox: Receiver<Command>,
     poller: Poller,
@@ -175,37 +175,37 @@ pub(crate) struct Channel {
     supervisor: Supervisor,
     guest: Option<Guest>,
     leave: Leave,
-    /// Who wants its clients when it leaves.
+    /// Where its clients are handed over when it stops.
     parking: Option<oneshot::Sender<Vec<Parked>>>,
     reload: Option<Reload>,
     spare: Spare,
-    /// What comes back if the module on trial is no good.
+    /// The blueprint to go back to if the module on trial is no good.
     previous: Option<Blueprint>,
     /// Whether this instance was ready, so that it may be given requests.
     ready_now: bool,
-    /// What the device is known to be, and clients are told; what it is said to be
-    /// now is the table's.
+    /// The geometry that is settled, which clients are told. The table has the one that was
+    /// reported last.
     settled: Option<Geometry>,
     /// Why it is held or suspended, or what the last instance died of.
     why: String,
-    /// The newest tag when it said that it is suspended.
+    /// The newest tag when the instance said that it is suspended.
     suspended_at: u64,
-    /// The instance answers no more requests, because someone asked for that.
+    /// The instance answers no more requests, because an operator asked for that.
     stalling: bool,
     /// The next batch of effects has a bad descriptor in it, for the same reason.
     corrupting: bool,
-    /// The fault that comes was asked for.
+    /// The next fault was injected.
     injected: bool,
     /// When a request was last answered, or began to wait for an answer.
     progress_at: u64,
     /// When the guest wants to be called again.
     deadline: Option<u64>,
-    /// Tell the guest this with the next call.
+    /// Commands for the next call of the guest.
     commands: Vec<control::Command>,
-    /// Who waits for what the device is found to be.
+    /// Those who wait for the result of a rescan.
     rescans: Vec<rescan::Waiting>,
     scratch: Vec<u8>,
-    /// Something was carried out that others may have waited for: turn at once.
+    /// Turn again at once: something was carried out that others may have waited for.
     again: bool,
     notices: Bucket,
     journal: Journal,
@@ -213,14 +213,14 @@ pub(crate) struct Channel {
     hands: Hands,
     /// Its processor's bell has rung.
     called: bool,
-    /// For waits with nothing on its way, which a client ends, and for those with one
+    /// The spinning in waits without a request, which a client ends, and in waits with one
     /// request, which the device ends: the two take differently long.
     spins: [Spin; 2],
     gather: Gather,
     still: Standstill,
 }
 
-/// Whether it goes on.
+/// Whether the channel goes on.
 #[derive(PartialEq, Eq)]
 enum Flow {
     Continue,
@@ -300,7 +300,7 @@ impl Channel {
         Ok((channel, waker))
     }
 
-    /// Ready when one of its descriptors is.
+    /// The descriptor that is ready when one of the channel's is.
     pub(crate) fn poller(&self) -> Arc<OwnedFd> {
         self.poller.descriptor()
     }
@@ -318,10 +318,10 @@ impl Channel {
         self.guest = None;
         self.forget_spare();
         let events = self.setup.events.clone();
-        // What was still to be taken apart is gone when the last event comes.
+        // The last event is sent when everything has been taken apart.
         let Self { hands, setup, .. } = self;
         hands.finish(move || {
-            // Nobody listening is nobody to tell.
+            // The receiver may be gone; then nobody waits for this.
             let _ = events.send(Event::Stopped);
             drop(setup.done);
         });
@@ -333,7 +333,7 @@ impl Channel {
     }
 
     fn emit(&self, event: Event) {
-        // Nobody listening is nobody to tell.
+        // The receiver may be gone; then nobody waits for this.
         let _ = self.setup.events.send(event);
     }
 }

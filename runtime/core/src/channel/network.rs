@@ -16,8 +16,8 @@ pub(super) const TOKEN: u64 = u64::MAX - 1;
 
 /// Frames taken from the link for one call of the guest.
 const RECEIVE_BATCH: usize = 128;
-/// And bytes, after which no more frames are: what is received is copied on, and
-/// should still be in the CPU's cache then.
+/// Bytes after which no more frames are taken: they are copied on, and should still be in
+/// the CPU's cache then.
 const RECEIVE_BYTES: usize = 256 << 10;
 /// Frames start at multiples of this in the receive area.
 const ALIGN: usize = 64;
@@ -50,8 +50,8 @@ impl Network {
         })
     }
 
-    /// Receives frames into the guest's receive area: what is there, what fits,
-    /// at most one batch. The poller reports what stays behind.
+    /// Receives frames into the guest's receive area: those that are there and fit, at most
+    /// one batch. The poller reports what stays behind.
     pub(super) fn receive(
         &mut self,
         guest: &mut Guest,
@@ -83,7 +83,7 @@ impl Network {
         Ok(())
     }
 
-    /// Throws away what arrived while nobody is there to take it.
+    /// Throws away frames that arrive while there is no instance to take them.
     pub(super) fn discard(&mut self, scratch: &mut Vec<u8>) -> io::Result<()> {
         scratch.resize(MAX_FRAME, 0);
         for _ in 0..RECEIVE_BATCH {
@@ -151,7 +151,7 @@ impl Network {
         })
     }
 
-    /// Sends what was kept.
+    /// Sends frames that were kept.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         while let Some((bytes, offload)) = self.backlog.front() {
             if !self.link.send(bytes, *offload)? {
@@ -179,7 +179,7 @@ impl Network {
 
 /// Why frames could not be sent.
 pub(super) enum Trouble {
-    /// The guest asked for what can't be.
+    /// The guest asked for something impossible.
     Fault(Fault),
     /// The link is gone.
     Link(io::Error),

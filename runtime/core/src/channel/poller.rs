@@ -26,7 +26,7 @@ impl Interest {
     }
 }
 
-/// One thing that happened. An error or hang-up counts as both: whoever owns the
+/// One descriptor that is ready. An error or hang-up counts as both: the owner of the
 /// descriptor finds out by using it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ready {
@@ -39,8 +39,8 @@ pub(super) struct Ready {
 
 /// The token of the waker; owners of descriptors use others.
 const WAKER: u64 = u64::MAX;
-/// The token of the processor's bell. It is not cleared here: that is for who
-/// reads the message.
+/// The token of the processor's bell. It is not cleared here, but by the reader of the
+/// message.
 const BELL: u64 = u64::MAX - 2;
 
 /// Descriptors polled by one thread, level-triggered.
@@ -49,12 +49,12 @@ pub(super) struct Poller {
     waker: Waker,
 }
 
-/// Who woke a wait, beside descriptors.
+/// How a wait was woken, beside descriptors.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Woken {
-    /// Someone who has a command.
+    /// There is a command.
     pub(super) waker: bool,
-    /// Someone who has a message for the channel processor.
+    /// There is a message for the channel processor.
     pub(super) bell: bool,
 }
 
@@ -117,8 +117,8 @@ impl Poller {
         let _ = epoll::delete(&self.epoll, fd);
     }
 
-    /// Waits until something happens or `nanoseconds` have passed, awake at first if
-    /// that pays. Returns who woke it; what else happened is put into `ready`.
+    /// Waits until something happens or `nanoseconds` have passed; it spins first if that
+    /// pays. Returns how it was woken; descriptors that are ready are put into `ready`.
     pub(super) fn wait(
         &self,
         nanoseconds: Option<u64>,

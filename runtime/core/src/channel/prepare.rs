@@ -14,9 +14,9 @@ use crate::processor::pace::block_on;
 /// What an instance is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// To wait until the one that runs dies.
+    /// To take over when the running instance dies.
     Spare,
-    /// To take its place.
+    /// To take the place of the running instance.
     Reload,
 }
 
@@ -24,18 +24,18 @@ pub(crate) enum Purpose {
 pub(crate) struct Prepared {
     pub(super) purpose: Purpose,
     pub(super) generation: u32,
-    /// Which round of preparations it belongs to: those before are of no use.
+    /// The round of preparations that it belongs to; those of earlier rounds are of no use.
     pub(super) round: u64,
     pub(super) result: Result<Box<Guest>, Death>,
 }
 
-/// The instance in waiting.
+/// The spare instance.
 #[derive(Default)]
 pub(super) struct Spare {
     guest: Option<(u32, Box<Guest>)>,
     /// One is being made.
     pending: bool,
-    /// Counts up whenever what was prepared before is of no use any more.
+    /// Counts up whenever earlier preparations are of no use any more.
     round: u64,
 }
 
@@ -54,8 +54,8 @@ impl Spare {
 /// requests at some depth use.
 const TOUCHED: u32 = 4 << 20;
 
-/// How long what can wait does, so that it keeps out of the way of an instance that
-/// has just taken over.
+/// The delay of jobs that can wait, so that they keep out of the way of an instance that has
+/// just taken over.
 const REST: Duration = Duration::from_millis(10);
 
 impl Channel {
@@ -103,13 +103,13 @@ impl Channel {
         None
     }
 
-    /// Taking an instance apart means giving back its memory, which takes longer
-    /// than making one: not on the data path.
+    /// Takes an instance apart, which means giving back its memory and takes longer than
+    /// making one: not on the data path.
     pub(super) fn bury_later(&mut self, guest: Guest) {
         self.hands.give(REST, move || drop(guest));
     }
 
-    /// What is being made, or waits, is of no use any more.
+    /// Discards the spare, and one that is being made.
     pub(super) fn forget_spare(&mut self) {
         if let Some((_, guest)) = self.spare.guest.take() {
             self.bury_later(*guest);
@@ -118,11 +118,11 @@ impl Channel {
         self.spare.round += 1;
     }
 
-    /// This is what the device is for all instances to come. One that was told
-    /// otherwise is of no use.
+    /// Tells all instances to come which device it is. A spare that was told otherwise is
+    /// discarded.
     pub(super) fn identify(&mut self, identity: &str) {
         if self.setup.plan.set_identity(identity) {
-            // One of a reload is looked at when it is to take over.
+            // The instance of a reload is checked when it is to take over.
             self.forget_spare();
             self.want_spare();
         }
@@ -144,7 +144,7 @@ impl Channel {
                 self.spare.guest = Some((prepared.generation, guest));
                 self.publish();
             }
-            // The one it was to succeed is gone already.
+            // The instance that it was to succeed is gone already.
             Ok(guest) => {
                 self.bury_later(*guest);
                 self.want_spare();

@@ -1,6 +1,6 @@
-//! A link whose interface vanished, and its return. An outage like any other: what is
-//! asked for waits, and the link is opened again and again until it is there. That
-//! may take its time in the kernel, so the helping thread does it.
+//! A link whose interface vanished, and its return. It is an outage like any other: requests
+//! wait, and the link is opened again and again until it is there. Opening may take its time
+//! in the kernel, so the helping thread does it.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,9 +19,9 @@ use crate::module::Module;
 use crate::report::What;
 use crate::settings::Reopen;
 
-/// How long after an attempt the next one comes, in nanoseconds: at first, twice as
-/// long each time, and at most. A link that lived for less than the last is as one
-/// that could not be opened.
+/// The delay from one attempt to the next, in nanoseconds: the first, which doubles each
+/// time, and the longest. A link that lived for less than the longest counts as one that
+/// could not be opened.
 const FIRST: u64 = 100_000_000;
 const MOST: u64 = 1_000_000_000;
 
@@ -37,14 +37,14 @@ pub(super) struct Relink {
     addresses: Vec<String>,
     gateways: Vec<String>,
     opened_at: u64,
-    /// There was none when the VCP was started, and it is waited for.
+    /// There was no link when the VCP was started, and it waits for one.
     awaited: bool,
-    /// When it is tried next.
+    /// When the next attempt is due.
     at: Option<u64>,
     delay: u64,
     /// An attempt is under way.
     pending: bool,
-    /// Who wants to know what comes of the next attempt.
+    /// The commands that the next attempt answers.
     waiting: Vec<Waiting>,
     /// Frames that links before have dropped.
     dropped: u64,
@@ -62,7 +62,7 @@ pub(super) enum Waiting {
 }
 
 impl Waiting {
-    /// It did not happen. Nobody listening is nobody to tell.
+    /// Answers that it did not happen. The receiver may be gone.
     fn refuse(self, why: &str) {
         let why = why.to_owned();
         match self {
@@ -92,8 +92,8 @@ impl Relink {
         }
     }
 
-    /// Instances that can't use their link die in their start, one after the other: a
-    /// link that may be mended is waited for instead.
+    /// Refuses a link whose MTU is too small: every instance would die in its start, so the
+    /// VCP waits for the link to be mended.
     fn check_mtu(&self, mtu: u32) -> Result<(), String> {
         // No other address has a colon.
         let ipv6 = self.addresses.iter().any(|address| address.contains(':'));
@@ -116,7 +116,7 @@ impl Channel {
         self.network.is_none() && self.setup.plan.has_frames()
     }
 
-    /// Its interface vanished, and with it every connection of the instance.
+    /// The link's interface vanished, and with it every connection of the instance.
     pub(super) fn lose_link(&mut self, error: &io::Error) {
         let Some(network) = self.network.take() else {
             return;
@@ -129,7 +129,7 @@ impl Channel {
             return self.end_leaving();
         }
         let why = format!("the link is gone: {error}");
-        // What never served is somebody's first attempt, which fails.
+        // A VCP that never served is somebody's first attempt, which fails.
         let waits = self.supervisor.served() || self.relink.awaited;
         if self.relink.reopen.is_none() || !waits {
             self.cancel_reload("has lost its link");
@@ -137,7 +137,7 @@ impl Channel {
         }
         let time = now();
         match self.supervisor.cut_off(time) {
-            // It had not proved itself yet, and can't now.
+            // The module on trial had not proved itself yet, and can't now.
             Decision::RollBack => self.roll_back(&why),
             _ => self.cancel_reload("has lost its link"),
         }
@@ -152,8 +152,8 @@ impl Channel {
         self.wait_for_link(why);
     }
 
-    /// There is no link to begin with. That is an outage from the start, and no instance
-    /// comes before there is one.
+    /// There is no link to begin with. That is an outage from the start, and no instance is
+    /// made before there is a link.
     pub(super) fn await_link(&mut self, why: &str) {
         let time = now();
         self.relink.awaited = true;
@@ -202,14 +202,14 @@ impl Channel {
         }
     }
 
-    /// Someone wants what needs a link: it is tried at once.
+    /// Opens the link at once, for a command that needs one.
     pub(super) fn want_link(&mut self, waiting: Waiting) {
         if self.relink.reopen.is_none() {
             return waiting.refuse("it can't be opened again");
         }
         self.relink.waiting.push(waiting);
         self.relink.delay = FIRST;
-        // What comes of an attempt that is under way is an answer, too.
+        // The result of an attempt under way is an answer, too.
         if !self.relink.pending {
             self.relink.at = Some(now());
         }
@@ -248,7 +248,8 @@ impl Channel {
         }
     }
 
-    /// What the next instances are told of the link: it need not be what it was.
+    /// Takes a link that was opened, and tells its properties to the next instances: they
+    /// need not be what they were.
     fn take_link(&mut self, link: Box<dyn Link>) -> Result<(), String> {
         self.relink.check_mtu(link.properties().mtu)?;
         let told = network_of(
@@ -266,12 +267,12 @@ impl Channel {
         Ok(())
     }
 
-    /// There is a link again, and nobody behind it yet.
+    /// There is a link again, and no instance behind it yet.
     async fn on_link(&mut self, waiting: Vec<Waiting>) {
         let restarts = |waiting: &Waiting| matches!(waiting, Waiting::Restart(_));
         let restarts = waiting.iter().any(restarts);
         if restarts {
-            // As of any restart.
+            // As in any restart, the operator accepts whatever device is there.
             self.identify("");
         }
         if self.supervisor.phase() != Phase::Held || restarts {

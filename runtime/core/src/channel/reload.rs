@@ -1,7 +1,7 @@
-//! Another module in the place of the one that runs, while clients wait for as
-//! short as can be: the new instance is made beside the old one, the old one
-//! finishes what it holds, hands over its state if both can, and the new one
-//! goes on. If that dies within its time of trial, the old module comes back.
+//! Reloads: another module takes the place of the one that runs, while clients wait for as
+//! short as can be. The new instance is made beside the old one. The old one finishes what
+//! it holds and hands over its state, if both can, and the new one goes on. If that dies
+//! within its time of trial, the old module comes back.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::logging::{line, quoted};
 use crate::module::Module;
 use crate::status::ReloadState;
 
-/// How soon an instance is asked again that has nothing to hand over just now.
+/// How soon an instance with nothing to hand over yet is asked again, in nanoseconds.
 const ASK_AGAIN: u64 = 1_000_000;
 
 type Answer = oneshot::Sender<Result<Reloaded, ReloadError>>;
@@ -33,9 +33,9 @@ pub(super) struct Reload {
 enum Stage {
     /// The new instance is being made.
     Preparing,
-    /// It is there; the old one finishes.
+    /// The new instance is made; the old one finishes.
     Draining(Box<Draining>),
-    /// It has taken over, and is not ready yet.
+    /// The new instance has taken over, and is not ready yet.
     Taking {
         began: u64,
         handed_over: bool,
@@ -49,7 +49,7 @@ struct Draining {
     /// The round of preparations that it belongs to.
     round: u64,
     began: u64,
-    /// After this time what is left is replayed.
+    /// When the old one must have finished: what is left then is replayed.
     until: u64,
     /// When the old one is asked for its state next.
     ask_at: u64,
@@ -90,13 +90,13 @@ impl Channel {
         };
         match prepared.result {
             Err(death) => {
-                // The one that runs goes on as if nothing had been.
+                // The running instance goes on as if nothing had happened.
                 let _ = reload
                     .answer
                     .send(Err(ReloadError::NotStarted(death.fault)));
                 self.want_spare();
             }
-            // If the old one died meanwhile its successor has that number, and the
+            // If the old one died meanwhile, its successor has this generation, and the
             // switch makes another instance.
             Ok(guest) => {
                 let began = now();
@@ -164,13 +164,13 @@ impl Channel {
                 return self.call_off("it takes nothing over");
             }
             Some(Ok(Err(Refusal::Never(why)))) => return self.call_off(&why),
-            // It will have something in a moment.
+            // It will have something to hand over in a moment.
             Some(Ok(Err(Refusal::NotNow(why)))) if !over => {
                 tracing::debug!(vcp, "nothing to hand over yet: {why}");
                 return;
             }
-            // Whether that was the only copy can't be known, and nobody goes on after a
-            // trap: its successor starts anew.
+            // Whether its state was the only copy can't be known, and no instance goes on
+            // after a trap: its successor starts anew.
             Some(Err(fault)) => {
                 let why = fault.to_string();
                 tracing::warn!(vcp, "the state was not handed over: {}", quoted(&why));
@@ -180,13 +180,13 @@ impl Channel {
                 tracing::warn!(vcp, "the state was not handed over: {}", quoted(&why));
                 None
             }
-            // Then there is nothing, and its successor starts anew.
+            // Nothing is handed over, and the successor starts anew.
             _ => None,
         };
         self.switch(time, handed).await;
     }
 
-    /// The instance that runs has what no other has, and goes on with it.
+    /// Calls the reload off: the running instance alone has its state, and goes on.
     fn call_off(&mut self, why: &str) {
         self.table.set_draining(false);
         self.again = true;
@@ -211,7 +211,7 @@ impl Channel {
             return;
         };
         let held = self.table.outstanding();
-        // A state that the new one does not take leaves it half made.
+        // A new instance that does not take the state is left half made.
         let only_copy = handed.as_ref().is_some_and(|handed| handed.only_copy);
         let restored = match handed {
             Some(handed) => Some(match draining.guest.restore(time, handed.state).await {
@@ -249,8 +249,8 @@ impl Channel {
                 tracing::warn!(vcp, "the state was not taken over: {}", quoted(&why));
                 blueprint.build(next, time).await
             }
-            // Another instance was started meanwhile, and has its number; or it became
-            // known what the device is, or that is another now.
+            // Another instance was started meanwhile and has its number, or the device's
+            // identity became known or changed.
             None if generation != next || !told => blueprint.build(next, time).await,
             _ => Ok(guest),
         };
@@ -265,7 +265,7 @@ impl Channel {
         }
         self.table.set_draining(false);
         let before = std::mem::replace(&mut self.setup.blueprint, blueprint.clone());
-        // One on trial is not what to go back to.
+        // A module on trial is not one to go back to.
         self.previous.get_or_insert(before);
         self.supervisor.started_on_trial(time);
         let replayed = if handed_over { 0 } else { held };
@@ -280,7 +280,7 @@ impl Channel {
         });
         match successor {
             Ok(guest) => self.install(guest),
-            // What buries may switch: it is behind a pointer because of that.
+            // Burying may switch again, so this future is boxed.
             Err(death) => Box::pin(self.bury(death)).await,
         }
     }
@@ -310,8 +310,8 @@ impl Channel {
         self.want_spare();
     }
 
-    /// The module on trial is no good: the one before it comes back. Its instance
-    /// is gone already, and the supervisor has the next one due.
+    /// The module on trial is no good: the one before it comes back. Its instance is gone
+    /// already, and the supervisor has the next one due.
     pub(super) fn roll_back(&mut self, why: &str) {
         self.forget_spare();
         self.table.set_draining(false);
@@ -337,7 +337,7 @@ impl Channel {
         self.publish();
     }
 
-    /// It does not come to pass; `why` is what the VCP does or has.
+    /// Cancels the reload; `why` says what the VCP does or has.
     pub(super) fn cancel_reload(&mut self, why: &'static str) {
         self.forget_spare();
         self.table.set_draining(false);

@@ -1,6 +1,5 @@
-//! Having the instance look at its device again, and telling whoever asked for it. A
-//! module that has nothing to look at may not answer: how long that is waited for is
-//! for others to say.
+//! Rescans: the instance looks at its device again, and those who asked are told. A module
+//! that has nothing to look at may not answer; the caller decides how long to wait.
 
 use tokio::sync::oneshot;
 use vcp_queue::Geometry;
@@ -10,15 +9,15 @@ use super::Channel;
 use crate::bindings::control;
 use crate::event::{RescanError, Rescanned};
 
-/// Who may wait at a time.
+/// The most rescans that may wait at a time.
 const MOST: usize = 16;
 
-/// Who waits for what the device is found to be.
+/// Where the result of a rescan is sent.
 pub(super) type Waiting = oneshot::Sender<Result<Rescanned, RescanError>>;
 
 impl Channel {
     pub(super) fn begin_rescan(&mut self, answer: Waiting) {
-        // Those who have gone away make room.
+        // Callers that have gone away make room.
         self.rescans.retain(|waiting| !waiting.is_closed());
         let serves = self.guest.is_some()
             && self.ready_now
@@ -30,7 +29,7 @@ impl Channel {
             (true, true) => None,
         };
         if let Some(error) = refused {
-            // Nobody listening is nobody to tell.
+            // The receiver may be gone; then nobody waits for this.
             let _ = answer.send(Err(error));
             return;
         }
@@ -38,7 +37,7 @@ impl Channel {
         self.rescans.push(answer);
     }
 
-    /// The device is this now, and was that before.
+    /// Answers the rescans that wait with the geometry before and now.
     pub(super) fn rescanned(&mut self, before: Option<&Geometry>, geometry: &Geometry) {
         let before = before.unwrap_or(geometry);
         let rescanned = Rescanned {
@@ -51,7 +50,7 @@ impl Channel {
         }
     }
 
-    /// Nothing comes of it: the instance is gone, or can't reach its device.
+    /// Refuses the rescans that wait: the instance is gone, or can't reach its device.
     pub(super) fn forget_rescans(&mut self) {
         for waiting in self.rescans.drain(..) {
             let _ = waiting.send(Err(RescanError::NotServing));

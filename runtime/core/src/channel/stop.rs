@@ -1,4 +1,5 @@
-//! The end of a VCP: it finishes what it holds, takes its leave, and is gone.
+//! The end of a VCP: it finishes what it holds, its instance is told to stop, and it is
+//! gone.
 
 use tokio::sync::oneshot;
 use vcp_queue::{Parked, Status};
@@ -7,31 +8,30 @@ use super::{Channel, Flow};
 use crate::bindings::control;
 use crate::clock::now;
 
-/// How long a VCP may take to finish what it holds, and then to take its leave.
-/// Together they keep to the 5 seconds within which a host is to be gone.
+/// How long a VCP may take to finish what it holds, and then how long to stop, in
+/// nanoseconds. Together they keep to the 5 seconds within which a host is to be gone.
 const PATIENCE: u64 = 2_000_000_000;
 
-/// How long what clients have sent already may take to be read.
+/// How long reading what clients have already sent may take, in nanoseconds.
 const LAST_LOOK: u64 = 10_000_000;
 
-/// Whether and how far it is on its way out.
+/// How far the VCP is in stopping.
 pub(super) enum Leave {
-    /// It isn't.
+    /// It is not stopping.
     No,
-    /// Told to stop; until this time what it holds may be finished, and not before that
-    /// everything is.
+    /// It finishes what it holds, at least until `from` and at most until `until`.
     Draining { from: u64, until: u64 },
-    /// Taking its leave, until this time.
+    /// Its instance was told to stop, and may take until this time.
     Leaving { until: u64 },
 }
 
 impl Channel {
-    /// Whether nothing new is taken on.
+    /// Whether it is stopping, so that nothing new is taken on.
     pub(super) fn leaving(&self) -> bool {
         !matches!(self.leave, Leave::No)
     }
 
-    /// Whether everything has been answered and only leave is to be taken.
+    /// Whether everything has been answered, and only the instance has to stop.
     pub(super) fn taking_leave(&self) -> bool {
         matches!(self.leave, Leave::Leaving { .. })
     }
@@ -41,37 +41,37 @@ impl Channel {
             return;
         }
         self.cancel_reload("is stopping");
-        // What clients still ask for is answered here, and not left on their sockets.
+        // Requests that clients still send are answered here, and not left on their sockets.
         self.clients.refuse();
         self.drain();
     }
 
     fn drain(&mut self) {
-        // One that can't serve now has nothing that it could finish.
+        // An instance that can't serve now has nothing that it could finish.
         let serving = self.guest.is_some() && self.supervisor.answers();
         let patience = if serving { PATIENCE } else { 0 };
         let time = now();
         self.leave = Leave::Draining {
-            // What clients had sent by now has been read then.
+            // By then, what clients have sent so far has been read.
             from: time + patience.min(LAST_LOOK),
             until: time + patience,
         };
     }
 
-    /// Leaves as [`Channel::begin_stop`] does, and gives up its clients instead of
-    /// ending their connections: what is not finished then goes with them.
+    /// Stops as [`Channel::begin_stop`] does, but gives up its clients instead of ending
+    /// their connections: what is not finished then goes with them.
     pub(super) fn begin_park(&mut self, answer: oneshot::Sender<Vec<Parked>>) {
         if self.leaving() {
             return;
         }
         self.cancel_reload("is stopping");
-        // What is not read is for whoever goes on.
+        // What is not read is left to whoever serves these clients next.
         self.clients.stop_reading(&self.poller);
         self.parking = Some(answer);
         self.drain();
     }
 
-    /// Nothing more is done for clients.
+    /// Ends the service to clients: hands them over, or refuses what is left.
     pub(super) fn dismiss(&mut self) {
         let Some(answer) = self.parking.take() else {
             self.refuse_all(Status::ShuttingDown);
@@ -79,11 +79,11 @@ impl Channel {
         };
         self.answer_done();
         let parked = self.clients.park(&mut self.table, &self.poller);
-        // With nobody to go on, the connections close.
+        // If the receiver is gone, the connections close.
         let _ = answer.send(parked);
     }
 
-    /// It was leaving anyway, and there is nothing it could still do.
+    /// Ends the stop at once: there is nothing that the VCP could still do.
     pub(super) fn end_leaving(&mut self) {
         self.dismiss();
         self.leave = Leave::Leaving { until: 0 };
@@ -91,7 +91,7 @@ impl Channel {
 
     /// Whether everything is answered, and the clients have taken it.
     fn is_idle(&self) -> bool {
-        // Connections that go on elsewhere take along what they are owed.
+        // Connections that are handed over take along the answers that they are owed.
         let kept = self.parking.is_some();
         self.table.is_empty() && (kept || self.clients.owe_nothing())
     }
@@ -104,7 +104,7 @@ impl Channel {
         }
     }
 
-    /// Goes on to the next step when its time has come.
+    /// Goes on to the next step of stopping when its time has come.
     pub(super) fn advance_leave(&mut self, time: u64) -> Flow {
         match self.leave {
             Leave::Draining { from, until } if time >= until || time >= from && self.is_idle() => {

@@ -59,7 +59,7 @@ impl Streams {
         token & TOKEN != 0 && token < u64::MAX - 2
     }
 
-    /// The instance is gone, and its streams with it.
+    /// Resets all streams, as their instance is gone.
     pub(super) fn reset(&mut self, poller: &Poller) {
         for slot in self.slots.values() {
             abort(&slot.socket);
@@ -69,7 +69,7 @@ impl Streams {
         self.events.clear();
     }
 
-    /// News since the last call.
+    /// Takes the events since the last call.
     pub(super) fn take_events(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)
     }
@@ -139,7 +139,7 @@ impl Streams {
         poller: &Poller,
     ) -> Result<(), Fault> {
         let bytes = guest.bytes("stream data", op.data)?;
-        // One that was closed meanwhile is news that the VCP has not had yet.
+        // The stream may have been closed, and the VCP not been told yet.
         let Some((token, slot)) = self.find(op.stream) else {
             return Ok(());
         };
@@ -283,7 +283,7 @@ impl Streams {
         }
     }
 
-    /// The stream is gone, and the VCP is told why.
+    /// Ends a stream, and tells the VCP why.
     fn end(&mut self, token: u64, why: &str, poller: &Poller) {
         let Some(slot) = self.slots.get(&token) else {
             return;
@@ -297,7 +297,7 @@ impl Streams {
     fn remove(&mut self, token: u64, poller: &Poller) {
         if let Some(slot) = self.slots.remove(&token) {
             if slot.closing {
-                // Closing it says as much; this only says it first.
+                // Closing the socket ends the stream, too; this only says so earlier.
                 let _ = net::shutdown(&slot.socket, Shutdown::Write);
             }
             poller.remove(slot.socket.as_fd());
@@ -344,7 +344,7 @@ fn transmit(socket: &OwnedFd, bytes: &[u8]) -> io::Result<usize> {
     }
 }
 
-/// In the words that the VCP's own stack has for it.
+/// Describes an error in the words of the VCP's own stack.
 fn describe(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => "connection closed by peer".to_owned(),

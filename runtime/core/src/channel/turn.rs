@@ -38,7 +38,7 @@ impl Channel {
             return Ok(Flow::End);
         }
         if self.supervisor.generation() != generation {
-            // What came in lies in the memory of an instance that is gone.
+            // The events refer to the memory of an instance that is gone.
             events = empty_events();
         }
         self.clients.end_stalled(&mut self.table, &self.poller);
@@ -73,7 +73,7 @@ impl Channel {
             }
         }
         let until = timeout.map(|timeout| now().saturating_add(timeout));
-        // With a message for the thread, it is to have it at once.
+        // A message for the thread is passed on at once.
         let called = std::mem::take(&mut self.called);
         pace::pause(if called {
             Pause::Called
@@ -91,9 +91,8 @@ impl Channel {
         Ok(woken.waker)
     }
 
-    /// Waits on this thread, awake at first if that pays. With several requests on
-    /// their way there is something to do soon anyway, and others may need the CPU
-    /// for it.
+    /// Waits on this thread, spinning at first if that pays. With several requests under way
+    /// there is something to do soon anyway, and others may need the CPU for it.
     fn wait(
         &mut self,
         timeout: Option<u64>,
@@ -115,7 +114,7 @@ impl Channel {
         woken
     }
 
-    /// How long there is nothing to do but wait.
+    /// How long there is nothing to do but wait, in nanoseconds.
     fn timeout(&self) -> Option<u64> {
         let deadline = self.deadline.filter(|_| self.guest.is_some());
         let news = self
@@ -123,12 +122,12 @@ impl Channel {
             .as_ref()
             .filter(|streams| streams.has_events())
             .map(|_| 0);
-        // What clients were let go on with after everything was refused.
+        // Requests that came in after everything was refused are refused as well.
         let refuse = self.supervisor.refuses() && !self.table.is_empty();
         let resumes = !self.leaving() || self.clients.refuses();
         let go_on = resumes && self.clients.can_go_on(&self.table);
         let again = (self.again || refuse || go_on).then_some(0);
-        // One that leaves is not restarted.
+        // A VCP that is stopping is not restarted.
         let supervisor = self.supervisor.next_deadline();
         let supervisor = supervisor.filter(|_| !self.leaving());
         let clocks = self.table.next_deadline().filter(|_| !self.leaving());
@@ -149,9 +148,9 @@ impl Channel {
     async fn read_mailbox(&mut self) {
         while let Ok(command) = self.mailbox.try_recv() {
             match command {
-                // Nothing new is taken on, and nobody would read from it.
+                // Nothing new is taken on, and the client would never be read from.
                 Command::Attach(..) if self.taking_leave() && self.parking.is_none() => {}
-                // It came too late to be served here.
+                // It came too late to be served here, and is handed over with the others.
                 Command::Attach(client, limit) if self.leaving() && self.parking.is_some() => {
                     match self.clients.add(client, limit, &self.poller) {
                         Ok(_) => self.clients.stop_reading(&self.poller),
@@ -170,7 +169,7 @@ impl Channel {
                         Err(error) => tracing::error!("polling a client: {error}"),
                     }
                 }
-                // Whoever asked may have given up.
+                // The receiver may have given up.
                 Command::Clients(answer) => _ = answer.send(self.clients.list()),
                 Command::EndClient(id, answer) => {
                     let ended = self.clients.end(id, &mut self.table, &self.poller);
@@ -195,7 +194,7 @@ impl Channel {
         }
     }
 
-    /// Takes in what the descriptors have.
+    /// Reads from the descriptors that are ready.
     fn listen(&mut self, ready: &[super::Ready], events: &mut Events) -> Result<(), Fault> {
         let mut filled = 0;
         for ready in ready {
@@ -251,7 +250,7 @@ impl Channel {
         }
     }
 
-    /// Moves on with what has its time.
+    /// Does what is due by the clock.
     async fn advance(&mut self) -> Flow {
         let time = now();
         if self.leaving() {
@@ -297,11 +296,11 @@ impl Channel {
             self.journal.note(at, generation, what);
             events.requests.push(request_of(&entry));
         }
-        // There may be more, which it is given with the next call.
+        // There may be more requests, which it is given with the next call.
         self.again |= work >= MOST_WORK;
     }
 
-    /// Calls the guest if there is anything to tell it, and does what it wants.
+    /// Calls the guest if there is anything to tell it, and carries out its effects.
     async fn call(&mut self, mut events: Events) -> Result<(), Fault> {
         let Some(guest) = &mut self.guest else {
             return Ok(());
@@ -348,7 +347,7 @@ impl Channel {
         self.carry_out(&effects)
     }
 
-    /// Answers what the table finished by itself.
+    /// Answers the requests that the table finished by itself.
     pub(super) fn answer_done(&mut self) {
         let done = self.table.take_done();
         if !done.is_empty() {
@@ -359,14 +358,14 @@ impl Channel {
     }
 }
 
-/// What one call may be given to do, in bytes: a device that does its work at once is to be
-/// done with that well within the time of a call, and others wait until it is.
+/// The most work that one call may be given, in bytes. A device that does its work at once
+/// is to be done with it well within the time of a call, and others wait until it is.
 const MOST_WORK: u64 = 1 << 20;
 
-/// What making something durable counts for: it may take as long as the storage takes.
+/// The cost of making data durable, in bytes: it may take as long as the storage takes.
 const DURABLE: u64 = MOST_WORK / 4;
 
-/// What an entry may cost a device, in bytes.
+/// The cost of an entry to a device, in bytes.
 fn work_of(entry: &Entry) -> u64 {
     let bytes = u64::from(entry.length);
     if entry.operation == Operation::Flush || entry.modifiers.fua {
@@ -382,7 +381,7 @@ fn sleep(nanoseconds: u64) {
         tv_sec: 0,
         tv_nsec: nanoseconds.min(999_999_999) as i64,
     };
-    // Interrupted, it looks earlier.
+    // If it is interrupted, the next look is only earlier.
     let _ = rustix::thread::nanosleep(&time);
 }
 

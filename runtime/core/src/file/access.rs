@@ -47,7 +47,7 @@ pub(super) fn open(
     }
     let mut options = OpenOptions::new();
     options.read(true).write(write);
-    // What is no regular file may keep whoever opens it waiting.
+    // Opening something other than a regular file may block.
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     options.custom_flags(flags.bits().cast_signed());
     let (file, new) = open_or_make(grant, rest, options, create)?;
@@ -67,7 +67,7 @@ pub(super) fn open(
     })
 }
 
-/// Opens a file, or makes it, and says whether it did: one that was there is not the
+/// Opens a file or makes it, and says whether it was made: a file that was there is not the
 /// VCP's to remove.
 fn open_or_make(
     grant: &DirectoryGrant,
@@ -83,7 +83,7 @@ fn open_or_make(
     };
     match open(options.clone().create_new(true)) {
         Ok(file) => Ok((file.into_std(), true)),
-        // Somebody else has made it meanwhile, or it is a link to where there is nothing.
+        // Another process has made it meanwhile, or it is a dangling link.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             let file = open(options.create(true)).map_err(|_| missing)?;
             Ok((file.into_std(), false))
@@ -92,8 +92,8 @@ fn open_or_make(
     }
 }
 
-/// A file that was made. If it is empty still when it is closed, then whoever wanted it
-/// did not get it to its size: nothing is left of that.
+/// A file that was made. If it is still empty when it is closed, it never got to its size,
+/// and is removed.
 pub(super) struct Made {
     grant: DirectoryGrant,
     path: PathBuf,
@@ -108,14 +108,14 @@ impl Drop for Made {
         let named = self.grant.directory().symlink_metadata(&self.path);
         let same = named.is_ok_and(|named| (named.dev(), named.ino()) == (own.dev(), own.ino()));
         if same && own.len() == 0 {
-            // That it can't be removed is no worse than that it was made.
+            // A file that can't be removed does no more harm than one that was made.
             let _ = self.grant.directory().remove_file(&self.path);
         }
     }
 }
 
-/// The grant whose directory a path lies in, the innermost of them, and the path within.
-/// Where that leads is for the directory to say.
+/// The innermost grant whose directory a path lies in, and the path within. The directory
+/// decides where that leads.
 fn find<'a>(grants: &'a [DirectoryGrant], path: &'a str) -> Option<(&'a DirectoryGrant, &'a Path)> {
     let depth = |grant: &DirectoryGrant| Path::new(grant.guest()).components().count();
     let within = grants.iter().filter_map(|grant| {

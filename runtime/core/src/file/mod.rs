@@ -1,10 +1,10 @@
-//! What is behind `vcp:file/files`: files of the host in granted directories.
+//! The host's side of `vcp:file/files`: files of the host in granted directories.
 //!
-//! `access` opens them, within a grant and as it allows; `range` does what WASI has no
-//! words for; this file checks every argument, and reaches no other bytes of the guest
-//! than those of the spans it names. File operations run on the channel processor's
-//! thread, as those of WASI do: each is bounded in length, and `patience` bounds how long
-//! all of one call may take.
+//! `access` opens them, within a grant and as it allows; `range` does what WASI has no calls
+//! for; this file checks every argument, and reaches no other bytes of the guest than those
+//! of the spans it names. File operations run on the channel processor's thread, as those of
+//! WASI do: each is bounded in length, and `patience` bounds how long all of one call may
+//! take.
 
 mod access;
 mod patience;
@@ -29,7 +29,7 @@ pub(crate) use patience::{Patience, Spent};
 const MAX_BYTES: u32 = 16 << 20;
 /// Longest hole of one call, in bytes.
 const MAX_HOLE: u32 = 64 << 20;
-/// What a call costs beside the time that the file system takes, in fuel.
+/// The cost of a call beside the time that the file system takes, in fuel.
 const CALL_FUEL: u64 = 2000;
 
 /// An open file.
@@ -37,7 +37,7 @@ const CALL_FUEL: u64 = 2000;
 pub struct OpenFile {
     file: Arc<std::fs::File>,
     writable: bool,
-    /// Held for what is done when it is closed.
+    /// Its drop removes a new file that is still empty.
     _made: Option<Made>,
 }
 
@@ -64,7 +64,7 @@ impl BadSpan {
 }
 
 impl State {
-    /// A call is made: it is paid for, and the file is there.
+    /// Begins a call on a file: charges for it, and looks the file up.
     fn opened(&mut self, file: &Resource<OpenFile>) -> wasmtime::Result<OpenFile> {
         self.call(CALL_FUEL)?;
         self.patience().begin();
@@ -76,7 +76,7 @@ impl State {
         })
     }
 
-    /// It is over, and took its time.
+    /// Ends a call, and accounts for the time that it took.
     fn done<T>(&mut self, value: T) -> wasmtime::Result<T> {
         self.patience().end()?;
         self.back(value)
@@ -208,7 +208,7 @@ impl OpenFile {
             .ok_or(Status::NotPermitted)
     }
 
-    /// The file, if this range of it may be changed, and is there.
+    /// The file, if this range of it exists and may be changed.
     fn changeable(&self, offset: u64, length: u32, most: u32) -> Result<&std::fs::File, Status> {
         bounded(offset, length, most)?;
         let file = self.writable()?;
@@ -218,9 +218,9 @@ impl OpenFile {
     }
 }
 
-/// Which file it is: its device and its number there. That number goes to another file
-/// when this one is gone, so the time when it was made is part of it, where the file
-/// system knows.
+/// The identity of a file: its device and its number there. That number goes to another file
+/// when this one is gone, so its time of creation is part of it, where the file system knows
+/// that.
 fn identity(file: &std::fs::File) -> io::Result<String> {
     let found = file.metadata()?;
     let (device, number) = (found.dev(), found.ino());
@@ -238,10 +238,10 @@ fn bounded(offset: u64, length: u32, most: u32) -> Result<(), Status> {
     fits.then_some(()).ok_or(Status::Invalid)
 }
 
-/// How a block request ends that the operating system refused so.
+/// The status of a block request for an error of the operating system.
 fn status(error: io::Error) -> Status {
     let Some(errno) = error.raw_os_error() else {
-        // A file that ends early among others.
+        // Such as a file that ends early.
         return Status::IoError;
     };
     match Errno::from_raw_os_error(errno) {

@@ -11,10 +11,10 @@ use crate::clock::now;
 
 /// Operations that are free in every call.
 const FREE: usize = 16;
-/// Those that are free for each request: what it asks for may lie in several places.
+/// Further free operations for each request: what it asks for may lie in several places.
 const FREE_PER_REQUEST: usize = 8;
 
-/// What is left of it in this call.
+/// The patience that is left in this call.
 #[derive(Debug, Default)]
 pub(crate) struct Patience {
     free: usize,
@@ -23,13 +23,13 @@ pub(crate) struct Patience {
     began: u64,
 }
 
-/// It went on for too long.
+/// The call waited for files for too long.
 #[derive(Debug, thiserror::Error)]
 #[error("it waited too long for files in one call")]
 pub(crate) struct Spent;
 
 impl Patience {
-    /// That of a call, which has so many requests and a limit on its own time.
+    /// The patience of a call with so many requests and a limit on its own time.
     pub(crate) fn of_call(requests: usize, limit: Duration) -> Self {
         Self {
             free: FREE + requests.saturating_mul(FREE_PER_REQUEST),
@@ -38,15 +38,15 @@ impl Patience {
         }
     }
 
-    /// An operation begins.
+    /// Begins an operation.
     pub(super) fn begin(&mut self) {
-        // No clock is needed for what is free.
+        // A free operation needs no clock.
         if self.free == 0 {
             self.began = now();
         }
     }
 
-    /// It is over.
+    /// Ends an operation.
     pub(super) fn end(&mut self) -> Result<(), Spent> {
         if let Some(free) = self.free.checked_sub(1) {
             self.free = free;

@@ -1,4 +1,4 @@
-//! Ranges of a file: holes, zeroes, and which of them there are.
+//! Ranges of a file: making holes and zeroes, and finding them.
 
 use std::fs::File;
 use std::io;
@@ -56,7 +56,8 @@ fn is(error: &io::Error, errnos: &[Errno]) -> bool {
 
 /// Writes the extents of a range into `room`, as far as the file goes, and returns how many
 /// bytes of it they take. It is an error if the file ends before the range begins: what is
-/// not there is no hole, as it does not read as zeroes. The file's position is nobody's but this function's.
+/// not there is no hole, as it does not read as zeroes. Only this function uses the file's
+/// position.
 pub(super) fn extents(file: &File, offset: u64, length: u32, room: &mut [u8]) -> io::Result<u32> {
     let most = (room.len() / EXTENT).min(MOST_EXTENTS);
     if length == 0 || most == 0 {
@@ -83,15 +84,15 @@ pub(super) fn extents(file: &File, offset: u64, length: u32, room: &mut [u8]) ->
     Ok((count * EXTENT) as u32)
 }
 
-/// Where the run of data or hole ends that `at` is in, `end` at most; and whether it is a
-/// hole. It is longer than nothing whatever the file system says, and others who change
-/// the file meanwhile.
+/// The end of the run of data or hole that `at` is in, `end` at most, and whether it is a
+/// hole. It lies beyond `at` whatever the file system says, also if others change the file
+/// meanwhile.
 fn run(file: &File, at: u64, end: u64) -> io::Result<(u64, bool)> {
     let data = match seek(file, SeekFrom::Data(at)) {
         Ok(data) => data,
-        // No data from there on.
+        // There is no data from there on.
         Err(Errno::NXIO) => return Ok((end, true)),
-        // It can't tell.
+        // The file system can't tell.
         Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok((end, false)),
         Err(error) => return Err(error.into()),
     };
@@ -100,7 +101,7 @@ fn run(file: &File, at: u64, end: u64) -> io::Result<(u64, bool)> {
     }
     match seek(file, SeekFrom::Hole(at)) {
         Ok(hole) if hole > at => Ok((hole.min(end), false)),
-        // It has become one since, or been cut off.
+        // It has become a hole since, or the file was cut off.
         Ok(_) | Err(Errno::NXIO) => Ok((end.min(at + 1), false)),
         Err(error) => Err(error.into()),
     }

@@ -30,8 +30,7 @@ pub(crate) struct Plan {
     pub(crate) limits: Limits,
     pub(crate) grants: Vec<DirectoryGrant>,
     pub(crate) network: Mutex<Option<processor::Network>>,
-    /// What the device is known to be, for clients that hold on to it; empty when
-    /// nothing is known.
+    /// The identity of the device that clients hold on to; empty when it is not known.
     pub(crate) identity: Mutex<String>,
     pub(crate) saboteur: Saboteur,
     pub(crate) boundary: Arc<Boundary>,
@@ -39,26 +38,26 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// What the next instance is told of its network. What is behind the lock is whole
-    /// after any panic: it is only ever replaced.
+    /// The network that the next instance is told. The value behind the lock is whole after
+    /// any panic: it is only ever replaced.
     pub(crate) fn network(&self) -> Option<processor::Network> {
         let network = self.network.lock();
         network.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The link is another one from now on.
+    /// Sets the network of another link.
     pub(crate) fn set_network(&self, network: processor::Network) {
         let before = self.network.lock();
         *before.unwrap_or_else(PoisonError::into_inner) = Some(network);
     }
 
-    /// What the next instance is told that the device is.
+    /// The identity of the device that the next instance is told.
     pub(crate) fn identity(&self) -> String {
         let identity = self.identity.lock();
         identity.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The device is known to be this from now on. Returns whether that is news.
+    /// Sets the identity of the device. Returns whether it is a new one.
     pub(crate) fn set_identity(&self, identity: &str) -> bool {
         let known = self.identity.lock();
         let mut known = known.unwrap_or_else(PoisonError::into_inner);
@@ -70,7 +69,8 @@ impl Plan {
     }
 }
 
-/// What an operator can change while the VCP runs; the next instance is made by it.
+/// The settings that an operator can change while the VCP runs; the next instance is made by
+/// them.
 #[derive(Debug)]
 pub(crate) struct Allowance {
     /// Linear memory, in bytes; 0: what its module asks for.
@@ -164,7 +164,7 @@ impl Blueprint {
         }
     }
 
-    /// Makes what is called, and the memory that goes with it.
+    /// Makes the exports that are called, and the memory that goes with them.
     async fn instantiate(&self, store: &mut Store<State>, limits: Limits) -> Result<Made, Death> {
         let linked = match &self.module.code {
             Code::Component(linked) => linked,
@@ -220,7 +220,7 @@ impl Blueprint {
 /// An instance before its `init`.
 struct Made {
     exports: Exports,
-    /// Its linear memory; what is native has none.
+    /// Its linear memory; a native VCP has none.
     memory: Option<GuestMemory>,
     instance: Option<Instance>,
 }
@@ -251,8 +251,8 @@ impl Guest {
     }
 }
 
-/// An instance of a component, and the memories that it came with. Code of its own runs
-/// in this already, and what it died of is found out as of a call.
+/// Makes an instance of a component, with its memories. Its own code runs in this already,
+/// and what it dies of is found out as for a call.
 async fn instantiate(
     linked: &InstancePre<State>,
     store: &mut Store<State>,
@@ -284,7 +284,7 @@ async fn instantiate(
     Err(Death { fault, autopsy })
 }
 
-/// Why an instance was not made: code of its own ran, or it could not be.
+/// Why an instance was not made: its own code failed, or it could not be instantiated.
 fn failed(error: &wasmtime::Error, fuel: u64, state: &State) -> Fault {
     if error.is::<Ended>() {
         return Fault::Injected;
@@ -293,7 +293,7 @@ fn failed(error: &wasmtime::Error, fuel: u64, state: &State) -> Fault {
         Some(Trap::OutOfFuel) => Fault::Fuel { limit: fuel },
         Some(Trap::StackOverflow) => Fault::Stack { shadow: false },
         Some(_) => Fault::Trap(fault::describe(error)),
-        // What it has at the least is refused as more is later.
+        // An initial memory that is too large is refused as growth is later.
         None if let Some(wanted) = state.refused() => Fault::Memory {
             limit: state.memory(),
             wanted,

@@ -2,14 +2,13 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Counts how often control passes between the host and a VCP: into a call and
-/// out of it, into a host function and out of it. At the one asked for, the
-/// instance ends.
+/// Counts how often control passes between the host and a VCP: into a call and out of it,
+/// into a host function and out of it. At the requested crossing, the instance ends.
 ///
-/// One for all instances of a VCP; the next one may be made on another thread.
+/// All instances of a VCP share one; the next one may be made on another thread.
 #[derive(Debug, Default)]
 pub(crate) struct Boundary {
-    /// Crossings until then, it included. 0: none was asked for.
+    /// Crossings up to and including the requested one; 0 if none was requested.
     left: AtomicU64,
 }
 
@@ -19,12 +18,12 @@ pub(crate) struct Boundary {
 pub(crate) struct Ended;
 
 impl Boundary {
-    /// The end at the `crossing`th from now; 0 for none.
+    /// Requests the end at the `crossing`th crossing from now; 0 for none.
     pub(crate) fn arm(&self, crossing: u64) {
         self.left.store(crossing, Ordering::Relaxed);
     }
 
-    /// Control passes.
+    /// Counts a crossing.
     pub(crate) fn cross(&self) -> Result<(), Ended> {
         if self.left.load(Ordering::Relaxed) == 0 {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Fuel in time, on this machine.
+//! Measures fuel against time, on this machine.
 
 use wasm_encoder::{
     BlockType, CodeSection, ExportKind, ExportSection, Function, FunctionSection,
@@ -12,15 +12,15 @@ use crate::processor::pace::block_on;
 
 /// Rounds of the loop: about a millisecond.
 const ROUNDS: i64 = 300_000;
-/// Measured so often: the shortest is that which nothing came between.
+/// The number of measurements; the shortest is the one that nothing interrupted.
 const TIMES: u32 = 3;
-/// Fuel for all of it.
+/// Fuel for all measurements.
 const PLENTY: u64 = 1 << 40;
-/// What is taken to be so where it can't be measured: a unit each 0.1 ns.
+/// The rate that is assumed where it can't be measured: a unit each 0.1 ns.
 const GUESS: (u64, u64) = (10, 1);
 
-/// Measures how much fuel a simple loop burns in how much time. It is only where to
-/// begin: code of another kind burns more or less.
+/// Measures how much fuel a simple loop burns in how much time. That is only a beginning:
+/// code of another kind burns more or less.
 pub(crate) fn calibrate(engine: &wasmtime::Engine) -> Rate {
     let (fuel, time) = measure(engine).unwrap_or_else(|error| {
         tracing::warn!("measuring what fuel is worth: {error:#}");

@@ -15,13 +15,13 @@ pub(crate) struct Autopsy {
     pub(crate) fuel: u64,
     /// Bytes of its linear memory.
     pub(crate) memory: usize,
-    /// In the Wasm core dump format, if that was asked for.
+    /// A Wasm core dump, if that was asked for.
     pub(crate) core: Option<Vec<u8>>,
     /// What it complained of in its last call, one line each, the oldest first.
     pub(crate) said: Vec<String>,
 }
 
-/// A fault of an instance that never came to be.
+/// A fault, with the autopsy of the instance that died of it.
 #[derive(Debug)]
 pub(crate) struct Death {
     pub(crate) fault: Fault,
@@ -36,7 +36,7 @@ impl From<Fault> for Death {
 }
 
 impl Guest {
-    /// Sorts an error of a call, and keeps what only it knows.
+    /// Makes a fault of the error of a call, and keeps what only the error knows.
     pub(super) fn died(&mut self, error: &wasmtime::Error) -> Fault {
         self.backtrace = fault::backtrace(error);
         self.said = self.store.data().log().last_words();
@@ -74,7 +74,7 @@ impl Guest {
                 limit: self.allowance(),
             },
             Some(Trap::StackOverflow) => Fault::Stack { shadow: false },
-            // What a language does when its allocator gets nothing.
+            // Compiled languages do this when their allocator gets no memory.
             Some(Trap::UnreachableCodeReached) if refused.is_some() => Fault::Memory {
                 limit: self.store.data().memory(),
                 wanted: refused.unwrap_or_default(),
@@ -100,7 +100,7 @@ impl Guest {
         })
     }
 
-    /// Everything there is to find out, before the instance is dropped.
+    /// Finds out all that there is to find out, before the instance is dropped.
     pub(crate) async fn autopsy(&mut self) -> Autopsy {
         let backtrace = std::mem::take(&mut self.backtrace);
         let said = match self.said.is_empty() {
@@ -109,7 +109,7 @@ impl Guest {
             false => std::mem::take(&mut self.said),
         };
         if self.limits.core_dumps && self.core.is_none() && !self.lost && !self.is_native() {
-            // One that did not trap has left no dump: a trap beside it gives one.
+            // An instance that did not trap has left no dump: an injected trap gives one.
             let _ = self.sabotage(Injection::Trap).await;
         }
         Autopsy {

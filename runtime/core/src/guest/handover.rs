@@ -1,4 +1,4 @@
-//! `vcp:io/handover`: what one version hands to the next.
+//! `vcp:io/handover`: the state that one version hands to the next.
 
 use wasmtime::component::{ComponentType, Lift, TypedFunc};
 
@@ -13,10 +13,10 @@ pub(super) struct Handover {
     restore: TypedFunc<(u64, Vec<u8>), (Restored,)>,
 }
 
-/// Done, or the guest's word that it can't be.
+/// Done, or the guest's reason why not.
 type Restored = Result<(), String>;
 
-/// A state, or the guest's word that there is none.
+/// A state, or the guest's reason why there is none.
 type Taken = Result<Handed, Refusal>;
 
 /// `vcp:io/handover.handed`.
@@ -73,7 +73,7 @@ impl Guest {
         });
     }
 
-    /// Whether it can hand over and be handed over to.
+    /// Whether it can hand its state over, and take one over.
     pub(crate) fn hands_over(&self) -> bool {
         self.handover.is_some()
     }
@@ -85,12 +85,13 @@ impl Guest {
             let why = "the module hands nothing over".to_owned();
             return Ok(Err(Refusal::NotNow(why)));
         };
-        // All that it has, and nobody is served meanwhile anyway.
+        // It has the time of a start: nobody is served meanwhile anyway.
         self.set_ready(false);
         self.enter()?;
         let limit = self.time();
-        // A state that can't be copied is a trap, and nobody goes on after one. So whatever
-        // it has is taken, which the limit of its memory bounds, and looked at here.
+        // A state that is too large to be copied is a trap, and no instance goes on after
+        // one. So any state is taken, up to the limit of its memory, and its size is checked
+        // here.
         let most = self.memory_limit().saturating_add(MAX_BATCH);
         self.store.set_hostcall_fuel(most);
         let call = handover.snapshot.call_async(&mut self.store, (now,));

@@ -52,14 +52,14 @@ enum Exports {
 /// The least time for a call of an instance that is not ready yet, or hands over.
 const START: Duration = Duration::from_secs(2);
 
-/// What an instance may use.
+/// The limits on an instance's calls.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     /// Fuel in one call; `None`: more than its time allows.
     pub(crate) fuel: Option<u64>,
     /// Time in one call of an instance that was ready.
     pub(crate) call: Duration,
-    /// Write core dumps.
+    /// Whether core dumps are written.
     pub(crate) core_dumps: bool,
 }
 
@@ -85,17 +85,16 @@ pub(crate) struct Guest {
     store: Store<State>,
     exports: Exports,
     handover: Option<Handover>,
-    /// Its linear memory. What is native has none, and says itself what its spans
-    /// name.
+    /// Its linear memory. A native VCP has none, and resolves its spans itself.
     memory: Option<GuestMemory>,
     pub(crate) areas: control::Areas,
     limits: Limits,
-    /// It was ready, and serves: its calls are short.
+    /// Whether it serves, so that its calls are to be short.
     ready: bool,
     metered: bool,
-    /// The most requests that it was told to reckon with.
+    /// The most requests that it was told to expect.
     pub(crate) queue_depth: u32,
-    /// What it was told that the device is.
+    /// The identity of the device that it was told.
     pub(crate) identity: String,
     /// Fuel used in all calls so far.
     pub(crate) fuel: u64,
@@ -106,7 +105,7 @@ pub(crate) struct Guest {
     rate: Arc<Rate>,
     /// Fuel after which it gives the thread back.
     quantum: u64,
-    /// What is left of a call that failed.
+    /// What a failed call left behind.
     backtrace: String,
     said: Vec<String>,
     core: Option<Vec<u8>>,
@@ -141,7 +140,7 @@ impl Guest {
         self.leave(result)
     }
 
-    /// One batch of events in, one batch of effects out.
+    /// Passes one batch of events in, and one batch of effects out.
     pub(crate) async fn process(&mut self, events: &Events) -> Result<Effects, Fault> {
         self.enter()?;
         let limit = self.time();
@@ -163,7 +162,7 @@ impl Guest {
         self.leave(result)
     }
 
-    /// The beginning of a call.
+    /// Begins a call.
     fn enter(&mut self) -> Result<(), Fault> {
         self.boundary.cross()?;
         self.store.data().log().begin();
@@ -172,14 +171,14 @@ impl Guest {
         Ok(())
     }
 
-    /// The end of a call of the VCP's own.
+    /// Ends a call of the VCP's own.
     fn leave<T>(&mut self, result: Result<wasmtime::Result<T>, Late>) -> Result<T, Fault> {
         let value = self.conclude(result)?;
         self.boundary.cross()?;
         Ok(value)
     }
 
-    /// The end of a call: what it cost, and what it died of if it did.
+    /// Ends a call: accounts for its cost, and finds out what it died of, if it did.
     fn conclude<T>(&mut self, result: Result<wasmtime::Result<T>, Late>) -> Result<T, Fault> {
         self.account();
         let result = match result {
@@ -196,18 +195,17 @@ impl Guest {
         Fault::Watchdog { limit: self.time() }
     }
 
-    /// Time in the call that comes or is.
+    /// The time limit of the call under way, or of the next one.
     fn time(&self) -> Duration {
         self.limits.time(self.ready)
     }
 
-    /// It was ready: from now on its calls are to be as short as those of one that
-    /// serves.
+    /// Sets whether it serves, so that its calls are to be short.
     pub(crate) fn set_ready(&mut self, ready: bool) {
         self.ready = ready;
     }
 
-    /// An operator lets it have so much linear memory from now on; what it has stays.
+    /// Sets the operator's limit of linear memory; memory in use is kept.
     pub(crate) fn set_memory(&mut self, given: Option<usize>) {
         self.store.data_mut().set_memory(given);
     }

@@ -32,17 +32,17 @@ impl Guest {
         }
     }
 
-    /// Bytes of its linear memory; what is native has none.
+    /// Bytes of its linear memory; a native VCP has none.
     pub(crate) fn memory_size(&self) -> usize {
         self.memory.as_ref().map_or(0, |memory| memory.size())
     }
 
-    /// Whether it is compiled in, and runs without a box.
+    /// Whether it is compiled into the host, and runs without a sandbox.
     pub(crate) fn is_native(&self) -> bool {
         matches!(self.exports, Exports::Native(_))
     }
 
-    /// Has its memory provided: all but the data area beyond its first bytes.
+    /// Populates its memory: all but the data area beyond its first `data` bytes.
     pub(crate) fn touch(&self, data: u32) {
         let Some(memory) = &self.memory else { return };
         let areas = self.areas.data;

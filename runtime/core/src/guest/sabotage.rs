@@ -33,19 +33,19 @@ pub enum Injection {
     BadDescriptor,
     /// Calls that are answered, and requests that never are.
     Stall,
-    /// The end, between two calls.
+    /// The end of the instance, between two calls.
     Kill,
     /// The end of its fuel after so many units into the next call, wherever in
     /// its code that is.
     Cut(u64),
-    /// The end, between two calls, and that of the next instance at the so manyth
-    /// time that control passes between it and the host: into a call or out of it,
-    /// into a host function or out of it.
+    /// The end of the instance, between two calls, and that of the next one at its crossing
+    /// of this number, from 1: control passes into a call or out of it, into a host function
+    /// or out of it.
     Crossing(u64),
 }
 
 impl Injection {
-    /// Those with a name of their own, in the order of the documentation.
+    /// The faults without a number, in the order of the documentation.
     pub const NAMED: [Self; 8] = [
         Self::Trap,
         Self::Hang,
@@ -99,7 +99,7 @@ impl std::str::FromStr for Injection {
 pub(crate) type Saboteur = Arc<OnceLock<Module>>;
 
 impl Guest {
-    /// Has the saboteur do its worst, and returns what came of it.
+    /// Runs the saboteur's function for a fault, and returns what came of it.
     pub(crate) async fn sabotage(&mut self, what: Injection) -> Fault {
         self.refuel();
         let limit = self.time();
@@ -217,7 +217,7 @@ fn bodies() -> [(&'static str, Function); 5] {
                 _ = s.loop_(BlockType::Empty).br(0).end();
             }),
         ),
-        // As an allocator does: a page more, until there is none.
+        // It asks for another page, as an allocator does, until there is none.
         (
             "oom",
             body(&|s| {

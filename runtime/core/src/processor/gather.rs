@@ -1,16 +1,16 @@
-//! Moderation: at depth, letting a little more come in before looking again.
+//! Moderation: with many requests under way, a little more is let in before the next look.
 //!
-//! With many requests on their way, frames and commands trickle in one after the
-//! other. Whoever looks after each is woken for each, and wakes others for each:
-//! the CPU time goes into waking. A device's interrupts are moderated for the same
-//! reason. A wait costs latency, so it is a small part of what a request takes
-//! anyway, and where requests are quick or few there is none.
+//! With many requests under way, frames and commands trickle in one after the other. A
+//! thread that is woken for each of them wakes others for each: the CPU time goes into
+//! waking. A device's interrupts are moderated for the same reason. A wait costs latency, so
+//! it is a small part of what a request takes anyway, and where requests are quick or few
+//! there is none.
 
 /// The part of a request's time that it may be kept waiting, as a divisor.
 const PART: u64 = 16;
-/// To sleep for less than this costs more than it brings, in nanoseconds.
+/// The shortest sleep that brings more than it costs, in nanoseconds.
 const LEAST: u64 = 15_000;
-/// The longest that one answer can have taken, for the mean.
+/// The longest time between two answers that counts for the mean, in nanoseconds.
 const LONGEST: u64 = 1_000_000;
 /// The part of the past that a new observation replaces, as a power of two.
 const WEIGHT: u32 = 3;
@@ -20,7 +20,7 @@ const WEIGHT: u32 = 3;
 pub(crate) struct Gather {
     /// The longest time between two looks, in nanoseconds.
     most: u64,
-    /// When it was last looked.
+    /// When the channel last looked.
     looked: u64,
     /// When requests were last answered.
     answered: u64,
@@ -29,7 +29,7 @@ pub(crate) struct Gather {
 }
 
 impl Gather {
-    /// For at most `most` nanoseconds between two looks; 0 is never to wait.
+    /// Waits at most `most` nanoseconds between two looks; never if that is 0.
     pub(crate) fn new(most: u64) -> Self {
         Self {
             most,
@@ -39,7 +39,7 @@ impl Gather {
         }
     }
 
-    /// So many requests were answered, at this time.
+    /// Learns that so many requests were answered at this time.
     pub(crate) fn answered(&mut self, count: usize, at: u64) {
         let Some(count) = u64::try_from(count).ok().filter(|count| *count > 0) else {
             return;
@@ -50,7 +50,7 @@ impl Gather {
         self.interval = self.interval - (self.interval >> WEIGHT) + ((since / count) >> WEIGHT);
     }
 
-    /// How long to stay away yet, with so many requests on their way.
+    /// How long to wait before the next look, with so many requests under way.
     pub(crate) fn left(&self, outstanding: usize, time: u64) -> u64 {
         if self.most == 0 || outstanding <= 1 {
             return 0;
@@ -62,7 +62,7 @@ impl Gather {
         if left < LEAST { 0 } else { left }
     }
 
-    /// It is looked now.
+    /// Notes that the channel looks now.
     pub(crate) fn look(&mut self, time: u64) {
         self.looked = time;
     }

@@ -8,12 +8,12 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `mod` | which processors there are, and who is put where |
-//! | `work` | the thread: who is awake, who runs, who is charged |
+//! | `mod` | the processors there are, and which VCP is put where |
+//! | `work` | the thread: which VCPs are awake, which one runs and is charged |
 //! | `seat` | one VCP on it |
 //! | `pace` | what a future and the thread that polls it tell each other |
-//! | `spin` | when it pays to wait awake |
-//! | `gather` | when it pays to let more come in |
+//! | `spin` | when it pays to spin before sleeping |
+//! | `gather` | when it pays to let more events come in |
 
 mod gather;
 pub(crate) mod pace;
@@ -47,9 +47,9 @@ pub(crate) struct Processors {
     shared: Mutex<Vec<Arc<Processor>>>,
 }
 
-/// One channel processor, for those who are not on its thread.
+/// One channel processor, for other threads than its own.
 pub(crate) struct Processor {
-    /// The CPU that makes others join it; one without is never joined.
+    /// Its CPU, for which VCPs share it; a processor without one is never shared.
     cpu: Option<usize>,
     inbox: Sender<Message>,
     bell: Arc<OwnedFd>,
@@ -58,26 +58,26 @@ pub(crate) struct Processor {
     passengers: AtomicU64,
 }
 
-/// What its thread is told.
+/// A message to its thread.
 pub(crate) enum Message {
-    /// Take this one on.
+    /// Take this VCP on.
     Board {
         passenger: Box<Passenger>,
         answer: Sender<Result<(), Refused>>,
     },
-    /// Nobody is left, and nobody will come.
+    /// End: no VCP is left, and none will come.
     End,
-    /// It is to have another budget.
+    /// Give the VCP another budget.
     Budget {
         id: Id,
         budget: Budget,
         answer: Sender<Result<(), Refused>>,
     },
-    /// It is told to stop: from now on it also has what others leave.
+    /// The VCP is told to stop: from now on it also has the time that others leave.
     Leave(Id),
-    /// Whether the kernel writes memory back through this thread.
+    /// Set whether the kernel writes memory back through this thread.
     IoFlusher(bool),
-    /// Say that it turns.
+    /// Answer, as a sign that the thread still turns.
     Ping(oneshot::Sender<()>),
 }
 
@@ -95,7 +95,7 @@ pub(crate) struct Place {
     pub(crate) cgroup: Option<String>,
 }
 
-/// A VCP's place on a processor: for messages to it.
+/// A VCP's place on a processor, by which it is sent messages.
 #[derive(Clone)]
 pub(crate) struct Berth {
     processor: Arc<Processor>,
@@ -108,8 +108,8 @@ const SLACK: u64 = 1000;
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 impl Processors {
-    /// The processor for this place: one that is there, or a new one. Whoever gets a
-    /// berth boards, or says that it does not.
+    /// Finds the processor for this place, or starts a new one. The caller must board with
+    /// the berth, or give it up.
     pub(crate) fn find(self: &Arc<Self>, place: &Place) -> io::Result<Berth> {
         let id = Id(NEXT_ID.fetch_add(1, Ordering::Relaxed));
         let mut shared = self.lock();
@@ -153,19 +153,19 @@ impl Processors {
             settle(&place);
             work::Work::new(all, own, messages).run();
         })?;
-        // It is new.
+        // The cell is new, so it is not set yet.
         let _ = processor.thread.set(thread.thread().id());
         Ok(())
     }
 
-    /// Who has a berth does not board.
+    /// Gives up a berth without boarding.
     pub(crate) fn give_up(&self, berth: &Berth) {
         if self.left(&berth.processor) {
             berth.processor.tell(Message::End);
         }
     }
 
-    /// A VCP has left. Whether it was the last, and the thread ends.
+    /// Notes that a VCP has left. Returns whether it was the last, so that the thread ends.
     fn left(&self, processor: &Arc<Processor>) -> bool {
         let mut shared = self.lock();
         let last = processor.passengers.fetch_sub(1, Ordering::Relaxed) == 1;
@@ -175,21 +175,21 @@ impl Processors {
         last
     }
 
-    /// What is behind the lock is whole after any panic.
+    /// Locks the list, which is whole after any panic.
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<Processor>>> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Processor {
-    /// The messages that the bell was for are read after this.
+    /// Clears the bell. The messages that it rang for are read after this.
     fn hush(&self) {
         // It is ready; and if not, then there is nothing to clear.
         let _ = rustix::io::read(self.bell.as_fd(), &mut [0u8; 8]);
     }
 
     fn tell(&self, message: Message) {
-        // A thread that has ended answers by dropping what it was to answer with.
+        // A thread that has ended answers by dropping the sender in the message.
         let _ = self.inbox.send(message);
         // A full counter means that it is awake already.
         let _ = rustix::io::write(self.bell.as_fd(), &1u64.to_ne_bytes());
@@ -207,7 +207,7 @@ impl Berth {
         self.processor.thread.get() == Some(&std::thread::current().id())
     }
 
-    /// Puts the VCP on the processor, unless that is promised to others.
+    /// Puts the VCP on the processor, unless its time is promised to others.
     pub(crate) fn board(&self, passenger: Passenger) -> Result<(), Refused> {
         self.ask(|answer| Message::Board {
             passenger: Box::new(passenger),
@@ -221,18 +221,18 @@ impl Berth {
         self.ask(|answer| Message::Budget { id, budget, answer })
     }
 
-    /// Has the VCP be kept from nothing that others leave: it is told to stop, and the call
-    /// that it is in ends before it can hear that.
+    /// Lets the VCP have all the time that others leave: it is told to stop, and must end
+    /// the call that it is in before it can hear that.
     pub(crate) fn let_leave(&self) {
         self.processor.tell(Message::Leave(self.id));
     }
 
-    /// Has the thread never wait for writing back when it allocates, or stop that.
+    /// Sets whether the thread is spared from waiting for writeback when it allocates.
     pub(crate) fn set_io_flusher(&self, on: bool) {
         self.processor.tell(Message::IoFlusher(on));
     }
 
-    /// Has the thread answer as soon as it looks.
+    /// Has the thread answer when it next reads its messages.
     pub(crate) fn ping(&self, answer: oneshot::Sender<()>) {
         self.processor.tell(Message::Ping(answer));
     }
@@ -243,7 +243,7 @@ impl Berth {
     ) -> Result<(), Refused> {
         let (answer, answered) = channel();
         self.processor.tell(message(answer));
-        // One that has ended has nothing to refuse.
+        // A thread that has ended has nothing to refuse.
         answered.recv().unwrap_or(Ok(()))
     }
 }
@@ -255,9 +255,9 @@ fn set_io_flusher(on: bool) {
     }
 }
 
-/// Puts this thread where it belongs; what it has no right to, it goes without.
+/// Puts this thread where it belongs; where it lacks the right, it goes without.
 fn settle(place: &Place) {
-    // A thread that sleeps for microseconds is not to be woken as many later.
+    // A thread that sleeps for microseconds is not to be woken microseconds late.
     let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(SLACK));
     let Place { name, cpus, .. } = place;
     if let Some(cgroup) = &place.cgroup {

@@ -30,16 +30,16 @@ pub(crate) enum Pause {
     Called,
 }
 
-/// What a future may do that is polled now.
+/// What the future that is polled now may do.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Leave {
-    /// It may sleep where it stands: nobody else needs this thread.
+    /// It may sleep in its poll: no other future needs this thread.
     pub(crate) sleep: bool,
-    /// And need not come back between turns before this time.
+    /// It need not come back between turns before this time.
     pub(crate) back_at: u64,
 }
 
-/// Polled without the right to sleep.
+/// The leave of a future that may not sleep.
 pub(crate) const NO_LEAVE: Leave = Leave {
     sleep: false,
     back_at: 0,
@@ -56,14 +56,14 @@ pub(crate) struct Alarm {
     rung: AtomicBool,
     /// When it last began to ring.
     rung_at: AtomicU64,
-    /// Who polls it, so that what wakes itself costs no system call.
+    /// The thread that polls it, so that a future that wakes itself costs no system call.
     thread: Thread,
-    /// How to tell a processor that waits for descriptors.
+    /// The bell of a processor that waits for descriptors.
     bell: Option<Arc<OwnedFd>>,
 }
 
 impl Alarm {
-    /// For futures that this thread polls.
+    /// Makes an alarm for futures that this thread polls.
     pub(crate) fn new(bell: Option<Arc<OwnedFd>>) -> Arc<Self> {
         Arc::new(Self {
             rung: AtomicBool::new(false),
@@ -157,21 +157,21 @@ pub(crate) async fn pause(how: Pause) {
     .await;
 }
 
-/// What the one that polls now allows.
+/// The leave that the thread gives the future that it polls now.
 pub(crate) fn leave() -> Leave {
     LEAVE.get()
 }
 
-/// A call took too long. What it ran in is of no use any more.
+/// A call took too long. The instance that it ran in is of no use any more.
 #[derive(Debug)]
 pub(crate) struct Late;
 
-/// Runs a call within its time: that for which it was on the CPU, or waited for the
-/// host. What comes between is not its own: time in which the machine ran others, and in
-/// which it was woken and not yet polled, for its budget or for others' sake. It is pending when it yields for fuel, which wakes it at once, or waits for
-/// a granted WASI operation: both are where the clock is looked at, so the limit is
-/// kept to within one yield interval. (An epoch would be looked at in every loop of
-/// the guest, and would cost as much as the fuel does.)
+/// Runs a call within its time: that for which it was on the CPU, or waited for the host.
+/// Time in between is not its own: the machine ran others, or it was woken and not yet
+/// polled, for its budget or for others' sake. It is pending when it yields for fuel, which
+/// wakes it at once, or waits for a granted WASI operation: both are where the clock is
+/// looked at, so the limit is kept to within one yield interval. (An epoch would be looked
+/// at in every loop of the guest, and would cost as much as the fuel does.)
 pub(crate) async fn within<F: Future>(future: F, limit: Duration) -> Result<F::Output, Late> {
     let mut future = pin!(future);
     let limit = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
@@ -208,7 +208,7 @@ pub(crate) async fn within<F: Future>(future: F, limit: Duration) -> Result<F::O
     .await
 }
 
-/// When what waited since `since` could go on: it was woken, or else it is now.
+/// When a call that waited since `since` could go on: when it was woken, or else now.
 fn woken_at(since: u64) -> u64 {
     let rung_at = ALARM.with_borrow(|alarm| {
         let alarm = alarm.as_ref()?;
@@ -266,7 +266,7 @@ mod tests {
     fn time_that_others_have_the_cpu_is_not_its_own() {
         const LIMIT: Duration = Duration::from_millis(30);
         let mut left = 8;
-        // Off the CPU in the middle of each poll, as one that is preempted.
+        // It is off the CPU in the middle of each poll, as if it were preempted.
         let preempted = std::future::poll_fn(|context| {
             left -= 1;
             std::thread::sleep(Duration::from_millis(10));
@@ -282,7 +282,7 @@ mod tests {
         let ended = loop {
             match poll(call.as_mut(), &alarm, NO_LEAVE) {
                 Ok(ended) => break ended,
-                // And between two of them, as one that is throttled.
+                // And it is off the CPU between two polls, as if it were throttled.
                 Err(_) => std::thread::sleep(Duration::from_millis(10)),
             }
         };

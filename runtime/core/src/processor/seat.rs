@@ -31,14 +31,14 @@ pub(super) struct Seat {
     pub(super) id: Id,
     pub(super) future: Pin<Box<dyn Future<Output = ()>>>,
     pub(super) alarm: Arc<Alarm>,
-    /// Ready when one of its descriptors is.
+    /// The descriptor that is ready when one of the VCP's is.
     pub(super) poller: Arc<OwnedFd>,
     pub(super) pause: Pause,
     /// The scheduler counts it among those that have something to do.
     pub(super) awake: bool,
-    /// What it may take.
+    /// The CPU time that it may take.
     pub(super) budget: Budget,
-    /// Nothing was promised to it and nothing is kept from it.
+    /// Whether no time is reserved for it, so that none is kept from it.
     pub(super) free: bool,
     shared: Arc<Shared>,
     events: UnboundedSender<Event>,
@@ -96,7 +96,7 @@ impl Seat {
             return false;
         }
         let mut fds = [PollFd::new(&*self.poller, PollFlags::IN)];
-        // Where that can't be said, it is found when all are looked at.
+        // If that can't be said, it is found when all are looked at.
         poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }
 
@@ -107,7 +107,7 @@ impl Seat {
         }
     }
 
-    /// Tells those who ask what it has had.
+    /// Publishes the CPU time that it has had.
     pub(super) fn publish(&self, account: &Account) {
         let counters = &self.shared.counters;
         counters
@@ -122,12 +122,12 @@ impl Seat {
             .store(account.waiting, Ordering::Relaxed);
     }
 
-    /// It has ended; by a panic of the host's, if there was one. A mistake of the
-    /// host's is no reason to leave those waiting who rely on the last event.
+    /// Ends the VCP; `panicked` if a panic of the host's ended it. A mistake of the host's
+    /// is no reason to leave those waiting who rely on the last event.
     pub(super) fn end(self, panicked: bool) {
         if panicked {
             let what = "its channel processor panicked".to_owned();
-            // Nobody listening is nobody to tell.
+            // The receiver may be gone; then nobody waits for this.
             let _ = self.events.send(Event::Failed(what));
             let _ = self.events.send(Event::Stopped);
         }

@@ -1,19 +1,19 @@
-//! Adaptive polling: whether it pays to wait awake for a moment before sleeping.
+//! Adaptive polling: whether it pays to spin for a moment before sleeping.
 //!
 //! To sleep and be woken costs some microseconds of CPU and of delay. Where the next
 //! event comes sooner than that, as in a dialogue at queue depth one, looking for it
 //! again and again is cheaper for both sides; where it does not, it is a waste.
-//! What the last waits were like says which of the two it will be.
+//! The last waits tell which of the two it will be.
 
 /// The part of the past that a new wait replaces, as a power of two.
 const WEIGHT: u32 = 3;
-/// Waits of which one is tried awake although the past says that it won't pay.
+/// One wait in so many spins although the past says that it won't pay.
 const PROBE: u32 = 64;
 
-/// Learns from waits, and says how long to stay awake in the next.
+/// Learns from waits, and says how long to spin in the next.
 #[derive(Debug, Clone)]
 pub(crate) struct Spin {
-    /// The longest that it may stay awake, in nanoseconds.
+    /// The longest that it may spin, in nanoseconds.
     most: u64,
     /// How often, of 256, the last waits were over within `most`.
     within: u32,
@@ -21,7 +21,7 @@ pub(crate) struct Spin {
 }
 
 impl Spin {
-    /// For waits of `most` nanoseconds at the most; 0 never stays awake.
+    /// Spins for `most` nanoseconds at the most; never if that is 0.
     pub(crate) fn new(most: u64) -> Self {
         Self {
             most,
@@ -30,10 +30,11 @@ impl Spin {
         }
     }
 
-    /// How long to stay awake now, in nanoseconds.
+    /// How long to spin now, in nanoseconds.
     pub(crate) fn time(&mut self) -> u64 {
         self.waits = self.waits.wrapping_add(1);
-        // More often right than wrong; and now and then to see whether it has changed.
+        // It spins where that is more often right than wrong, and else now and then as a
+        // probe.
         if self.within >= 160 || self.waits.is_multiple_of(PROBE) {
             self.most
         } else {
@@ -41,7 +42,7 @@ impl Spin {
         }
     }
 
-    /// A wait that stayed awake at first is over, after so long.
+    /// Learns how long a wait took that began with spinning.
     pub(crate) fn learn(&mut self, waited: u64) {
         let hit = if waited <= self.most { 256 } else { 0 };
         // Eight of the waits that were tried tell more than all before.

@@ -1,4 +1,4 @@
-//! The thread of a channel processor: who is awake, who runs, who is charged.
+//! The thread of a channel processor: which VCPs are awake, which one runs and is charged.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -12,13 +12,12 @@ use super::seat::Seat;
 use super::{Message, Processor, Processors};
 use crate::clock::{now, thread_time};
 
-/// While one VCP runs, the descriptors of the others are looked at so often, in
-/// nanoseconds.
+/// How often the descriptors of the others are looked at while one VCP runs, in nanoseconds.
 const LOOK: u64 = 50_000;
-/// How long a VCP that is alone and may have everything goes on before it is
-/// charged.
+/// How long a VCP that is alone and may have everything goes on before it is charged, in
+/// nanoseconds.
 const STRETCH: u64 = 10_000_000;
-/// The weight in slack of a VCP that is told to stop: that of one without a word about it.
+/// The least weight in slack of a VCP that is told to stop: that of one without a setting.
 const LEAVING: u32 = 100;
 
 pub(super) struct Work {
@@ -27,7 +26,7 @@ pub(super) struct Work {
     messages: Receiver<Message>,
     scheduler: Scheduler,
     seats: Vec<Seat>,
-    /// What this thread had used when it was last looked at.
+    /// The CPU time that this thread had used when that was last read.
     used: u64,
     looked: u64,
 }
@@ -71,7 +70,7 @@ impl Work {
         }
     }
 
-    /// Whether there is anyone to work for.
+    /// Reads all messages. Returns whether there is still a VCP to work for.
     fn read_messages(&mut self) -> bool {
         loop {
             match self.messages.try_recv() {
@@ -84,7 +83,7 @@ impl Work {
                         let seat = Seat::new(*passenger, Arc::clone(&self.own.bell));
                         self.seats.push(seat);
                     }
-                    // Whoever does not wait for it any more has no use for it.
+                    // The receiver may be gone; then nobody waits for this.
                     let _ = answer.send(admitted);
                     if refused && self.all.left(&self.own) {
                         return false;
@@ -101,18 +100,18 @@ impl Work {
                 }
                 Ok(Message::Leave(id)) => self.let_leave(id),
                 Ok(Message::IoFlusher(on)) => super::set_io_flusher(on),
-                // Who does not wait for it any more has no use for it.
+                // The receiver may be gone; then nobody waits for this.
                 Ok(Message::Ping(answer)) => _ = answer.send(()),
                 Ok(Message::End) => return false,
                 Err(TryRecvError::Empty) => return true,
-                // It holds a sender itself.
+                // This can't be, as the processor holds a sender itself.
                 Err(TryRecvError::Disconnected) => return false,
             }
         }
     }
 
-    /// A share says what a VCP may take while it serves. One that is to go does so as soon
-    /// as others let it, however small its share is.
+    /// Lets a VCP end as soon as others let it, however small its share is: a share says
+    /// what it may take while it serves.
     fn let_leave(&mut self, id: Id) {
         let Some(seat) = self.seats.iter_mut().find(|seat| seat.id == id) else {
             return;
@@ -121,15 +120,15 @@ impl Work {
             slack: seat.budget.slack.max(LEAVING),
             ..seat.budget
         };
-        // What is promised stays as it is, and was admitted.
+        // Its reservation stays as it was admitted.
         if self.scheduler.change(id, budget, now()).is_ok() {
             seat.set_budget(budget);
         }
     }
 
-    /// Wakes those whose time has come, or who were called.
+    /// Wakes the VCPs whose time has come, or that were called.
     fn wake_due(&mut self, time: u64) {
-        // Alone it is polled anyway, and waits where it stands.
+        // A VCP that is alone is polled anyway, and waits in its poll.
         let alone = self.seats.len() == 1;
         for seat in &mut self.seats {
             if seat.awake {
@@ -145,14 +144,14 @@ impl Work {
         }
     }
 
-    /// Nobody can run before `until`, unless something happens.
+    /// Waits, as no VCP can run before `until` unless something happens.
     fn idle(&mut self, until: Option<u64>, time: u64) {
         let sleeping = self.seats.iter().filter(|seat| !seat.awake);
         let first = sleeping.filter_map(Seat::until).chain(until).min();
         self.look(first.map(|until| until.saturating_sub(time)));
     }
 
-    /// Waits for descriptors for so long, and wakes whom they concern.
+    /// Waits for descriptors for so long, and wakes the VCPs that they belong to.
     fn look(&mut self, nanoseconds: Option<u64>) {
         let timeout = nanoseconds.map(|ns| Timespec {
             tv_sec: (ns / 1_000_000_000).min(1 << 30) as i64,
@@ -167,7 +166,7 @@ impl Work {
             .collect::<Vec<_>>();
         let others = pollers.iter().map(|fd| PollFd::new(&**fd, PollFlags::IN));
         let mut fds: Vec<PollFd<'_>> = std::iter::once(bell).chain(others).collect();
-        // Interrupted is as good as nothing; what is there is there the next time.
+        // An interrupted poll has found nothing; what is there is found the next time.
         let found = poll(&mut fds, timeout.as_ref()).unwrap_or(0);
         self.looked = now();
         if found == 0 {
@@ -184,7 +183,7 @@ impl Work {
         }
     }
 
-    /// Lets one run, until it gives the thread back. Whether anyone is left.
+    /// Lets a VCP run until it gives the thread back. Returns whether any VCP is left.
     fn turn(&mut self, id: Id) -> bool {
         let alone = self.seats.len() == 1;
         let Some(at) = self.seats.iter().position(|seat| seat.id == id) else {
@@ -225,7 +224,7 @@ impl Work {
         seat.observe(before, pause, ran);
         seat.pause = pause;
         let waits = seat.until().is_none_or(|until| until > time);
-        // What came while it ran is its business still, and nobody's slack.
+        // Events that came while it ran are still its own, and no slack of others.
         if waits && (alone || !seat.has_news()) {
             seat.awake = false;
             self.scheduler.block(id, time);

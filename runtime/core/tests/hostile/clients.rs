@@ -9,7 +9,7 @@ use vcp_queue::{Answer, Client, ClientError, Flushed, Submit};
 use crate::scenario::{DEVICE, Scenario, settings};
 use crate::streams::cpu_ticks;
 
-/// Never takes anything off its socket.
+/// A client that never takes anything off its socket.
 struct Full(UnixStream);
 
 impl Client for Full {

@@ -1,5 +1,5 @@
-//! Requests that are never answered by a device that goes on with others: each has a
-//! time of its own, and nobody else is told of it.
+//! Requests that are never answered by a device that goes on with others: each has a time of
+//! its own, and no other client hears of it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -11,13 +11,13 @@ use crate::scenario::{DEVICE, Scenario, settings};
 use crate::support::{Driver, request};
 
 const TIMEOUT: Duration = Duration::from_millis(800);
-/// The least time that requests have whose VCP died.
+/// The least time that requests have when their VCP died.
 const GRACE: Duration = Duration::from_secs(5);
-/// What a busy machine may add.
+/// The delay that a busy machine may add.
 const LATE: Duration = Duration::from_millis(1500);
 
-/// Hung VCPs are found out sooner than requests time out: one that says that it
-/// waits is none.
+/// Hung VCPs are found out sooner than requests time out. A VCP that says that it waits does
+/// not count as hung.
 fn start(config: &[(&str, &str)]) -> Scenario {
     let mut settings = settings(&DEVICE, config);
     settings.watchdog.progress = Some(TIMEOUT / 4);
@@ -52,7 +52,7 @@ fn beside<T>(vcp: &Vcp, work: impl FnOnce() -> T) -> (T, u32, Duration) {
             }
             (rounds, longest)
         });
-        // Also if the work fails.
+        // This is done also if the work fails.
         let done = {
             let _over = Over(over);
             work()
@@ -90,7 +90,7 @@ fn only_the_flush_fails(driver: &Driver, limit: Duration) -> Duration {
     after
 }
 
-/// The event of that; how many others came before, by what they are.
+/// Waits for the event of that. Returns how many suspensions and faults came before it.
 fn expect_expired(scenario: &mut Scenario, expected: &str) -> (usize, usize) {
     let (mut waits, mut faults) = (0, 0);
     loop {
@@ -112,9 +112,9 @@ fn expect_expired(scenario: &mut Scenario, expected: &str) -> (usize, usize) {
     }
 }
 
-/// It puts off some of what it is asked, says so, and does the rest.
+/// The VCP puts off some of what it is asked, says so, and does the rest.
 pub(crate) fn put_off(fault: &str) {
-    // For less than the timeout, and for longer than one that hangs may take.
+    // It waits for less than the timeout, and for longer than a hung VCP may take.
     let config = [("fault", fault), ("generations", "1..1"), ("resume", "400")];
     let mut scenario = start(&config);
     let ((), rounds, _) = beside(&scenario.vcp, || {
@@ -133,7 +133,7 @@ pub(crate) fn put_off(fault: &str) {
     );
     scenario.finish_served();
 
-    // For ever: it is not the answers to others that count.
+    // It waits for ever: the answers to other requests do not count.
     let mut scenario = start(&config[..2]);
     let (_, rounds, longest) = beside(&scenario.vcp, || {
         scenario.strike();
@@ -152,11 +152,11 @@ pub(crate) fn put_off(fault: &str) {
     scenario.finish_served();
 }
 
-/// It has sessions, each of which ends without an answer to one of its requests.
+/// The VCP has sessions, each of which ends without an answer to one of its requests.
 pub(crate) fn deaf(fault: &str) {
     let config = [("fault", fault), ("generations", "1..2"), ("resume", "100")];
     let mut scenario = start(&config);
-    // Twice: what comes later has its own time.
+    // It is done twice, as later requests have their own time.
     for generation in 1..3 {
         let (_, rounds, longest) = beside(&scenario.vcp, || {
             scenario.strike();
@@ -175,7 +175,7 @@ pub(crate) fn deaf(fault: &str) {
     scenario.finish_served();
 }
 
-/// With nobody who would have it stop, it goes on for as long as it takes.
+/// Without a timeout, it goes on for as long as it takes.
 #[test]
 fn without_a_timeout_it_waits() {
     let config = [("fault", "deaf"), ("generations", "1..1"), ("resume", "50")];
@@ -190,14 +190,14 @@ fn without_a_timeout_it_waits() {
     assert_eq!(scenario.driver.answer(), (12, Status::Ok, Vec::new()));
 }
 
-/// A request that kills every instance it is given to, or that each hangs of: it fails as
-/// soon as that is known, and nothing beside it does.
+/// A request kills every instance that it is given to, or hangs each: it fails as soon as
+/// that is known, and nothing beside it does.
 fn poison(fault: &str, within: Duration, kind: &str, faults: u64) {
     let mut scenario = start(&[("fault", fault), ("generations", "1..1000000")]);
     let began = Instant::now();
     let (_, rounds, _) = beside(&scenario.vcp, || {
         scenario.strike();
-        // In any order: each is tried when its turn comes.
+        // The answers come in any order: each request is tried when its turn comes.
         for _ in 0..6 {
             let (cookie, status, _) = scenario.driver.answer();
             assert_eq!(
@@ -226,7 +226,7 @@ fn poison(fault: &str, within: Duration, kind: &str, faults: u64) {
         }
     }
     assert_eq!(scenario.vcp.stats().faults, faults);
-    // The next of its kind costs as much again, and the others still nothing.
+    // The next such request costs as much again, and the others still cost nothing.
     scenario.expect_ready();
     scenario.check_io();
     assert_eq!(scenario.vcp.stats().faults, faults);
@@ -243,7 +243,7 @@ fn a_request_that_hangs_is_found_out() {
     poison("silent", GRACE / 2, "stalled", 2);
 }
 
-/// As [`start`], but nothing fails for what it does to instances.
+/// As [`start`], but no request fails for what it does to instances.
 fn patient(config: &[(&str, &str)]) -> Scenario {
     let mut settings = settings(&DEVICE, config);
     settings.watchdog.progress = Some(TIMEOUT / 4);
@@ -254,8 +254,8 @@ fn patient(config: &[(&str, &str)]) -> Scenario {
     scenario
 }
 
-/// Not found out, it fails when its time is up, and those beside it are answered by the
-/// instances between.
+/// The request is not failed as the culprit, but when its time is up, and those beside it
+/// are answered by the instances between.
 #[test]
 fn a_request_that_kills_fails_alone() {
     let mut scenario = patient(&[("fault", "panic"), ("generations", "1..1000000")]);
@@ -268,7 +268,7 @@ fn a_request_that_kills_fails_alone() {
         "{rounds} rounds, {longest:?}"
     );
     let (_, faults) = expect_expired(&mut scenario, "unreachable");
-    // The first few in a row, then further and further apart.
+    // The first few come in a row, then further and further apart.
     assert!((5..20).contains(&faults), "{faults} faults");
     let before = scenario.vcp.stats().faults;
     scenario.check_io();
@@ -277,7 +277,7 @@ fn a_request_that_kills_fails_alone() {
     scenario.end();
 }
 
-/// One that each instance hangs of.
+/// Each instance hangs at this request.
 #[test]
 fn a_request_that_hangs_fails_alone() {
     let config = [("fault", "silent"), ("generations", "1..1000000")];

@@ -1,4 +1,4 @@
-//! Faults of a device: at its start, in its answers, in what it says.
+//! Faults of a device: at its start, in its answers, in its notices.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use crate::support::request;
 
 type Check = fn(&Fault) -> bool;
 
-/// It can't even start: given up in the first generation. In a later one it is tried again
-/// if it died of something, and given up too if it said itself that it can't.
+/// The VCP can't even start. In the first generation it is given up. In a later one it is
+/// tried again if it died of something, and given up too if it said itself that it can't.
 fn start(expected: Check) -> impl Fn(&str) {
     move |fault| {
         let mut first = Scenario::device(fault, "1..1");
@@ -46,7 +46,7 @@ fn start(expected: Check) -> impl Fn(&str) {
     }
 }
 
-/// It serves, is struck by a fault, and serves again.
+/// The VCP serves, is struck by a fault, and serves again.
 fn strike(expected: Check) -> impl Fn(&str) {
     move |fault| {
         let mut scenario = Scenario::device(fault, "1..1");
@@ -87,7 +87,7 @@ fn dies_saying_why(fault: &str) {
     scenario.finish_served();
 }
 
-/// What it does is odd, or a waste, but no fault.
+/// The VCP does something odd or wasteful, but no fault.
 fn tolerated(expected: fn(&Event) -> bool) -> impl Fn(&str) {
     move |fault| {
         let mut scenario = Scenario::device(fault, "1..1");
@@ -100,7 +100,7 @@ fn tolerated(expected: fn(&Event) -> bool) -> impl Fn(&str) {
     }
 }
 
-/// As `tolerated`, without anything to be heard of it.
+/// As `tolerated`, but without an event.
 fn unheard(fault: &str) {
     let mut scenario = Scenario::device(fault, "1..1");
     scenario.expect_ready();
@@ -112,7 +112,7 @@ fn unheard(fault: &str) {
     scenario.end();
 }
 
-/// It is given up for good.
+/// The VCP is given up for good.
 fn given_up(why: &'static str) -> impl Fn(&str) {
     move |fault| {
         let mut scenario = Scenario::device(fault, "1..1");
@@ -128,7 +128,7 @@ fn given_up(why: &'static str) -> impl Fn(&str) {
     }
 }
 
-/// A new generation is a smaller disk, or one of other blocks.
+/// A new generation has a smaller disk, or one with other blocks.
 fn changed(fault: &str) {
     let mut scenario = Scenario::device(fault, "2..2");
     scenario.expect_ready();
@@ -144,7 +144,7 @@ fn changed(fault: &str) {
 
 const CHANGED: &str = "the device changed while in use: it had ";
 
-/// Told to stop with requests outstanding that it does not answer, or with none.
+/// The VCP is told to stop with requests outstanding that it does not answer, or with none.
 fn stop(answered: bool, last: fn(&str) -> Vec<Event>, seconds: u64) -> impl Fn(&str) {
     move |fault| {
         let mut scenario = Scenario::device(fault, "1..9");
@@ -156,7 +156,7 @@ fn stop(answered: bool, last: fn(&str) -> Vec<Event>, seconds: u64) -> impl Fn(&
             scenario.expect_end(&last(fault), Duration::from_secs(seconds));
             return;
         }
-        // What has not been taken in by then is not answered.
+        // Requests that have not been taken in by then are not answered.
         while scenario.vcp.stats().requests < 8 {
             std::thread::yield_now();
         }

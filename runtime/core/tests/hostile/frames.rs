@@ -13,7 +13,7 @@ use crate::scenario::{Scenario, load, settings};
 pub(crate) static PROCESSOR: LazyLock<Module> =
     LazyLock::new(|| load("processor", vcp_test_guests::MISBEHAVE_PROCESSOR));
 
-/// Takes every frame and delivers none.
+/// A link that takes every frame and delivers none.
 struct Sink {
     properties: LinkProperties,
     event: OwnedFd,
@@ -54,7 +54,7 @@ fn scenario(fault: &str, offload: bool) -> Scenario {
     Scenario::start(settings)
 }
 
-/// Without a sound receive area it does not start.
+/// Without a sound receive area the VCP does not start.
 pub(crate) fn start(fault: &str, why: &str) {
     let mut scenario = scenario(fault, false);
     let found = scenario.expect_fault(1);
@@ -63,7 +63,7 @@ pub(crate) fn start(fault: &str, why: &str) {
     scenario.end();
 }
 
-/// What it sends ends it; the next generation serves.
+/// A frame that the instance sends ends it; the next generation serves.
 pub(crate) fn strike(fault: &str, offload: bool, expected: impl Fn(&Fault) -> bool) {
     let mut scenario = scenario(fault, offload);
     scenario.expect_ready();
@@ -75,7 +75,7 @@ pub(crate) fn strike(fault: &str, offload: bool, expected: impl Fn(&Fault) -> bo
     scenario.end();
 }
 
-/// The link gets it as it is, and knows what to do.
+/// The link gets the frame as it is, and knows what to do.
 pub(crate) fn carried(fault: &str) {
     let mut scenario = scenario(fault, true);
     scenario.expect_ready();

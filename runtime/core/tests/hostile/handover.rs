@@ -54,7 +54,7 @@ fn expect_reloaded(scenario: &mut Scenario) -> Reloaded {
     }
 }
 
-/// No state goes from one to the other; the new one starts anew.
+/// No state goes from one version to the other; the new one starts anew.
 fn anew(generations: &'static str) -> impl Fn(&str) {
     move |fault| {
         let mut scenario = device(fault, generations);
@@ -66,7 +66,8 @@ fn anew(generations: &'static str) -> impl Fn(&str) {
     }
 }
 
-/// What nobody else has is not given up for being too long, however often it is tried.
+/// A state that is the only copy is not given up for being too long, however often that is
+/// tried.
 fn called_off(fault: &str) {
     let scenario = fueled(fault, "1..1", None);
     for _ in 0..2 {
@@ -137,7 +138,7 @@ fn found_out_on_trial(fault: &str) {
     scenario.finish_served();
 }
 
-/// What a module on trial says of the device's size binds nobody after it.
+/// The size that a module on trial says the device has does not bind those after it.
 #[test]
 fn a_size_told_on_trial_does_not_outlive_it() {
     let mut scenario = device("grown", "2..2");
@@ -155,7 +156,7 @@ fn a_size_told_on_trial_does_not_outlive_it() {
         panic!("it did not come back");
     };
     assert!(geometry.size < grown.size);
-    // A client that believed it gets an error, and not the VCP the request.
+    // A client that believed it gets an error, and the VCP does not get the request.
     let beyond = request(1, Operation::Read, geometry.size, 512, Vec::new());
     scenario.driver.ask_all([beyond]);
     assert_eq!(scenario.driver.answer().1, Status::Invalid);
@@ -220,7 +221,7 @@ mod streams {
         stream.read_exact(&mut bytes).unwrap();
         assert_eq!(scenario.event(), Event::Found("sent 16".to_owned()));
         assert!(reload(&scenario, &PROCESSOR).unwrap().handed_over);
-        // The same connection, and the credit of what the new one sent on it.
+        // It is the same connection, with the credit of what the new version sent on it.
         stream.read_exact(&mut bytes).unwrap();
         let mut found = false;
         for _ in 0..3 {

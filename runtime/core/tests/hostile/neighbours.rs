@@ -1,4 +1,4 @@
-//! One VCP's faults are no other's.
+//! The faults of one VCP do no harm to another.
 
 use std::time::{Duration, Instant};
 

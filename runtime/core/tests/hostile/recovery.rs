@@ -19,7 +19,7 @@ fn impatient(config: &[(&str, &str)]) -> Scenario {
     Scenario::start(settings)
 }
 
-/// Served once, and killed: the fault is in the second generation.
+/// A VCP that served once and was killed: the fault is in the second generation.
 fn second(fault: &str) -> Scenario {
     let mut scenario = impatient(&[("fault", fault), ("generations", "2..2")]);
     scenario.expect_ready();
@@ -29,7 +29,7 @@ fn second(fault: &str) -> Scenario {
     scenario
 }
 
-/// It says nothing at all, and is replaced.
+/// The instance says nothing at all, and is replaced.
 fn silent(fault: &str) {
     let mut scenario = second(fault);
     assert_eq!(scenario.expect_fault(2), Fault::NotReady { limit: SHORT });
@@ -43,7 +43,7 @@ fn suspended(scenario: &mut Scenario) {
     assert!(matches!(event, Event::Suspended(_)), "{event:?}");
 }
 
-/// It is away, and that many requests were told.
+/// Expects that the device is away, and that so many requests failed.
 fn expired(scenario: &mut Scenario, failed: usize, why: &str) {
     let (refusing, why) = (true, why.to_owned());
     let expected = Event::Expired {
@@ -54,7 +54,7 @@ fn expired(scenario: &mut Scenario, failed: usize, why: &str) {
     assert_eq!(scenario.event(), expected);
 }
 
-/// It waits for longer than its clients are to: they get an error, and another
+/// The instance waits for longer than its clients are to: they get an error, and another
 /// instance gets what they ask next.
 fn waits(fault: &str) {
     let mut scenario = second(fault);
@@ -65,7 +65,7 @@ fn waits(fault: &str) {
     scenario.finish_served();
 }
 
-/// It gives up, is held, and can be revived.
+/// The instance gives up; the VCP is held, and can be revived.
 fn gives_up(fault: &str) {
     let mut scenario = second(fault);
     scenario.expect_failed();
@@ -76,7 +76,7 @@ fn gives_up(fault: &str) {
     scenario.finish_served();
 }
 
-/// In the middle of its work it has to wait: not for long, and for ever.
+/// In the middle of its work the instance has to wait: once not for long, once for ever.
 fn waits_under_load(fault: &str) {
     let config = [("fault", fault), ("generations", "1..1"), ("resume", "100")];
     let mut scenario = impatient(&config);
@@ -99,7 +99,7 @@ fn waits_under_load(fault: &str) {
     scenario.finish_served();
 }
 
-/// It wants more memory than there is, and can do without.
+/// The instance wants more memory than there is, and can do without.
 fn unheard(fault: &str) {
     let mut scenario = impatient(&[("fault", fault), ("generations", "1..1")]);
     scenario.expect_ready();

@@ -84,7 +84,7 @@ impl Scenario {
         }
     }
 
-    /// What is written can be read.
+    /// Checks that what is written can be read.
     pub(crate) fn check_io(&self) {
         self.driver.write(1, 4096, vec![7; 8192]);
         assert_eq!(self.driver.answer(), (1, Status::Ok, Vec::new()));
@@ -92,12 +92,12 @@ impl Scenario {
         assert_eq!(self.driver.answer(), (2, Status::Ok, vec![7; 8192]));
     }
 
-    /// One batch with a flush in it, which sets the fault off.
+    /// Sends one batch with a flush in it, which sets the fault off.
     pub(crate) fn strike(&self) {
         self.driver.ask_all(batch());
     }
 
-    /// Everything of the batch is answered, each once and as it should be.
+    /// Expects that each request of the batch is answered once, and as it should be.
     pub(crate) fn expect_answers(&self) {
         let mut cookies = Vec::new();
         for _ in 0..batch().len() {
@@ -105,7 +105,7 @@ impl Scenario {
             assert_eq!(status, Status::Ok, "of {cookie}");
             let length = match cookie {
                 11 | 13 => 4096,
-                // One extent, of those that can tell.
+                // It is one extent, from a device that can tell.
                 15 if !data.is_empty() => EXTENT,
                 _ => 0,
             };
@@ -117,7 +117,7 @@ impl Scenario {
         assert!(self.driver.answers.try_recv().is_err());
     }
 
-    /// All of the batch is refused.
+    /// Expects that all of the batch is refused.
     pub(crate) fn expect_refusals(&self, count: usize, with: Status) {
         for _ in 0..count {
             let (cookie, status, data) = self.driver.answer();
@@ -125,7 +125,7 @@ impl Scenario {
         }
     }
 
-    /// It ends within `bound`, and says nothing but `last` before.
+    /// Expects the VCP to end within `bound`, with no events but `last` before.
     pub(crate) fn expect_end(mut self, last: &[Event], bound: Duration) {
         let began = Instant::now();
         self.vcp.stop();
@@ -138,12 +138,12 @@ impl Scenario {
         assert!(began.elapsed() < bound, "{:?}", began.elapsed());
     }
 
-    /// A well-behaved one ends at once.
+    /// Expects that a well-behaved VCP ends at once.
     pub(crate) fn end(self) {
         self.expect_end(&[], Duration::from_secs(3));
     }
 
-    /// All the requests of a batch, once more, and it is at an end.
+    /// Checks that the VCP still serves, and ends it.
     pub(crate) fn finish_served(self) {
         self.check_io();
         self.end();

@@ -84,7 +84,7 @@ fn unsent_is_bounded(fault: &str) {
     scenario.end();
 }
 
-/// One that gave up is not polled for: its peer's bytes are nobody's.
+/// The streams of a VCP that gave up are closed, and not polled for any more.
 fn dead_streams_are_closed(fault: &str) {
     let (mut scenario, listener) = scenario(fault, "deadstream");
     scenario.expect_ready();
@@ -92,7 +92,7 @@ fn dead_streams_are_closed(fault: &str) {
     scenario.expect_answers();
     let (mut peer, _) = listener.accept().unwrap();
     assert_eq!(scenario.expect_failed(), "over");
-    // It sees a reset, or the end, and not silence.
+    // The peer sees a reset, or the end, and not silence.
     peer.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     let mut bytes = Vec::new();
     if let Err(error) = peer.read_to_end(&mut bytes) {

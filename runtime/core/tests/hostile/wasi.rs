@@ -58,7 +58,7 @@ fn gets(nothing: &'static str) -> impl Fn(&str) {
     }
 }
 
-/// What it wrote is for its log, and it lives on; `speech.rs` reads that log.
+/// Its output is for its log, and it lives on; `speech.rs` reads that log.
 fn goes_on(fault: &str) {
     let settings = settings(&WASI, &[("fault", fault)]);
     with_timers(move || {
@@ -70,7 +70,7 @@ fn goes_on(fault: &str) {
     });
 }
 
-/// What it panicked of is in its crash report.
+/// The message of its panic is in its crash report.
 fn dies_saying_why(fault: &str) {
     let settings = settings(&WASI, &[("fault", fault)]);
     with_timers(move || {
@@ -89,7 +89,7 @@ fn dies_saying_why(fault: &str) {
     });
 }
 
-/// With a file of 4096 bytes under `/data`; it is as it was at the end.
+/// Runs a check with a file of 4096 bytes under `/data`, which is unchanged at the end.
 fn with_a_file(fault: &str, check: impl FnOnce(&mut Scenario) + Send + 'static) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("f");
@@ -108,7 +108,7 @@ fn with_a_file(fault: &str, check: impl FnOnce(&mut Scenario) + Send + 'static) 
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
 }
 
-/// Bytes that it does not have are its fault, and not the host's.
+/// It names bytes that it does not have: that is its fault, and not the host's.
 fn outside(named: &'static str) -> impl Fn(&str) {
     move |fault| {
         with_a_file(fault, move |scenario| {
@@ -135,7 +135,7 @@ fn hears(expected: &'static str) -> impl Fn(&str) {
     }
 }
 
-/// What it waits for is the storage's time, but not for ever.
+/// It may wait for the storage, but not for ever.
 fn ends_although_it_only_waits(fault: &str) {
     with_a_file(fault, move |scenario| {
         let began = std::time::Instant::now();

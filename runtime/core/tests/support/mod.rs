@@ -92,7 +92,7 @@ impl Driver {
         self.ask_all([request(cookie, operation, offset, length, payload)]);
     }
 
-    /// All at once: the VCP gets them in one batch.
+    /// Asks all of them at once: the VCP gets them in one batch.
     pub(crate) fn ask_all(&self, requests: impl IntoIterator<Item = ClientRequest>) {
         self.requests.lock().unwrap().extend(requests);
         rustix::io::write(&self.event, &1u64.to_ne_bytes()).unwrap();

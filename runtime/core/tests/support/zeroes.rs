@@ -1,5 +1,5 @@
-//! A VCP compiled in, behind a network: a device of nothing but zeroes that tells what
-//! it was told.
+//! A native VCP behind a network: a device of nothing but zeroes, which reports what it was
+//! told.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! What the tests against the real kernel share: network namespaces, and a stack
-//! driven over a link as a channel processor would.
+//! Shared by the tests against the real kernel: network namespaces, and a stack driven over
+//! a link as a channel processor would.
 
 use std::net::{IpAddr, SocketAddr};
 use std::process::{Command, Stdio};
@@ -37,7 +37,7 @@ pub(crate) fn skip(test: &str, missing: &str) {
     );
 }
 
-/// Runs a command quietly; whether it succeeded.
+/// Runs a command quietly. Returns whether it succeeded.
 pub(crate) fn run(command: &[&str]) -> bool {
     let status = Command::new(command[0])
         .args(&command[1..])

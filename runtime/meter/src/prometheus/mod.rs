@@ -10,7 +10,7 @@ use crate::histogram::Histogram;
 use crate::snapshot::{Export, Snapshot, Vcp};
 use text::{Kind, Text, Value};
 
-/// The words a VCP's state can be; one that is not among them is shown, too.
+/// The states that a VCP can have; another one is shown, too.
 const STATES: [&str; 7] = [
     "starting",
     "ready",
@@ -21,7 +21,7 @@ const STATES: [&str; 7] = [
     "stopped",
 ];
 
-/// The metrics of a host.
+/// The metrics of a host, as text.
 pub fn prometheus(snapshot: &Snapshot) -> String {
     let mut text = Text::default();
     host(&mut text, snapshot);
@@ -336,7 +336,7 @@ fn histograms(text: &mut Text, name: &str, help: &str, vcps: &[Vcp], of: fn(&Vcp
                 text.sample(&bucket, &labels, Value::Count(count));
             }
         }
-        // This one is there even if the host counts nothing.
+        // This bucket is there even if the host counts nothing.
         text.sample(
             &bucket,
             &[label, ("le", "+Inf")],

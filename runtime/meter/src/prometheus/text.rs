@@ -41,7 +41,7 @@ impl Display for Value {
     }
 }
 
-/// Without zeros at the end.
+/// Writes a decimal number without zeros at the end.
 fn decimal(f: &mut fmt::Formatter<'_>, whole: u64, fraction: u64, places: usize) -> fmt::Result {
     if fraction == 0 {
         return whole.fmt(f);

@@ -39,7 +39,7 @@ pub fn draw(frame: &mut Frame<'_>, history: &History, view: View) {
     frame.render_widget(keys, foot);
 }
 
-/// Without the graph.
+/// The width of the table without the graph.
 fn plain_width() -> usize {
     let widths = COLUMNS.iter().map(|(_, width, _)| *width);
     widths.sum::<usize>() + COLUMNS.len() - 1
@@ -51,7 +51,7 @@ fn line(row: &rows::Row, graph: usize) -> Row<'static> {
         (true, true) => Style::new().fg(Color::Yellow),
         (true, false) => Style::new(),
     };
-    // The newest is what counts where there is no room for all.
+    // Where there is no room for all, the newest part is shown.
     let skipped = row.graph.chars().count().saturating_sub(graph);
     let shown: String = row.graph.chars().skip(skipped).collect();
     let cells = row.cells.iter().zip(&COLUMNS);
@@ -68,7 +68,7 @@ fn cell(text: String, is_text: bool) -> Cell<'static> {
     Cell::from(Text::from(Line::from(text).alignment(alignment)))
 }
 
-/// The same as lines, without graphs: the host, the heads, and one for each VCP.
+/// The table as lines, without graphs: the host, the heads, and one for each VCP.
 pub fn plain(history: &History, view: View) -> String {
     let mut out = rows::host(history, view) + "\n";
     let heads = COLUMNS.map(|(name, _, _)| name.to_owned());

@@ -1,7 +1,7 @@
-//! What is typed, and whether there is still somebody who could type.
+//! The keys that are typed, and whether the terminal is still there.
 //!
-//! The terminal is read here and by nobody else: one that has gone away gives an end of
-//! its input for ever, and who goes on reading that uses a whole CPU for it.
+//! The terminal is read here and nowhere else: one that has gone away gives an end of its
+//! input for ever, and a loop that goes on reading that uses a whole CPU.
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _};
@@ -38,7 +38,7 @@ pub(super) enum Key {
 }
 
 impl Keyboard {
-    /// Standard input where that is a terminal, else the terminal of the session.
+    /// Opens standard input where that is a terminal, else the terminal of the session.
     pub(super) fn open() -> io::Result<Self> {
         let stdin = io::stdin();
         if stdin.is_terminal() {

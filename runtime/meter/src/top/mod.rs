@@ -1,7 +1,7 @@
 //! The host on a terminal, anew each second.
 //!
-//! [`draw`] is a pure function of a [`History`](crate::History) and a [`View`], [`plain`] the same
-//! as lines of text; both show the rows of one table, which `rows` makes. [`run`]
+//! [`draw`] is a pure function of a [`History`](crate::History) and a [`View`], [`plain`]
+//! the same as lines of text; both show the rows of one table, which `rows` makes. [`run`]
 //! is the loop around them and the only part that touches the terminal.
 
 mod draw;
@@ -12,7 +12,7 @@ mod screen;
 pub use draw::{draw, plain};
 pub use screen::{Options, TopError, run};
 
-/// What the table is sorted by.
+/// The column that the table is sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Sort {
     /// Largest part of a CPU first.
@@ -31,7 +31,7 @@ pub enum Sort {
 }
 
 impl Sort {
-    /// The next one; after the last, the first.
+    /// The next column; after the last, the first.
     #[must_use]
     pub fn next(self) -> Self {
         match self {
@@ -60,7 +60,7 @@ impl Sort {
 /// How the table is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct View {
-    /// What it is sorted by.
+    /// The column that it is sorted by.
     pub sort: Sort,
     /// Whether the small graphs show the CPU; otherwise, requests.
     pub graph_cpu: bool,

@@ -18,9 +18,9 @@ pub(super) const COLUMNS: [(&str, usize, bool); 10] = [
     ("RESTARTS", 8, false),
 ];
 
-/// One VCP.
+/// The row of one VCP.
 pub(super) struct Row {
-    /// As [`COLUMNS`].
+    /// The cells, in the order of [`COLUMNS`].
     pub(super) cells: [String; COLUMNS.len()],
     /// One character a second, newest last.
     pub(super) graph: String,
@@ -51,7 +51,7 @@ pub(super) fn host(history: &History, view: View) -> String {
     )
 }
 
-/// One for each VCP, in the order of the view.
+/// One row for each VCP, in the order of the view.
 pub(super) fn rows(history: &History, view: View) -> Vec<Row> {
     let Some(Snapshot { vcps, .. }) = history.latest() else {
         return Vec::new();
@@ -132,7 +132,7 @@ fn graph(points: &[f64]) -> String {
     points.iter().map(bar).collect()
 }
 
-/// In the largest unit that leaves a number below 1024.
+/// A size in the largest unit that leaves a number below 1024.
 fn size(bytes: u64) -> String {
     let mut value = bytes as f64;
     for unit in ["B", "KiB", "MiB", "GiB"] {
@@ -145,7 +145,7 @@ fn size(bytes: u64) -> String {
     format!("{value:.1} TiB")
 }
 
-/// What another process said must not steer this terminal.
+/// Cleans the text of another process, which must not steer this terminal.
 pub(super) fn clean(text: &str) -> String {
     let shown = |c: char| if c.is_control() { '?' } else { c };
     text.chars().take(64).map(shown).collect()

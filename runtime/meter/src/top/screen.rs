@@ -16,10 +16,10 @@ use crate::snapshot::Snapshot;
 use crate::top::keyboard::{Happened, Key, Keyboard};
 use crate::top::{View, draw, plain};
 
-/// Between two figures.
+/// The time between two snapshots.
 const SECOND: Duration = Duration::from_secs(1);
 
-/// How to show it.
+/// How the host is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Options {
     /// Lines instead of a screen, a table each second; always so where standard
@@ -27,7 +27,7 @@ pub struct Options {
     pub plain: bool,
     /// One table, of one second, as lines.
     pub once: bool,
-    /// What it is sorted by at first, and so on.
+    /// The view to begin with.
     pub view: View,
 }
 
@@ -37,30 +37,30 @@ pub enum TopError<E> {
     /// There are no figures any more.
     #[error(transparent)]
     Fetch(E),
-    /// The terminal would not.
+    /// The terminal failed.
     #[error("terminal: {0}")]
     Terminal(io::Error),
 }
 
-/// The line has the error in it, which is therefore no source: a chain would say it twice.
+/// The message contains the error, so the error is no source: a chain would say it twice.
 impl<E> From<io::Error> for TopError<E> {
     fn from(error: io::Error) -> Self {
         Self::Terminal(error)
     }
 }
 
-/// Shows what `fetch` gives until the operator has seen enough. Blocks its thread.
+/// Shows the snapshots of `fetch` until the operator ends it. Blocks its thread.
 ///
-/// A screen takes SIGTERM, SIGHUP and SIGINT as an operator who has seen enough,
-/// and they stay without their usual effect afterwards: the process is to end then. A
-/// terminal that goes away is no error.
+/// A screen takes SIGTERM, SIGHUP and SIGINT for the operator's wish to end, and they stay
+/// without their usual effect afterwards: the process is to end then. A terminal that goes
+/// away is no error.
 pub fn run<E>(
     fetch: impl FnMut() -> Result<Snapshot, E>,
     options: Options,
 ) -> Result<(), TopError<E>> {
     if options.plain || options.once || !io::stdout().is_terminal() {
         return match lines(fetch, options, &mut io::stdout().lock(), SECOND) {
-            // Whoever read it has seen enough.
+            // The reader has closed the pipe, and has seen enough.
             Err(TopError::Terminal(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             ended => ended,
         };
@@ -72,7 +72,7 @@ pub fn run<E>(
     }
 }
 
-/// A table each `pause`, or only the first.
+/// Writes a table each `pause`, or only the first.
 fn lines<E>(
     mut fetch: impl FnMut() -> Result<Snapshot, E>,
     options: Options,
@@ -93,7 +93,7 @@ fn lines<E>(
     }
 }
 
-/// A terminal in raw mode on its other screen; dropped, it is as before.
+/// A terminal in raw mode on its other screen; when it is dropped, all is as before.
 struct Screen {
     terminal: DefaultTerminal,
     keyboard: Keyboard,
@@ -104,14 +104,14 @@ impl Drop for Screen {
     fn drop(&mut self) {
         // At a panic it was done already, before the message was written.
         if !std::thread::panicking() {
-            // One that is gone needs it no more.
+            // A terminal that is gone need not be restored.
             let _ = ratatui::try_restore();
         }
     }
 }
 
-/// Whether somebody asked the process to end, while this lives; the signal alone
-/// would end it with the terminal as it is.
+/// Whether the process was asked to end, while this lives; the signal alone would end it
+/// with the terminal as it is.
 struct Ending {
     asked: Arc<AtomicBool>,
     signals: Vec<SigId>,
@@ -194,7 +194,7 @@ impl Screen {
     }
 }
 
-/// Whether that was enough.
+/// Applies a key to the view. Returns whether the key ends the loop.
 fn press(key: Key, view: &mut View) -> bool {
     match key {
         Key::Interrupt | Key::Escape | Key::Letter('q') => return true,

@@ -4,7 +4,7 @@ use vcp_meter::{
     Budget, Counters, Export, Histogram, Limit, Log, Process, Processor, Snapshot, Stalls, Vcp,
 };
 
-/// After this many seconds of a steady load.
+/// A snapshot after this many seconds of a steady load.
 pub(crate) fn snapshot(seconds: u64) -> Snapshot {
     Snapshot {
         version: "1.2.3".into(),

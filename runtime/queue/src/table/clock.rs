@@ -1,23 +1,22 @@
 //! How long each request may still go without an answer.
 //!
-//! A request has no deadline until the device could not answer it; whoever drives
-//! the table says when that is, and how long the request has then. Only its answer
-//! ends that: neither a device that serves again nor another instance does. The
-//! table has no clock: times are arguments, in nanoseconds of one monotonic clock.
+//! A request has no deadline until the device can't answer it; the caller says when that is,
+//! and how long the request has then. Only its answer ends that: neither a device that
+//! serves again nor another instance does. The table has no clock: times are arguments, in
+//! nanoseconds of one monotonic clock.
 
 use super::{Finished, Table};
 use crate::block::Status;
 
-/// What [`Table::expire`] answered.
+/// The result of [`Table::expire`].
 #[derive(Debug)]
 pub struct Expired {
-    /// Answers for the clients.
+    /// The answers for the clients.
     pub finished: Vec<Finished>,
-    /// Requests whose time was up, those of clients that are gone included.
+    /// The requests whose time was up, those of clients that are gone included.
     pub count: usize,
-    /// The instance held entries of some of them and may still carry them out: it
-    /// has to go. What it held beside them is offered again, as after
-    /// [`Table::restart`].
+    /// Whether the instance held entries of some of them, and may still carry them out: it
+    /// has to go. What it held beside them is offered again, as after [`Table::restart`].
     pub issued: bool,
 }
 
@@ -27,8 +26,8 @@ impl Table {
         self.clocks.len() < self.requests.len()
     }
 
-    /// No unanswered request may wait longer than to `deadline`. Those that have an
-    /// earlier one keep it.
+    /// Lets no unanswered request wait longer than to `deadline`. Those that have an earlier
+    /// one keep it.
     pub fn set_deadline(&mut self, deadline: u64) {
         for (slot, request) in &mut self.requests {
             if request.deadline.is_some_and(|earlier| earlier <= deadline) {
@@ -63,7 +62,7 @@ impl Table {
         };
         let finished = due.into_iter().filter_map(fail).collect();
         if issued {
-            // No tag of theirs may be known any more.
+            // None of their tags may be valid any more.
             self.restart();
         }
         Expired {

@@ -41,7 +41,7 @@ impl Table {
                 got: data.len(),
             });
         }
-        // One that has no answer has said that it can't tell: all may be data.
+        // A device that does not support it can't tell: all may be data.
         let (status, told) = match (piece.operation, status) {
             (Operation::Extents, Status::NotSupported) => (Status::Ok, None),
             (Operation::Extents, Status::Ok) => (status, Some(self.extents(piece, data)?)),
@@ -80,8 +80,7 @@ impl Table {
         Ok((loan, self.finish(piece.request, whole)))
     }
 
-    /// What a completion says of how a range is allocated, for the range that was asked
-    /// about.
+    /// The extents of a completion, cut to the range that the client asked about.
     fn extents(&self, piece: &Piece, data: &[u8]) -> Result<Vec<u8>, Violation> {
         let request = &self.requests[piece.request];
         let block = u32::try_from(self.block()).unwrap_or(u32::MAX);
@@ -93,7 +92,7 @@ impl Table {
         })
     }
 
-    /// The block has been read: put the request's bytes into it, and write it.
+    /// Puts the request's bytes into the block that has been read, and has it written.
     fn change_block(&mut self, slot: usize, data: &[u8]) {
         let piece = &mut self.pieces[slot];
         let request = &self.requests[piece.request];

@@ -1,4 +1,4 @@
-//! When an instance, a client or the device is gone.
+//! The end of an instance, a client or the device.
 
 use super::request::Request;
 use super::{ClientId, Finished, Table};
@@ -6,9 +6,9 @@ use crate::block::Status;
 use crate::client::ClientRequest;
 
 impl Table {
-    /// The instance is gone: every unanswered request is offered again, from
-    /// its beginning, in the order of submission, suspects last. Room in the old
-    /// area is forgotten; the next instance brings an area of its own.
+    /// Offers every unanswered request again, as the instance is gone: from its beginning,
+    /// in the order of submission, suspects last. Room in the old area is forgotten; the
+    /// next instance brings an area of its own.
     pub fn restart(&mut self) {
         self.forget_issued();
         let all = self.requests.iter();
@@ -26,8 +26,8 @@ impl Table {
         self.line_up();
     }
 
-    /// A client is gone: what it had not yet issued is dropped, and what is with
-    /// the VCP will be finished without an answer.
+    /// Forgets a client that is gone: requests that were not issued yet are dropped, and
+    /// those that are with the VCP will be finished without an answer.
     pub fn forget(&mut self, client: ClientId) {
         let requests = &self.requests;
         let mut dropped = Vec::new();
@@ -53,12 +53,12 @@ impl Table {
             request.abandoned |= request.client == client;
         }
         self.waiting.forget(client);
-        // Nobody waits for how that ends.
+        // No client waits for how its trial ends.
         self.alone = self.alone.filter(|&slot| !self.requests[slot].abandoned);
         self.done.retain(|finished| finished.client != client);
     }
 
-    /// What is with the instance is with nobody any more.
+    /// Forgets all entries that are with the instance.
     fn forget_issued(&mut self) {
         self.pieces.clear();
         self.modifies.clear();
@@ -66,8 +66,8 @@ impl Table {
         self.alone = None;
     }
 
-    /// Gives back every unanswered request in the order of submission, and is empty
-    /// then: another table takes them on. Of what is with the VCP some may have been
+    /// Gives back every unanswered request in the order of submission, for another table to
+    /// take on, and leaves this one empty. Some of what is with the VCP may have been
     /// carried out, as after [`Table::restart`].
     pub fn reclaim(&mut self) -> Vec<(ClientId, ClientRequest)> {
         self.forget_issued();
@@ -81,7 +81,7 @@ impl Table {
         requests.into_iter().map(resubmission).collect()
     }
 
-    /// Ends everything unanswered with `status`: the device won't come back.
+    /// Ends every unanswered request with `status`: the device won't come back.
     pub fn fail_all(&mut self, status: Status) -> Vec<Finished> {
         self.forget_issued();
         self.waiting.clear();
@@ -97,7 +97,7 @@ impl Table {
 
 /// A request as its client submitted it.
 fn resubmission(request: Request) -> (ClientId, ClientRequest) {
-    // Of what is answered with bytes the table holds what has come so far.
+    // If it is answered with bytes, the table holds those that have come so far.
     let payload = match request.operation.asks() {
         true => Vec::new(),
         false => request.bytes,

@@ -11,17 +11,17 @@ pub struct ClientId(pub u64);
 /// One queue entry for the VCP, as `vcp:block/types.request`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
-    /// Never used twice in the life of the table.
+    /// Its tag, which is never used twice in the life of the table.
     pub tag: u64,
-    /// What to do; aligned to the device's blocks.
+    /// The operation; its range is aligned to the device's blocks.
     pub operation: Operation,
-    /// What else.
+    /// The further conditions.
     pub modifiers: Modifiers,
-    /// Bytes.
+    /// Bytes from the start of the device.
     pub offset: u64,
-    /// Bytes.
+    /// The length in bytes.
     pub length: u32,
-    /// Where the data is to be, or empty.
+    /// The room for its data, if it has any.
     pub loan: Option<Loan>,
 }
 
@@ -39,13 +39,13 @@ pub enum Source<'a> {
 /// A request that is finished and has to be answered to its client.
 #[derive(Debug)]
 pub struct Finished {
-    /// Whose it was.
+    /// The client whose request it was.
     pub client: ClientId,
     /// The client's name for it.
     pub cookie: u64,
     /// How it ended.
     pub status: Status,
-    /// What was read, or the extents ([`crate::Extent::parse`]).
+    /// The bytes that were read, or the extents ([`crate::Extent::parse`]).
     pub data: Data,
 }
 
@@ -67,7 +67,7 @@ pub enum Data {
     },
 }
 
-/// A completion that answers nothing, or not what was asked: a fault of the VCP.
+/// A completion that answers no request, or not as it was asked: a fault of the VCP.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
     /// No entry with this tag is outstanding.
@@ -76,19 +76,19 @@ pub enum Violation {
     /// A read was completed with another number of bytes.
     #[error("read of {expected} bytes (tag {tag:#x}) completed with {got}")]
     WrongLength {
-        /// Of the entry.
+        /// The entry's tag.
         tag: u64,
-        /// What was asked.
+        /// The bytes that were asked for.
         expected: u32,
-        /// What came.
+        /// The bytes that came.
         got: usize,
     },
-    /// What it says of how a range is allocated can't be.
+    /// The extents in an answer are impossible.
     #[error("answer about extents (tag {tag:#x}): {error}")]
     Extents {
-        /// Of the entry.
+        /// The entry's tag.
         tag: u64,
-        /// What is wrong.
+        /// What is wrong with the extents.
         error: BadExtents,
     },
 }

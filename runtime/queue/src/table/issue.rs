@@ -12,7 +12,8 @@ impl Table {
     /// there is none now. The caller places `Source` and passes the entry on.
     pub fn next(&mut self, area: &mut Area) -> Option<(Entry, Source<'_>)> {
         let geometry = self.geometry.as_ref()?;
-        // One that was read is with the VCP still, by the count: it takes no more depth.
+        // A block that was read still counts as with the VCP: writing it takes no more
+        // depth.
         if let Some(&slot) = self.rewrites.front() {
             return self.issue_rewrite(slot, area);
         }
@@ -29,8 +30,8 @@ impl Table {
             }
             let slot = self.next_head()?;
             let request = &mut self.requests[slot];
-            // Its client knew the device when it was said to be larger. (Of what was
-            // begun then, the rest goes where the beginning went.)
+            // Its client knew the device when it was larger. (If the request was begun then,
+            // its rest goes where its beginning went.)
             let end = request.offset.saturating_add(u64::from(request.length));
             if end > size && request.outstanding == 0 {
                 request.status = request.operation.beyond_the_end();
@@ -69,11 +70,11 @@ impl Table {
         !self.waiting.is_empty() || !self.rewrites.is_empty() || suspects
     }
 
-    /// A flush that is offered again stays behind the writes submitted before it
-    /// that are offered again: some of them may have been carried out already,
-    /// and the flush must find them all. (But not suspects: they may never be
-    /// carried out, and until one is answered it is no flush's business.) It keeps back
-    /// its own client's requests only: what it waits for may be another's.
+    /// Whether a flush that is offered again has to wait for writes that were submitted
+    /// before it and are offered again: some of them may have been carried out already, and
+    /// the flush must find them all. (It does not wait for suspects: they may never be
+    /// carried out, and an unanswered write is no flush's business.) It keeps back its own
+    /// client's requests only, though it may wait for another's.
     pub(super) fn must_wait(&self, slot: usize) -> bool {
         let flush = &self.requests[slot];
         let after = self.limits.suspect_after;

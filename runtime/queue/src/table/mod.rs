@@ -43,38 +43,38 @@ pub struct Table {
     waiting: Turns,
     /// Pieces that change a block in part.
     modifies: Vec<usize>,
-    /// Those of them whose block has been read and changed: they go before everything
+    /// Pieces of these whose block has been read and changed: they go before everything
     /// else.
     rewrites: VecDeque<usize>,
-    /// Finished without asking the VCP.
+    /// Requests that were finished without asking the VCP.
     done: Vec<Finished>,
     sequence: u64,
     serial: u64,
-    /// Nothing new goes to the VCP.
+    /// Whether nothing new goes to the VCP.
     draining: bool,
     /// Requests that have a deadline, the earliest first. Empty while all is well.
     clocks: BTreeSet<(u64, usize)>,
-    /// What instances may have died of, in the order in which it is tried.
+    /// Requests that instances may have died of, in the order in which they are tried.
     suspects: VecDeque<usize>,
-    /// Suspects may be tried, after what was submitted up to this.
+    /// Whether suspects may be tried, after the requests submitted up to `before_trials`.
     trials: bool,
     before_trials: u64,
     /// The suspect that is being tried: nothing else goes to the VCP meanwhile.
     alone: Option<usize>,
-    /// The one that was being tried when the last instance died.
+    /// The suspect that was being tried when the last instance died.
     culprit: Option<usize>,
     spare: Vec<Vec<u8>>,
     spare_bytes: usize,
 }
 
-/// How much the table takes on.
+/// The limits of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Entries with the VCP at a time; at most 65536.
     pub depth: usize,
     /// Client requests held before the table says that it is full.
     pub requests: usize,
-    /// What was held in so many deaths of instances is tried by itself; at least 1.
+    /// The instances that die holding a request before it is tried by itself; at least 1.
     pub suspect_after: u8,
 }
 
@@ -117,7 +117,7 @@ impl Table {
         }
     }
 
-    /// Says what the device is. Before this nothing is issued.
+    /// Sets the geometry of the device. Before this nothing is issued.
     pub fn set_geometry(&mut self, geometry: Geometry) {
         for (_, request) in &mut self.requests {
             if request.outstanding == 0 && request.step == 0 && request.issued == 0 {
@@ -128,19 +128,19 @@ impl Table {
         self.geometry = Some(geometry);
     }
 
-    /// What the device is, once known.
+    /// The geometry of the device, once it is known.
     pub fn geometry(&self) -> Option<&Geometry> {
         self.geometry.as_ref()
     }
 
-    /// Gives no more than so many entries at a time from now on; those that are out
-    /// already stay. 0 is taken for 1.
+    /// Sets the most entries with the VCP at a time; those that are there already stay. 0 is
+    /// taken for 1.
     pub fn set_depth(&mut self, depth: usize) {
         self.limits.depth = depth.max(1);
     }
 
-    /// Whether it holds as many requests as it was made for. It takes more: whoever
-    /// feeds it decides whose.
+    /// Whether it holds as many requests as it was made for. It takes more: the caller
+    /// decides whose.
     pub fn is_full(&self) -> bool {
         self.requests.len() >= self.limits.requests
     }
@@ -176,7 +176,7 @@ impl Table {
         self.waiting.push(client, slot);
     }
 
-    /// A request is out of the table, and out of everything that speaks of it but
+    /// Takes a request out of the table, and out of everything that refers to it but
     /// `waiting` and `suspects`.
     fn remove(&mut self, slot: usize) -> Request {
         let request = self.requests.remove(slot);
@@ -210,7 +210,7 @@ impl Table {
         self.pieces.len()
     }
 
-    /// No entry has had a larger tag so far; later ones all have.
+    /// A tag that no entry so far exceeds, and every later one does.
     pub fn newest_tag(&self) -> u64 {
         self.serial << 16 | 0xffff
     }

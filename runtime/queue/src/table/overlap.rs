@@ -1,10 +1,10 @@
 //! Which entries must not be with the VCP at the same time.
 //!
-//! A block that is changed in part is read, changed here, and written. If something else
-//! changed it between, that would be undone; so while that goes on nothing else that
-//! changes the block is under way, and it begins when nothing that changes it is. All
-//! other entries go on: clients may have as many requests under way as they like, and who
-//! writes a part of a block must not wait for those, nor keep them waiting.
+//! A block that is changed in part is read, changed here, and written. A change by others in
+//! between would be undone; so while that goes on nothing else that changes the block is
+//! under way, and it begins when nothing that changes it is. All other entries go on:
+//! clients may have as many requests under way as they like, and a write to a part of a
+//! block must not wait for those, nor keep them waiting.
 
 use std::ops::Range;
 
@@ -13,8 +13,8 @@ use crate::block::Operation;
 use crate::plan::Kind;
 
 impl Table {
-    /// The request whose turn it is, if it can go on now. Those that can't are passed
-    /// over; what would change what they wait for waits behind them, so that they have
+    /// The request whose turn it is, if it can go on now. Requests that can't are passed
+    /// over; those that would change the same blocks wait behind them, so that they have
     /// their turn.
     pub(super) fn next_head(&self) -> Option<usize> {
         let mut kept: Vec<Range<u64>> = Vec::new();
@@ -44,7 +44,7 @@ impl Table {
             Kind::Plain => request.operation.changes(),
         };
         let block = self.block();
-        // What reaches beyond the end of the device is found out later.
+        // A range that reaches beyond the end of the device is found out later.
         let start = step.offset.saturating_add(u64::from(request.issued));
         let end = step.offset.saturating_add(u64::from(step.length));
         let end = end.checked_next_multiple_of(block).unwrap_or(u64::MAX);
@@ -52,7 +52,7 @@ impl Table {
         changes.then_some((range, step.kind))
     }
 
-    /// Whether something that is with the VCP forbids to change these blocks.
+    /// Whether an entry that is with the VCP forbids changing these blocks.
     fn clashes(&self, range: &Range<u64>, kind: Kind) -> bool {
         if kind != Kind::Modify {
             let mut modifies = self.modifies.iter();

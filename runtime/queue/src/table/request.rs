@@ -1,4 +1,4 @@
-//! What the table remembers of a request, and of its parts under way.
+//! The table's record of a request, and of its parts under way.
 
 use crate::area::Loan;
 use crate::block::{Modifiers, Operation, Status};
@@ -26,11 +26,11 @@ pub(super) struct Request {
     pub(super) outstanding: u32,
     pub(super) status: Status,
     pub(super) abandoned: bool,
-    /// Offered to an earlier instance, which may have carried it out.
+    /// Whether it was offered to an earlier instance, which may have carried it out.
     pub(super) replayed: bool,
     /// When it is to be answered with an error, in nanoseconds; see `clock`.
     pub(super) deadline: Option<u64>,
-    /// How much points at it as what instances die of; see `suspect`.
+    /// How strongly it is suspected of killing instances; see `suspect`.
     pub(super) blame: u8,
 }
 

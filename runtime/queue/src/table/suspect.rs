@@ -1,50 +1,50 @@
-//! Requests that may be what instances die of.
+//! Requests that are suspected of killing instances.
 //!
-//! What a dying instance held is offered to the next. If one of these requests is
-//! what kills, it would kill that one too, with all that others asked beside it. So
-//! what was held by several that died is set apart and tried by itself: what is
-//! harmless is answered then, and what kills does so alone: whoever drives the table says
-//! whether it is then answered with an error ([`Table::condemn`]) or tried again, and when,
-//! until its deadline comes.
+//! The requests that a dying instance held are offered to the next. If one of them is what
+//! kills, it would kill that one too, with all that others asked beside it. So requests that
+//! several instances died with are set apart and tried one by one: a harmless one is
+//! answered then, and one that kills does so alone. The caller says whether that is then
+//! answered with an error ([`Table::condemn`]) or tried again, and when, until its deadline
+//! comes.
 
 use super::request::Request;
 use super::{ClientId, Finished, Table};
 use crate::block::{Operation, Status};
 
-/// How much the death of an instance says about what it held.
+/// How much the death of an instance says about the requests that it held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Blame {
     /// It died of something; the next may not.
     Crash,
-    /// It answered nothing for as long as it is given. Finding that out once more
-    /// takes as long again, so nothing is offered beside these a second time.
+    /// It answered nothing for as long as it is given. Another hang would take as long
+    /// again, so its requests are not offered together a second time.
     Hang,
 }
 
 /// A request that an instance died of while it held nothing else.
 #[derive(Debug)]
 pub struct Condemned {
-    /// Whose it was.
+    /// The client whose request it was.
     pub client: ClientId,
-    /// What it asked for.
+    /// The operation that it asked for.
     pub operation: Operation,
     /// Bytes from the start of the device.
     pub offset: u64,
-    /// Bytes.
+    /// The length in bytes.
     pub length: u32,
     /// The answer for the client.
     pub finished: Option<Finished>,
 }
 
 impl Request {
-    /// Whether it was held in so many deaths, or in one hang.
+    /// Whether `after` instances died holding it, or one hung.
     pub(super) fn is_suspect(&self, after: u8) -> bool {
         self.blame >= after
     }
 }
 
 impl Table {
-    /// The instance died with what it holds; [`Table::restart`] follows.
+    /// Blames the requests that the instance held when it died; [`Table::restart`] follows.
     pub fn blame(&mut self, blame: Blame) {
         self.culprit = self.alone.filter(|_| self.tries_suspect());
         let weight = match blame {
@@ -58,14 +58,14 @@ impl Table {
         }
     }
 
-    /// Whether all that the instance holds is one suspect.
+    /// Whether the instance holds one suspect and nothing else.
     pub fn tries_suspect(&self) -> bool {
         self.alone
             .is_some_and(|slot| self.requests[slot].outstanding > 0)
     }
 
-    /// Ends with `status` the suspect that the last instance died of while it held nothing
-    /// else, if it did; to be called after [`Table::restart`].
+    /// Ends the suspect that the last instance died of while it held nothing else, if there
+    /// is one, with `status`; to be called after [`Table::restart`].
     pub fn condemn(&mut self, status: Status) -> Option<Condemned> {
         let slot = self.culprit.take()?;
         self.waiting.retain(|other| other != slot);
@@ -83,16 +83,16 @@ impl Table {
         })
     }
 
-    /// Whether suspects are tried from now on. While they are not, the others go on
-    /// without them. When they are, those that wait by then go first.
+    /// Sets whether suspects are tried. While they are not, the other requests go on without
+    /// them. When they are, the requests that wait by then go first.
     pub fn set_trials(&mut self, allowed: bool) {
         self.trials = allowed;
         self.before_trials = self.sequence;
     }
 
-    /// The instance says that it waits for something. If it does so with the suspect
-    /// that is being tried, then that one keeps it waiting, and does not kill it: the
-    /// others need not wait for it, nor for each other.
+    /// Takes note that the instance waits for something. If it does so with the suspect that
+    /// is being tried, then that one keeps it waiting, and does not kill it: the others need
+    /// not wait for it, nor for each other.
     pub fn acquit(&mut self) {
         if self.alone.take().is_none() {
             return;
@@ -112,8 +112,8 @@ impl Table {
         self.waiting.replace(all);
     }
 
-    /// All requests are to be offered: in order, and those with the least against
-    /// them first among suspects.
+    /// Lines up all requests to be offered: in order, and among suspects those with the
+    /// least blame first.
     pub(super) fn line_up(&mut self) {
         let after = self.limits.suspect_after;
         let mut order: Vec<_> = self
@@ -134,8 +134,8 @@ impl Table {
         self.before_trials = self.sequence;
     }
 
-    /// Whether nothing may be issued, because a suspect is being tried or about to
-    /// be. If the next one can be tried it is at the head of those that wait.
+    /// Whether nothing may be issued, because a suspect is being tried or about to be. If
+    /// the next one can be tried, it is put at the head of the waiting requests.
     pub(super) fn others_must_wait(&mut self) -> bool {
         if let Some(alone) = self.alone {
             return self.waiting.first() != Some(alone);

@@ -1,4 +1,4 @@
-//! Requests that nobody answers in time.
+//! Requests that are not answered in time.
 
 use super::*;
 
@@ -113,7 +113,7 @@ fn half_a_block_changed_can_be_due() {
     table.submit(ClientId(1), request(2, Operation::Read, 0, 512));
     device.take_all(&mut table);
     table.set_deadline(20);
-    // Read, and not written yet.
+    // The block was read, and is not written yet.
     assert!(device.complete(0, &mut table).is_none());
     table.submit(ClientId(1), request(3, Operation::Read, 512, 512));
     assert_eq!(table.expire(20, Status::IoError).count, 2);

@@ -44,8 +44,8 @@ fn a_successor_is_asked_again() {
     assert_eq!(told(&answered), [(4096, true)]);
 }
 
-/// What an answer holds is no payload: if it were counted as one, there would be less
-/// than none.
+/// The bytes of an answer are no payload: if they were counted as such, the count would fall
+/// below zero.
 #[test]
 fn answers_are_not_counted_as_payload() {
     let (mut table, mut device) = (table(), Device::new());
@@ -74,7 +74,7 @@ fn a_device_that_can_not_tell_is_not_failed() {
     let (_, finished) = table.complete(tag, Status::NotSupported, &[]).unwrap();
     let answered = Answered::new(finished.unwrap(), &[]);
     assert_eq!(told(&answered), []);
-    // One that says so beforehand is not asked.
+    // A device that says so beforehand is not asked.
     table.set_geometry(Geometry {
         extents: false,
         ..geometry()

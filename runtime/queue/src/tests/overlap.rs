@@ -19,7 +19,7 @@ fn offsets(device: &Device) -> Vec<(Operation, u64)> {
 fn a_part_of_a_block_waits_for_nothing_elsewhere_and_nothing_elsewhere_for_it() {
     let mut device = Device::new();
     let mut table = table();
-    // Held by the device for good.
+    // The device holds this one for good.
     table.submit(ClientId(1), request(1, Operation::Write, 8192, 512));
     device.take_all(&mut table);
     table.submit(ClientId(2), request(2, Operation::Write, 10, 1));
@@ -60,7 +60,8 @@ fn whoever_changes_the_same_block_takes_turns() {
     assert_eq!(device.contents[..1024], [4; 1024]);
 }
 
-/// One that always writes the block again does not keep back who changes a part of it.
+/// A client that always writes the block again does not keep back one that changes a part of
+/// it.
 #[test]
 fn a_flood_of_the_same_block_starves_nobody() {
     let mut device = Device::new();
@@ -84,7 +85,7 @@ fn a_flood_of_the_same_block_starves_nobody() {
     }
 }
 
-/// What was read is written although as much is with the device as may be.
+/// A block that was read is written although the device has as many entries as it may.
 #[test]
 fn as_many_parts_of_blocks_as_may_be_with_the_device_come_to_an_end() {
     let mut device = Device::new();

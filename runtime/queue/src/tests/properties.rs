@@ -1,4 +1,4 @@
-//! Whatever happens in whatever order.
+//! Properties that hold whatever happens, in whatever order.
 
 use proptest::prelude::*;
 
@@ -12,10 +12,10 @@ enum Event {
     Blamed(Blame),
     /// The device says that it waits.
     Acquit,
-    /// Suspects are tried, or not.
+    /// Whether suspects are tried.
     Trials(bool),
     Take,
-    /// So much time goes by; what waits then may do so for so long.
+    /// So much time goes by; requests that wait then may do so for so long.
     Later(u64, u64),
 }
 
@@ -84,8 +84,8 @@ proptest! {
         prop_assert!(device.contents == model);
     }
 
-    /// Requests of all kinds with deadlines, clients that go, crashes and hangs:
-    /// each that has a client is answered once, with an error exactly if its
+    /// Requests of all kinds with deadlines, clients that go, crashes and hangs: each
+    /// request that still has a client is answered once, with an error exactly if its
     /// deadline came before its answer.
     #[test]
     fn each_is_answered_by_the_device_or_by_its_clock(
@@ -115,7 +115,7 @@ fn timed() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// A table, its device, a clock, and a model of who has which deadline.
+/// A table, its device, a clock, and a model of the deadlines.
 struct Timed {
     device: Device,
     table: Table,
@@ -149,7 +149,7 @@ impl Timed {
         self.submitted += 1;
         let cookie = self.submitted as u64;
         if cookie % 3 == self.gone {
-            // It is not there to ask.
+            // Its client is gone, and does not ask.
             self.answered.push(cookie);
             return;
         }
@@ -192,7 +192,7 @@ impl Timed {
         self.answer(done.into_iter().map(|done| Answered::new(done, &[])));
     }
 
-    /// From now on nothing goes wrong.
+    /// Finishes everything, with nothing going wrong any more.
     fn finish(&mut self) {
         self.table.set_trials(true);
         loop {

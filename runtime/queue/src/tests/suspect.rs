@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// A table and a device that dies whenever it is given one of `poison`, and of what
-/// it answered until it had died so many times.
+/// A table, and a device that dies whenever it is given one of `poison`; with what it
+/// answered, and how often it died.
 struct Bed {
     table: Table,
     device: Device,
@@ -36,7 +36,7 @@ impl Bed {
         }
     }
 
-    /// One instance, until it dies or has nothing more to do.
+    /// Lets one instance live until it dies or has nothing more to do.
     fn live(&mut self, blame: Blame) {
         loop {
             self.device.take_all(&mut self.table);
@@ -66,7 +66,7 @@ fn what_is_asked_beside_poison_is_answered() {
     // goes by itself, the poison last.
     bed.live(Blame::Crash);
     assert_eq!((bed.deaths, bed.answered.len()), (5, 11));
-    // What comes later goes before it.
+    // Requests that come later go before it.
     let later = request(21, Operation::Write, 21 * 512, 512);
     bed.table.submit(ClientId(21), later);
     bed.live(Blame::Crash);
@@ -129,7 +129,7 @@ fn what_kills_alone_is_condemned_and_nobody_beside_it() {
     // Each cost one death beside those of the whole batch.
     assert_eq!((bed.deaths, bed.answered.len()), (6, 9));
     assert!(bed.table.is_empty());
-    // What a hang condemns, and how soon.
+    // A hang condemns, too, and sooner.
     let mut bed = Bed::new(12, &[5]);
     bed.live(Blame::Hang);
     assert!(bed.table.condemn(Status::IoError).is_none());
@@ -152,7 +152,7 @@ fn a_death_beside_others_condemns_nobody() {
     bed.table.blame(Blame::Crash);
     bed.device.crash(&mut bed.table);
     assert!(bed.table.condemn(Status::IoError).is_none());
-    // And nobody whose client is gone by then.
+    // A request whose client is gone by then is not condemned, either.
     let mut bed = suspects(1);
     bed.table.blame(Blame::Crash);
     bed.device.crash(&mut bed.table);
@@ -178,7 +178,7 @@ fn how_many_deaths_it_takes_can_be_chosen() {
     }
 }
 
-/// Three crashes with all of them, so that they are offered one by one.
+/// Makes suspects by three crashes with all of them, so that they are offered one by one.
 fn suspects(count: u64) -> Bed {
     let mut bed = Bed::new(count, &[]);
     for _ in 0..3 {
@@ -205,7 +205,7 @@ fn while_none_is_tried_the_others_go_on() {
     bed.device.take_all(&mut bed.table);
     assert_eq!(bed.device.entries.len(), 3);
     assert!(!bed.table.tries_suspect());
-    // What waits when they are tried again goes first.
+    // Requests that wait when they are tried again go first.
     let new = request(6, Operation::Write, 6 * 512, 512);
     bed.table.submit(ClientId(3), new);
     bed.table.set_trials(true);

@@ -1,4 +1,4 @@
-//! Who is served when clients ask for more than the device does.
+//! Which clients are served when they ask for more than the device does.
 
 use super::*;
 
@@ -76,7 +76,7 @@ fn rest_is_not_saved_up() {
     let mut table = one_at_a_time();
     reads(&mut table, 1, 1000, 4096);
     served(&mut table, 500);
-    // It wanted nothing all that time, and is not ahead for it.
+    // The client wanted nothing all that time, and is not ahead for it.
     reads(&mut table, 2, 500, 4096);
     let served = served(&mut table, 100);
     let late = served.iter().filter(|(client, _)| *client == 2).count();
@@ -91,7 +91,7 @@ fn a_flush_that_waits_for_anothers_write_does_not_keep_it_back() {
     table.submit(ClientId(1), request(2, Operation::Flush, 0, 0));
     device.take_all(&mut table);
     device.crash(&mut table);
-    // What the writer had makes it the other's turn.
+    // The writer was charged before, so it is the other's turn.
     let answered = run_dry(&mut device, &mut table);
     let order: Vec<_> = answered.iter().map(|answer| answer.cookie).collect();
     assert_eq!(order, [1, 2]);

@@ -59,7 +59,7 @@ fn a_turn_that_is_not_charged_yet_is_no_waiting() {
     // B had to wait, though it never ran.
     s.wake(B, 2 * MS);
     assert_eq!(s.account(B).waiting, MS);
-    // One that did not run after all has waited.
+    // A VCP that did not run after all has waited.
     s.pick(3 * MS);
     s.charge(A, MS, 4 * MS);
     let account = Account {

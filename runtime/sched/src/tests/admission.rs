@@ -1,4 +1,4 @@
-//! What is refused, and how it is said.
+//! Which budgets are refused, and how that is said.
 
 use super::sim::budget;
 use super::{MS, US};
@@ -78,7 +78,7 @@ fn the_arithmetic_is_in_the_message() {
         "the shares on this channel processor come to 123.3334 %: \
          disk0 40 %, disk1 50 %, new 33.3333 %"
     );
-    // It did not stay.
+    // The VCP that was refused did not stay.
     scheduler
         .admit(Id(7), "new", budget(10, MS, 0), 0)
         .expect("it fits");
@@ -131,7 +131,7 @@ fn a_refused_change_leaves_everything_as_it_was() {
         scheduler.change(Id(1), wrong, MS).expect_err("it can't be");
         assert_eq!(format!("{:?}", scheduler.pick(MS)), before);
     }
-    // What it has now counts once.
+    // Its present share counts once.
     scheduler
         .change(Id(1), budget(60, 10 * MS, 0), MS)
         .expect("it fits");

@@ -1,4 +1,4 @@
-//! What a decision costs; the figures are printed with `--nocapture`.
+//! The cost of a decision; the figures are printed with `--nocapture`.
 
 use std::hint::black_box;
 use std::time::Instant;

@@ -1,9 +1,9 @@
-//! How soon a request is answered by one whose slice is enough for it.
+//! How soon a VCP answers a request that its slice is enough for.
 
 use super::sim::{LONG, Load, Sim, budget};
 use super::{MS, US};
 
-/// What can't be interrupted: a quantum and its overrun.
+/// The longest run that can't be interrupted: a quantum and its overrun.
 const RUN: u64 = 130 * US;
 
 #[test]
@@ -61,6 +61,6 @@ fn one_that_is_behind_in_slack_does_not_keep_out_one_that_wakes() {
         },
     );
     sim.run(LONG);
-    // By turns with the other until it is done.
+    // It takes turns with the other until it is done.
     assert!(sim.tasks[task].slowest <= 200 * US + 3 * RUN);
 }

@@ -1,15 +1,15 @@
-//! What the scheduler promises, shown on simulated processors.
+//! The promises of the scheduler, shown on simulated processors.
 //!
 //! | file | subject |
 //! |---|---|
 //! | `sim` | a processor in virtual time, and what must hold on it at any time |
-//! | `shares` | who gets how much, of reserved time and of slack |
-//! | `latency` | how soon |
-//! | `admission` | what is refused, and how it is said |
+//! | `shares` | how much each VCP gets, of reserved time and of slack |
+//! | `latency` | how soon requests are answered |
+//! | `admission` | which budgets are refused, and how that is said |
 //! | `rules` | single calls: debts, deadlines, turns, clocks that jump |
 //! | `accounts` | where the time went |
 //! | `properties` | random sets of tasks |
-//! | `cost` | what a decision costs |
+//! | `cost` | the cost of a decision |
 
 mod accounts;
 mod admission;

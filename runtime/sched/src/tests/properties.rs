@@ -8,7 +8,7 @@ use crate::{Budget, Id, Pick, Scheduler};
 
 #[derive(Clone, Debug)]
 struct Plan {
-    /// Of what is shared out.
+    /// Its part of what is shared out.
     part: u64,
     period: u64,
     slack: u32,

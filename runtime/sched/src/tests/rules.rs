@@ -45,7 +45,7 @@ fn an_overrun_is_paid_from_the_next_slice() {
     s.charge(A, 2 * MS + 30 * US, 2 * MS + 30 * US);
     assert_eq!(s.pick(3 * MS), idle(10 * MS));
     assert_eq!(s.pick(10 * MS), reserved(A, 2 * MS - 30 * US));
-    // One of more than a slice, from as many as it takes.
+    // A debt of more than a slice is paid from as many as it takes.
     s.charge(A, 8 * MS, 18 * MS);
     assert_eq!(s.pick(18 * MS), idle(50 * MS));
     assert_eq!(s.pick(50 * MS), reserved(A, 2 * MS - 30 * US));
@@ -84,7 +84,7 @@ fn debts_stay_while_it_sleeps_and_time_pays_for_them() {
     s.wake(A, 35 * MS);
     assert_eq!(s.pick(35 * MS), reserved(A, MS));
     s.charge(A, MS, 36 * MS);
-    // A deadline that counts from the wake-up.
+    // The deadline counts from the wake-up.
     assert_eq!(s.pick(36 * MS), idle(45 * MS));
 }
 
@@ -94,12 +94,12 @@ fn what_is_left_is_kept_only_if_it_fits_before_the_deadline() {
     s.pick(0);
     s.charge(A, MS, MS);
     s.block(A, MS);
-    // 4 ms of 9: less than half, so far.
+    // 4 ms are left for 9 ms: that is less than half, so the slice is kept.
     s.wake(A, MS);
     assert_eq!(s.pick(MS), reserved(A, 4 * MS));
     s.charge(A, 2 * MS, 3 * MS);
     s.block(A, 3 * MS);
-    // 2 ms of 4 is half: a new slice, till 16.
+    // 2 ms left for 4 ms are half: there is a new slice, till 16 ms.
     s.wake(A, 6 * MS);
     assert_eq!(s.pick(6 * MS), reserved(A, 5 * MS));
     s.charge(A, 5 * MS, 11 * MS);
@@ -155,7 +155,7 @@ fn calls_that_change_nothing_change_nothing() {
     let mut s = with(&[(A, budget(10, 10 * MS, 1))]);
     s.pick(0);
     s.charge(A, 500 * US, 500 * US);
-    // Awake it is; a wake-up brings no new slice.
+    // It is awake already, so a wake-up brings no new slice.
     s.wake(A, 9_999_000);
     assert_eq!(s.pick(9_999_000), reserved(A, 500 * US));
     s.block(A, 10 * MS);
@@ -230,7 +230,7 @@ fn a_nanosecond_more_than_fits_before_the_deadline_is_too_much() {
     s.pick(0);
     s.charge(A, 1, 1);
     s.block(A, 1);
-    // Of 2 ns left, its share is 4/3: 1 ns is less, no new slice.
+    // Its share of the 2 ns left is 4/3 ns. It has 1 ns left, so there is no new slice.
     s.wake(A, 1);
     assert_eq!(s.pick(1), reserved(A, 1));
 }

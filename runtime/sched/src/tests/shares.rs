@@ -1,4 +1,4 @@
-//! Who gets how much.
+//! How much each VCP gets.
 
 use super::sim::{LONG, Load, Sim, budget};
 use super::{MS, SECOND, US};
@@ -157,8 +157,8 @@ fn a_budget_is_changed_while_it_runs() {
     for (percent, period, slack) in stages.into_iter().chain([(1, MS, 0)]) {
         sim.run(5 * SECOND);
         let part = (sim.tasks[hog].ran - had) as f64 / 5e9;
-        // A change may come while one is ahead of its share, by a slice of a second's
-        // period at most; what it was ahead is kept from it afterwards.
+        // A change may come while a VCP is ahead of its share, by a slice of a second's
+        // period at most; it is kept from having so much afterwards.
         let within = if expected == 90 || expected == 5 {
             0.02
         } else {

@@ -1,17 +1,17 @@
 //! A processor in virtual time, and tasks that behave as VCPs do.
 //!
-//! It checks at each step what must hold whatever the tasks do: the processor is
-//! idle only if all who could run have had more than their share, and nobody who has
-//! no part in the slack has more than his share.
+//! It checks at each step what must hold whatever the tasks do: the processor is idle only
+//! if all tasks that could run have had more than their share, and no task without a part in
+//! the slack has more than its share.
 
 use super::{SECOND, US};
 use crate::{Budget, Id, Pick, Scheduler};
 
-/// Small and seeded, so that each run is the same.
+/// Random numbers, from a small seeded generator, so that each run is the same.
 pub(super) struct Random(u64);
 
 impl Random {
-    /// 0..=most
+    /// A number in 0..=most.
     pub(super) fn up_to(&mut self, most: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -23,34 +23,34 @@ impl Random {
 /// What a task does.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Load {
-    /// All it can.
+    /// It works all the time.
     Hog,
-    /// Nothing.
+    /// It does nothing.
     Idle,
-    /// Each `every` nanoseconds a request that takes `work`.
+    /// It has a request that takes `work` each `every` nanoseconds.
     Periodic { every: u64, work: u64 },
-    /// Works for up to `work`, sleeps for up to `rest`.
+    /// It works for up to `work`, and sleeps for up to `rest`.
     Bursts { work: u64, rest: u64 },
 }
 
 pub(super) struct Task {
     pub(super) budget: Budget,
     load: Load,
-    /// What there is to do now, and since when.
+    /// The work that there is to do now, and since when.
     work: u64,
     asked: u64,
-    /// The next request comes then.
+    /// When the next request comes.
     next: u64,
     awake_since: Option<u64>,
-    /// For so long it had something to do.
+    /// How long it had something to do.
     pub(super) awake: u64,
-    /// For so long it ran.
+    /// How long it ran.
     pub(super) ran: u64,
-    /// What it ran within its reservation beyond its share of the time, if what it
-    /// did not take is lost: a leaky bucket, the other way to say what a share is.
+    /// How far it is ahead of its share within its reservation, if time that it did not take
+    /// is lost: a leaky bucket, which is another way to say what a share is.
     ahead: f64,
     leaked: u64,
-    /// It may be ahead so far, and a run of each.
+    /// How far it may be ahead, beside a run of each.
     limit: u64,
     /// The longest that a request took from its coming to its end.
     pub(super) slowest: u64,
@@ -64,11 +64,11 @@ pub(super) struct Sim {
     pub(super) tasks: Vec<Task>,
     pub(super) now: u64,
     pub(super) idle: u64,
-    /// A task yields after so long,
+    /// How long a task runs before it yields.
     pub(super) quantum: u64,
-    /// or up to so much later.
+    /// How much later it may yield.
     pub(super) overrun: u64,
-    /// It yields at the time that the scheduler said, if that is earlier.
+    /// Whether it yields at the time that the scheduler said, if that is earlier.
     pub(super) obeys: bool,
     random: Random,
 }
@@ -130,7 +130,7 @@ impl Sim {
                 Pick::Idle { until } => self.rest(until, end),
             }
         }
-        // So that it knows what time it is.
+        // This tells the scheduler what time it is.
         self.arrivals();
         self.scheduler.pick(self.now);
         self.check_accounts();
@@ -172,7 +172,7 @@ impl Sim {
         } else {
             self.quantum
         };
-        // By so much others may have made it late: it may catch up with that.
+        // Others may have made it late by so much: it may catch up with that.
         let late_by = (self.quantum + self.overrun) * self.tasks.len() as u64;
         let task = &mut self.tasks[at];
         assert!(task.work > 0, "task{at} has nothing to do");
@@ -202,7 +202,7 @@ impl Sim {
             if task.work > 0 {
                 task.leak(self.now);
                 assert!(task.budget.slack == 0, "idle, and task{at} takes slack");
-                // Within what the other way to count may be off by.
+                // The other way to count may be off by so much.
                 let soon = until.is_some_and(|until| until - self.now < US);
                 assert!(task.ahead > 0.0 || soon, "idle, and task{at} has time left");
                 assert!(until.is_some(), "idle for ever, and task{at} waits");
@@ -233,7 +233,7 @@ impl Sim {
 }
 
 impl Task {
-    /// A request is done. Whether there is another one already.
+    /// Ends a request. Returns whether there is another one already.
     fn goes_on(&mut self, now: u64) -> bool {
         self.slowest = self.slowest.max(now - self.asked);
         self.requests += 1;
@@ -259,7 +259,7 @@ impl Task {
     }
 }
 
-/// A share in percent of a period, and a weight.
+/// A budget of a share in percent of a period, and a weight.
 pub(super) fn budget(percent: u64, period: u64, slack: u32) -> Budget {
     let slice = period / 100 * percent;
     Budget {
@@ -269,5 +269,5 @@ pub(super) fn budget(percent: u64, period: u64, slack: u32) -> Budget {
     }
 }
 
-/// As long as the guarantees are looked at.
+/// How long the guarantees are checked for.
 pub(super) const LONG: u64 = 10 * SECOND;

@@ -1,4 +1,4 @@
-//! Into a group: which hierarchy, which limits, thread or process.
+//! Entering a group: which hierarchy, which limits, thread or process.
 
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
@@ -9,12 +9,12 @@ use super::hierarchies::Hierarchies;
 use super::{v1, v2};
 use crate::list::CpuSet;
 
-/// Who goes into the group.
+/// Whether a thread or its process goes into the group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Who {
-    /// The calling thread. With version 2 only threaded groups take one: a group
-    /// that is made becomes threaded, and must then be below that of its process;
-    /// into a group that is there and isn't threaded goes the whole process.
+    /// The calling thread. With version 2 only threaded groups take one: a group that is
+    /// made becomes threaded, and must then be below that of its process; if the group is
+    /// there and isn't threaded, the whole process goes into it.
     Thread,
     /// The whole process.
     Process,
@@ -29,7 +29,7 @@ pub struct Quota {
     pub period: Duration,
 }
 
-/// What is set on the group; what is `None` is left as it is.
+/// The limits that are set on the group; one that is `None` is left as it is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Limits {
     /// `cpuset.cpus`; not empty.
@@ -38,13 +38,13 @@ pub struct Limits {
     pub quota: Option<Quota>,
 }
 
-/// What was done.
+/// What entering a group has done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entered {
     /// The directories of the groups: one with version 2, up to one for each
     /// controller with version 1.
     pub groups: Vec<PathBuf>,
-    /// Who was moved in the end.
+    /// Whether the thread or its process was moved in the end.
     pub who: Who,
 }
 
@@ -99,7 +99,7 @@ fn below(path: &Path) -> Result<PathBuf, CgroupError> {
     }
 }
 
-/// Whether a kernel could take these: cgroup-v2.rst, sched-bwc.rst.
+/// Checks that a kernel could take these: cgroup-v2.rst, sched-bwc.rst.
 fn check(group: &Path, limits: &Limits) -> Result<(), CgroupError> {
     let millisecond = Duration::from_millis(1);
     let what = match limits {

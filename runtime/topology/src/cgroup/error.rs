@@ -6,12 +6,12 @@ use std::path::PathBuf;
 /// Each is one line that names what was tried and what is missing.
 #[derive(Debug, thiserror::Error)]
 pub enum CgroupError {
-    /// Nothing is mounted, or nothing with what was asked for.
+    /// No hierarchy is mounted, or none with the controller that was asked for.
     #[error("control group {group:?}: no cgroup v2 and no cgroup v1 with {controller} is mounted")]
     NotMounted {
         /// The group that was named.
         group: PathBuf,
-        /// What it was for.
+        /// The controller that it was for.
         controller: &'static str,
     },
     /// The path leaves the mount, or is the mount.
@@ -25,17 +25,17 @@ pub enum CgroupError {
     Limit {
         /// The group that was named.
         group: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with the limit.
         what: &'static str,
     },
     /// The kernel didn't let us.
     #[error("{action} {path:?}: {}", reason(.source, .path))]
     Io {
-        /// What was tried.
+        /// The action that was tried.
         action: String,
-        /// On which file or directory.
+        /// The file or directory.
         path: PathBuf,
-        /// What came of it.
+        /// The kernel's error.
         source: io::Error,
     },
     /// A controller isn't there for this group, and could not be had.

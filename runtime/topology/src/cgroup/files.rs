@@ -14,9 +14,9 @@ const MAX_BYTES: u64 = 64 * 1024;
 pub(super) trait Files {
     /// Makes a directory whose parent exists.
     fn make(&self, directory: &Path) -> io::Result<()>;
-    /// One line into a file that exists, in one write.
+    /// Writes one line into a file that exists, in one write.
     fn write(&self, file: &Path, line: &str) -> io::Result<()>;
-    /// A short text, without the newline at its end.
+    /// Reads a short text, without the newline at its end.
     fn read(&self, file: &Path) -> io::Result<String> {
         let mut text = String::new();
         let file = File::open(file)?;
@@ -26,7 +26,7 @@ pub(super) trait Files {
     }
 }
 
-/// The real ones.
+/// The kernel's own files.
 pub(super) struct Kernel;
 
 impl Files for Kernel {
@@ -41,10 +41,10 @@ impl Files for Kernel {
     }
 }
 
-/// The files, with what was tried in each error.
+/// The files of one group; each error says what was tried.
 pub(super) struct Group<'a> {
     files: &'a dyn Files,
-    /// Where it is.
+    /// The group's directory.
     pub(super) directory: PathBuf,
 }
 
@@ -63,7 +63,7 @@ impl<'a> Group<'a> {
             made = match directory.is_dir() {
                 true => false,
                 false => match files.make(&directory) {
-                    // Somebody else was faster.
+                    // Another process was faster.
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
                     result => {
                         failed(result, "making control group", &directory)?;
@@ -83,7 +83,7 @@ impl<'a> Group<'a> {
         })
     }
 
-    /// What a file of the group says; empty if it can't be read.
+    /// The text of a file of the group; empty if it can't be read.
     pub(super) fn read(&self, file: &str) -> String {
         let text = self.files.read(&self.directory.join(file));
         text.unwrap_or_default()

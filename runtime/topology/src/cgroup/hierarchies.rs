@@ -16,16 +16,16 @@ const CONTROLLERS: [&str; 2] = ["cpu", "cpuset"];
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Hierarchies {
     pub(super) v2: Option<PathBuf>,
-    /// By controller; two may have the same mount.
+    /// The mounts by controller; two controllers may share one.
     pub(super) v1: BTreeMap<&'static str, PathBuf>,
 }
 
 impl Hierarchies {
-    /// What this process sees mounted; nothing if that can't be read.
+    /// Finds what this process sees mounted; nothing if that can't be read.
     pub fn detect() -> Self {
         let mut text = Vec::new();
         if let Ok(file) = File::open("/proc/self/mountinfo") {
-            // What was read before an error is good for what it says.
+            // Text that was read before an error is good.
             let _ = file.take(MAX_BYTES).read_to_end(&mut text);
         }
         Self::parse(&text)
@@ -80,18 +80,18 @@ impl Hierarchies {
 
 /// A line of `/proc/self/mountinfo`.
 pub(super) struct Mount<'a> {
-    /// What of the file system is mounted.
+    /// The part of the file system that is mounted.
     pub(super) root: PathBuf,
-    /// Where.
+    /// The mount point.
     pub(super) point: PathBuf,
     /// The type of file system.
     pub(super) kind: &'a [u8],
-    /// Of the file system, separated by commas.
+    /// The options of the file system, separated by commas.
     options: &'a [u8],
 }
 
 impl<'a> Mount<'a> {
-    /// `None` of a line that makes no sense.
+    /// `None` if the line makes no sense.
     pub(super) fn parse(line: &'a [u8]) -> Option<Self> {
         let mut fields = line.split(|&byte| byte == b' ');
         let root = unescape(fields.nth(3)?);

@@ -1,4 +1,4 @@
-//! What memory the control groups that this process is in leave it.
+//! The memory that the control groups of this process leave it.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -21,7 +21,7 @@ fn left(root: &Path) -> Option<u64> {
     let read = |path: &str| {
         let mut text = Vec::new();
         if let Ok(file) = File::open(root.join(path)) {
-            // What was read before an error is good for what it says.
+            // Text that was read before an error is good.
             let _ = file.take(MAX_BYTES).read_to_end(&mut text);
         }
         text
@@ -37,11 +37,11 @@ fn left(root: &Path) -> Option<u64> {
         let Some(group) = groups.find_map(|line| version.group(line)) else {
             continue;
         };
-        // That of another, mounted for somebody else.
+        // The mount has another group, which this process is not in.
         let Ok(below) = group.strip_prefix(&mount.root) else {
             continue;
         };
-        // A group outside of this namespace has its limits where nobody sees them.
+        // The limits of a group outside of this namespace can't be seen.
         let is_inside = below.components().all(|part| part != Component::ParentDir);
         let below = if is_inside { below } else { Path::new("") };
         let top = root.join(mount.point.strip_prefix("/").unwrap_or(&mount.point));
@@ -57,7 +57,7 @@ fn left(root: &Path) -> Option<u64> {
     least
 }
 
-/// Of control groups; each calls the same by another name.
+/// A version of control groups; each has its own names for the same.
 #[derive(Debug, Clone, Copy)]
 enum Version {
     One,
@@ -65,7 +65,7 @@ enum Version {
 }
 
 impl Version {
-    /// That of a mount that may have limits of memory.
+    /// The version of a mount, if that may have limits of memory.
     fn of(mount: &Mount<'_>) -> Option<Self> {
         match mount.kind {
             b"cgroup2" => Some(Self::Two),
@@ -86,7 +86,7 @@ impl Version {
         is_it.then(|| PathBuf::from(OsStr::from_bytes(path)))
     }
 
-    /// What a group has left; `None`: it has no limit of its own.
+    /// The memory that a group has left; `None` if it has no limit of its own.
     fn left(self, group: &Path) -> Option<u64> {
         let (limit, used, dropped) = match self {
             Self::One => (
@@ -156,13 +156,13 @@ mod tests {
             ]
         };
         assert_eq!(left_of(&files("268435456")), Some(156 * MIB));
-        // That of the group above is less, or the only one.
+        // The limit of the group above is less, or the only one.
         assert_eq!(left_of(&files("1073741824")), Some(512 * MIB));
         assert_eq!(left_of(&files("max")), Some(512 * MIB));
         assert_eq!(left_of(&files("lots")), Some(512 * MIB));
-        // What it uses is beyond its limit, which was lowered.
+        // It uses more than its limit, which was lowered.
         assert_eq!(left_of(&files("1048576")), Some(0));
-        // What the kernel keeps of files that were read is no more in the way.
+        // Memory of files that the kernel can drop does not count as used.
         let root = machine(&files("268435456"));
         let stat = "anon 52428800\nfile 52428800\ninactive_file 41943040\nactive_file 10485760\n";
         fs::write(root.path().join(service).join("memory.stat"), stat).unwrap();
@@ -182,7 +182,7 @@ mod tests {
             ("sys/fs/cgroup/memory.current", "12582912"),
         ];
         assert_eq!(left_of(&files), Some(500 * MIB));
-        // Moved out of it from outside.
+        // The process was moved out of it from outside.
         let mut moved = files;
         moved[1].1 = "0::/../other";
         assert_eq!(left_of(&moved), Some(500 * MIB));
@@ -211,7 +211,7 @@ mod tests {
                 "536870912",
             ),
             ("sys/fs/cgroup/memory/a/b/memory.usage_in_bytes", "4096"),
-            // Of somebody else.
+            // This process is not in that group.
             ("sys/fs/cgroup/memory/c/memory.limit_in_bytes", "4096"),
         ];
         assert_eq!(left_of(&files), Some(134 * MIB));

@@ -1,10 +1,11 @@
 //! Control groups: putting the calling thread, or its process, into one that the
 //! operator named, and setting CPUs and CPU time of it.
 //!
-//! [`Hierarchies`] is what is mounted, [`Hierarchies::enter`] goes there; [`memory_left`]
-//! is what the groups that the process is in leave it. Version 2 (cgroup-v2.rst of Linux)
-//! and the `cpu`, `cpuset` and `memory` hierarchies of version 1 (cgroup-v1/) are understood. Nothing is moved or removed but what is asked for;
-//! groups that were made stay.
+//! [`Hierarchies`] are the mounts, [`Hierarchies::enter`] moves into a group;
+//! [`memory_left`] is what the groups that the process is in leave it. Version 2
+//! (cgroup-v2.rst of Linux) and the `cpu`, `cpuset` and `memory` hierarchies of version 1
+//! (cgroup-v1/) are understood. Nothing is moved or removed but what is asked for; groups
+//! that were made stay.
 
 mod enter;
 mod error;

@@ -1,5 +1,5 @@
-//! On directories of their own, with a stand-in for the kernel that gives a new
-//! group its files.
+//! Tests on directories of their own, with a stand-in for the kernel that gives a new group
+//! its files.
 
 use std::fs;
 use std::io;
@@ -14,9 +14,9 @@ use super::{CgroupError, Entered, Hierarchies, Limits, Quota, Who};
 /// A hierarchy on disk.
 struct Fake {
     root: TempDir,
-    /// A new group has these.
+    /// The files of a new group.
     files: &'static [(&'static str, &'static str)],
-    /// Writes to files of this name fail so.
+    /// The name of a file to which writes fail, and the error.
     fails: Option<(&'static str, i32)>,
 }
 
@@ -128,7 +128,7 @@ fn v2_thread_into_a_group_of_its_own() {
     assert_eq!(fake.at("vcp/disk0/cpuset.cpus"), "1,3");
     assert_eq!(fake.at("vcp/disk0/cpu.max"), "30000 100000");
     assert_eq!(fake.at("vcp/cgroup.type"), "domain");
-    // The last one written; the kernel would collect them.
+    // It has the last one written; the kernel would collect them.
     assert_eq!(fake.at("vcp/cgroup.subtree_control"), "+cpu");
     assert_eq!(fake.at("cgroup.subtree_control"), "+cpu");
 }
@@ -137,7 +137,7 @@ fn v2_thread_into_a_group_of_its_own() {
 fn v2_process_where_the_group_takes_no_threads() {
     let fake = Fake::v2();
     for who in [Who::Process, Who::Thread] {
-        // Made by the first, so that the second finds a group that isn't threaded.
+        // The group is made by the first, so that the second finds one that isn't threaded.
         let entered = fake.enter("/vcp", &Limits::default(), who).unwrap();
         assert_eq!(entered.who, Who::Process);
         assert_eq!(fake.at("vcp/cgroup.procs"), pid());
@@ -170,7 +170,7 @@ fn v2_controllers_that_are_not_to_be_had() {
         text.contains("\"+cpuset\"") && text.contains("subtree_control"),
         "{text}"
     );
-    // Not even at the mount, as with a version 1 that holds them.
+    // They are not even at the mount, as with a version 1 that holds them.
     let fake = Fake::new(V2, &[]);
     let error = fake.enter("vcp", &limits(), Who::Process).unwrap_err();
     assert!(error.to_string().contains("cpuset is mounted"), "{error}");
@@ -203,7 +203,7 @@ fn v1_process_without_limits_gets_what_its_parent_has() {
         assert_eq!(fake.at(&format!("{group}/cpuset.mems")), "0");
     }
     assert_eq!(fake.at("a/b/c/cpu.cfs_quota_us"), "-1");
-    // What is set stays.
+    // A value that is set stays.
     fs::write(fake.root.path().join("a/b/c/cpuset.cpus"), "2").unwrap();
     fake.enter("a/b/c", &Limits::default(), Who::Process)
         .unwrap();

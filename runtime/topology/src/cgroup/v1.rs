@@ -23,7 +23,7 @@ pub(super) fn enter(
     };
     limits.cpus.as_ref().map_or(Ok(()), |_| missing("cpuset"))?;
     limits.quota.map_or(Ok(()), |_| missing("cpu"))?;
-    // All limits before the first move: a failure then leaves it where it was.
+    // All limits are set before the first move: a failure then leaves it where it was.
     let mut groups: Vec<Group<'_>> = Vec::new();
     for (&controller, mount) in mounts {
         let (group, _) = Group::open(files, mount, path)?;
@@ -51,7 +51,7 @@ pub(super) fn enter(
 }
 
 fn set_cpus(group: &Group<'_>, mount: &Path, limits: &Limits) -> Result<(), CgroupError> {
-    // A group that was just made has neither and takes nobody until it has.
+    // A group that was just made has neither, and takes no process until it has both.
     inherit(group, mount, "cpuset.mems")?;
     match &limits.cpus {
         Some(cpus) => {

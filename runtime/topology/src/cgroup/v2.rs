@@ -53,8 +53,8 @@ pub(super) fn enter(
     })
 }
 
-/// Has a controller for a group: it must be enabled in every group above it,
-/// from the root of the mount down.
+/// Enables a controller for a group: it must be enabled in every group above it, from the
+/// root of the mount down.
 fn enable(group: &Group<'_>, root: &Path, controller: &'static str) -> Result<(), CgroupError> {
     let listed = |text: String| text.split_whitespace().any(|word| word == controller);
     if listed(group.read("cgroup.controllers")) {
@@ -64,7 +64,7 @@ fn enable(group: &Group<'_>, root: &Path, controller: &'static str) -> Result<()
         .parent()
         .filter(|parent| parent.directory.starts_with(root))
     else {
-        // The mount itself hasn't got it: nobody below can.
+        // The mount itself has no such controller, so no group below can.
         return Err(CgroupError::NotMounted {
             group: group.directory.clone(),
             controller,

@@ -1,5 +1,5 @@
-//! What to write into the configuration on this machine. Rules of thumb in plain
-//! words, each with its line; what SMT brings is not known from measurement.
+//! Advice for the configuration on this machine: rules of thumb in plain words, each with
+//! its line. The gain from SMT has not been measured.
 
 use crate::list::CpuSet;
 use crate::pin::Pin;
@@ -10,7 +10,7 @@ use crate::topology::{Core, CoreKind, Topology};
 pub(super) fn lines(topology: &Topology) -> Vec<String> {
     let mut lines = Vec::new();
     let first = Placer::new(topology.clone()).place("first", &Pin::Core);
-    // Some core is free while nobody has any.
+    // Some core is free while no VCP has any.
     if let Some(cpu) = first.ok().and_then(|place| place.cpus.first().copied()) {
         first_vcp(topology, cpu, &mut lines);
         more_vcps(topology, cpu, &mut lines);
@@ -86,7 +86,7 @@ fn more_vcps(topology: &Topology, first: usize, lines: &mut Vec<String>) {
 fn siblings(topology: &Topology, lines: &mut Vec<String>) {
     let whole =
         |core: &&Core| core.cpus.len() > 1 && core.cpus.without(topology.allowed()).is_empty();
-    // Of several the first, but not CPU 0's.
+    // It is the first of several, but not CPU 0's.
     let cores = topology.cores().iter().filter(whole);
     let Some(core) = cores.min_by_key(|core| core.cpus.contains(0)) else {
         return;

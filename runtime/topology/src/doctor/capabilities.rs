@@ -1,5 +1,5 @@
-//! What this process may do about CPUs. Found by trying, on a thread that ends
-//! right after, or by asking for access; nothing is left changed.
+//! What this process may do about CPUs. It is found by trying, on a thread that ends right
+//! after, or by asking for access; nothing is left changed.
 
 use std::path::{Path, PathBuf};
 
@@ -12,20 +12,20 @@ use crate::list::CpuSet;
 use crate::priority::{self, Priority};
 use crate::topology::Topology;
 
-/// The most of `/proc/self/cgroup` that is looked at.
+/// The most lines of `/proc/self/cgroup` that are looked at.
 const MAX_LINES: usize = 64;
 
-/// What this process may do, apart from pinning its threads, which any may.
-/// Each that it may not says why, in one line.
+/// What this process may do, apart from pinning its threads, which any process may. What it
+/// may not do says why, in one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capabilities {
-    /// A thread can have SCHED_FIFO.
+    /// Whether a thread can have SCHED_FIFO.
     pub real_time: Result<(), String>,
-    /// `/dev/net/tun` can be opened, for `tap:` links.
+    /// Whether `/dev/net/tun` can be opened, for `tap:` links.
     pub tun: Result<(), String>,
-    /// CAP_NET_ADMIN: can make a TAP that isn't there.
+    /// CAP_NET_ADMIN: whether it can make a TAP that isn't there.
     pub net_admin: bool,
-    /// CAP_NET_RAW: can have `packet:` links.
+    /// CAP_NET_RAW: whether it can have `packet:` links.
     pub net_raw: bool,
     /// The control groups that have to do with CPUs.
     pub cgroups: Vec<CgroupAccess>,
@@ -46,7 +46,7 @@ pub struct CgroupAccess {
 }
 
 impl Capabilities {
-    /// Of the calling process on this machine.
+    /// Finds out about the calling process on this machine.
     pub fn probe(topology: &Topology) -> Self {
         let held = capabilities(None).map(|sets| sets.effective);
         let held = held.unwrap_or(CapabilitySet::empty());
@@ -106,7 +106,7 @@ impl Capabilities {
     }
 }
 
-/// Sets it on a thread that does nothing else.
+/// Tries it on a thread that does nothing else.
 fn real_time() -> Result<(), String> {
     let attempt = || priority::set(Priority::Fifo(1)).map_err(|error| error.to_string());
     let thread = std::thread::Builder::new().name("vcp-doctor".to_owned());
@@ -121,7 +121,7 @@ fn tun() -> Result<(), String> {
         .write(true)
         .open("/dev/net/tun");
     match open {
-        // Closed again before it is attached to any interface.
+        // It is closed again before it is attached to any interface.
         Ok(_) => Ok(()),
         Err(error) => Err(format!("opening /dev/net/tun: {error}")),
     }
@@ -133,7 +133,7 @@ fn cgroups(mounted: &Hierarchies) -> Vec<CgroupAccess> {
     let mut found = Vec::new();
     for (hierarchy, path) in memberships(&own) {
         let mount = match hierarchy.as_str() {
-            // Without the controllers of version 1 beside it.
+            // Version 2 counts only without these controllers of version 1 beside it.
             "v2" if mounted.v1("cpu").is_some() || mounted.v1("cpuset").is_some() => None,
             "v2" => mounted.v2(),
             controller => mounted.v1(controller),

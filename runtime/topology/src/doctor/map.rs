@@ -8,7 +8,7 @@ use crate::topology::{Core, CoreKind, Topology};
 /// Up to so many cores have a row each; beyond, neighbours that are alike share one.
 const ROWS: usize = 16;
 
-/// One line: how much of what there is.
+/// One line with the numbers of CPUs, cores, packages and nodes.
 pub(super) fn summary(topology: &Topology) -> String {
     let count = |n: usize, one: &str| match n {
         1 => format!("1 {one}"),

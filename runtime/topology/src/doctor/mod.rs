@@ -1,5 +1,5 @@
-//! What `vcp doctor` says about CPUs: the map, what the process may do, and what
-//! to write into the configuration. Text only, for people; changes nothing.
+//! The report of `vcp doctor` about CPUs: the map, what the process may do, and what to
+//! write into the configuration. It is text for people, and changes nothing.
 
 mod advice;
 mod capabilities;
@@ -11,7 +11,7 @@ pub use capabilities::{Capabilities, CgroupAccess};
 
 use crate::topology::Topology;
 
-/// All of it: lines of at most about 100 columns, ending with a newline.
+/// The whole report: lines of at most about 100 columns, ending with a newline.
 pub fn report(topology: &Topology, capabilities: &Capabilities) -> String {
     let mut out = map::summary(topology);
     out.push_str("\n\n");

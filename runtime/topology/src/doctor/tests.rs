@@ -1,4 +1,4 @@
-//! What is said about machines; the recorded ones are in `tests/doctor.rs`.
+//! Reports about machines; the recorded ones are in `tests/doctor.rs`.
 
 use std::path::PathBuf;
 

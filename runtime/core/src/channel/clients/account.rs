@@ -1,15 +1,15 @@
-//! What one client has had, and what it holds.
+//! The account of one client: its traffic so far, and the memory that it holds.
 
 use vcp_queue::{Awaits, Client};
 
 use crate::limit::{Attached, HALF_REQUEST};
 use crate::pool::{FREE, Pool};
 
-/// Bytes that have to move for it to count: less, and a peer could hold on to what it
-/// has with a byte now and then.
+/// The fewest bytes that count as progress. With fewer, a peer could keep its memory by
+/// moving a byte now and then.
 const PIECE: u64 = 64 << 10;
 
-/// What a request counts for beside its bytes when clients take turns.
+/// The fixed cost of a request when clients take turns, beside its bytes.
 const LEAST: u64 = 4096;
 
 /// Requests that each client may have in the table although it is full.
@@ -17,7 +17,7 @@ const FREE_REQUESTS: u64 = 32;
 
 /// See the module's documentation.
 pub(super) struct Account {
-    /// The export that it came for: what all of its clients may ask for, and hold.
+    /// The export that it is attached to, whose limits all of its clients share.
     pub(super) export: Option<Attached>,
     /// Bytes taken from the pools of its export and of the process, beyond [`FREE`].
     pub(super) taken: usize,
@@ -30,7 +30,7 @@ pub(super) struct Account {
     pub(super) written: u64,
     /// When it was attached.
     pub(super) since: u64,
-    /// What it awaits of its peer, since when, and what had moved by then.
+    /// What it awaits of its peer, since when, and how many bytes had moved by then.
     pub(super) awaits: Option<(Awaits, u64, u64)>,
 }
 
@@ -48,7 +48,7 @@ impl Account {
         }
     }
 
-    /// What it had so far, as turns count it: its bytes, and something for each request.
+    /// Its service so far, as turns count it: its bytes and a fixed cost per request.
     pub(super) fn had(&self) -> u64 {
         self.read + self.written + self.requests * LEAST
     }
@@ -58,7 +58,7 @@ impl Account {
         self.unanswered < FREE_REQUESTS
     }
 
-    /// Whether so many bytes are to be had now, as it wants them.
+    /// Whether both pools would let it have so many bytes now.
     pub(super) fn fits(&self, bytes: usize, process: &Pool, now: u64) -> bool {
         let pool = self.export.as_ref().map(|export| export.pool());
         pool.into_iter()
@@ -80,7 +80,7 @@ impl Account {
         true
     }
 
-    /// It holds so many bytes: what it took beyond them goes back.
+    /// Adjusts both pools to the bytes that it holds, beyond those that are free.
     pub(super) fn settle(&mut self, held: usize, process: &Pool) {
         let due = held.saturating_sub(FREE);
         let (pool, taken) = (self.export.as_ref().map(|export| export.pool()), self.taken);
@@ -100,7 +100,7 @@ impl Account {
         export.map_or(HALF_REQUEST, |export| export.half_request())
     }
 
-    /// Notes what it awaits now, and whether anything came of it.
+    /// Notes what it awaits of its peer, and begins anew when something has moved.
     pub(super) fn look(&mut self, client: &dyn Client, clock: impl FnOnce() -> u64) {
         let moved = client.moved();
         let nothing = |before: u64| moved.saturating_sub(before) < PIECE;

@@ -13,7 +13,7 @@ use crate::clock::now;
 pub struct ClientStatus {
     /// Its number; never used for another client of this VCP.
     pub id: u64,
-    /// Who it is, such as its peer's address.
+    /// Its name, such as its peer's address.
     pub name: String,
     /// The export that it came for; empty where it came without one.
     pub export: String,
@@ -34,7 +34,7 @@ pub struct ClientStatus {
 }
 
 impl Clients {
-    /// All of them.
+    /// Lists all clients.
     pub(in super::super) fn list(&self) -> Vec<ClientStatus> {
         let time = now();
         let all = self.slots.iter().map(|(id, slot)| {
@@ -65,7 +65,7 @@ impl Clients {
         all.collect()
     }
 
-    /// Ends one, and says whether there was one.
+    /// Ends a client's connection, and says whether there was such a client.
     pub(in super::super) fn end(&mut self, id: u64, table: &mut Table, poller: &Poller) -> bool {
         let id = ClientId(id);
         let found = self.slots.contains_key(&id);

@@ -3,11 +3,11 @@
 //! | file | subject |
 //! |---|---|
 //! | `mod` | the clients, and what is read from and sent to each |
-//! | `turns` | who is read from when not all can be served at once |
+//! | `turns` | which clients are read from when not all can be served at once |
 //! | `queue` | one client's view of the table while it is read from |
 //! | `account` | what one client has had and holds |
-//! | `stall` | those whose peers keep them waiting |
-//! | `list` | them all, for an operator |
+//! | `stall` | clients whose peers keep them waiting |
+//! | `list` | the list of them all, for an operator |
 
 mod account;
 mod list;
@@ -35,14 +35,14 @@ use queue::{Queue, Turn, answer};
 /// Why a client is not read from, although its socket may have something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stop {
-    /// It is to have its turn.
+    /// It waits for its turn.
     Turn,
     /// The table is full.
     Room,
-    /// Too much memory is held for clients: so many bytes more are needed. It looks
-    /// again then.
+    /// Too much memory is held for clients. It needs `more` bytes, and looks again at
+    /// `until`.
     Memory { more: usize, until: u64 },
-    /// Its export's limit is reached, and opens again then; and since when it waits.
+    /// It has waited for its export's limit since `since`, and looks again at `until`.
     Limit { since: u64, until: u64 },
     /// It waits for answers of its own, or for its peer to take them.
     Own,
@@ -53,24 +53,24 @@ struct Slot {
     interest: Interest,
     stop: Option<Stop>,
     account: Account,
-    /// The size and block size of the device, as it was told; what it reckons
-    /// with for as long as it is attached.
+    /// The size and block size of the device that it was told. It relies on them for as long
+    /// as it is attached.
     told: Option<(u64, u32)>,
-    /// What it had while others waited, in bytes; and how many it is ahead, if that is
-    /// less than none.
+    /// Bytes that it had while others waited; and its credit in bytes, which is negative
+    /// after it took more than its turn.
     had: u64,
     credit: i64,
 }
 
 impl Slot {
-    /// It has sent more of its request, and is not read from before its turn: that
-    /// nothing moves is not its doing.
+    /// Whether it waits for its turn in the middle of a request: it is not to blame then
+    /// that nothing moves.
     fn is_kept_waiting(&self) -> bool {
         let rest = matches!(self.account.awaits, Some((vcp_queue::Awaits::Rest, ..)));
         rest && self.stop.is_some_and(|stop| stop != Stop::Own)
     }
 
-    /// Time in which it wanted nothing is not saved up.
+    /// Begins to wait. Time in which it wanted nothing gains it nothing.
     fn begin_to_wait(&mut self, clock: u64) {
         self.had = self.had.max(clock);
     }
@@ -80,15 +80,15 @@ impl Slot {
 pub(super) struct Clients {
     slots: BTreeMap<ClientId, Slot>,
     next: u64,
-    /// Those of them that are stopped for another reason than their own.
+    /// How many clients are stopped for a reason other than `Stop::Own`.
     waiting: usize,
-    /// What the one that had its turn last had had before.
+    /// The `had` of the client that had its turn last, before that turn.
     clock: u64,
-    /// What all clients of the process may hold.
+    /// The memory that all clients of the process may hold.
     process: Arc<Pool>,
     /// When those that hold memory were last looked at.
     looked: u64,
-    /// Nothing is taken on any more: requests are answered so.
+    /// Whether the VCP refuses every new request, with `ShuttingDown`.
     refusing: bool,
     /// Time that clients waited for their limits, in nanoseconds.
     pub(super) limited_ns: u64,
@@ -103,7 +103,7 @@ const READ: Interest = Interest {
 };
 
 impl Clients {
-    /// Nobody yet. `process` is what all clients of the process may hold together.
+    /// Makes an empty list. `process` is what all clients of the process may hold together.
     pub(super) fn new(process: Arc<Pool>) -> Self {
         Self {
             slots: BTreeMap::new(),
@@ -130,7 +130,7 @@ impl Clients {
         poller.add(client.fd(), id.0, READ)?;
         tracing::debug!(client = client.name(), "attached");
         let mut account = Account::new(limit.map(Attached::to), now());
-        // One that comes from another process holds something already.
+        // A client that comes from another process holds memory already.
         account.settle(client.held(), &self.process);
         self.slots.insert(
             id,
@@ -147,7 +147,7 @@ impl Clients {
         Ok(id)
     }
 
-    /// Those who have not been told yet what the device is know it now.
+    /// Tells the geometry of the device to the clients that have not been told one.
     pub(super) fn tell(&mut self, geometry: &Geometry) {
         for slot in self.slots.values_mut() {
             slot.told
@@ -155,14 +155,14 @@ impl Clients {
         }
     }
 
-    /// The size and the blocks of which a client was told, where the device has less or
-    /// others now.
+    /// The size and block size that a client was told, if the device is smaller or has other
+    /// blocks now.
     pub(super) fn contradicts(&self, geometry: &Geometry) -> Option<(u64, u32)> {
         let mut told = self.slots.values().filter_map(|slot| slot.told);
         told.find(|(size, block)| geometry.size < *size || geometry.block_size != *block)
     }
 
-    /// Who that is, and of which export, for those who read it.
+    /// The name of a client and of its export, for messages.
     pub(super) fn name(&self, id: ClientId) -> Option<String> {
         let slot = self.slots.get(&id)?;
         let name = slot.client.name();
@@ -178,8 +178,8 @@ impl Clients {
         self.slots.len()
     }
 
-    /// Reads what a client has sent into the table, as far as its turn goes, and says
-    /// why it stopped before there was no more.
+    /// Reads a client's requests into the table, as far as its turn allows. Returns why it
+    /// stopped, if there is more to read.
     fn receive(
         &mut self,
         id: ClientId,
@@ -230,7 +230,7 @@ impl Clients {
                 slot.begin_to_wait(self.clock);
             }
         }
-        // Who has nothing more to ask for starts anew.
+        // A client with nothing more to ask for keeps neither credit nor debt.
         slot.credit = left.filter(|_| more).unwrap_or(0);
         let interest = Interest {
             read: !more,
@@ -238,10 +238,11 @@ impl Clients {
         };
         self.set_interest(id, interest, table, poller);
         let refused: Vec<_> = refused.iter().map(|f| answer(f, &[])).collect();
-        // What it answered by itself and could not send waits for OUT.
+        // Answers of the client's own that could not be sent wait until the socket is
+        // writable.
         self.transmit(id, &refused, table, poller);
-        // What it waited for may have come about just now: no answer is due, and the
-        // socket has taken all.
+        // It may have nothing to wait for any more: no answer is due, and the socket has
+        // taken all.
         let idle = |slot: &Slot| slot.account.unanswered == 0 && !slot.interest.write;
         if !refused.is_empty() || self.slots.get(&id).is_some_and(idle) {
             self.go_on(id);
@@ -249,7 +250,7 @@ impl Clients {
         stop
     }
 
-    /// One that waited for answers of its own may go on.
+    /// Lets a client go on that waited for answers of its own.
     fn go_on(&mut self, id: ClientId) {
         if let Some(slot) = self.slots.get_mut(&id)
             && slot.stop == Some(Stop::Own)
@@ -361,7 +362,7 @@ impl Clients {
         }
     }
 
-    /// Gives up everybody, with what they asked and were not answered.
+    /// Gives up all clients, each with its unanswered requests.
     pub(super) fn park(&mut self, table: &mut Table, poller: &Poller) -> Vec<Parked> {
         let mut unanswered: BTreeMap<ClientId, Vec<ClientRequest>> = BTreeMap::new();
         for (id, request) in table.reclaim() {
@@ -378,22 +379,22 @@ impl Clients {
         parked
     }
 
-    /// Stops reading from everybody: nothing new is taken on.
+    /// Stops reading from all clients: nothing new is taken on.
     pub(super) fn stop_reading(&mut self, poller: &Poller) {
         for (id, slot) in &mut self.slots {
             slot.interest.read = false;
-            // One that can't be changed is noticed when it is next used.
+            // A descriptor that can't be changed is noticed when it is next used.
             let _ = poller.modify(slot.client.fd(), id.0, slot.interest);
         }
     }
 
-    /// Takes on nothing new: what clients ask for from now on is answered with that.
+    /// Takes on nothing new: from now on each request is answered with `ShuttingDown`.
     pub(super) fn refuse(&mut self) {
         self.refusing = true;
     }
 
-    /// Whether nobody waits for an answer, or has one that it has not taken, or is in the
-    /// middle of a request.
+    /// Whether no client waits for an answer, has one still to take, or is in the middle of
+    /// a request.
     pub(super) fn owe_nothing(&self) -> bool {
         let mut slots = self.slots.values();
         slots.all(|slot| {
@@ -401,7 +402,7 @@ impl Clients {
         })
     }
 
-    /// Whether it does.
+    /// Whether new requests are refused.
     pub(super) fn refuses(&self) -> bool {
         self.refusing
     }

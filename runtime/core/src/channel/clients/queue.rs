@@ -11,22 +11,22 @@ use super::{Account, Stop};
 use crate::clock::now;
 use crate::pool::{FREE, Pool};
 
-/// Where the bytes may come from are looked at again after this, in nanoseconds:
-/// other VCPs give theirs back without a word.
+/// How soon a client that waits for memory looks again, in nanoseconds: other VCPs give
+/// theirs back without notice.
 pub(super) const LOOK_AGAIN: u64 = 2_000_000;
 
-/// A limit is looked at again after this, in nanoseconds, however far it is.
+/// How soon a client that waits for a limit looks again at the latest, in nanoseconds.
 const LOOK_AT_LIMIT: u64 = 100_000_000;
 
-/// What a request counts for at least when clients take turns, in bytes.
+/// The least that a request counts for when clients take turns, in bytes.
 const LEAST: i64 = 4096;
 
 /// How a client may be read from.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Turn {
-    /// Bytes until others have theirs; `None`: nobody else waits.
+    /// Bytes that it may ask for before others have their turn; `None` if no other waits.
     pub(super) allowance: Option<i64>,
-    /// Only what each may have although others wait before it.
+    /// Take only what each client may have although others wait before it.
     pub(super) least_only: bool,
 }
 
@@ -39,14 +39,14 @@ pub(super) struct Queue<'a> {
     pub(super) turn: Turn,
     /// Why it was told to stop.
     pub(super) stop: Option<Stop>,
-    /// The VCP takes its leave: what is asked is answered here.
+    /// The answers to refused requests, when the VCP is stopping.
     pub(super) refused: Option<&'a mut Vec<Finished>>,
     pub(super) read: u64,
     pub(super) written: u64,
 }
 
 impl Queue<'_> {
-    /// Why it may not take a request, with which it holds so many bytes.
+    /// Why it may not take a request that makes it hold `held` bytes; `None` if it may.
     fn refuses(&mut self, held: usize) -> Option<Stop> {
         if self.turn.allowance.is_some_and(|left| left <= 0) {
             return Some(Stop::Turn);
@@ -57,7 +57,7 @@ impl Queue<'_> {
             if opens > time {
                 return Some(Stop::Limit {
                     since: time,
-                    // It may be changed meanwhile.
+                    // The limit may be changed meanwhile.
                     until: opens.min(time + LOOK_AT_LIMIT),
                 });
             }
@@ -96,7 +96,7 @@ impl Submit for Queue<'_> {
             return self.table.recycle(request.payload);
         }
         let length = match request.operation {
-            // Its answer has nothing to do with how long it is.
+            // The length of the range says nothing about the size of the answer.
             Operation::Extents => 0,
             _ => request.length,
         };
@@ -135,7 +135,7 @@ impl Submit for Queue<'_> {
     }
 }
 
-/// A finished request as its client is told of it.
+/// The answer that a client gets for a finished request.
 pub(super) fn answer<'a>(finished: &'a Finished, in_place: &'a [u8]) -> Answer<'a> {
     let data = match &finished.data {
         Data::None => &[],

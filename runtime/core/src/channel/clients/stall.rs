@@ -11,26 +11,26 @@ use super::super::poller::Poller;
 use super::{Clients, Stop};
 use crate::clock::now;
 
-/// How long a peer may take nothing and send nothing more of what it began, while
+/// How long a peer may take no answers, or send no more of a request that it began, while
 /// others want the memory that this costs, in nanoseconds.
 const PATIENCE: u64 = 5_000_000_000;
 
-/// And how long at least, however many wait.
+/// The least patience, in nanoseconds, however many wait.
 const LEAST_PATIENCE: u64 = 1_000_000_000;
 
-/// Who held on for so long is looked at again after this.
+/// How soon stalled clients are looked at again, in nanoseconds.
 const LOOK_AGAIN: u64 = 250_000_000;
 
 impl Clients {
-    /// How long one may keep what others want: the less the more they are, as those that
-    /// are last in line wait for all before them.
+    /// How long a client may keep memory that others want. The more of them wait, the
+    /// shorter it is: the last in line waits for all before it.
     fn patience(&self) -> u64 {
         let stops = self.slots.values().filter_map(|slot| slot.stop);
         let waiting = stops.filter(|stop| matches!(stop, Stop::Memory { .. } | Stop::Room));
         (PATIENCE / (1 + waiting.count() as u64)).max(LEAST_PATIENCE)
     }
 
-    /// When the first of them has to be looked at.
+    /// When the first client has to be looked at.
     pub(in super::super) fn stall_deadline(&self) -> Option<u64> {
         let awaiting = self.slots.values().filter_map(|slot| {
             if slot.is_kept_waiting() {
@@ -38,7 +38,7 @@ impl Clients {
             }
             let (awaits, since, _) = slot.account.awaits?;
             let wanted = (slot.account.taken > 0).then(|| {
-                // Not before it was looked at last.
+                // At the earliest, some time after the last look.
                 (since + self.patience()).max(self.looked + LOOK_AGAIN)
             });
             let rest = (awaits == Awaits::Rest).then_some(since);
@@ -48,7 +48,7 @@ impl Clients {
         awaiting.min()
     }
 
-    /// Ends those that waited too long.
+    /// Ends the clients whose peers have kept them waiting for too long.
     pub(in super::super) fn end_stalled(&mut self, table: &mut Table, poller: &Poller) {
         let Some(due) = self.stall_deadline() else {
             return;

@@ -1,13 +1,13 @@
-//! Who is read from when not all can be served at once.
+//! Which clients are read from when not all can be served at once.
 //!
-//! While nobody waits, who sends something is read from at once. As soon as one had to
-//! stop, for want of room or for its export's limit, all that have something to ask for
-//! take turns of so many bytes each; who took more with a large request sits out as many
-//! turns (deficit round robin: Shreedhar and Varghese, 1995). The first is the one that
-//! had least, with what it waits for: so a small request does not stand behind a hundred
-//! large ones, and a large one not for ever behind small ones, whose clients have had as
-//! much by then (start-time fair queueing, as in the table: Goyal, Vin and Cheng, 1996).
-//! What then waits in the table is served in turns as well, by the table.
+//! While no client waits, each is read from as soon as it sends something. Once one had to
+//! stop, for want of room or for its export's limit, all clients with something to ask for
+//! take turns of so many bytes each. A client that took more with a large request sits out
+//! as many turns (deficit round robin: Shreedhar and Varghese, 1995). The first turn goes to
+//! the client that had least, counting what it waits for. So a small request does not stand
+//! behind a hundred large ones, nor a large one for ever behind small ones, whose clients
+//! have had as much by then (start-time fair queueing, as in the table: Goyal, Vin and
+//! Cheng, 1996). What then waits in the table is served in turns as well, by the table.
 
 use vcp_queue::{ClientId, Table};
 
@@ -20,8 +20,9 @@ use crate::clock::now;
 const QUANTUM: i64 = 64 << 10;
 
 impl Clients {
-    /// One that has just been attached may have sent something. It has its turn when all
-    /// are attached that come with it: those of another process hold memory already.
+    /// Gives a new client its turn, as it may have sent something already. The turn comes
+    /// when all are attached that come with it: clients of another process hold memory
+    /// already.
     pub(in super::super) fn has_come(&mut self, id: ClientId) {
         if let Some(slot) = self.slots.get_mut(&id)
             && slot.stop.is_none()
@@ -53,12 +54,13 @@ impl Clients {
         }
         let turn = Turn {
             allowance: None,
-            // Who is gone is read from to the end, but not before others.
+            // A client whose peer is gone is read from to the end, but leaves others their
+            // room.
             least_only: others > 0,
         };
         self.receive(id, turn, table, poller);
-        // One that can't be read from and whose peer is gone would be reported as
-        // long as it is there.
+        // A client that can't be read from and whose peer is gone would be reported by every
+        // wait.
         if broken && self.slots.get(&id).is_some_and(|slot| slot.stop.is_some()) {
             self.drop_lost(id, table, poller);
         }
@@ -71,14 +73,13 @@ impl Clients {
         self.waiting > 0 && stops.any(|stop| !limited(&stop))
     }
 
-    /// Whether one that had to stop has no more reason to: nothing else may come to pass
-    /// by which it would be noticed.
+    /// Whether a client that had to stop may go on now: perhaps no other event tells of it.
     pub(in super::super) fn can_go_on(&self, table: &Table) -> bool {
         if self.waiting == 0 {
             return false;
         }
         let stops = || self.slots.values().filter_map(|slot| slot.stop);
-        // Those behind one that waits for memory are looked at again when that is.
+        // Clients behind one that waits for memory are looked at again together with it.
         let behind = stops().any(|stop| matches!(stop, Stop::Memory { .. }));
         stops().any(|stop| match stop {
             Stop::Turn => true,
@@ -87,7 +88,7 @@ impl Clients {
         })
     }
 
-    /// When the first of those that wait for a time may go on.
+    /// When the first client that waits for a time may go on.
     pub(in super::super) fn limit_deadline(&self) -> Option<u64> {
         if self.waiting == 0 {
             return None;
@@ -99,7 +100,7 @@ impl Clients {
         times.min()
     }
 
-    /// Lets those go on that had to stop, in turns, as far as there is room.
+    /// Lets clients go on that had to stop, in turns, as far as there is room.
     pub(in super::super) fn resume(&mut self, table: &mut Table, poller: &Poller) {
         if self.waiting == 0 {
             return;
@@ -119,7 +120,7 @@ impl Clients {
         };
         let mut round: Vec<_> = all.map(|(id, slot)| (place(slot), *id)).collect();
         round.sort_unstable();
-        // Those behind one that waits for room may not take it away.
+        // Clients behind one that waits for room may not take that room.
         let mut least_only = false;
         while !round.is_empty() {
             let mut next = Vec::new();
@@ -146,7 +147,7 @@ impl Clients {
         let Some(slot) = self.slots.get_mut(&id) else {
             return Outcome::Over;
         };
-        // Asking it to read costs more than looking.
+        // A look is cheaper than an attempt to read.
         let full = !slot.account.has_free() && (least_only || table.is_full());
         let memory = match slot.stop {
             Some(Stop::Memory { more, .. }) => {
@@ -171,7 +172,7 @@ impl Clients {
         };
         let stop = self.receive(id, turn, table, poller);
         if let Some(slot) = self.slots.get_mut(&id) {
-            // Who got nothing keeps its place.
+            // A client that got nothing keeps its place.
             let got = slot.account.had() - before;
             if got > 0 {
                 self.clock = self.clock.max(slot.had);
@@ -186,9 +187,9 @@ impl Clients {
     }
 }
 
-/// What came of a turn.
+/// The outcome of a turn.
 enum Outcome {
-    /// It would go on, or sits this one out.
+    /// It has more to ask for, or sat this turn out.
     Again,
     /// There is no room for it.
     Full,
