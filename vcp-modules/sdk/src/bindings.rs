@@ -114,7 +114,7 @@ pub mod handover {
     pub use super::handover_world::__export_handover_world as __export;
     pub use super::handover_world::exports::vcp::io::handover::*;
 
-    /// Converts a VCP's state, or its refusal, to the interface's types.
+    /// Takes a VCP's snapshot, and returns it in the interface's types.
     pub fn taken<T: crate::Handover>(
         vcp: &mut T,
         now: super::types::Instant,
