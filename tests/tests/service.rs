@@ -377,3 +377,21 @@ fn secrets_come_as_credentials_and_are_never_shown() {
     assert!(!all.join("\n").contains("horse"));
     manager.stop();
 }
+
+/// Two hosts of one configuration would log in to the same targets as the same, and end
+/// each other's sessions.
+#[test]
+fn a_second_host_of_a_configuration_is_refused() {
+    let scratch = Scratch::new();
+    configure(&scratch, &ram("ram", ""));
+    let manager = Manager::start(MANAGER, scratch.path(), &[], &[]);
+    manager.wait_for("READY=1", 1);
+    let file = scratch.path().join("host.toml").display().to_string();
+    let second = manager.ask(&["host", "--config", &file]);
+    let process = format!("process {} is a host", manager.host());
+    vcp_tests::vcp::assert_one_line(&second, 1, &[&file, &process]);
+    // The next process of the same service is none.
+    manager.restart();
+    manager.wait_for("READY=1", 2);
+    manager.stop();
+}

@@ -203,3 +203,18 @@ fn several_files_are_one_configuration() {
     std::fs::remove_file(&main).unwrap();
     assert!(read().unwrap_err().contains("host.toml: No such file"));
 }
+
+/// Opening a pipe waits for whoever writes to it.
+#[test]
+fn what_is_no_file_is_no_drop_in() {
+    let scratch = tempfile::tempdir().unwrap();
+    let main = scratch.path().join("host.toml");
+    std::fs::write(&main, "").unwrap();
+    let drop_ins = scratch.path().join("conf.d");
+    std::fs::create_dir(&drop_ins).unwrap();
+    let pipe = drop_ins.join("10-pipe.toml");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let error = HostConfig::read_all(&main, &drop_ins).unwrap_err();
+    assert_eq!(error.to_string(), format!("{}: not a file", pipe.display()));
+}
