@@ -22,7 +22,7 @@ pub(crate) struct Identity {
     owner: Owner,
 }
 
-/// Who has a name.
+/// The process that has a name.
 #[derive(Debug)]
 enum Owner {
     /// This process.
@@ -99,7 +99,7 @@ fn lock(directory: &Path, host: &str) -> io::Result<Result<Lock, String>> {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {
                 let mut pid = String::new();
-                // One that has just taken it may not have written its number yet.
+                // A process that has just taken it may not have written its number yet.
                 let _ = file.read_to_string(&mut pid);
                 let known = pid.trim().parse::<u32>().is_ok();
                 let pid = if known { pid.trim() } else { "unknown" };

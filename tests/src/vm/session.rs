@@ -159,7 +159,7 @@ impl Session {
             Some(Some(answer)) => outcome(answer, begun.elapsed()),
             Some(None) => panic!("the machine went down at: {script}"),
             None => {
-                // Who waits for what, on the console.
+                // The console gets the list of what each task waits for.
                 self.agent
                     .ask("echo w > /proc/sysrq-trigger; ps -o pid,stat,args > /dev/console");
                 std::thread::sleep(Duration::from_secs(3));

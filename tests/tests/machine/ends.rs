@@ -23,7 +23,7 @@ pub(crate) fn busy_mount(bed: &mut Bed) {
     bed.check_file("first");
 }
 
-/// Who stops the service under a mount is told, and has lost nothing of what was written
+/// An operator who stops the service under a mount is told, and has lost nothing of what was written
 /// before, neither if the service is started again nor if the machine is rebooted.
 pub(crate) fn stopped_under_a_mount(bed: &mut Bed) {
     bed.write_file("again", 4);
@@ -69,7 +69,7 @@ pub(crate) fn refused(bed: &mut Bed) {
     ));
 }
 
-/// Nobody waits at boot for a target that is not there, and the file system of the
+/// The boot does not wait for a target that is not there, and the file system of the
 /// book's line comes with it.
 pub(crate) fn target_away(bed: &mut Bed) {
     bed.run(&format!(

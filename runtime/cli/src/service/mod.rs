@@ -225,7 +225,7 @@ impl Service {
     async fn known(&self) {
         for device in self.host.devices().values() {
             // A VCP that waits for its link does not delay the start.
-            let known = |state: &State| !matches!(state, State::Starting);
+            let known = |state: &State| *state != State::Starting;
             // If the sender is gone, the VCP has ended.
             let _ = device.state.clone().wait_for(known).await;
         }
